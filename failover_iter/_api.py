@@ -1,0 +1,275 @@
+"""`failover_stream` and `afailover_stream`: one line each over `Policy`, and the full story."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from failover_iter.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+
+    from failover_iter._options import (
+        AFactories,
+        CommitWhen,
+        CompleteWhen,
+        Factories,
+        MidStream,
+        Wait,
+    )
+    from failover_iter._types import RetryOn, T
+    from failover_iter.events import Event, Takeover
+
+
+@overload
+def failover_stream(
+    factories: Factories[T],
+    *,
+    retry_on: RetryOn,
+    mid_stream: MidStream | None = ...,
+    attempts: int | None = ...,
+    reset_on_progress: bool = ...,
+    wait: Wait = ...,
+    commit_when: CommitWhen = ...,
+    complete_when: CompleteWhen = ...,
+    allow_empty: bool = ...,
+    on_exhausted: Literal["last", "group"] = ...,
+    on_event: Callable[[Event], object] | None = ...,
+    announce: Literal[False] = ...,
+) -> Generator[T, Any, Any]: ...
+@overload
+def failover_stream(
+    factories: Factories[T],
+    *,
+    retry_on: RetryOn,
+    mid_stream: MidStream | None = ...,
+    attempts: int | None = ...,
+    reset_on_progress: bool = ...,
+    wait: Wait = ...,
+    commit_when: CommitWhen = ...,
+    complete_when: CompleteWhen = ...,
+    allow_empty: bool = ...,
+    on_exhausted: Literal["last", "group"] = ...,
+    on_event: Callable[[Event], object] | None = ...,
+    announce: bool,
+) -> Generator[T | Takeover, Any, Any]: ...
+def failover_stream(
+    factories: Iterable[Any],
+    *,
+    retry_on: RetryOn,
+    mid_stream: MidStream | None = None,
+    attempts: int | None = 1,
+    reset_on_progress: bool = False,
+    wait: Wait = 0,
+    commit_when: CommitWhen = 1,
+    complete_when: CompleteWhen = None,
+    allow_empty: bool = True,
+    on_exhausted: Literal["last", "group"] = "last",
+    on_event: Callable[[Event], object] | None = None,
+    announce: bool = False,
+) -> Generator[Any, Any, Any]:
+    """Deliver one stream from several sources: when one fails, also midway, the next takes over.
+
+    Gives a generator. Nothing is called before its first item is asked for, and the next source
+    only when the one before it has failed and was closed. An exception that matches `retry_on`,
+    raised by the factory, by `iter()` or by pulling an item, is a failure of the source; all
+    others, and whatever the consumer throws in, reach the consumer untouched. However the stream
+    ends, what was opened is closed; wrap it into `contextlib.closing` where you may break off.
+
+    What becomes of items that were already delivered when a source fails is your choice. With
+    `a` giving 1, 2 and then failing, and `b` good for 1, 2, 3:
+
+    ===========  =======================================================  =================
+    mid_stream   the next source                                          delivered
+    ===========  =======================================================  =================
+    "restart"    starts over, and items are delivered again (default)     1 2 1 2 3
+    "raise"      is not tried: the error is yours after the first item    1 2 and the error
+    "skip"       starts over, and what was delivered is dropped           1 2 3
+    "resume"     is called with a `Progress`, and gives what is missing   1 2 3
+    ===========  =======================================================  =================
+
+    Args:
+        factories: callables that each open a stream, `() -> Iterable`, or `Source` objects, in
+            the order in which they are tried. Any iterable, also an endless one, read as needed.
+            Under "resume" and `Decide` they are called with one positional `Progress`.
+        retry_on: what counts as a failure of the source: an exception class, a tuple of them, or
+            a predicate on the error. Subclasses of Exception only. A `SourceError` always does,
+            and an `ExceptionGroup` when it does itself or each of its leaves does.
+        mid_stream: see above; or a `Skip`, `Resume` or `Decide` object. Left unset it is
+            "restart", and the log says so when items are first delivered again.
+        attempts: how often each source is opened before it is given up; `None` = no bound.
+        reset_on_progress: after an attempt that brought the stream further, the source has all
+            its `attempts` again ("skip" and "resume" only).
+        wait: pause before the same source is opened again: seconds, a timedelta, or a function
+            `Failed -> seconds`, as `backoff()` builds. A switch to a source that this stream has
+            not opened before (the last 64 are remembered) does not wait.
+        commit_when: from when on an attempt may deliver: after so many items, or with the first
+            that meets the predicate. What comes before is held, and thrown away if it fails.
+        complete_when: predicate on the last item. A source that ends without meeting it was cut,
+            and has failed (`TruncatedStream`). Not checked by default.
+        allow_empty: `False`: a source that ends without an item, or without meeting
+            `commit_when`, has failed (`EmptyStream`).
+        on_exhausted: what the consumer gets when no source is left. "last": the last error, the
+            same object, the earlier ones in its notes; "group": all of them, in order, in an
+            `AllSourcesFailed`.
+        on_event: called with each event (see `failover_iter.events`); a `Trace` is one.
+        announce: `True`: yield a `Takeover` marker just before the first item that a takeover
+            delivers. The item type becomes `T | Takeover`.
+
+    Raises:
+        TypeError: an argument of a wrong type, a factory that is no callable or async.
+        ValueError: an argument with a wrong value, options that exclude each other.
+        NoSources: `factories` is empty.
+
+        While it is iterated: the errors of the sources (see `on_exhausted`), what callbacks
+        raise, and `ReusedIterator` if a factory hands out a generator that has ended.
+
+    Example:
+        >>> from failover_iter import failover_stream
+        >>> def primary():
+        ...     yield "one"
+        ...     yield "two"
+        ...     raise ConnectionError("reset by peer")
+        >>> def replica():
+        ...     yield from ("one", "two", "three")
+        >>> list(failover_stream([primary, replica], retry_on=ConnectionError, mid_stream="skip"))
+        ['one', 'two', 'three']
+
+    Source: the point from which a failure is the consumer's (`mid_stream="raise"`) is gRPC's
+    commit point (gRPC proposal A6, client retries).
+    """
+    policy = Policy(
+        retry_on=retry_on,
+        mid_stream=mid_stream,
+        attempts=attempts,
+        reset_on_progress=reset_on_progress,
+        wait=wait,
+        commit_when=commit_when,
+        complete_when=complete_when,
+        allow_empty=allow_empty,
+        on_exhausted=on_exhausted,
+        on_event=on_event,
+    )
+    return policy.stream(factories, announce=announce)
+
+
+@overload
+def afailover_stream(
+    factories: AFactories[T],
+    *,
+    retry_on: RetryOn,
+    mid_stream: MidStream | None = ...,
+    attempts: int | None = ...,
+    reset_on_progress: bool = ...,
+    wait: Wait = ...,
+    commit_when: CommitWhen = ...,
+    complete_when: CompleteWhen = ...,
+    allow_empty: bool = ...,
+    on_exhausted: Literal["last", "group"] = ...,
+    on_event: Callable[[Event], object] | None = ...,
+    announce: Literal[False] = ...,
+) -> AsyncGenerator[T, Any]: ...
+@overload
+def afailover_stream(
+    factories: AFactories[T],
+    *,
+    retry_on: RetryOn,
+    mid_stream: MidStream | None = ...,
+    attempts: int | None = ...,
+    reset_on_progress: bool = ...,
+    wait: Wait = ...,
+    commit_when: CommitWhen = ...,
+    complete_when: CompleteWhen = ...,
+    allow_empty: bool = ...,
+    on_exhausted: Literal["last", "group"] = ...,
+    on_event: Callable[[Event], object] | None = ...,
+    announce: bool,
+) -> AsyncGenerator[T | Takeover, Any]: ...
+def afailover_stream(
+    factories: Iterable[Any],
+    *,
+    retry_on: RetryOn,
+    mid_stream: MidStream | None = None,
+    attempts: int | None = 1,
+    reset_on_progress: bool = False,
+    wait: Wait = 0,
+    commit_when: CommitWhen = 1,
+    complete_when: CompleteWhen = None,
+    allow_empty: bool = True,
+    on_exhausted: Literal["last", "group"] = "last",
+    on_event: Callable[[Event], object] | None = None,
+    announce: bool = False,
+) -> AsyncGenerator[Any, Any]:
+    """Deliver one async stream from several sources: the async twin of `failover_stream`.
+
+    Gives an async generator, under asyncio and trio alike. The options are those of
+    `failover_stream` and mean the same; a source is pulled in the task of the consumer, so its
+    own time limits and context variables work. `break` does not close an async generator: wrap
+    it into `contextlib.aclosing`, which is the only guarantee that the source is closed at once.
+
+    With `a` giving 1, 2 and then failing, and `b` good for 1, 2, 3:
+
+    ===========  =======================================================  =================
+    mid_stream   the next source                                          delivered
+    ===========  =======================================================  =================
+    "restart"    starts over, and items are delivered again (default)     1 2 1 2 3
+    "raise"      is not tried: the error is yours after the first item    1 2 and the error
+    "skip"       starts over, and what was delivered is dropped           1 2 3
+    "resume"     is called with a `Progress`, and gives what is missing   1 2 3
+    ===========  =======================================================  =================
+
+    Args:
+        factories: `() -> AsyncIterable` or `async () -> AsyncIterable`, or `Source` objects. What
+            has `__aiter__` is iterated; awaited is only what has none.
+        retry_on: what counts as a failure of the source; never what is no Exception, so a
+            cancellation always goes through.
+        mid_stream: how the next attempt takes over once items were delivered.
+        attempts: how often each source is opened before it is given up; `None` = no bound.
+        reset_on_progress: count the attempts anew after one that brought the stream further.
+        wait: pause before the same source is opened again, in seconds, with the sleep of the
+            library that runs the task.
+        commit_when: what comes before it is held: a number of items, or a predicate on the item.
+        complete_when: predicate on the last item: a stream that ends without it was cut.
+        allow_empty: `False`: an attempt that ends without an item has failed.
+        on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
+        on_event: called with each event; a plain function.
+        announce: `True`: yield a `Takeover` marker before the first item of a takeover.
+
+    Raises:
+        TypeError: an argument of a wrong type, a factory that is no callable or sync.
+        ValueError: an argument with a wrong value, options that exclude each other.
+        NoSources: `factories` is empty.
+
+        While it is iterated: as `failover_stream`.
+
+    Example:
+        >>> import asyncio
+        >>> from contextlib import aclosing
+        >>> from failover_iter import afailover_stream
+        >>> async def primary():
+        ...     yield "one"
+        ...     raise ConnectionError("reset by peer")
+        >>> async def replica():
+        ...     yield "one"
+        ...     yield "two"
+        >>> async def main():
+        ...     stream = afailover_stream([primary, replica], retry_on=ConnectionError,
+        ...                               mid_stream="skip")
+        ...     async with aclosing(stream):
+        ...         return [item async for item in stream]
+        >>> asyncio.run(main())
+        ['one', 'two']
+    """
+    policy = Policy(
+        retry_on=retry_on,
+        mid_stream=mid_stream,
+        attempts=attempts,
+        reset_on_progress=reset_on_progress,
+        wait=wait,
+        commit_when=commit_when,
+        complete_when=complete_when,
+        allow_empty=allow_empty,
+        on_exhausted=on_exhausted,
+        on_event=on_event,
+    )
+    return policy.astream(factories, announce=announce)

@@ -1,0 +1,219 @@
+"""The async driver: a real async generator that does what the core says.
+
+An async generator cannot delegate, so what a consumer does at a `yield` is caught right there, by
+a `try` of its own, and handed on to the source: what the source raises at a pull cannot be taken
+for it, nor the other way round.
+"""
+
+from __future__ import annotations
+
+from types import AsyncGeneratorType
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import assert_never
+
+from failover_iter._attempt import Attempt
+from failover_iter._clock import async_sleep, async_time
+from failover_iter._core import Open, Raise, Return, Sleep
+from failover_iter._entries import wrong_flavour
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from failover_iter._core import Command, Run
+
+
+async def drive(run: Run) -> AsyncGenerator[Any, Any]:
+    """Deliver one stream."""
+    attempt: _AsyncAttempt | None = None
+    command: Command | None = None
+    try:
+        command = run.start(async_time())
+        while True:
+            match command:
+                case Open():
+                    attempt = _AsyncAttempt(run, command)
+                    try:
+                        await attempt.open()
+                        watch = attempt.watch
+                        while attempt.held or not attempt.ended:
+                            while attempt.held:
+                                item = attempt.hand_out()
+                                try:
+                                    sent = yield item
+                                except BaseException as thrown:
+                                    await attempt.throw(thrown)
+                                else:
+                                    if sent is not None:
+                                        await attempt.send(sent)
+                            if attempt.ended:
+                                break
+                            async for item in attempt:
+                                if watch is not None:
+                                    watch(item)
+                                try:
+                                    sent = yield item
+                                except BaseException as thrown:
+                                    await attempt.throw(thrown)
+                                    break
+                                if sent is not None:
+                                    await attempt.send(sent)
+                                    break
+                            else:
+                                attempt.ended = True
+                    except BaseException as error:
+                        # Not one line of the next attempt may run in here: its errors would get
+                        # this one as their context, 100,000 failures one chain.
+                        command = await attempt.failed(error)
+                        if command is None:
+                            raise
+                    else:
+                        command = await attempt.completed()
+                case Sleep(seconds):
+                    await async_sleep(seconds)
+                    command = run.slept()
+                case Raise():
+                    raise command.error
+                case Return():
+                    return
+                case _:
+                    assert_never(command)
+    finally:
+        # The traceback of an error that leaves holds this frame: it must not hold the error, and
+        # not the last item either.
+        run.finish()
+        item = watch = None
+        del run, attempt, command
+
+
+class _AsyncAttempt(Attempt):
+    __slots__ = ()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """The iterator of the source itself, which may lack `__aiter__`."""
+        return self.iterator  # type: ignore[no-any-return]  # whatever aiter() gave
+
+    async def open(self) -> None:
+        """Open the source and pull it until it commits."""
+        self.opening()
+        command = self.command
+        try:
+            opened = command.factory(*command.args)
+            if not hasattr(type(opened), "__aiter__") and hasattr(type(opened), "__await__"):
+                opened = await opened
+            self.iterable = opened
+            self._check(opened)
+            self.iterator = iterator = aiter(opened)
+        except (StopIteration, StopAsyncIteration) as leak:
+            # PEP 479, as in an `async for` over the factory's result: it is not an end.
+            raise RuntimeError(f"async generator raised {type(leak).__name__}") from leak
+        await self._pull_until_commit(iterator)
+
+    def _check(self, opened: object) -> None:
+        if isinstance(opened, AsyncGeneratorType):
+            self.opened(ended=opened.ag_frame is None)
+        elif not hasattr(type(opened), "__aiter__") and hasattr(type(opened), "__iter__"):
+            self.excused = True
+            raise wrong_flavour(self.command.entry.name, "async")
+
+    async def _pull_until_commit(self, iterator: AsyncIterator[Any]) -> None:
+        while True:
+            try:
+                item = await anext(iterator)
+            except StopAsyncIteration:
+                break
+            if self.receive(item):
+                self.commit()
+                return
+        self.finish(None)
+
+    async def send(self, value: Any) -> None:
+        """Send a value to the source: a pull like any other, but where it takes no values."""
+        if self.takes_no_value():
+            return
+        self.refuse_if_held(value)
+        try:
+            asend = self.iterator.asend
+        except AttributeError:
+            self.excused = True
+            raise
+        try:
+            self.held.append(await asend(value))
+        except StopAsyncIteration:
+            self.ended = True
+
+    async def throw(self, thrown: BaseException) -> None:
+        """Throw into the source what the consumer threw; an answer is held for the consumer."""
+        self.excused = self.thrown = True
+        self.held.clear()
+        try:
+            if isinstance(thrown, GeneratorExit):
+                await self.close_iterator()
+                raise thrown
+            athrow = getattr(self.iterator, "athrow", None)
+            if athrow is None:
+                raise thrown  # PEP 380
+            try:
+                answer = await athrow(thrown)
+            except StopAsyncIteration:
+                self.ended = True  # and is not judged: it stays excused
+                return
+        finally:
+            del thrown  # or the traceback holds this frame, and this frame the error
+        self.excused = self.thrown = False
+        self.held.append(answer)
+
+    async def failed(self, error: BaseException) -> Command | None:
+        """Close, and ask the core what follows; None: the error is not the source's, raise it."""
+        run, received = self.run, self.received > 0
+        try:
+            close_error = await self._close()
+            if isinstance(error, Exception) and not self.excused:
+                return run.failed(error, close_error, received=received)
+            run.closed(error, close_error, theirs=self.thrown)
+            if isinstance(error, GeneratorExit) and close_error is not None:
+                raise close_error
+            return None
+        finally:
+            self.release()
+            del run, error
+
+    async def completed(self) -> Command:
+        """Close, and ask the core what follows."""
+        run, received, judged = self.run, self.received > 0, not self.excused
+        try:
+            close_error = await self._close()
+            return run.ended(None, close_error, received=received, judged=judged)
+        finally:
+            self.release()
+            del run
+
+    async def close_iterator(self) -> None:
+        """Close the iterator, once."""
+        if self.command.entry.owned and not self.iterator_closed:
+            self.iterator_closed = True
+            await _close(self.iterator)
+
+    async def _close(self) -> Exception | None:
+        """Close what was opened; give the error of that, or raise it if it is no Exception."""
+        errors: list[BaseException] = []
+        for close in (self.close_iterator, self._close_iterable):
+            try:
+                await close()
+            except BaseException as error:
+                errors.append(error)
+        return self.settle(errors)
+
+    async def _close_iterable(self) -> None:
+        if self.command.entry.owned and self.iterable is not self.iterator:
+            await _close(self.iterable)
+
+
+async def _close(opened: object) -> None:
+    if isinstance(opened, AsyncGeneratorType) and opened.ag_running:
+        return  # the loop is closing it already (shutdown_asyncgens), and waits for it itself
+    close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
+    if callable(close):
+        closing = close()
+        if hasattr(type(closing), "__await__"):
+            await closing

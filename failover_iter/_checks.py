@@ -1,0 +1,101 @@
+"""Checks of single arguments: each names the option, the value and what is allowed."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import timedelta
+from functools import partial
+from math import isfinite
+from types import MethodType
+from typing import Any
+
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def code_flags(function: object) -> int:
+    """Flags of the code behind a callable, 0 where there is none to see."""
+    while isinstance(function, partial):
+        function = function.func
+    if isinstance(function, MethodType):
+        function = function.__func__
+    code = getattr(function, "__code__", None)
+    if code is None and not isinstance(function, type):
+        code = getattr(type(function).__call__, "__code__", None)
+    return getattr(code, "co_flags", 0)
+
+
+def is_async(function: object) -> bool:
+    """Whether calling it gives a coroutine or an async generator, as far as can be seen."""
+    return bool(code_flags(function) & _ASYNC)
+
+
+def is_generator_function(function: object) -> bool:
+    """Whether calling it gives a generator, as far as can be seen."""
+    return bool(code_flags(function) & inspect.CO_GENERATOR)
+
+
+def check_callback(option: str, value: object, allowed: str) -> None:
+    """Refuse what is no plain function: callbacks are called, never awaited."""
+    if not callable(value):
+        raise TypeError(f"{option} must be {allowed}, got {value!r}")
+    if code_flags(value) & (_ASYNC | inspect.CO_GENERATOR):
+        raise TypeError(
+            f"{option} must be a plain function, got {value!r}: "
+            "it is called, and what it gives is neither awaited nor iterated"
+        )
+
+
+def check_bool(option: str, value: object) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{option} must be True or False, got {value!r}")
+
+
+def check_count(option: str, value: object, *, least: int, allowed: str) -> None:
+    """Refuse what is no int of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{option} must be {allowed}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{option} must be {allowed}, got {value!r}")
+
+
+def seconds_of(option: str, value: Any) -> float:
+    """Read a duration: seconds or a timedelta, finite and not negative."""
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{option} must be seconds (int or float) or a timedelta, got {value!r}")
+    else:
+        seconds = float(value)
+    if not isfinite(seconds) or seconds < 0:
+        raise ValueError(f"{option} must be finite and not negative, got {value!r}")
+    return seconds
+
+
+def check_retry_on(value: object) -> None:
+    """Refuse what is neither exception classes nor a predicate, and any class that is no Exception."""
+    classes = value if isinstance(value, tuple) else (value,)
+    if isinstance(value, type | tuple):
+        for cls in classes:
+            if not (isinstance(cls, type) and issubclass(cls, Exception)):
+                raise TypeError(
+                    "retry_on takes subclasses of Exception (one, or a tuple of them) or a "
+                    f"predicate, got {cls!r}: what is no Exception (KeyboardInterrupt, "
+                    "CancelledError, GeneratorExit) ends a stream and never causes a switch"
+                )
+    else:
+        check_callback(
+            "retry_on", value, "an exception class, a tuple of them, or a predicate on the error"
+        )
+
+
+def check_factory(option: str, value: object) -> None:
+    """Refuse what cannot be called to open a stream."""
+    if callable(value):
+        return
+    if hasattr(value, "__next__") or hasattr(value, "__anext__"):
+        raise TypeError(
+            f"{option} must be a factory, got the iterator {value!r}: pass the function that "
+            "makes it, not its result (or lambda: make(...)), so that it can be called when needed"
+        )
+    raise TypeError(f"{option} must be a factory (a callable that opens a stream), got {value!r}")

@@ -1,0 +1,71 @@
+"""The clocks: one for blocking streams, that can be replaced, and the running library's for async."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from time import sleep as block
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from failover_iter._types import Clock
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    time = staticmethod(monotonic)
+    sleep = staticmethod(block)
+
+
+#: The clock that a blocking stream takes at its first pull.
+clock: ContextVar[Clock] = ContextVar("failover_iter.clock", default=SystemClock())  # noqa: B039 (it has no state)
+
+
+def async_library() -> str | None:
+    """Which library runs this task: "trio", "asyncio" or none; neither is imported for it."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return "trio"
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return "asyncio"
+    return None
+
+
+def async_time() -> Callable[[], float]:
+    """The clock of the library that runs this task, so that a test's own clock is obeyed."""
+    match async_library():
+        case "trio":
+            import trio
+
+            return trio.current_time
+        case "asyncio":
+            import asyncio
+
+            return asyncio.get_running_loop().time
+        case _:
+            return monotonic
+
+
+def async_sleep(seconds: float) -> Awaitable[None]:
+    """Sleep as the library that runs this task does; 0 lets the others run."""
+    match async_library():
+        case "trio":
+            import trio
+
+            return trio.sleep(seconds)
+        case "asyncio":
+            import asyncio
+
+            return asyncio.sleep(seconds)
+        case _:
+            return _no_sleep(seconds)
+
+
+async def _no_sleep(seconds: float) -> None:
+    if seconds:
+        raise RuntimeError(f"cannot wait {seconds:g} s: neither asyncio nor trio runs this stream")

@@ -1,0 +1,196 @@
+"""`@failover`: a function that gives a stream gets fallbacks with the same parameters."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, overload
+
+from failover_iter import _async, _sync
+from failover_iter._checks import check_factory, is_async, is_generator_function
+from failover_iter._options import Decide, Progress, Resume, Source
+from failover_iter.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Generator, Iterable
+    from typing import Literal
+
+    from typing_extensions import ParamSpec
+
+    from failover_iter._options import CommitWhen, CompleteWhen, MidStream, Wait
+    from failover_iter._types import Flavour, RetryOn, T
+    from failover_iter.events import Event
+
+    P = ParamSpec("P")
+
+
+def failover(
+    *fallbacks: Callable[..., Any],
+    retry_on: RetryOn,
+    mid_stream: MidStream | None = None,
+    attempts: int | None = 1,
+    reset_on_progress: bool = False,
+    wait: Wait = 0,
+    commit_when: CommitWhen = 1,
+    complete_when: CompleteWhen = None,
+    allow_empty: bool = True,
+    on_exhausted: Literal["last", "group"] = "last",
+    on_event: Callable[[Event], object] | None = None,
+) -> Decorator:
+    """Decorate a function that gives a stream: it goes on with the fallbacks when it fails.
+
+    The decorated function keeps its name, docstring and signature. It may be a generator
+    function, an async generator function, a function that returns an iterable or (annotated so)
+    an async iterable, or a coroutine function that returns an async iterable; decorated, that one
+    gives the async iterator at once, with nothing to await. Functions in a class, methods of any
+    kind, work the same; the fallbacks get `self` or `cls` too.
+
+    Under `mid_stream="resume"` or `Decide` all of them declare and receive `progress`, a keyword:
+    `progress: Progress = Progress()`. A caller may pass one to start from there.
+
+    Args:
+        fallbacks: functions with the parameters of the one that is decorated, in the order in
+            which they are tried. None at all is of use with `attempts`.
+        retry_on: as in `failover_stream`, like all that follow.
+        mid_stream: "restart" (items are delivered again), "raise", "skip", "resume" or a strategy.
+        attempts: openings of each source before it is given up; `None` = no bound.
+        reset_on_progress: count the attempts anew after one that brought the stream further.
+        wait: pause before the same source is opened again, in seconds, or `Failed -> seconds`.
+        commit_when: what comes before it is held: a number of items, or a predicate on the item.
+        complete_when: predicate on the last item: a stream that ends without it was cut.
+        allow_empty: `False`: an attempt that ends without an item has failed.
+        on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
+        on_event: called with each event.
+
+    Raises:
+        TypeError: a fallback is no function, or of the other flavour (sync, async); under
+            "resume" one of them does not declare `progress`; an option has a wrong type.
+        ValueError: an option has a wrong value.
+
+    Example:
+        >>> from failover_iter import failover
+        >>> def read_replica(table):
+        ...     yield from (f"{table} 1", f"{table} 2")
+        >>> @failover(read_replica, retry_on=ConnectionError, mid_stream="skip")
+        ... def read_primary(table):
+        ...     yield f"{table} 1"
+        ...     raise ConnectionError("reset by peer")
+        >>> list(read_primary("row"))
+        ['row 1', 'row 2']
+    """
+    policy = Policy(
+        retry_on=retry_on,
+        mid_stream=mid_stream,
+        attempts=attempts,
+        reset_on_progress=reset_on_progress,
+        wait=wait,
+        commit_when=commit_when,
+        complete_when=complete_when,
+        allow_empty=allow_empty,
+        on_exhausted=on_exhausted,
+        on_event=on_event,
+    )
+    return policy.failover(*fallbacks)
+
+
+class Decorator:
+    """What `failover(...)` gives: call it with the function to decorate."""
+
+    __slots__ = ("_fallbacks", "_policy")
+
+    def __init__(self, policy: Policy, fallbacks: tuple[Callable[..., Any], ...]) -> None:
+        """Check the fallbacks."""
+        self._policy = policy
+        self._fallbacks = tuple(_function(fallback) for fallback in fallbacks)
+        for fallback in self._fallbacks:
+            check_factory("a fallback", fallback)
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, AsyncIterable[T]]], /
+    ) -> Callable[P, AsyncGenerator[T, Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, AsyncIterable[T]], /
+    ) -> Callable[P, AsyncGenerator[T, Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, Iterable[T]], /
+    ) -> Callable[P, Generator[T, Any, Any]]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """Decorate."""
+        if isinstance(function, classmethod | staticmethod):
+            return type(function)(self(function.__func__))
+        check_factory("the decorated function", function)
+        functions = (function, *self._fallbacks)
+        flavour = _common_flavour(functions)
+        policy = self._policy
+        resumes = isinstance(policy.way, Resume | Decide)
+        if resumes:
+            for each in functions:
+                _check_progress(each, policy)
+        bind = inspect.signature(function).bind
+        drive: Callable[..., Any] = _sync.drive if flavour == "sync" else _async.drive
+
+        @wraps(function)
+        def stream(*args: Any, **kwargs: Any) -> Any:
+            bind(*args, **kwargs)  # a wrong call fails here, not as an outage of each source
+            seed = kwargs.pop("progress", None) if resumes else None
+            if resumes:
+                factories: list[Any] = [_resumable(each, args, kwargs) for each in functions]
+            else:
+                factories = [partial(each, *args, **kwargs) for each in functions]
+            return drive(policy._run(factories, flavour, announce=False, seed=seed))
+
+        return stream
+
+
+def _function(fallback: Any) -> Any:
+    """The function in a classmethod or staticmethod, as they stand in the body of a class."""
+    return fallback.__func__ if isinstance(fallback, classmethod | staticmethod) else fallback
+
+
+def _common_flavour(functions: tuple[Callable[..., Any], ...]) -> Flavour:
+    flavours = {function: _flavour(function) for function in functions}
+    known = [flavour for flavour in flavours.values() if flavour is not None]
+    common: Flavour = known[0] if known else "sync"
+    for function, flavour in flavours.items():
+        if flavour not in (None, common):
+            raise TypeError(
+                f"the decorated function and its fallbacks must be all sync or all async: "
+                f"{functions[0]!r} is {common}, {function!r} is {flavour}"
+            )
+    return common
+
+
+def _flavour(function: Callable[..., Any]) -> Flavour | None:
+    if is_async(function):
+        return "async"
+    if is_generator_function(function):
+        return "sync"
+    returned = getattr(function, "__annotations__", {}).get("return")
+    if returned is None:
+        return None
+    return "async" if "Async" in str(returned) else "sync"
+
+
+def _check_progress(function: Callable[..., Any], policy: Policy) -> None:
+    parameters = inspect.signature(function).parameters
+    declared = parameters.get("progress")
+    if declared is not None and declared.kind is not inspect.Parameter.POSITIONAL_ONLY:
+        return
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return
+    raise TypeError(
+        f"{function!r} must declare progress: Progress = Progress() as a keyword, under "
+        f"mid_stream={policy.mid_stream!r}"
+    )
+
+
+def _resumable(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Source[Any]:
+    def opened(progress: Progress) -> Any:
+        return function(*args, **kwargs, progress=progress)
+
+    return Source(opened, name=getattr(function, "__name__", None))

@@ -1,0 +1,382 @@
+"""The options: frozen values, checked when they are built, safe to share."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic
+
+from failover_iter._checks import (
+    check_bool,
+    check_callback,
+    check_count,
+    check_factory,
+    check_retry_on,
+    seconds_of,
+)
+from failover_iter._types import UNSET, Flavour, ItemT, Mode, OpenedT, RetryOn, Unset
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from datetime import timedelta
+    from typing import Literal, TypeAlias
+
+    from failover_iter._types import T
+    from failover_iter.events import Event, Failed
+
+    Key: TypeAlias = Callable[[Any], str | bytes | int]
+    Wait: TypeAlias = float | timedelta | Callable[[Failed], float | timedelta]
+    CommitWhen: TypeAlias = int | Callable[[Any], bool]
+    CompleteWhen: TypeAlias = Callable[[Any], bool] | None
+    MidStream: TypeAlias = "Mode | Skip | Resume | Decide"
+
+    Opened: TypeAlias = Iterable[T]
+    AOpened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
+    Factories: TypeAlias = Iterable[
+        Callable[[], Opened[T]] | Callable[["Progress"], Opened[T]] | "Source[Opened[T]]"
+    ]
+    AFactories: TypeAlias = Iterable[
+        Callable[[], AOpened[T]] | Callable[["Progress"], AOpened[T]] | "Source[AOpened[T]]"
+    ]
+
+MODES: tuple[Mode, ...] = ("restart", "raise", "skip", "resume")
+
+
+def _check_keep(option: str, value: object) -> None:
+    if value is not None:
+        check_count(option, value, least=0, allowed="an int of at least 0, or None for all items")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(Generic[ItemT]):
+    """What a resumable factory is told: how far the stream is.
+
+    `Progress()` stands for the start. Under `mid_stream="resume"` (or `Decide`) every opening
+    calls the factory with one, the first included: `delivered == 0` means "from the start".
+
+    Example:
+        >>> from failover_iter import Progress, failover_stream
+        >>> def primary(progress: Progress[int]):
+        ...     yield from (1, 2)
+        ...     raise ConnectionError("reset by peer")
+        >>> def replica(progress: Progress[int]):
+        ...     yield from range(progress.delivered + 1, 4)
+        >>> list(failover_stream([primary, replica], retry_on=ConnectionError,
+        ...                      mid_stream="resume"))
+        [1, 2, 3]
+    """
+
+    delivered: int = 0
+    """Items delivered since the last restart: how many to leave out."""
+    last: ItemT | None = None
+    """The last of them; `None` where there is none."""
+    items: tuple[ItemT, ...] = ()
+    """The last `keep` of them, oldest first (`Resume(keep=...)`)."""
+    total: int = 0
+    """Items delivered by the stream, those before a restart included."""
+    failures: tuple[Failed, ...] = ()
+    """The failures so far, oldest first; of more than 32 the first and the last 16."""
+    attempt: int = 1
+    """Which opening of this source it is, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """The strategy behind `mid_stream="skip"`: start over, and drop what was delivered.
+
+    For sources that replay the same sequence (files, tables, ordered pages): exactly once.
+
+    Args:
+        key: `item -> str | bytes | int`, what tells an item from the others. With it, a running
+            digest of the keys of what was delivered is compared with that of what is dropped, in
+            constant memory, and a source that replays something else fails with `DivergedStream`:
+            better an error than a silently wrong join. Without it only the count is compared.
+
+    Raises:
+        TypeError: `key` is no plain function.
+
+    Example:
+        >>> from failover_iter import DivergedStream, Skip, failover_stream
+        >>> def primary():
+        ...     yield from ("a", "b")
+        ...     raise ConnectionError("reset by peer")
+        >>> def other_data():
+        ...     yield from ("a", "x", "c")
+        >>> stream = failover_stream([primary, other_data], retry_on=ConnectionError,
+        ...                          mid_stream=Skip(key=str))
+        >>> try:
+        ...     list(stream)
+        ... except DivergedStream as error:
+        ...     print(error)
+        other_data replayed other items than the 2 that were delivered: their keys differ
+    """
+
+    key: Key | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        if self.key is not None:
+            check_callback("Skip(key=...)", self.key, "a function item -> str | bytes | int, or None")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """The strategy behind `mid_stream="resume"`: the factory gives what is still missing.
+
+    Each factory is called with a `Progress` (offsets, cursors, keyset pages, HTTP ranges, a
+    prompt to continue): exactly once.
+
+    Args:
+        keep: how many of the last delivered items `Progress.items` holds; `None` = all of them.
+
+    Raises:
+        TypeError: `keep` is no int.
+        ValueError: `keep` is negative.
+
+    Example:
+        >>> from failover_iter import Resume, failover_stream
+        >>> def primary(progress):
+        ...     yield from ("to ", "be ")
+        ...     raise ConnectionError("reset by peer")
+        >>> def backup(progress):
+        ...     yield f"[{''.join(progress.items)}...] or not"
+        >>> "".join(failover_stream([primary, backup], retry_on=ConnectionError,
+        ...                         mid_stream=Resume(keep=None)))
+        'to be [to be ...] or not'
+    """
+
+    keep: int | None = 0
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        _check_keep("Resume(keep=...)", self.keep)
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """A strategy that asks at each takeover, the same source opened again included.
+
+    Args:
+        fn: `Progress -> "restart" | "raise" | "skip" | "resume"`, a plain function.
+        keep: how many of the last delivered items `Progress.items` holds; `None` = all of them.
+        key: as in `Skip`, for where `fn` says "skip".
+
+    Raises:
+        TypeError: `fn` or `key` is no plain function, `keep` no int.
+        ValueError: `keep` is negative.
+
+    Example:
+        >>> from failover_iter import Decide, failover_stream
+        >>> def once_only(progress):
+        ...     return "raise" if progress.last == "<call>" else "resume"
+        >>> def primary(progress):
+        ...     yield "<call>"
+        ...     raise ConnectionError("reset by peer")
+        >>> list(failover_stream([primary, primary], retry_on=ConnectionError,
+        ...                      mid_stream=Decide(once_only)))
+        Traceback (most recent call last):
+        ConnectionError: reset by peer
+    """
+
+    fn: Callable[[Progress], Mode]
+    _: KW_ONLY
+    keep: int | None = 0
+    key: Key | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_callback("Decide(fn)", self.fn, "a function Progress -> mode")
+        _check_keep("Decide(keep=...)", self.keep)
+        if self.key is not None:
+            check_callback("Decide(key=...)", self.key, "a function item -> str | bytes | int, or None")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a `Policy` holds: see `failover_stream` for the meaning of each option."""
+
+    retry_on: RetryOn
+    mid_stream: MidStream | None = None
+    attempts: int | None = 1
+    reset_on_progress: bool = False
+    wait: Wait = 0
+    commit_when: CommitWhen = 1
+    complete_when: CompleteWhen = None
+    allow_empty: bool = True
+    on_exhausted: Literal["last", "group"] = "last"
+    on_event: Callable[[Event], object] | None = None
+
+    def __post_init__(self) -> None:
+        """Check each option, and how they go together."""
+        check_retry_on(self.retry_on)
+        if self.mid_stream is not None:
+            check_mid_stream(self.mid_stream)
+        if self.attempts != 1 or self.attempts is True:
+            check_attempts(self.attempts)
+        check_bool("reset_on_progress", self.reset_on_progress)
+        if self.wait != 0 or self.wait is False:
+            check_wait(self.wait)
+        if self.commit_when != 1 or self.commit_when is True:
+            check_commit_when(self.commit_when)
+        if self.complete_when is not None:
+            check_complete_when(self.complete_when)
+        check_bool("allow_empty", self.allow_empty)
+        if self.on_exhausted not in ("last", "group"):
+            raise ValueError(f"on_exhausted must be 'last' or 'group', got {self.on_exhausted!r}")
+        if self.on_event is not None:
+            check_callback("on_event", self.on_event, "a function event -> anything, or None")
+        if self.reset_on_progress and not isinstance(self.way, Skip | Resume):
+            raise ValueError(
+                "reset_on_progress=True goes with mid_stream='skip' or 'resume' only, got "
+                f"mid_stream={self.mid_stream!r}: elsewhere an attempt repeats what was delivered, "
+                "so it cannot tell whether it brought the stream further"
+            )
+        if self.attempts is None and not callable(self.wait) and seconds_of("wait", self.wait) == 0:
+            raise ValueError(
+                "attempts=None needs something that slows it down: set wait "
+                f"(seconds, or backoff(...)), got wait={self.wait!r}"
+            )
+
+    @property
+    def way(self) -> Mode | Skip | Resume | Decide:
+        """How an attempt takes over, strategy objects in the place of "skip" and "resume"."""
+        match self.mid_stream:
+            case None:
+                return "restart"
+            case "skip":
+                return _SKIP
+            case "resume":
+                return _RESUME
+            case way:
+                return way
+
+
+_SKIP, _RESUME = Skip(), Resume()
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Generic[OpenedT]):
+    """A factory plus its name and its own settings.
+
+    Args:
+        factory: opens a stream: `() -> Iterable`, async `() -> AsyncIterable` or
+            `async () -> AsyncIterable`; under "resume" or `Decide` called with a `Progress`.
+        name: shown in events, errors and the log; the factory's own name unless given.
+        close: `False`: keep hands off what the factory gave, at the end too.
+        retry_on, mid_stream, attempts, reset_on_progress, wait, commit_when, complete_when,
+            allow_empty: as in `failover_stream`, for this source only.
+            With `mid_stream="raise"` the source is passed over once items were delivered.
+
+    Raises:
+        TypeError: `factory` is no callable, or an option has a wrong type.
+        ValueError: an option has a wrong value.
+
+    Example:
+        >>> from failover_iter import Source, failover_stream
+        >>> def cache():
+        ...     raise LookupError("not cached")
+        ...     yield
+        >>> def database():
+        ...     yield "row"
+        >>> sources = [Source(cache, retry_on=LookupError), database]
+        >>> list(failover_stream(sources, retry_on=ConnectionError))
+        ['row']
+    """
+
+    factory: Callable[[], OpenedT] | Callable[[Progress], OpenedT]
+    _: KW_ONLY
+    name: str | None = None
+    close: bool = True
+    retry_on: RetryOn | Unset = UNSET
+    mid_stream: MidStream | Unset = UNSET
+    attempts: int | Unset | None = UNSET
+    reset_on_progress: bool | Unset = UNSET
+    wait: Wait | Unset = UNSET
+    commit_when: CommitWhen | Unset = UNSET
+    complete_when: CompleteWhen | Unset = UNSET
+    allow_empty: bool | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        """Check the factory and each option that was given."""
+        check_factory("Source(factory)", self.factory)
+        if not isinstance(self.name, str | None):
+            raise TypeError(f"Source(name=...) must be a str or None, got {self.name!r}")
+        check_bool("Source(close=...)", self.close)
+        for option, check in _SOURCE_CHECKS.items():
+            value = getattr(self, option)
+            if value is not UNSET:
+                check(value)
+
+    def over(self, options: Options) -> Options:
+        """The options that hold for this source in a stream with those options."""
+        own = {name: getattr(self, name) for name in _SOURCE_CHECKS}
+        own = {name: value for name, value in own.items() if value is not UNSET}
+        if not own:
+            return options
+        if options.mid_stream == "raise" and own.get("mid_stream", "raise") != "raise":
+            raise ValueError(
+                f"mid_stream={self.mid_stream!r} of source {self.name or self.factory!r} can never "
+                "hold: the stream's own mid_stream='raise' ends it at the first failure after an item"
+            )
+        return replace(options, **own)
+
+
+class Nested:
+    """A factory that is itself a failover (`Policy.source`): opened in the flavour of the stream."""
+
+    def open(self, flavour: Flavour, progress: Progress | None, announce: bool) -> Any:  # noqa: FBT001 (called by the core alone)
+        """Open the stream inside."""
+        raise NotImplementedError
+
+    def __call__(self, *_: object) -> Any:
+        """Refuse: only a stream around it knows in which flavour."""
+        raise TypeError("a Policy.source is opened by the stream that it is given to")
+
+
+def check_mid_stream(value: object) -> None:
+    """Refuse what is no mode and no strategy."""
+    if not (value in MODES if isinstance(value, str) else isinstance(value, Skip | Resume | Decide)):
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(
+            "mid_stream must be 'restart', 'raise', 'skip' or 'resume', or a Skip, Resume or "
+            f"Decide object, got {value!r}"
+        )
+
+
+def check_attempts(value: object) -> None:
+    """Refuse what is no number of openings."""
+    if value is not None:
+        check_count("attempts", value, least=1, allowed="an int of at least 1, or None for no bound")
+
+
+def check_wait(value: object) -> None:
+    """Refuse what is neither a duration nor a schedule."""
+    if callable(value):
+        check_callback("wait", value, "seconds, a timedelta or a function Failed -> seconds")
+    else:
+        seconds_of("wait", value)
+
+
+def check_commit_when(value: object) -> None:
+    """Refuse what is neither a number of items nor a predicate."""
+    if callable(value):
+        check_callback("commit_when", value, "a number of items or a function item -> bool")
+    else:
+        check_count("commit_when", value, least=1, allowed="an int of at least 1 or a predicate")
+
+
+def check_complete_when(value: object) -> None:
+    """Refuse what is no predicate."""
+    if value is not None:
+        check_callback("complete_when", value, "a function item -> bool, or None")
+
+
+_SOURCE_CHECKS: dict[str, Callable[[Any], None]] = {
+    "retry_on": check_retry_on,
+    "mid_stream": check_mid_stream,
+    "attempts": check_attempts,
+    "reset_on_progress": lambda value: check_bool("reset_on_progress", value),
+    "wait": check_wait,
+    "commit_when": check_commit_when,
+    "complete_when": check_complete_when,
+    "allow_empty": lambda value: check_bool("allow_empty", value),
+}

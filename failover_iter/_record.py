@@ -1,0 +1,146 @@
+"""What a stream has delivered: counted, kept and digested as far as somebody asks for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from failover_iter._options import Decide, Progress, Resume, Skip
+from failover_iter.events import Takeover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from failover_iter._options import Key, Options
+    from failover_iter.events import Failed
+
+
+class Needs:
+    """What has to be recorded of each item for these options. Nothing costs nothing."""
+
+    __slots__ = ("counts", "keep", "keys")
+
+    def __init__(self) -> None:
+        """Need nothing."""
+        self.counts = False
+        self.keep: int | None = 0
+        self.keys: dict[int, Key] = {}  # by their id, for a callable need not be hashable
+
+    def add(self, options: Options) -> None:
+        """Need what these options need too."""
+        way = options.way
+        self.counts = (
+            self.counts
+            or isinstance(way, Skip | Resume | Decide)
+            or callable(options.wait)
+            or options.on_event is not None
+        )
+        if isinstance(way, Resume | Decide):
+            self._keep(way.keep if way.keep is None else max(1, way.keep))
+        if options.complete_when is not None:
+            self._keep(1)
+        if isinstance(way, Skip | Decide) and way.key is not None:
+            self.keys[id(way.key)] = way.key
+
+    def _keep(self, keep: int | None) -> None:
+        self.keep = None if keep is None or self.keep is None else max(self.keep, keep)
+
+    def __bool__(self) -> bool:
+        """Whether each item has to be looked at."""
+        return self.counts or self.keep != 0
+
+    def covers(self, other: Needs) -> bool:
+        """Whether what is recorded for these needs serves the others too."""
+        return (
+            (self.counts or not other.counts)
+            and (self.keep is None or (other.keep is not None and other.keep <= self.keep))
+            and self.keys.keys() >= other.keys.keys()
+        )
+
+
+class Record:
+    """What one stream has delivered since its last restart, and in all."""
+
+    __slots__ = ("any", "before", "count", "digests", "items", "needs")
+
+    def __init__(self, needs: Needs, seed: Progress | None) -> None:
+        """Begin at the start, or where the stream around is."""
+        self.needs = needs
+        self.count = 0
+        self.before = 0  # items delivered before the last restart
+        self.items: deque[Any] = deque(maxlen=needs.keep)
+        self.digests = {place: new_digest() for place in needs.keys}
+        self.any = False
+        if seed is not None:
+            self.count = seed.delivered
+            self.before = seed.total - seed.delivered
+            self.any = seed.total > 0
+            self.items.extend(seed.items or ((seed.last,) if seed.delivered else ()))
+
+    def deliver(self, item: Any) -> None:
+        """Take note of an item that is handed out; of what is no item, not."""
+        if type(item) is Takeover:
+            return
+        self.any = True
+        self.count += 1
+        self.items.append(item)
+        for place, digest in self.digests.items():
+            feed(digest, self.needs.keys[place](item))
+
+    def restart(self) -> None:
+        """Forget what was delivered: the items start over."""
+        self.before += self.count
+        self.count = 0
+        self.items.clear()
+        self.digests = {place: new_digest() for place in self.needs.keys}
+
+    def widen(self, needs: Needs) -> bool:
+        """Record more from now on; False where what was delivered can no longer be known."""
+        if self.needs.covers(needs):
+            return True
+        if self.any:
+            return False
+        self.__init__(needs, None)  # type: ignore[misc]  # nothing was delivered: begin again
+        return True
+
+    @property
+    def delivered(self) -> int | None:
+        """Items delivered in all, where they are counted."""
+        return self.before + self.count if self.needs.counts else None
+
+    def progress(
+        self, keep: int | None, failures: Iterable[Failed], attempt: int, *, start_over: bool
+    ) -> Progress:
+        """What a factory is told that goes on from here, or starts over."""
+        total = self.before + self.count
+        if start_over:
+            return Progress(total=total, failures=tuple(failures), attempt=attempt)
+        items = tuple(self.items)
+        kept = items if keep is None else items[len(items) - min(keep, len(items)) :]
+        return Progress(
+            delivered=self.count,
+            last=items[-1] if items else None,
+            items=kept,
+            total=total,
+            failures=tuple(failures),
+            attempt=attempt,
+        )
+
+
+def new_digest() -> blake2b:
+    """An empty running digest."""
+    return blake2b(digest_size=16)
+
+
+def feed(digest: blake2b, key: object) -> None:
+    """Add one key: tagged with its type and its length, so that no two sequences read alike."""
+    if isinstance(key, str):
+        tag, data = b"s", key.encode("utf-8", "surrogatepass")
+    elif isinstance(key, bytes):
+        tag, data = b"b", key
+    elif isinstance(key, int):
+        tag, data = b"i", format(int(key), "x").encode()
+    else:
+        raise TypeError(f"key must give a str, bytes or int, got {key!r}")
+    digest.update(b"%b%d:%b" % (tag, len(data), data))

@@ -1,0 +1,262 @@
+"""The blocking driver: a real generator that does what the core says.
+
+All that a consumer can do to a generator reaches the source by way of `yield from` over a small
+delegate. Its `__next__` is that of `itertools.dropwhile`, in C, so an item costs the pull and the
+yield; `send`, `throw` and `close`, which are rare, go through Python and say who is to blame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from itertools import dropwhile, filterfalse
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import assert_never
+
+from failover_iter._attempt import Attempt
+from failover_iter._clock import clock
+from failover_iter._core import Open, Raise, Return, Sleep
+from failover_iter._entries import wrong_flavour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from failover_iter._core import Command, Run
+
+_MORE: Final = object()  # what is left of a source once the held items are handed out
+
+
+def drive(run: Run) -> Generator[Any, Any, Any]:
+    """Deliver one stream."""
+    attempt: _SyncAttempt | None = None
+    command: Command | None = None
+    try:
+        time = clock.get()
+        command = run.start(time.time)
+        while True:
+            match command:
+                case Open():
+                    attempt = _SyncAttempt(run, command)
+                    try:
+                        value = yield from attempt.open()
+                        if value is _MORE:
+                            value = yield from attempt.pull()
+                    except BaseException as error:
+                        # Not one line of the next attempt may run in here: its errors would get
+                        # this one as their context, 100,000 failures one chain.
+                        command = attempt.failed(error)
+                        if command is None:
+                            raise
+                    else:
+                        command = attempt.completed(value)
+                case Sleep(seconds):
+                    if seconds:
+                        time.sleep(seconds)
+                    command = run.slept()
+                case Raise():
+                    raise command.error
+                case Return():
+                    return command.value
+                case _:
+                    assert_never(command)
+    finally:
+        # The traceback of an error that leaves holds this frame: it must not hold the error.
+        run.finish()
+        del run, attempt, command
+
+
+class _SyncAttempt(Attempt):
+    __slots__ = ()
+
+    def open(self) -> _Held:
+        """Open the source and pull it until it commits."""
+        self.opening()
+        command = self.command
+        try:
+            self.iterable = iterable = command.factory(*command.args)
+            self._check(iterable)
+            self.iterator = iterator = iter(iterable)
+        except StopIteration as leak:
+            # PEP 479, as in a `yield from` over the factory's result: it is not an end.
+            raise RuntimeError("generator raised StopIteration") from leak
+        self._pull_until_commit(iterator)
+        return _Held(self)
+
+    def _check(self, iterable: object) -> None:
+        if isinstance(iterable, GeneratorType):
+            self.opened(ended=iterable.gi_frame is None)
+        elif hasattr(type(iterable), "__aiter__") or isinstance(iterable, CoroutineType):
+            self.excused = True
+            raise wrong_flavour(self.command.entry.name, "sync")
+
+    def _pull_until_commit(self, iterator: Iterator[Any]) -> None:
+        while True:
+            try:
+                item = next(iterator)
+            except StopIteration as stop:
+                value = stop.value
+                break
+            if self.receive(item):
+                self.commit()
+                return
+        self.finish(value)
+
+    def pull(self) -> _Pull:
+        """What is left of the source, item by item."""
+        watch = self.watch
+        iterator = _Iterator(self.iterator)
+        return _Pull(self, iterator if watch is None else filterfalse(watch, iterator))
+
+    def failed(self, error: BaseException) -> Command | None:
+        """Close, and ask the core what follows; None: the error is not the source's, raise it."""
+        run, received = self.run, self.received > 0
+        try:
+            close_error = self._close()
+            if isinstance(error, Exception) and not self.excused:
+                return run.failed(error, close_error, received=received)
+            run.closed(error, close_error, theirs=self.thrown)
+            if isinstance(error, GeneratorExit) and close_error is not None:
+                raise close_error
+            return None
+        finally:
+            self.release()
+            del run, error
+
+    def completed(self, value: Any) -> Command:
+        """Close, and ask the core what follows."""
+        run, received, judged = self.run, self.received > 0, not self.excused
+        try:
+            close_error = self._close()
+            return run.ended(value, close_error, received=received, judged=judged)
+        finally:
+            self.release()
+            del run
+
+    def close_iterator(self) -> None:
+        """Close the iterator, once."""
+        if self.command.entry.owned and not self.iterator_closed:
+            self.iterator_closed = True
+            _close(self.iterator)
+
+    def _close(self) -> Exception | None:
+        """Close what was opened; give the error of that, or raise it if it is no Exception."""
+        errors: list[BaseException] = []
+        for close in (self.close_iterator, self._close_iterable):
+            try:
+                close()
+            except BaseException as error:
+                errors.append(error)
+        return self.settle(errors)
+
+    def _close_iterable(self) -> None:
+        if self.command.entry.owned and self.iterable is not self.iterator:
+            _close(self.iterable)
+
+
+def _close(opened: object) -> None:
+    close = getattr(opened, "close", None)
+    if callable(close):
+        close()
+
+
+class _Iterator:
+    """An iterable over an iterator, which itself may lack `__iter__`."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self._iterator = iterator
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._iterator
+
+
+class _Delegate:
+    """What `yield from` hands on to the source as PEP 380 says, and who is to blame for it."""
+
+    __slots__ = ()
+    attempt: _SyncAttempt
+
+    def send(self, value: Any) -> Any:
+        """A pull like any other, but for a source that takes no values."""
+        attempt = self.attempt
+        try:
+            send = attempt.iterator.send
+        except AttributeError:
+            attempt.excused = True
+            raise
+        item = send(value)
+        attempt.note(item)
+        return item
+
+    @property
+    def throw(self) -> Callable[..., Any]:
+        """Looked up at each throw; where the source has none, Python raises at our `yield`."""
+        self.attempt.excused = self.attempt.thrown = True
+        return partial(self._throw, self.attempt.iterator.throw)
+
+    def _throw(self, throw: Callable[..., Any], *thrown: Any) -> Any:
+        attempt = self.attempt
+        try:
+            item = throw(*thrown)
+        finally:
+            del thrown  # or the traceback holds this frame, and this frame the error
+        attempt.excused = attempt.thrown = False
+        attempt.note(item)
+        return item
+
+    def close(self) -> None:
+        """The consumer closes, or throws GeneratorExit."""
+        self.attempt.excused = self.attempt.thrown = True
+        self.attempt.close_iterator()
+
+
+class _Held(_Delegate):
+    """Hands out what is held: the marker, the items before the commit, and that which made it."""
+
+    __slots__ = ("attempt",)
+
+    def __init__(self, attempt: _SyncAttempt) -> None:
+        self.attempt = attempt
+
+    def __iter__(self) -> _Held:
+        return self
+
+    def __next__(self) -> Any:
+        attempt = self.attempt
+        if attempt.held:
+            return attempt.hand_out()
+        raise StopIteration(attempt.value if attempt.ended else _MORE)
+
+    def send(self, value: Any) -> Any:
+        """Refuse it while there is more: the source is ahead of the item that it answers."""
+        if self.attempt.takes_no_value():
+            return next(self)
+        self.attempt.refuse_if_held(value)
+        return super().send(value)
+
+    @property
+    def throw(self) -> Callable[..., Any]:
+        """Goes to the source, and what is held is thrown away."""
+        self.attempt.held.clear()
+        return super().throw
+
+
+class _Pull(_Delegate, dropwhile):  # type: ignore[type-arg]  # a plain class at run time
+    """Hands on what the source gives, at the speed of C.
+
+    `dropwhile` passes everything on once its predicate has said no, which the first item does
+    here; unlike `chain` or `map` of Python code it keeps the value of a StopIteration.
+    """
+
+    __slots__ = ("attempt",)
+
+    def __new__(cls, attempt: _SyncAttempt, items: Any) -> _Pull:
+        self = super().__new__(cls, _drop_none, items)
+        self.attempt = attempt
+        return self
+
+
+_drop_none = deque[Any](maxlen=0).append  # a function in C that gives None for whatever it gets

@@ -1,0 +1,99 @@
+"""The errors that the library itself raises, named by who is at fault.
+
+::
+
+    FailoverError                       base of what the library itself raises
+    ├── NoSources (ValueError)          there was no factory at all
+    ├── AllSourcesFailed (ExceptionGroup)
+    │                                   no source is left, under on_exhausted="group"
+    ├── SourceError                     an attempt failed without an exception of its own
+    │   ├── TruncatedStream             it ended, and complete_when was not met
+    │   ├── EmptyStream                 it ended without an item, under allow_empty=False
+    │   └── DivergedStream              it did not replay what was delivered
+    └── ReusedIterator (TypeError)      an opening gave back a generator that has ended before
+
+A `SourceError` always causes a switch, whatever `retry_on` says: a factory may raise it, or a
+subclass of its own, to say "this source is no good, go on". All others end the stream and never
+match `retry_on`, the `AllSourcesFailed` of a stream inside excepted, which is an error like any
+other there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AllSourcesFailed",
+    "DivergedStream",
+    "EmptyStream",
+    "FailoverError",
+    "NoSources",
+    "ReusedIterator",
+    "SourceError",
+    "TruncatedStream",
+]
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+class FailoverError(Exception):
+    """Base class of what the library itself raises."""
+
+
+class NoSources(FailoverError, ValueError):
+    """There was no factory at all: the iterable of factories was empty."""
+
+
+class AllSourcesFailed(FailoverError, ExceptionGroup[Exception]):
+    """Every source failed; the errors are in `exceptions`, in the order in which they happened.
+
+    Raised under `on_exhausted="group"`. Of more than 32 errors the first and the last 16 are
+    kept, and the message says how many there were.
+    """
+
+    def derive(self, excs: Sequence[Exception], /) -> AllSourcesFailed:  # type: ignore[override]  # typeshed: derive is generic in the leaf; this group holds Exceptions only
+        """Give a group of the same kind over other errors (`split`, `subgroup`, `except*`)."""
+        return AllSourcesFailed(self.message, excs)
+
+
+class SourceError(FailoverError):
+    """An attempt failed without an exception of its own; it always causes a switch.
+
+    Raise it, or a subclass, from a factory or a source to have the next one tried.
+    """
+
+
+class TruncatedStream(SourceError):
+    """The source ended, but `complete_when` was not met by the last item: it was cut."""
+
+
+class EmptyStream(SourceError):
+    """The source ended without an item (or without meeting `commit_when`), and may not."""
+
+
+class DivergedStream(SourceError):
+    """The source did not replay the items that were delivered, as `mid_stream="skip"` needs."""
+
+
+class ReusedIterator(FailoverError, TypeError):
+    """A factory gave back a generator that has already ended, on an opening after a failure.
+
+    A generator that has failed is exhausted: taken as it is, the stream would end early without
+    a word. A factory must open a new iterator at each call.
+    """
+
+
+def wrong_use(error: _E) -> _E:
+    """Mark an error as a wrong use of the library, so that no stream takes it for an outage."""
+    error.__dict__["_failover_iter_wrong_use"] = True
+    return error
+
+
+def is_wrong_use(error: BaseException) -> bool:
+    """Whether an error says that the library was used wrongly, here or in a stream inside."""
+    return isinstance(error, NoSources | ReusedIterator) or (
+        "_failover_iter_wrong_use" in getattr(error, "__dict__", ())
+    )

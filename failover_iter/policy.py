@@ -1,0 +1,147 @@
+"""`Policy`: the options of a stream as one frozen value, and what can be made with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from failover_iter import _async, _sync
+from failover_iter._core import Run
+from failover_iter._entries import read_factories
+from failover_iter._log import log
+from failover_iter._checks import check_bool
+from failover_iter._options import Decide, Nested, Options, Resume, Source
+from failover_iter.errors import wrong_use
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+
+    from failover_iter._decorator import Decorator
+    from failover_iter._options import AFactories, AOpened, Factories, Opened, Progress
+    from failover_iter._types import Flavour, T
+    from failover_iter.events import Takeover
+
+__all__ = ["Policy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy(Options):
+    """The options of a stream: frozen, checked when built, shared without fear.
+
+    Safe to share between threads, tasks and streams, and picklable when its callables are.
+    `failover_stream` and its kin are one line over it; see there for the options, their defaults
+    and the errors they raise. Make a changed copy with `dataclasses.replace`.
+
+    Example:
+        >>> from failover_iter import Policy
+        >>> policy = Policy(retry_on=ConnectionError, mid_stream="skip")
+        >>> def primary():
+        ...     yield 1
+        ...     raise ConnectionError("reset by peer")
+        >>> def replica():
+        ...     yield from (1, 2)
+        >>> list(policy.stream([primary, replica]))
+        [1, 2]
+    """
+
+    @overload
+    def stream(
+        self, factories: Factories[T], *, announce: Literal[False] = False
+    ) -> Generator[T, Any, Any]: ...
+    @overload
+    def stream(
+        self, factories: Factories[T], *, announce: bool
+    ) -> Generator[T | Takeover, Any, Any]: ...
+    def stream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
+        """Make a blocking stream over factories; see `failover_stream`."""
+        return _sync.drive(self._run(factories, "sync", announce=announce))
+
+    @overload
+    def astream(
+        self, factories: AFactories[T], *, announce: Literal[False] = False
+    ) -> AsyncGenerator[T, Any]: ...
+    @overload
+    def astream(
+        self, factories: AFactories[T], *, announce: bool
+    ) -> AsyncGenerator[T | Takeover, Any]: ...
+    def astream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
+        """Make an async stream over factories; see `afailover_stream`."""
+        return _async.drive(self._run(factories, "async", announce=announce))
+
+    def failover(self, *fallbacks: Callable[..., Any]) -> Decorator:
+        """Decorate a function that gives a stream with this policy; see `failover`."""
+        from failover_iter._decorator import Decorator  # it is built on Policy
+
+        return Decorator(self, fallbacks)
+
+    @overload
+    def source(
+        self, factories: Factories[T], *, name: str | None = None
+    ) -> Source[Opened[T]]: ...
+    @overload
+    def source(
+        self, factories: AFactories[T], *, name: str | None = None
+    ) -> Source[AOpened[T]]: ...
+    def source(self, factories: Iterable[Any], *, name: str | None = None) -> Source[Any]:
+        """Make a source that is itself a failover over factories, for nesting.
+
+        It is opened as a stream of this policy, in the flavour of the stream around it. Under
+        one that resumes it must resume too (`mid_stream="resume"` or `Decide`): it is told how
+        far the stream around is, and goes on from there.
+
+        Args:
+            factories: as in `failover_stream`; read anew at each opening.
+            name: the source's name; the names of a list's factories unless given.
+
+        Raises:
+            NoSources: `factories` is an empty list.
+            TypeError: one of a list is no factory.
+
+        Example:
+            >>> from failover_iter import Policy, failover_stream
+            >>> def primary():
+            ...     raise ConnectionError("refused")
+            ...     yield
+            >>> def replica():
+            ...     yield from (1, 2)
+            >>> region = Policy(retry_on=ConnectionError).source([primary, replica])
+            >>> list(failover_stream([region], retry_on=ConnectionError))
+            [1, 2]
+        """
+        known = read_factories(factories, None, self)
+        if name is None:
+            names = [entry.name for entry in known] if isinstance(known, tuple) else ["failover"]
+            name = "|".join(names)
+        return Source(_Inner(self, factories), name=name)
+
+    def _run(
+        self,
+        factories: Iterable[Any],
+        flavour: Flavour,
+        *,
+        announce: bool,
+        seed: Progress | None = None,
+    ) -> Run:
+        check_bool("announce", announce)
+        entries = read_factories(factories, flavour, self)
+        return Run(self, entries, flavour=flavour, announce=announce, seed=seed, report=log)
+
+
+class _Inner(Nested):
+    __slots__ = ("_factories", "_policy")
+
+    def __init__(self, policy: Policy, factories: Iterable[Any]) -> None:
+        self._policy = policy
+        self._factories = factories
+
+    def open(self, flavour: Flavour, progress: Progress | None, announce: bool) -> Any:  # noqa: FBT001
+        policy = self._policy
+        if progress is not None and not isinstance(policy.way, Resume | Decide):
+            raise wrong_use(
+                ValueError(
+                    f"a Policy.source with mid_stream={policy.mid_stream!r} cannot go on where a "
+                    "stream around it stopped: under one that resumes it must resume too"
+                )
+            )
+        run = policy._run(self._factories, flavour, announce=announce, seed=progress)
+        return (_sync.drive if flavour == "sync" else _async.drive)(run)

@@ -1,0 +1,30 @@
+"""The blocking driver: the scenario table, the laws and the traps."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.laws import Laws
+from drivers.traps import Traps
+from support.model import model
+from support.runners import run_sync
+from support.scenarios import SCENARIOS
+from support.twin import SyncTwin
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str) -> None:
+    """Each scenario of the table has the trace of the reference model."""
+    assert run_sync(SCENARIOS[name]) == model(SCENARIOS[name])
+
+
+class TestLaws(Laws):
+    """The laws, on this driver."""
+
+    twin_class = SyncTwin
+
+
+class TestTraps(Traps):
+    """The traps that others fell into, on this driver."""
+
+    twin_class = SyncTwin

@@ -1,0 +1,181 @@
+"""Sources with a will of their own, for the identity machines: any answer to any call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from support.case import Base, Retryable, Transparent
+
+Action = Literal["item", "end", "raise", "reraise", "base"]
+
+ERRORS: dict[str, type[BaseException]] = {
+    "Retryable": Retryable,
+    "Transparent": Transparent,
+    "Base": Base,
+    "GeneratorExit": GeneratorExit,
+    "StopIteration": StopIteration,
+    "StopAsyncIteration": StopAsyncIteration,
+    "KeyError": KeyError,
+}
+
+
+@dataclass(frozen=True)
+class Will:
+    """What a source does at its pulls, throws and close; the last of each again and again."""
+
+    pulls: tuple[Action, ...] = ("item",)
+    throws: tuple[Action, ...] = ("reraise",)
+    closes: tuple[Action, ...] = ("end",)
+    missing: frozenset[str] = frozenset()  # methods that an iterator lacks
+    value: Any = None  # what it returns
+
+
+class Ended(Exception):
+    """The source ends."""
+
+
+class Willful:
+    """Acts on a will, and writes down each call."""
+
+    def __init__(self, will: Will, log: list[Any]) -> None:
+        self.will = will
+        self.log = log
+        self.counts = {"pulls": 0, "throws": 0, "closes": 0}
+
+    def act(self, kind: Literal["pulls", "throws", "closes"], error: BaseException | None) -> Any:
+        actions = getattr(self.will, kind)
+        count = self.counts[kind]
+        self.counts[kind] = count + 1
+        match actions[min(count, len(actions) - 1)]:
+            case "item":
+                return f"{kind} {count}"
+            case "end":
+                raise Ended
+            case "base":
+                raise Base("of the source")
+            case "reraise" if error is not None:
+                raise error
+            case _:
+                raise Transparent("of the source")
+
+
+def sync_generator(will: Will, log: list[Any]) -> Iterator[Any]:
+    """A generator that answers as it will."""
+    me = Willful(will, log)
+    item: Any = None
+    kind: Any = "pulls"
+    error: BaseException | None = None
+    while True:
+        try:
+            item = me.act(kind, error)
+        except Ended:
+            return will.value
+        kind, error = "pulls", None
+        try:
+            sent = yield item
+        except GeneratorExit as thrown:
+            log.append("close")
+            kind, error = "closes", thrown
+        except BaseException as thrown:
+            log.append(("throw", type(thrown).__name__))
+            kind, error = "throws", thrown
+        else:
+            log.append(("send", sent))
+
+
+async def async_generator(will: Will, log: list[Any]) -> AsyncIterator[Any]:
+    """The same, async."""
+    me = Willful(will, log)
+    item: Any = None
+    kind: Any = "pulls"
+    error: BaseException | None = None
+    while True:
+        try:
+            item = me.act(kind, error)
+        except Ended:
+            return
+        kind, error = "pulls", None
+        try:
+            sent = yield item
+        except GeneratorExit as thrown:
+            log.append("close")
+            kind, error = "closes", thrown
+        except BaseException as thrown:
+            log.append(("throw", type(thrown).__name__))
+            kind, error = "throws", thrown
+        else:
+            log.append(("send", sent))
+
+
+def sync_iterator(will: Will, log: list[Any]) -> Any:
+    """An iterator that is no generator, and may lack `send`, `throw` or `close`."""
+    me = Willful(will, log)
+    ended = False
+
+    def call(kind: Any, error: BaseException | None = None) -> Any:
+        nonlocal ended
+        if ended:
+            raise StopIteration
+        try:
+            return me.act(kind, error)
+        except Ended:
+            ended = True
+            raise StopIteration(will.value) from None
+        except BaseException:
+            ended = True
+            raise
+
+    def send(self: Any, value: Any) -> Any:
+        log.append(("send", value))
+        return call("pulls")
+
+    def throw(self: Any, error: Any, *_: Any) -> Any:
+        error = error() if isinstance(error, type) else error
+        log.append(("throw", type(error).__name__))
+        return call("throws", error)
+
+    def close(self: Any) -> None:
+        log.append("close")
+        if not ended:
+            try:
+                call("closes")
+            except StopIteration:
+                return
+
+    def step(self: Any) -> Any:
+        log.append(("send", None))
+        return call("pulls")
+
+    methods = {"send": send, "throw": throw, "close": close}
+    body = {name: method for name, method in methods.items() if name not in will.missing}
+    return type("Iterator", (), {"__iter__": lambda self: self, "__next__": step, **body})()
+
+
+def async_iterator(will: Will, log: list[Any]) -> Any:
+    """The same, async."""
+    sync = sync_iterator(will, log)
+
+    async def asend(self: Any, value: Any) -> Any:
+        return _async_end(sync.send, value)
+
+    async def athrow(self: Any, error: Any, *_: Any) -> Any:
+        return _async_end(sync.throw, error)
+
+    async def aclose(self: Any) -> None:
+        sync.close()
+
+    async def step(self: Any) -> Any:
+        return _async_end(sync.__next__)
+
+    methods = {"send": asend, "throw": athrow, "close": aclose}
+    body = {f"a{name}": method for name, method in methods.items() if name not in will.missing}
+    return type("Iterator", (), {"__aiter__": lambda self: self, "__anext__": step, **body})()
+
+
+def _async_end(call: Any, *args: Any) -> Any:
+    try:
+        return call(*args)
+    except StopIteration:
+        raise StopAsyncIteration from None

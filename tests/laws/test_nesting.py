@@ -1,0 +1,108 @@
+"""Law 7: nesting changes nothing that is delivered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from failover_iter import Decide, Policy, Resume, Skip
+from support.case import Case, SourcePlan
+from support.runners import run_asyncio, run_sync
+from support.scenarios import is_even, is_three, never_after_two
+from support.strategies import openings
+
+
+
+def nested(shape: str) -> Any:
+    """A combinator that nests its factories: "a(bc)" or "(ab)c"."""
+
+    def combinator(make: Any) -> Any:
+        def stream(factories: list[Any], **options: Any) -> Any:
+            options.pop("on_event", None)
+            announce = options.pop("announce", False)
+            policy = Policy(**options)
+            match shape:
+                case "a(bc)":
+                    sources = [factories[0], policy.source(factories[1:])]
+                case "(ab)c":
+                    sources = [policy.source(factories[:-1]), factories[-1]]
+                case "((a))":
+                    sources = [policy.source([policy.source(factories)])]
+                case _:
+                    sources = factories
+            return make(policy)(sources, announce=announce)
+
+        return stream
+
+    return combinator
+
+
+def delivered(trace: list[Any]) -> list[Any]:
+    """What the consumer got: items, the modes of the markers, the class of the error."""
+    shown = []
+    for entry in trace:
+        if entry[0] == "item":
+            shown.append(entry)
+        elif entry[0] == "marker":
+            shown.append(("marker", entry[1]))
+        elif entry[0] in ("raised", "ended"):
+            shown.append(entry[:2])
+    return shown
+
+
+modes: list[Any] = [
+    None,
+    "raise",
+    "skip",
+    "resume",
+    Skip(key=str),
+    Resume(keep=2),
+    Decide(never_after_two),
+]
+plans = st.lists(openings, min_size=1, max_size=1).map(tuple)
+
+
+@st.composite
+def flat_cases(draw: st.DrawFn) -> Case:
+    sources = tuple(SourcePlan(name, draw(plans)) for name in "abc")
+    sources = tuple(
+        replace(plan, openings=(replace(plan.openings[0], closing=None),)) for plan in sources
+    )
+    return Case(
+        sources,
+        mid_stream=draw(st.sampled_from(modes)),
+        commit_when=draw(st.sampled_from([1, 1, 2, is_even])),
+        complete_when=draw(st.sampled_from([None, is_three])),
+        allow_empty=draw(st.booleans()),
+        announce=draw(st.booleans()),
+    )
+
+
+@settings(deadline=None)
+@given(flat_cases(), st.sampled_from(["a(bc)", "((a))"]))
+def test_nested_delivers_what_flat_delivers(case: Case, shape: str) -> None:
+    """`[a, policy.source([b, c])]` delivers what `[a, b, c]` delivers, in every mode."""
+    flat = delivered(run_sync(case))
+    assert delivered(run_sync(case, nested(shape)(lambda policy: policy.stream))) == flat
+    assert delivered(run_asyncio(case, nested(shape)(lambda policy: policy.astream))) == flat
+
+
+@settings(deadline=None)
+@given(st.lists(openings, min_size=3, max_size=3), flat_cases())
+def test_one_source_thrice_is_three_attempts(three: list[Any], case: Case) -> None:
+    """`[f, f, f]` delivers what `f` with `attempts=3` delivers."""
+    many = replace(case, sources=(SourcePlan("a", tuple(three), attempts=None),), attempts=3)
+    once = replace(many, attempts=1)
+
+    def thrice(make: Any) -> Any:
+        return lambda factories, **options: make(factories * 3, **options)
+
+    from failover_iter import afailover_stream, failover_stream
+
+    assert delivered(run_sync(once, thrice(failover_stream))) == delivered(run_sync(many))
+    assert delivered(run_asyncio(once, thrice(afailover_stream))) == delivered(run_asyncio(many))
+
+

@@ -1,0 +1,307 @@
+"""The reference model: what a case has to look like from outside, written for clarity.
+
+It shares no code with the library. It knows the plans, so it needs no iterator: it walks through
+them once and writes down the whole trace of a consumer who drains the stream, then cuts that
+where the consumer leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from failover_iter import Decide, Progress, Resume, Skip
+
+from .case import Case, Fault, Opening, SourcePlan, make_error, switches
+from .runners import Trace, kind_of
+
+GIVEN_ERRORS = {"truncated": "TruncatedStream", "empty": "EmptyStream", "diverged": "DivergedStream"}
+
+
+class Over(Exception):
+    """The stream has ended."""
+
+
+@dataclass
+class Model:
+    """The state of one stream, as the contract tells it."""
+
+    case: Case
+    listen: bool = True
+    trace: Trace = field(default_factory=list)
+    delivered: list[int] = field(default_factory=list)  # since the last restart
+    before: int = 0  # delivered before the last restart
+    failures: list[str | None] = field(default_factory=list)  # kinds of the errors
+    consecutive: int = 0
+    now: float = 0
+    openings: dict[str, int] = field(default_factory=dict)
+    index: int = 0
+    attempt: int = 1
+    mode: str | None = None
+
+    # What is written down.
+
+    @property
+    def total(self) -> int:
+        return self.before + len(self.delivered)
+
+    @property
+    def source(self) -> SourcePlan:
+        return self.case.sources[self.index]
+
+    def event(self, name: str, **fields: Any) -> None:
+        if self.listen:
+            common = {
+                "source": self.source.name,
+                "attempt": self.attempt,
+                "delivered": self.total,
+                "elapsed": round(self.now, 6),
+            }
+            self.trace.append((name, tuple(sorted({**common, **fields}.items()))))
+
+    def raised(self, kind: str | None, notes: int) -> None:
+        self.trace.append(("raised", kind, min(notes, 33) if notes <= 32 else 33))
+        raise Over
+
+    def deliver(self, item: int) -> None:
+        self.delivered.append(item)
+        self.trace.append(("item", item))
+
+    # The stream.
+
+    def run(self) -> Trace:
+        try:
+            while True:
+                self.one_attempt()
+        except Over:
+            return self.trace
+
+    def way(self, source: SourcePlan) -> Any:
+        if source.mid_stream is not None:
+            return source.mid_stream
+        return self.case.mid_stream or "restart"
+
+    def mode_for(self, source: SourcePlan) -> str | None:
+        """How this source would take over now; None before the first item."""
+        if self.total == 0:
+            return None
+        way = self.way(source)
+        if isinstance(way, Skip):
+            return "skip"
+        if isinstance(way, Resume):
+            return "resume"
+        if isinstance(way, Decide):
+            last = self.delivered[-1] if self.delivered else None
+            told = Progress(delivered=len(self.delivered), last=last, total=self.total)
+            return way.fn(told)
+        return str(way)
+
+    def one_attempt(self) -> None:
+        source, case = self.source, self.case
+        count = self.openings.get(source.name, 0)
+        opening = source.openings[min(count, len(source.openings) - 1)]
+        self.openings[source.name] = count + 1
+        self.event("Opening")
+        self.trace.append(("open", source.name))
+        if opening.opening is not None:
+            return self.failed(opening.opening, opening, None, received=False)
+        if opening.iterating is not None and opening.kind == "iterable":
+            return self.failed(opening.iterating, opening, self.close(opening), received=False)
+
+        items, way = opening.items, self.way(source)
+        start = 0
+        if isinstance(way, Resume | Decide) or way == "resume":
+            goes_on = self.mode in (None, "resume")
+            start = len(self.delivered) if goes_on else 0
+            items = items[start:]
+        to_replay = list(self.delivered) if self.mode == "skip" else []
+        key = getattr(way, "key", None)
+        replayed: list[int] = []
+        held: list[int] = []
+        open_to_deliver = met = False
+        fault: Fault | str | None = opening.fault
+        if opening.kind == "generator" and opening.closing is not None:
+            fault = opening.closing  # raised from the `finally` of the generator
+        received = 0
+        new = 0
+        for item in items:
+            self.trace.append(("pull", source.name))
+            received += 1
+            met = met or (
+                received >= case.commit_when
+                if isinstance(case.commit_when, int)
+                else case.commit_when(item)
+            )
+            if len(replayed) < len(to_replay):
+                replayed.append(item)
+                if key and replayed == replayed[: len(to_replay)] and len(replayed) == len(to_replay):
+                    if [key(one) for one in replayed] != [key(one) for one in to_replay]:
+                        self.close_after_end(opening, was_ended=False)
+                        return self.failed("diverged", opening, self.close(opening), received=True)
+                continue
+            held.append(item)
+            if met:
+                if not open_to_deliver:
+                    open_to_deliver = True
+                    self.commit()
+                for one in held:
+                    self.deliver(one)
+                    new += 1
+                held = []
+        self.trace.append(("pull", source.name))
+        self.close_after_end(opening, was_ended=True)
+        if fault is None and not open_to_deliver:
+            if len(replayed) < len(to_replay):
+                fault = "diverged"
+            elif not met and not case.allow_empty:
+                fault = "empty"
+            elif held:
+                self.commit()
+                for one in held:
+                    self.deliver(one)
+                    new += 1
+            elif self.mode == "restart":
+                self.before, self.delivered = self.total, []
+        if fault == "base":
+            noted = self.close(opening) is not None
+            self.event("Closed", error="Base")
+            return self.raised("Base", len(self.failures) + noted)
+        close_error = self.close(opening)
+        if fault is None and case.complete_when is not None:
+            if not (self.delivered and case.complete_when(self.delivered[-1])):
+                fault = "truncated"
+        if fault is not None:
+            return self.failed(fault, opening, close_error, received=received > 0, new=new)
+        if close_error is not None:
+            self.event("Closed", error=close_error)
+            return self.raised(close_error, len(self.failures))
+        self.event("Completed")
+        self.trace.append(("ended",))
+        raise Over
+
+    def commit(self) -> None:
+        mode = self.mode
+        superseded = len(self.delivered)
+        if mode == "restart":
+            self.before, self.delivered = self.total, []
+        self.event("Committed")
+        if mode is not None and self.case.announce:
+            error = self.failures[-1]
+            self.trace.append(("marker", mode, self.source.name, error, superseded))
+
+    def close_after_end(self, opening: Opening, *, was_ended: bool) -> None:
+        """A generator closes itself when it ends; a diverged one is closed from outside."""
+        if opening.kind == "generator":
+            self.trace.append(("close", self.source.name))
+
+    def close(self, opening: Opening) -> str | None:
+        """Close what has a `close` and did not close itself; the kind of the error, if any."""
+        if opening.kind in ("iterator", "iterable"):
+            self.trace.append(("close", self.source.name))
+            if opening.closing is not None:
+                return kind_of(make_error(opening.closing))
+        return None
+
+    # After a failure.
+
+    def failed(
+        self,
+        fault: Fault | str,
+        opening: Opening,
+        close_error: str | None,
+        *,
+        received: bool,
+        new: int = 0,
+    ) -> None:
+        kind = GIVEN_ERRORS.get(fault) or kind_of(make_error(fault))  # type: ignore[arg-type]
+        noted = close_error is not None
+        self.consecutive = 1 if received else self.consecutive + 1
+        if fault == "base":
+            self.event("Closed", error=kind)
+            return self.raised(kind, len(self.failures) + noted)
+        self.event(
+            "Failed",
+            error=kind,
+            failures=len(self.failures) + 1,
+            consecutive=self.consecutive,
+            close_error=close_error,
+        )
+        stream_raises = self.case.mid_stream == "raise" and self.total > 0
+        survivable = fault in GIVEN_ERRORS or switches(fault)  # type: ignore[arg-type]
+        if stream_raises or not survivable:
+            return self.raised(kind, len(self.failures) + noted)
+        self.failures.append(kind)
+        if self.case.reset_on_progress and new:
+            self.attempt = 0
+        following = self.following()
+        if following is None:
+            self.event("Exhausted", error=kind, failures=len(self.failures))
+            if self.case.on_exhausted == "group":
+                leaves = ",".join(map(str, self.failures))
+                return self.raised(f"AllSourcesFailed[{leaves}]", 0)
+            return self.raised(kind, len(self.failures) - 1 + noted)
+        index, attempt, mode = following
+        if mode == "raise":
+            return self.raised(kind, len(self.failures) - 1 + noted)
+        again = index == self.index
+        seconds = float(self.case.wait) if again else 0.0
+        if again:
+            self.event("Waiting", error=kind, seconds=seconds, mode=mode)
+        else:
+            to = self.case.sources[index].name
+            self.event("Switched", error=kind, seconds=seconds, mode=mode, to=to)
+        self.index, self.attempt, self.mode = index, attempt, mode
+        self.now += seconds
+
+    def following(self) -> tuple[int, int, str | None] | None:
+        """The next source that may take over: its place, the attempt, the mode."""
+        bound = self.source.attempts or self.case.attempts
+        candidates = [(self.index, self.attempt + 1)] if self.attempt < bound else []
+        candidates += [(index, 1) for index in range(self.index + 1, len(self.case.sources))]
+        for index, attempt in candidates:
+            source = self.case.sources[index]
+            mode = self.mode_for(source)
+            if mode == "raise" and source.mid_stream is not None:
+                continue  # it is passed over
+            return index, attempt, mode
+        return None
+
+
+def model(case: Case, *, listen: bool = True) -> Trace:
+    """The trace that a case must have."""
+    whole = Model(case, listen=listen).run()
+    if case.leave == "drain":
+        return whole
+    return left(case, whole, listen=listen)
+
+
+def left(case: Case, whole: Trace, *, listen: bool) -> Trace:
+    """Cut the trace where the consumer leaves, and close what is open there."""
+    places = [i for i, entry in enumerate(whole) if entry[0] in ("item", "marker")]
+    if case.after > len(places):
+        return whole
+    leaves: Trace = [("leaves", case.leave)]
+    thrown: Trace = [("raised", "Transparent", 0)] if case.leave == "throw" else []
+    if case.after == 0:
+        return leaves + thrown
+    seen = whole[: places[case.after - 1] + 1]
+    source = next(entry[1] for entry in reversed(seen) if entry[0] == "open")
+    opened = sum(entry == ("open", source) for entry in seen) - 1
+    plan = next(plan for plan in case.sources if plan.name == source)
+    opening = plan.openings[min(opened, len(plan.openings) - 1)]
+    since = seen[max(i for i, entry in enumerate(seen) if entry == ("open", source)) :]
+    closed_itself = ("close", source) in since
+    closing: Trace = []
+    if opening.kind != "bare" and not closed_itself:
+        closing.append(("close", source))
+    if listen:
+        start = next(dict(entry[1]) for entry in reversed(seen) if entry[0] == "Opening")
+        event = {
+            "source": source,
+            "attempt": start["attempt"],
+            "elapsed": start["elapsed"],
+            "delivered": sum(entry[0] == "item" for entry in seen),
+            "error": "Transparent" if case.leave == "throw" else "GeneratorExit",
+        }
+        closing.append(("Closed", tuple(sorted(event.items()))))
+    return seen + leaves + closing + thrown
