@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import assert_never
 
 from failover_iter._attempt import Attempt
-from failover_iter._clock import async_sleep, async_time
+from failover_iter._clock import async_sleep, async_time, give_way
 from failover_iter._core import Open, Raise, Return, Sleep
 from failover_iter._entries import wrong_flavour
 
@@ -87,15 +87,14 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
 
 
 class _AsyncAttempt(Attempt):
-    __slots__ = ()
-
     def __aiter__(self) -> AsyncIterator[Any]:
         """The iterator of the source itself, which may lack `__aiter__`."""
         return self.iterator  # type: ignore[no-any-return]  # whatever aiter() gave
 
     async def open(self) -> None:
         """Open the source and pull it until it commits."""
-        self.opening()
+        if self.run.listens:
+            self.opening()
         command = self.command
         try:
             opened = command.factory(*command.args)
@@ -114,7 +113,7 @@ class _AsyncAttempt(Attempt):
             self.opened(ended=opened.ag_frame is None)
         elif not hasattr(type(opened), "__aiter__") and hasattr(type(opened), "__iter__"):
             self.excused = True
-            raise wrong_flavour(self.command.entry.name, "async")
+            raise wrong_flavour(self.entry.name, "async")
 
     async def _pull_until_commit(self, iterator: AsyncIterator[Any]) -> None:
         while True:
@@ -148,11 +147,12 @@ class _AsyncAttempt(Attempt):
         self.held.clear()
         try:
             if isinstance(thrown, GeneratorExit):
-                await self.close_iterator()
+                await self._leave()
                 raise thrown
             athrow = getattr(self.iterator, "athrow", None)
-            if athrow is None:
-                raise thrown  # PEP 380
+            # PEP 380; and athrow() of an async generator that has ended gives None (3.11).
+            if athrow is None or self.ended:
+                raise thrown
             try:
                 answer = await athrow(thrown)
             except StopAsyncIteration:
@@ -168,7 +168,7 @@ class _AsyncAttempt(Attempt):
         run, received = self.run, self.received > 0
         try:
             close_error = await self._close()
-            if isinstance(error, Exception) and not self.excused:
+            if self.is_outage(error):
                 return run.failed(error, close_error, received=received)
             run.closed(error, close_error, theirs=self.thrown)
             if isinstance(error, GeneratorExit) and close_error is not None:
@@ -188,25 +188,35 @@ class _AsyncAttempt(Attempt):
             self.release()
             del run
 
+    async def _leave(self) -> None:
+        """Close the iterator for a consumer who closes the stream."""
+        try:
+            if isinstance(self.iterator, AsyncGeneratorType):
+                # The loop may be closing all its async generators at once (shutdown_asyncgens),
+                # this stream before its source: let it start with that one, or it complains.
+                await give_way()
+        finally:
+            await self.close_iterator()
+
     async def close_iterator(self) -> None:
         """Close the iterator, once."""
-        if self.command.entry.owned and not self.iterator_closed:
+        if self.entry.owned and not self.iterator_closed:
             self.iterator_closed = True
             await _close(self.iterator)
 
     async def _close(self) -> Exception | None:
         """Close what was opened; give the error of that, or raise it if it is no Exception."""
         errors: list[BaseException] = []
-        for close in (self.close_iterator, self._close_iterable):
+        try:
+            await self.close_iterator()
+        except BaseException as error:
+            errors.append(error)
+        if self.iterable is not self.iterator and self.entry.owned:
             try:
-                await close()
+                await _close(self.iterable)
             except BaseException as error:
                 errors.append(error)
-        return self.settle(errors)
-
-    async def _close_iterable(self) -> None:
-        if self.command.entry.owned and self.iterable is not self.iterator:
-            await _close(self.iterable)
+        return self.settle(errors) if errors else None
 
 
 async def _close(opened: object) -> None:

@@ -9,67 +9,59 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from failover_iter._checks import identity, verdict
 from failover_iter._failures import note_close_error
-from failover_iter._options import Decide, Skip
+from failover_iter._options import Nested
 from failover_iter._record import feed, new_digest
 from failover_iter.errors import DivergedStream, EmptyStream
 from failover_iter.events import Takeover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from hashlib import blake2b
 
     from failover_iter._core import Open, Run
+    from failover_iter._options import Key
 
 
 class Attempt:
     """What both drivers know of an attempt."""
 
-    __slots__ = (
-        "at_marker",
-        "command",
-        "committed",
-        "ended",
-        "excused",
-        "held",
-        "iterable",
-        "iterator",
-        "iterator_closed",
-        "key",
-        "received",
-        "replayed",
-        "run",
-        "thrown",
-        "to_skip",
-        "value",
-    )
+    # Class attributes are what most attempts never change: to make one is half the work then.
+    iterable: Any = None
+    iterator: Any = None
+    iterator_closed = False
+    received = 0
+    committed = False
+    #: The item that was handed out last is a marker.
+    at_marker = False
+    #: The source has ended; `value` is what it returned.
+    ended = False
+    value: Any = None
+    #: What is raised now is the consumer's or a callback's, never a failure of the source.
+    excused = False
+    #: It is what the consumer threw, or what came of that.
+    thrown = False
+    to_skip = 0
+    key: Key | None = None
+    replayed: blake2b | None = None
 
     def __init__(self, run: Run, command: Open) -> None:
         """Know what to open; nothing is called yet."""
         self.run = run
         self.command = command
-        self.iterable: Any = None
-        self.iterator: Any = None
-        self.iterator_closed = False
+        self.entry = command.entry
         self.held: deque[Any] = deque()
-        self.received = 0
-        self.to_skip = command.skip
-        way = command.entry.options.way
-        self.key = way.key if command.skip and isinstance(way, Skip | Decide) else None
-        self.replayed = None if self.key is None else new_digest()
-        self.committed = False
-        self.at_marker = False
-        #: The source has ended; `value` is what it returned.
-        self.ended = False
-        self.value: Any = None
-        #: What is raised now is the consumer's or a callback's, never a failure of the source.
-        self.excused = False
-        #: It is what the consumer threw, or what came of that.
-        self.thrown = False
-
-    @property
-    def watch(self) -> Callable[[Any], None] | None:
-        """What has to be called with each item that is delivered; None: nothing is recorded."""
-        return self.note if self.run.record.needs else None
+        #: What has to be called with each item that is delivered; None: nothing is recorded.
+        self.watch: Callable[[Any], None] | None = self.note if run.record.needs else None
+        if isinstance(self.entry.factory, Nested):
+            # What is skipped is judged and dropped inside; so is what comes before a commit there.
+            same = self.entry.factory.options.commit_when == self.entry.options.commit_when
+            self.received, self.committed = command.skip, same or command.skip > 0
+        elif command.skip:
+            self.to_skip = command.skip
+            if command.key is not None:
+                self.key, self.replayed = command.key, new_digest()
 
     def note(self, item: Any) -> None:
         """Take note of an item that is delivered."""
@@ -96,25 +88,23 @@ class Attempt:
                 self.held.append(item)
             return False
         self.received += 1
-        met = self._meets_commit(item)
+        if not self.committed:
+            self._judge(item)
         if self.to_skip:
             self._replay(item)
-        else:
-            self.held.append(item)
-        return met and bool(self.held)
+            return False
+        self.held.append(item)
+        return self.committed
 
-    def _meets_commit(self, item: Any) -> bool:
-        """Whether the attempt has shown that it is good; replayed items count too."""
-        if self.committed:
-            return True
-        commit_when = self.command.entry.options.commit_when
+    def _judge(self, item: Any) -> None:
+        """Commit if this item shows that the attempt is good; replayed items count too."""
+        commit_when = self.entry.options.commit_when
         if callable(commit_when):
             self.excused = True
-            self.committed = bool(commit_when(item))
+            self.committed = verdict("commit_when", commit_when(item))
             self.excused = False
         else:
             self.committed = self.received >= commit_when
-        return self.committed
 
     def _replay(self, item: Any) -> None:
         self.to_skip -= 1
@@ -123,26 +113,30 @@ class Attempt:
         self.excused = True
         feed(self.replayed, self.key(item))
         self.excused = False
-        delivered = self.run.record.digests[id(self.key)]
+        delivered = self.run.record.digests[identity(self.key)]
         if self.to_skip == 0 and self.replayed.digest() != delivered.digest():
             raise self._diverged("replayed other items than the {} that were delivered: their keys differ")
 
     def commit(self) -> None:
         """Start to deliver: the marker first, then what is held."""
-        self.excused = True
-        self.run.committed()
-        self.excused = False
+        run = self.run
+        run.any = run.record.any = True
+        if run.awaits_commit:
+            self.excused = True
+            run.committed()
+            self.excused = False
         if self.command.marker is not None:
             self.held.appendleft(self.command.marker)
 
     def finish(self, value: Any) -> None:
         """The source ended before the attempt committed."""
         self.ended, self.value = True, value
+        name = self.entry.name
+        if not (self.entry.options.allow_empty or (self.committed and self.received)):
+            how = "before commit_when was met" if self.received else "without an item"
+            raise EmptyStream(f"{name} ended {how}")
         if self.to_skip:
             raise self._diverged(f"ended after {self.received} of the {{}} items that were delivered")
-        if not self.committed and not self.command.entry.options.allow_empty:
-            name = self.command.entry.name
-            raise EmptyStream(f"{name} ended before commit_when was met" if self.received else f"{name} ended without an item")
         if any(type(item) is not Takeover for item in self.held):
             self.commit()
 
@@ -150,7 +144,8 @@ class Attempt:
         """Take the next held item: with this it counts as delivered."""
         item = self.held.popleft()
         self.at_marker = type(item) is Takeover
-        self.note(item)
+        if self.watch is not None:
+            self.note(item)
         return item
 
     def takes_no_value(self) -> bool:
@@ -163,18 +158,22 @@ class Attempt:
             self.excused = True
             raise TypeError(
                 f"cannot send {value!r} while held items are handed out (commit_when): "
-                f"{self.command.entry.name} is {len(self.held)} items ahead"
+                f"{self.entry.name} is ahead by {len(self.held)}"
             )
 
-    def settle(self, errors: list[BaseException]) -> Exception | None:
+    def is_outage(self, error: BaseException) -> bool:
+        """Whether the source is to blame; a stream inside says so of what its consumer did."""
+        inside = self.command.handover
+        excused = self.excused or (inside is not None and inside.excused)
+        return isinstance(error, Exception) and not excused
+
+    def settle(self, errors: list[BaseException]) -> Exception:
         """Give the error of closing, the later ones in its notes; raise it if it is no Exception."""
-        if not errors:
-            return None
         errors.sort(key=lambda error: isinstance(error, Exception))  # stable: Ctrl-C comes first
         first, *others = errors
         errors.clear()
         for other in others:
-            note_close_error(first, self.command.entry.name, other)
+            note_close_error(first, self.entry.name, other)
         if isinstance(first, Exception):
             return first
         self.run.closed(first, None, theirs=False)
@@ -184,9 +183,10 @@ class Attempt:
             del first, others
 
     def _diverged(self, how: str) -> DivergedStream:
-        return DivergedStream(f"{self.command.entry.name} {how.format(self.command.skip)}")
+        return DivergedStream(f"{self.entry.name} {how.format(self.command.skip)}")
 
     def release(self) -> None:
         """Let go of everything, for the frames in a traceback may hold on to this attempt."""
-        del self.run, self.command, self.iterable, self.iterator
+        self.iterable = self.iterator = self.key = self.watch = None
         self.held.clear()
+        del self.run, self.command, self.entry

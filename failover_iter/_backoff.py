@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from failover_iter._checks import seconds_of
+from failover_iter._checks import check_bool, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
     from failover_iter.events import Failed
-
-_MAX_DOUBLINGS = 1000  # 2.0 ** 1024 overflows
 
 
 def backoff(
@@ -29,7 +28,7 @@ def backoff(
     The n-th failure in a row is followed by a pause between 0 and
     `min(maximum, initial * factor ** (n - 1))` seconds, drawn evenly. The count starts anew once
     an item was received (`Failed.consecutive`). Nothing is remembered between calls, so one
-    schedule may serve many streams.
+    schedule may serve many streams; it can be compared, and pickled.
 
     Args:
         initial: upper bound of the first pause, in seconds or as a timedelta.
@@ -40,7 +39,7 @@ def backoff(
 
     Raises:
         ValueError: a negative or infinite duration, a factor below 1.
-        TypeError: an argument that is no number.
+        TypeError: an argument of a wrong type.
 
     Example:
         >>> from failover_iter import backoff, failover_stream
@@ -59,18 +58,37 @@ def backoff(
     """
     first = seconds_of("initial", initial)
     ceiling = seconds_of("maximum", maximum)
+    check_bool("jitter", jitter)
     if isinstance(factor, bool) or not isinstance(factor, int | float):
         raise TypeError(f"factor must be a number of at least 1, got {factor!r}")
     if not 1 <= factor < float("inf"):
         raise ValueError(f"factor must be a finite number of at least 1, got {factor!r}")
-    draw = random.uniform if rng is None else rng.uniform
+    if not isinstance(rng, random.Random | None):
+        raise TypeError(f"rng must be a random.Random or None, got {rng!r}")
+    return _Backoff(first, ceiling, factor, jitter, rng)
 
-    def wait(failed: Failed) -> float:
+
+@dataclass(frozen=True, slots=True)
+class _Backoff:
+    """What `backoff` builds."""
+
+    initial: float
+    maximum: float
+    factor: float
+    jitter: bool
+    rng: random.Random | None
+
+    def __call__(self, failed: Failed) -> float:
         """Pause after this failure, in seconds."""
-        try:
-            bound = min(ceiling, first * factor ** min(failed.consecutive - 1, _MAX_DOUBLINGS))
-        except OverflowError:
-            bound = ceiling
-        return draw(0.0, bound) if jitter else bound
+        bound = self._bound(failed.consecutive)
+        if not self.jitter:
+            return bound
+        return (self.rng or random).uniform(0.0, bound)
 
-    return wait
+    def _bound(self, consecutive: int) -> float:
+        if not self.initial:
+            return 0.0
+        try:
+            return min(self.maximum, self.initial * float(self.factor) ** (consecutive - 1))
+        except OverflowError:
+            return self.maximum

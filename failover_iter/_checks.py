@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from datetime import timedelta
 from functools import partial
-from math import isfinite
-from types import MethodType
+from math import inf, isfinite
+from types import CoroutineType, GenericAlias, MethodType
 from typing import Any
+
+from failover_iter.errors import wrong_use
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
@@ -36,13 +38,31 @@ def is_generator_function(function: object) -> bool:
 
 def check_callback(option: str, value: object, allowed: str) -> None:
     """Refuse what is no plain function: callbacks are called, never awaited."""
-    if not callable(value):
+    if not callable(value) or isinstance(value, GenericAlias):
         raise TypeError(f"{option} must be {allowed}, got {value!r}")
     if code_flags(value) & (_ASYNC | inspect.CO_GENERATOR):
         raise TypeError(
-            f"{option} must be a plain function, got {value!r}: "
+            f"{option} must be {allowed}, as a plain function, got {value!r}: "
             "it is called, and what it gives is neither awaited nor iterated"
         )
+
+
+def verdict(option: str, value: object) -> bool:
+    """What a predicate has answered; a coroutine would always be true."""
+    if hasattr(type(value), "__await__"):
+        if isinstance(value, CoroutineType):
+            value.close()
+        raise wrong_use(
+            TypeError(f"the function of {option} must give a bool, got an awaitable: {value!r}")
+        )
+    return bool(value)
+
+
+def identity(function: object) -> object:
+    """What a callable is known by; a bound method is made anew at each access."""
+    if isinstance(function, MethodType):
+        return id(function.__self__), id(function.__func__)
+    return id(function)
 
 
 def check_bool(option: str, value: object) -> None:
@@ -66,7 +86,10 @@ def seconds_of(option: str, value: Any) -> float:
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{option} must be seconds (int or float) or a timedelta, got {value!r}")
     else:
-        seconds = float(value)
+        try:
+            seconds = float(value)
+        except OverflowError:
+            seconds = inf
     if not isfinite(seconds) or seconds < 0:
         raise ValueError(f"{option} must be finite and not negative, got {value!r}")
     return seconds
@@ -85,7 +108,7 @@ def check_retry_on(value: object) -> None:
                 )
     else:
         check_callback(
-            "retry_on", value, "an exception class, a tuple of them, or a predicate on the error"
+            "retry_on", value, "an exception class, a tuple of them (no list), or a predicate"
         )
 
 
@@ -93,9 +116,11 @@ def check_factory(option: str, value: object) -> None:
     """Refuse what cannot be called to open a stream."""
     if callable(value):
         return
-    if hasattr(value, "__next__") or hasattr(value, "__anext__"):
-        raise TypeError(
-            f"{option} must be a factory, got the iterator {value!r}: pass the function that "
-            "makes it, not its result (or lambda: make(...)), so that it can be called when needed"
-        )
+    made = {"__next__": "iterator", "__anext__": "async iterator", "__await__": "awaitable"}
+    for method, kind in made.items():
+        if hasattr(value, method):
+            raise TypeError(
+                f"{option} must be a factory, got the {kind} {value!r}: pass the function that "
+                "makes it, not its result (or lambda: make(...)): it is called when it is needed"
+            )
     raise TypeError(f"{option} must be a factory (a callable that opens a stream), got {value!r}")

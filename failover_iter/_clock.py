@@ -66,6 +66,12 @@ def async_sleep(seconds: float) -> Awaitable[None]:
             return _no_sleep(seconds)
 
 
+async def give_way() -> None:
+    """Let the other tasks of an asyncio loop run once."""
+    if async_library() == "asyncio":
+        await async_sleep(0)
+
+
 async def _no_sleep(seconds: float) -> None:
     if seconds:
         raise RuntimeError(f"cannot wait {seconds:g} s: neither asyncio nor trio runs this stream")

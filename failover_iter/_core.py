@@ -12,10 +12,9 @@ called from here; what they raise goes to the consumer by way of the driver.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from failover_iter._checks import seconds_of
+from failover_iter._checks import identity, seconds_of, verdict
 from failover_iter._entries import Entry, read_entry
 from failover_iter._failures import Failures, add_note, describe, note_close_error
 from failover_iter._options import MODES, Decide, Nested, Resume, Skip
@@ -43,7 +42,7 @@ from failover_iter.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from failover_iter._options import Options, Wait
+    from failover_iter._options import Key, Options, Progress, Wait
     from failover_iter._types import Flavour, Mode
     from failover_iter.events import Event
 
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 64  # sources that count as "opened before"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Open:
     """Open the source: call its factory, pull it, tell how that went."""
 
@@ -61,8 +60,12 @@ class Open:
     args: tuple[Any, ...]
     skip: int
     """Items to drop first."""
+    key: Key | None
+    """What tells whether these are the ones that were delivered."""
     marker: Takeover | None
     """What to yield before its first item."""
+    handover: Handover | None = None
+    """What the stream inside was told, and says of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,24 @@ class Raise:
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Return:
     """End the stream with this value."""
 
     value: Any
+
+
+@dataclass(slots=True)
+class Handover:
+    """What a stream tells one inside that takes over: it goes on as if it were part of it."""
+
+    record: Record
+    mode: Mode | None
+    key: Key | None
+    error: Exception | None
+    failures: tuple[Failed, ...]
+    excused: bool = False
+    """The stream inside ended by its consumer or by a callback: no failure of a source."""
 
 
 Command: TypeAlias = Open | Sleep | Raise | Return
@@ -92,29 +108,19 @@ Command: TypeAlias = Open | Sleep | Raise | Return
 class Run:
     """One stream from its first pull to its end: all that changes meanwhile is here."""
 
-    __slots__ = (
-        "_announce",
-        "_attempt",
-        "_consecutive",
-        "_count_at_opening",
-        "_entries",
-        "_entry",
-        "_error",
-        "_failures",
-        "_flavour",
-        "_hinted",
-        "_index",
-        "_lazy",
-        "_mode",
-        "_now",
-        "_opened_before",
-        "_options",
-        "_report",
-        "_restart_due",
-        "_seeded",
-        "_started",
-        "record",
-    )
+    # Class attributes are what most streams never change: to make one is half the work then.
+    _index = 0
+    _attempt = 1
+    _mode: Mode | None = None
+    _error: Exception | None = None  # what the last attempt failed with
+    _consecutive = 0
+    _count_at_opening = 0
+    _restart_due = False
+    _hinted = False
+    _opened_before: dict[object, object] | None = None
+    _handover: Handover | None = None  # from a stream around
+    #: This stream has delivered something itself.
+    any = False
 
     def __init__(
         self,
@@ -123,35 +129,41 @@ class Run:
         *,
         flavour: Flavour,
         announce: bool,
-        seed: Any,
+        seed: Progress | Handover | None,
         report: Report,
     ) -> None:
         """Take the options and the sources; nothing is pulled or called before `start`."""
         self._options = options
+        self.listens = options.on_event is not None
         self._flavour: Flavour = flavour
         self._announce = announce
         self._report = report
-        self._lazy = not isinstance(entries, tuple)
         self._entries: Iterator[Any] = iter(entries)
-        self._index = 0
-        needs = Needs()
-        needs.counts = announce
+        self._lazy = not isinstance(entries, tuple)
+        self._failures = failures = Failures()
+        failures.keeps_errors = self._lazy or options.on_exhausted == "group"
+        needs = Needs(counts=announce)
         needs.add(options)
-        keeps_errors = self._lazy or options.on_exhausted == "group"
-        for entry in entries if isinstance(entries, tuple) else ():
-            if entry.options is not options:
-                needs.add(entry.options)
-            keeps_errors = keeps_errors or entry.resumable
-        self.record = Record(needs, seed)
-        self._seeded = 0 if seed is None else seed.total
-        self._failures = Failures(keeps_errors=keeps_errors)
-        self._consecutive = 0
-        self._attempt = 1
-        self._mode: Mode | None = None
-        self._error: Exception | None = None
-        self._count_at_opening = 0
-        self._opened_before: dict[object, object] = {}
-        self._hinted = False
+        for entry in () if self._lazy else entries:
+            if entry.options is not options or isinstance(entry.factory, Nested):
+                needs.add_entry(entry)
+            if entry.resumable or isinstance(entry.factory, Nested):
+                failures.keeps_errors = True
+        if isinstance(seed, Handover):
+            self._take_over(seed, needs)
+        else:
+            self.record = Record(needs, seed)
+
+    def _take_over(self, handover: Handover, needs: Needs) -> None:
+        self._handover = handover
+        self.record, self._mode, self._error = handover.record, handover.mode, handover.error
+        if not self.record.widen(needs):
+            raise wrong_use(
+                ValueError(
+                    "a Policy.source needs more of what was delivered than the stream around it "
+                    "has recorded: give the sources as lists, or set the option for both"
+                )
+            )
 
     # What the drivers tell.
 
@@ -167,8 +179,7 @@ class Run:
 
     def opening(self) -> None:
         """The factory is going to be called."""
-        if self._options.on_event is not None:
-            self._tell(Opening(*self._where()))
+        self._tell(Opening(*self._where()))
 
     def opened(self, *, ended: bool) -> None:
         """The factory gave something; `ended` = a generator that has ended already."""
@@ -180,21 +191,32 @@ class Run:
 
     def committed(self) -> None:
         """The attempt starts to deliver."""
-        self._restart_if_due()
-        if self._options.on_event is not None:
+        if self._restart_due:
+            self._restart()
+        if self.listens:
             self._tell(Committed(*self._where()))
 
     def failed(
         self, error: Exception, close_error: Exception | None, *, received: bool
     ) -> Command:
         """The source failed, and was closed; `received` = it gave an item before."""
+        try:
+            return self._failed(error, close_error, received=received)
+        except BaseException as raised:  # by a callback, or by `factories`
+            self._excuse()
+            self._failures.tell(raised)
+            raise
+
+    def _failed(
+        self, error: Exception, close_error: Exception | None, *, received: bool
+    ) -> Command:
         note_close_error(error, self._entry.name, close_error)
         self._consecutive = 1 if received else self._consecutive + 1
         failed = Failed(
             *self._where(), error, self._failures.count + 1, self._consecutive, close_error
         )
         self._tell(failed)
-        stays = self._options.mid_stream == "raise" and self.record.any
+        stays = self._options.mid_stream == "raise" and self.any
         if stays or not self._matches(error):
             return self._give_up(error)
         self._failures.add(failed)
@@ -205,14 +227,15 @@ class Run:
         self, value: Any, close_error: Exception | None, *, received: bool, judged: bool
     ) -> Command:
         """The source ended, and was closed; `judged` = it has to be complete."""
-        self._restart_if_due()
-        if judged and not self._is_complete():
+        if self._restart_due:
+            self._restart()
+        if judged and not self._judge(close_error):
             cut = TruncatedStream(f"{self._entry.name} ended before complete_when was met")
             return self.failed(cut, close_error, received=received)
         if close_error is not None:
             self.closed(close_error, None, theirs=False)
             return Raise(close_error)
-        if self._options.on_event is not None:
+        if self.listens:
             self._tell(Completed(*self._where()))
         return Return(value)
 
@@ -220,11 +243,12 @@ class Run:
         self, error: BaseException, close_error: Exception | None, *, theirs: bool
     ) -> None:
         """The attempt was ended from outside, and the source closed; `theirs` = the consumer threw it."""
+        self._excuse()
         if not isinstance(error, GeneratorExit):
             note_close_error(error, self._entry.name, close_error)
             if not theirs:
                 self._failures.tell(error)
-        if self._options.on_event is None:
+        if not self.listens:
             return
         try:
             self._tell(Closed(*self._where(), error))
@@ -240,7 +264,8 @@ class Run:
 
     def finish(self) -> None:
         """Let go of everything: an error that outlives the stream must not hold on to it."""
-        del self._failures, self._error, self._options, self._entries, self.record
+        self._error = self._handover = None
+        del self._failures, self._options, self._entries, self.record
 
     # What it decides.
 
@@ -252,7 +277,7 @@ class Run:
         if mode == "raise":
             return self._give_up(failed.error, but_last=True)
         again = entry is self._entry
-        known = again or _identity(entry.factory) in self._opened_before
+        known = again or self._remembers(entry)
         seconds = _pause(entry.options.wait, failed) if known else 0.0
         event: Waiting | Switched = (
             Waiting(*self._where(), failed.error, seconds, mode)
@@ -279,9 +304,8 @@ class Run:
     def _choose(self) -> tuple[Entry, int, Mode | None] | None:
         """The next source that may take over, or mode "raise" where the stream has to end."""
         entry: Entry | None = self._entry
-        if entry.options.reset_on_progress and self.record.count > self._count_at_opening:
-            self._attempt = 0
-        attempt = self._attempt + 1
+        went_on = self.record.count > self._count_at_opening
+        attempt = 1 if entry.options.reset_on_progress and went_on else self._attempt + 1
         if entry.options.attempts is not None and attempt > entry.options.attempts:
             entry, attempt = self._next_entry(), 1
         passed_over: set[object] = set()
@@ -289,10 +313,10 @@ class Run:
             mode = self._mode_of(entry, attempt)
             if mode != "raise" or not entry.has_own_mode:
                 return entry, attempt, mode
-            identity = _identity(entry.factory)
-            if identity in passed_over:  # an endless cycle of sources that may not take over
+            place = identity(entry.factory)
+            if place in passed_over:  # an endless cycle of sources that may not take over
                 return None
-            passed_over.add(identity)
+            passed_over.add(place)
             entry, attempt = self._next_entry(), 1
         return None
 
@@ -306,8 +330,8 @@ class Run:
             return "resume"
         if not isinstance(way, Decide):
             return way
-        kept = self._failures.kept
-        mode = way.fn(self.record.progress(way.keep, kept, attempt, start_over=False))
+        told = self.record.progress(way.keep, self._told(), attempt, start_over=False)
+        mode = way.fn(told)
         if mode not in MODES:
             raise wrong_use(
                 ValueError(
@@ -331,10 +355,10 @@ class Run:
         return None
 
     def _widen(self, entry: Entry) -> None:
-        if entry.options is self._options:
+        if entry.options is self._options and not isinstance(entry.factory, Nested):
             return
         needs = Needs()
-        needs.add(entry.options)
+        needs.add_entry(entry)
         if not self.record.widen(needs):
             raise ValueError(
                 f"source {entry.name!r} has mid_stream={entry.options.mid_stream!r} (or another "
@@ -344,31 +368,52 @@ class Run:
 
     def _open(self) -> Open:
         entry, mode, record = self._entry, self._mode, self.record
-        start_over = mode in ("restart", "skip")
-        progress = None
-        if entry.resumable:
-            keep = entry.options.way.keep  # type: ignore[union-attr]  # resumable: Resume or Decide
-            kept = self._failures.kept
-            progress = record.progress(keep, kept, self._attempt, start_over=start_over)
-        factory = entry.factory
-        args: tuple[Any, ...] = () if progress is None else (progress,)
-        if isinstance(factory, Nested):
-            factory, args = factory.open, (self._flavour, progress, self._announce)
-        marker = None
-        if self._announce and mode is not None and self._error is not None:
-            if mode == "restart" or record.before + record.count > self._seeded:
-                marker = Takeover(mode, entry.name, self._error, record.count)
         self._count_at_opening = record.count
         self._restart_due = mode == "restart"
-        self._remember(entry.factory)
-        return Open(entry, factory, args, record.count if mode == "skip" else 0, marker)
+        self.awaits_commit = self.listens or self._restart_due
+        skip = record.count if mode == "skip" else 0
+        if isinstance(entry.factory, Nested):
+            handover = Handover(record.fork(), mode, self._key(entry), self._error, self._told())
+            args = (self._flavour, handover, self._announce)
+            return Open(entry, entry.factory.open, args, skip, None, None, handover)
+        args = () if not entry.resumable else (self._progress(entry),)
+        if mode == "resume" and not args:
+            raise wrong_use(
+                ValueError(
+                    f"source {entry.name!r} of a Policy.source cannot go on where the stream "
+                    f"around it stopped with mid_stream={entry.options.mode_given}: under a "
+                    "stream that resumes, give its policy mid_stream='resume' or a Decide"
+                )
+            )
+        marker = None
+        if self._announce and mode is not None and self._error is not None:
+            marker = Takeover(mode, entry.name, self._error, record.count)
+        return Open(entry, entry.factory, args, skip, self._key(entry) if skip else None, marker)
 
-    def _remember(self, factory: object) -> None:
-        identity = _identity(factory)
-        self._opened_before.pop(identity, None)
-        self._opened_before[identity] = factory  # kept alive, so that its id stays its own
-        if len(self._opened_before) > _REMEMBERED:
-            del self._opened_before[next(iter(self._opened_before))]
+    def _progress(self, entry: Entry) -> Progress:
+        keep = entry.options.way.keep  # type: ignore[union-attr]  # resumable: Resume or Decide
+        start_over = self._mode in ("restart", "skip")
+        return self.record.progress(keep, self._told(), self._attempt, start_over=start_over)
+
+    def _key(self, entry: Entry) -> Key | None:
+        way = entry.options.way
+        own = way.key if isinstance(way, Skip | Decide) else None
+        return self._handover.key if own is None and self._handover is not None else own
+
+    def _told(self) -> tuple[Failed, ...]:
+        """The failures that a `Progress` tells, those of a stream around first."""
+        earlier = () if self._handover is None else self._handover.failures
+        return (*earlier, *self._failures.kept)
+
+    def _remembers(self, entry: Entry) -> bool:
+        """Whether this source was opened before; the one that is left now is from here on."""
+        opened = self._opened_before = self._opened_before or {}
+        left = self._entry.factory
+        opened.pop(identity(left), None)
+        opened[identity(left)] = left  # kept alive, so that its id stays its own
+        if len(opened) > _REMEMBERED:
+            del opened[next(iter(opened))]
+        return identity(entry.factory) in opened
 
     def _matches(self, error: Exception) -> bool:
         """Whether the error, or every leaf of a group of errors, is a failure of the source."""
@@ -384,14 +429,22 @@ class Run:
         retry_on = self._entry.options.retry_on
         if isinstance(retry_on, type | tuple):
             return isinstance(error, retry_on)
-        return bool(retry_on(error))
+        return verdict("retry_on", retry_on(error))
 
-    def _is_complete(self) -> bool:
-        complete_when = self._entry.options.complete_when
+    def _judge(self, close_error: Exception | None) -> bool:
+        """Whether the stream is complete with the last item."""
+        complete_when, items = self._entry.options.complete_when, self.record.items
         if complete_when is None:
             return True
-        items = self.record.items
-        return bool(items) and bool(complete_when(items[-1]))
+        try:
+            return bool(items) and verdict("complete_when", complete_when(items[-1]))
+        except BaseException as raised:
+            self.closed(raised, close_error, theirs=False)
+            raise
+
+    def _excuse(self) -> None:
+        if self._handover is not None:
+            self._handover.excused = True
 
     def _repeats_unasked(self) -> bool:
         """Whether items are delivered again though nobody said so; true once in a stream."""
@@ -400,10 +453,10 @@ class Run:
         self._hinted = True
         return True
 
-    def _restart_if_due(self) -> None:
-        if self._restart_due:
-            self._restart_due = False
-            self.record.restart()
+    def _restart(self) -> None:
+        """The items start over now, and no sooner: an attempt that gave none changed nothing."""
+        self._restart_due = False
+        self.record.restart()
 
     def _where(self) -> tuple[str, int, int | None, float]:
         elapsed = self._now() - self._started
@@ -414,17 +467,10 @@ class Run:
             self._options.on_event(event)
 
 
-def _identity(factory: object) -> object:
-    """What two openings of the same source share; a bound method is made anew at each access."""
-    if isinstance(factory, MethodType):
-        return id(factory.__self__), id(factory.__func__)
-    return id(factory)
-
-
 def _pause(wait: Wait, failed: Failed) -> float:
     if not callable(wait):
         return seconds_of("wait", wait)
     try:
-        return seconds_of("what wait gives", wait(failed))
+        return seconds_of("what the function of wait gives", wait(failed))
     except (TypeError, ValueError) as error:
         raise wrong_use(error)  # noqa: B904 (the same error, marked)

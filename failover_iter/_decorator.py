@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, get_origin, overload
 
 from failover_iter import _async, _sync
 from failover_iter._checks import check_factory, is_async, is_generator_function
+from failover_iter._entries import name_of
 from failover_iter._options import Decide, Progress, Resume, Source
 from failover_iter.policy import Policy
 
@@ -129,17 +131,20 @@ class Decorator:
         if resumes:
             for each in functions:
                 _check_progress(each, policy)
-        bind = inspect.signature(function).bind
+        signatures = [inspect.signature(each) for each in functions]
         drive: Callable[..., Any] = _sync.drive if flavour == "sync" else _async.drive
 
         @wraps(function)
         def stream(*args: Any, **kwargs: Any) -> Any:
-            bind(*args, **kwargs)  # a wrong call fails here, not as an outage of each source
-            seed = kwargs.pop("progress", None) if resumes else None
+            seed = None
             if resumes:
-                factories: list[Any] = [_resumable(each, args, kwargs) for each in functions]
-            else:
-                factories = [partial(each, *args, **kwargs) for each in functions]
+                args, kwargs, seed = _take_progress(signatures[0], args, kwargs)
+            for signature in signatures:
+                signature.bind(*args, **kwargs)  # a wrong call fails here, and not as an outage
+            factories = [
+                _resumable(each, index, args, kwargs) if resumes else partial(each, *args, **kwargs)
+                for index, each in enumerate(functions)
+            ]
             return drive(policy._run(factories, flavour, announce=False, seed=seed))
 
         return stream
@@ -151,46 +156,69 @@ def _function(fallback: Any) -> Any:
 
 
 def _common_flavour(functions: tuple[Callable[..., Any], ...]) -> Flavour:
-    flavours = {function: _flavour(function) for function in functions}
-    known = [flavour for flavour in flavours.values() if flavour is not None]
-    common: Flavour = known[0] if known else "sync"
-    for function, flavour in flavours.items():
-        if flavour not in (None, common):
+    """The flavour of those that show one; "sync" where none does."""
+    known = [(each, flavour) for each in functions if (flavour := _flavour(each)) is not None]
+    for other, flavour in known:
+        first, common = known[0]
+        if flavour != common:
             raise TypeError(
-                f"the decorated function and its fallbacks must be all sync or all async: "
-                f"{functions[0]!r} is {common}, {function!r} is {flavour}"
+                "the decorated function and its fallbacks must be all sync or all async: "
+                f"{first!r} is {common}, {other!r} is {flavour}"
             )
-    return common
+    return known[0][1] if known else "sync"
 
 
 def _flavour(function: Callable[..., Any]) -> Flavour | None:
+    """By the kind of the function, else by what it says that it returns; None: it does not show."""
     if is_async(function):
         return "async"
     if is_generator_function(function):
         return "sync"
     returned = getattr(function, "__annotations__", {}).get("return")
-    if returned is None:
-        return None
-    return "async" if "Async" in str(returned) else "sync"
+    if isinstance(returned, str):
+        named = _ABSTRACT.match(returned)
+        return None if named is None else "async" if named["is_async"] else "sync"
+    returned = get_origin(returned) or returned
+    if hasattr(returned, "__aiter__"):
+        return None if hasattr(returned, "__iter__") else "async"
+    return "sync" if isinstance(returned, type) and hasattr(returned, "__iter__") else None
+
+
+#: An annotation that is a string may name what cannot be imported here: read, not evaluated.
+_ABSTRACT = re.compile(r"(?:\w+\.)*(?P<is_async>Async)?(?:Iterator|Iterable|Generator)\b")
 
 
 def _check_progress(function: Callable[..., Any], policy: Policy) -> None:
     parameters = inspect.signature(function).parameters
     declared = parameters.get("progress")
-    if declared is not None and declared.kind is not inspect.Parameter.POSITIONAL_ONLY:
-        return
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
-        return
+    if declared is None:
+        if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+            return
+    elif declared.kind is not inspect.Parameter.POSITIONAL_ONLY:
+        if declared.default is not inspect.Parameter.empty:
+            return
     raise TypeError(
         f"{function!r} must declare progress: Progress = Progress() as a keyword, under "
-        f"mid_stream={policy.mid_stream!r}"
+        f"mid_stream={policy.mode_given}"
     )
 
 
+def _take_progress(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any], Progress | None]:
+    """Part the arguments of a call from the `progress` that its caller gave, if any."""
+    bound = signature.bind(*args, **kwargs)
+    seed = bound.arguments.pop("progress", kwargs.get("progress"))
+    if not isinstance(seed, Progress | None):
+        raise TypeError(f"progress must be a Progress, got {seed!r}")
+    others = {name: value for name, value in bound.kwargs.items() if name != "progress"}
+    return bound.args, others, seed
+
+
 def _resumable(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: Callable[..., Any], index: int, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Source[Any]:
     def opened(progress: Progress) -> Any:
         return function(*args, **kwargs, progress=progress)
 
-    return Source(opened, name=getattr(function, "__name__", None))
+    return Source(opened, name=name_of(function, index))

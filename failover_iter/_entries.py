@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import check_factory, is_async, is_generator_function
@@ -18,21 +17,36 @@ if TYPE_CHECKING:
     from failover_iter._options import Options
     from failover_iter._types import Flavour
 
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_OTHER_FLAVOUR = {"sync": _ASYNC, "async": inspect.CO_GENERATOR, None: 0}
 
-@dataclass(frozen=True, slots=True)
+
 class Entry:
-    """A source as the core uses it: its factory, its name and the options that hold for it."""
+    """A source as the core uses it: its factory and the options that hold for it."""
 
-    factory: Callable[..., Any]
-    name: str
-    options: Options
-    owned: bool
-    has_own_mode: bool
+    __slots__ = ("_name", "factory", "has_own_mode", "index", "options", "owned", "resumable")
+
+    def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
+        """Take a plain factory; a `Source` says more."""
+        self.factory = factory
+        self.index = index
+        self.options = options
+        self.owned = True
+        self.has_own_mode = False
+        #: Whether the factory is called with a `Progress`.
+        self.resumable = False
+        self._name: str | None = None
 
     @property
-    def resumable(self) -> bool:
-        """Whether the factory is called with a `Progress`."""
-        return isinstance(self.options.way, Resume | Decide)
+    def name(self) -> str:
+        """The name of the source; made when somebody wants to know it."""
+        if self._name is None:
+            self._name = name_of(self.factory, self.index)
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._name = name
 
 
 def read_factories(
@@ -48,7 +62,7 @@ def read_factories(
     if callable(factories) or isinstance(factories, str | bytes | Source):
         raise TypeError(
             f"factories must be an iterable of factories, got {factories!r}: "
-            "put it into a list, also when it is the only one"
+            "put the source into a list, [source], also when it is the only one"
         )
     try:
         return iter(factories)
@@ -56,18 +70,30 @@ def read_factories(
         raise TypeError(f"factories must be an iterable of factories, got {factories!r}") from None
 
 
-def read_entry(item: object, index: int, flavour: Flavour | None, options: Options) -> Entry:
-    """Check one factory or `Source`, and give it its name."""
+def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options) -> Entry:
+    """Check one factory or `Source`."""
+    if type(item) is FunctionType and options.mid_stream in _NOT_RESUMABLE:
+        code = item.__code__  # the usual case, in one look
+        other = code.co_flags & _OTHER_FLAVOUR[flavour]
+        if not (code.co_argcount or code.co_kwonlyargcount or other):
+            return Entry(item, index, options)
     if isinstance(item, Source):
-        name = name_of(item.factory, index) if item.name is None else item.name
-        own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)
-        entry = Entry(item.factory, name, item.over(options), item.close, own_mode)
+        entry = Entry(item.factory, index, item.over(options))
+        entry.name = item.name
+        entry.owned = item.close
+        entry.has_own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)
     else:
         check_factory(f"source[{index}]", item)
-        entry = Entry(item, name_of(item, index), options, True, False)  # type: ignore[arg-type]  # checked to be callable
+        entry = Entry(item, index, options)
+    if not isinstance(entry.factory, Nested):
+        entry.resumable = isinstance(entry.options.way, Resume | Decide)
     _check_flavour(entry, flavour)
     _check_parameters(entry)
+    _check_nested(entry)
     return entry
+
+
+_NOT_RESUMABLE = (None, "restart", "raise", "skip")
 
 
 def name_of(factory: object, index: int) -> str:
@@ -93,37 +119,42 @@ def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
     return wrong_use(TypeError(f"source {name!r} is {is_}: use {use} for it"))
 
 
+def _check_nested(entry: Entry) -> None:
+    """Refuse a `Policy.source` that could not go on where the stream around it stopped."""
+    nested = entry.factory
+    if not (isinstance(nested, Nested) and isinstance(entry.options.way, Resume)):
+        return
+    for inner in nested.entries[:1]:
+        if not (inner.resumable or isinstance(inner.factory, Nested)):
+            raise wrong_use(
+                ValueError(
+                    f"source {entry.name!r} is a Policy.source with mid_stream="
+                    f"{nested.options.mode_given}: under a stream that resumes, give its policy "
+                    "mid_stream='resume' or a Decide"
+                )
+            )
+
+
 def _check_parameters(entry: Entry) -> None:
     """Refuse a factory that cannot be called as it will be: the error would pass for an outage."""
-    factory = entry.factory
-    if isinstance(factory, Nested):
+    if isinstance(entry.factory, Nested):
+        return
+    try:
+        inspect.signature(entry.factory).bind(*[Progress()] * entry.resumable)
+    except ValueError:  # a builtin that does not tell
+        return
+    except TypeError as mismatch:
+        given = f"{entry.factory!r} ({mismatch})"
+    else:
         return
     if entry.resumable:
-        try:
-            inspect.signature(factory).bind(Progress())
-        except ValueError:  # a builtin that does not tell
-            return
-        except TypeError:
-            raise wrong_use(
-                TypeError(
-                    f"source {entry.name!r} must take one positional argument, the Progress, under "
-                    f"mid_stream={entry.options.mid_stream!r}, got {factory!r}"
-                )
-            ) from None
-    elif _required_arguments(factory):
-        raise wrong_use(
-            TypeError(
-                f"source {entry.name!r} must be callable without arguments, got {factory!r}: bind "
-                "them with functools.partial or a lambda, or set mid_stream='resume' if it takes "
-                "a Progress"
-            )
+        message = (
+            f"source {entry.name!r} must take one positional argument, the Progress, under "
+            f"mid_stream={entry.options.mode_given}, got {given}"
         )
-
-
-def _required_arguments(factory: object) -> int:
-    bound = 0
-    if isinstance(factory, MethodType):
-        factory, bound = factory.__func__, 1
-    if not isinstance(factory, FunctionType):
-        return 0
-    return max(0, factory.__code__.co_argcount - len(factory.__defaults__ or ()) - bound)
+    else:
+        message = (
+            f"source {entry.name!r} must be callable without arguments, got {given}: bind them "
+            "with functools.partial or a lambda, or set mid_stream='resume' if it takes a Progress"
+        )
+    raise wrong_use(TypeError(message))

@@ -20,29 +20,37 @@ class Failures:
     holds its traceback, that the frames of the failed source, and those whatever it had open.
     """
 
-    __slots__ = ("_first", "_keeps_errors", "_last", "count")
+    __slots__ = ("_first", "_last", "count", "keeps_errors")
 
-    def __init__(self, *, keeps_errors: bool) -> None:
+    def __init__(self) -> None:
         """Begin with none."""
         self.count = 0
-        self._keeps_errors = keeps_errors
+        self.keeps_errors = False
         self._first: list[Failed | str] = []
-        self._last: deque[Failed | str] = deque(maxlen=_ENDS)
+        self._last: deque[Failed | str] | None = None  # needed by few
 
     def add(self, failed: Failed) -> None:
         """Keep one more."""
         self.count += 1
-        kept = failed if self._keeps_errors else _line(failed)
-        (self._first if len(self._first) < _ENDS else self._last).append(kept)
+        kept = failed if self.keeps_errors else _line(failed)
+        if len(self._first) < _ENDS:
+            self._first.append(kept)
+            return
+        if self._last is None:
+            self._last = deque(maxlen=_ENDS)
+        self._last.append(kept)
+
+    def _ends(self) -> list[Failed | str]:
+        return [*self._first, *(self._last or ())]
 
     @property
     def kept(self) -> tuple[Failed, ...]:
         """The records that are kept, oldest first."""
-        return tuple(kept for kept in (*self._first, *self._last) if not isinstance(kept, str))
+        return tuple(kept for kept in self._ends() if not isinstance(kept, str))
 
     def tell(self, error: BaseException, *, but_last: bool = False) -> None:
         """Put the failures before this error into its notes; `but_last`: it is the last itself."""
-        ends = [*self._first, *self._last]
+        ends = self._ends()
         lines = [_line(kept) for kept in ends[: len(ends) - but_last]]
         if self.count > len(ends):
             lines.insert(_ENDS, f"({self.count - len(ends)} more failures, left out here)")

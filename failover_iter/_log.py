@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _HINT = "; items are delivered again; set mid_stream"
 
 
+def _number(seconds: float) -> str:
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
 def log(event: Event, repeats_unasked: bool) -> None:  # noqa: FBT001 (called by the core alone)
     """Log what an operator should know of this event, if anything."""
     if not isinstance(event, Waiting | Switched | Exhausted):
@@ -24,11 +28,11 @@ def log(event: Event, repeats_unasked: bool) -> None:  # noqa: FBT001 (called by
     failed = f"{event.source} (attempt {event.attempt}) failed"
     match event:
         case Waiting():
-            text = "%s: %s; opening it again in %.3g s%s"
-            logger.warning(text, failed, describe(event.error), event.seconds, hint)
+            text = "%s: %s; opening it again in %s s%s"
+            logger.warning(text, failed, describe(event.error), _number(event.seconds), hint)
         case Switched():
             text = "%s: %s; switching to %s%s"
             logger.warning(text, failed, describe(event.error), event.to, hint)
-        case Exhausted():
+        case _:
             text = "%s: %s; no source is left after %d failures"
             logger.error(text, failed, describe(event.error), event.failures)

@@ -46,7 +46,7 @@ def _check_keep(option: str, value: object) -> None:
         check_count(option, value, least=0, allowed="an int of at least 0, or None for all items")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: they break Progress[T]() before Python 3.13
 class Progress(Generic[ItemT]):
     """What a resumable factory is told: how far the stream is.
 
@@ -210,31 +210,41 @@ class Options:
         check_retry_on(self.retry_on)
         if self.mid_stream is not None:
             check_mid_stream(self.mid_stream)
-        if self.attempts != 1 or self.attempts is True:
+        if type(self.attempts) is not int or self.attempts != 1:
             check_attempts(self.attempts)
-        check_bool("reset_on_progress", self.reset_on_progress)
-        if self.wait != 0 or self.wait is False:
+        if self.reset_on_progress is not False:
+            self._check_reset_on_progress()
+        if type(self.wait) is not int or self.wait != 0:
             check_wait(self.wait)
-        if self.commit_when != 1 or self.commit_when is True:
+        if type(self.commit_when) is not int or self.commit_when != 1:
             check_commit_when(self.commit_when)
         if self.complete_when is not None:
             check_complete_when(self.complete_when)
-        check_bool("allow_empty", self.allow_empty)
+        if self.allow_empty is not True:
+            check_bool("allow_empty", self.allow_empty)
         if self.on_exhausted not in ("last", "group"):
             raise ValueError(f"on_exhausted must be 'last' or 'group', got {self.on_exhausted!r}")
         if self.on_event is not None:
             check_callback("on_event", self.on_event, "a function event -> anything, or None")
-        if self.reset_on_progress and not isinstance(self.way, Skip | Resume):
-            raise ValueError(
-                "reset_on_progress=True goes with mid_stream='skip' or 'resume' only, got "
-                f"mid_stream={self.mid_stream!r}: elsewhere an attempt repeats what was delivered, "
-                "so it cannot tell whether it brought the stream further"
-            )
         if self.attempts is None and not callable(self.wait) and seconds_of("wait", self.wait) == 0:
             raise ValueError(
                 "attempts=None needs something that slows it down: set wait "
                 f"(seconds, or backoff(...)), got wait={self.wait!r}"
             )
+
+    def _check_reset_on_progress(self) -> None:
+        check_bool("reset_on_progress", self.reset_on_progress)
+        if not isinstance(self.way, Skip | Resume):
+            raise ValueError(
+                "reset_on_progress=True goes with mid_stream='skip' or 'resume' only, got "
+                f"mid_stream={self.mode_given}: elsewhere an attempt repeats what was delivered, "
+                "so it cannot tell whether it brought the stream further"
+            )
+
+    @property
+    def mode_given(self) -> str:
+        """What was given as `mid_stream`, for messages."""
+        return "'restart' (not set)" if self.mid_stream is None else repr(self.mid_stream)
 
     @property
     def way(self) -> Mode | Skip | Resume | Decide:
@@ -253,7 +263,7 @@ class Options:
 _SKIP, _RESUME = Skip(), Resume()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: they break Source[T](...) before Python 3.13
 class Source(Generic[OpenedT]):
     """A factory plus its name and its own settings.
 
@@ -312,19 +322,24 @@ class Source(Generic[OpenedT]):
         own = {name: value for name, value in own.items() if value is not UNSET}
         if not own:
             return options
+        name = self.name or getattr(self.factory, "__name__", repr(self.factory))
         if options.mid_stream == "raise" and own.get("mid_stream", "raise") != "raise":
             raise ValueError(
-                f"mid_stream={self.mid_stream!r} of source {self.name or self.factory!r} can never "
+                f"mid_stream={self.mid_stream!r} of source {name!r} can never "
                 "hold: the stream's own mid_stream='raise' ends it at the first failure after an item"
             )
         return replace(options, **own)
 
 
 class Nested:
-    """A factory that is itself a failover (`Policy.source`): opened in the flavour of the stream."""
+    """A factory that is itself a failover (`Policy.source`): opened by the core of the stream around."""
 
-    def open(self, flavour: Flavour, progress: Progress | None, announce: bool) -> Any:  # noqa: FBT001 (called by the core alone)
-        """Open the stream inside."""
+    options: Options
+    #: Its sources, where they can be known before it is opened.
+    entries: tuple[Any, ...] = ()
+
+    def open(self, flavour: Flavour, handover: Any, announce: bool) -> Any:  # noqa: FBT001 (called by the core alone)
+        """Open the stream inside, to go on from where the stream around is."""
         raise NotImplementedError
 
     def __call__(self, *_: object) -> Any:

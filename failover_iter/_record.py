@@ -6,13 +6,17 @@ from collections import deque
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from failover_iter._options import Decide, Progress, Resume, Skip
+from failover_iter._checks import identity
+from failover_iter._options import Decide, Nested, Progress, Resume, Skip
+from failover_iter.errors import wrong_use
 from failover_iter.events import Takeover
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from failover_iter._entries import Entry
     from failover_iter._options import Key, Options
+    from failover_iter._types import Mode
     from failover_iter.events import Failed
 
 
@@ -21,27 +25,41 @@ class Needs:
 
     __slots__ = ("counts", "keep", "keys")
 
-    def __init__(self) -> None:
-        """Need nothing."""
-        self.counts = False
+    def __init__(self, *, counts: bool = False) -> None:
+        """Need no more than a count, if that."""
+        self.counts = counts
         self.keep: int | None = 0
-        self.keys: dict[int, Key] = {}  # by their id, for a callable need not be hashable
+        self.keys: dict[object, Key] = {}  # by identity, for a callable need not be hashable
 
     def add(self, options: Options) -> None:
         """Need what these options need too."""
-        way = options.way
-        self.counts = (
-            self.counts
-            or isinstance(way, Skip | Resume | Decide)
-            or callable(options.wait)
-            or options.on_event is not None
-        )
-        if isinstance(way, Resume | Decide):
-            self._keep(way.keep if way.keep is None else max(1, way.keep))
+        if options.mid_stream not in (None, "restart", "raise"):
+            self._add_way(options.way)
         if options.complete_when is not None:
             self._keep(1)
+        if options.on_event is not None or callable(options.wait):
+            self.counts = True
+
+    def add_entry(self, entry: Entry) -> None:
+        """Need what a source needs, and those inside it."""
+        self.add(entry.options)
+        if isinstance(entry.factory, Nested):
+            self.add(entry.factory.options)
+            for inner in entry.factory.entries:
+                self.add_entry(inner)
+
+    def _add_way(self, way: Mode | Skip | Resume | Decide) -> None:
+        self.counts = True
+        if isinstance(way, Resume | Decide):
+            self._keep(way.keep if way.keep is None else max(1, way.keep))
         if isinstance(way, Skip | Decide) and way.key is not None:
-            self.keys[id(way.key)] = way.key
+            self.keys[identity(way.key)] = way.key
+
+    def join(self, other: Needs) -> None:
+        """Need what the others need too."""
+        self.counts = self.counts or other.counts
+        self._keep(other.keep)
+        self.keys |= other.keys
 
     def _keep(self, keep: int | None) -> None:
         self.keep = None if keep is None or self.keep is None else max(self.keep, keep)
@@ -69,20 +87,27 @@ class Record:
         self.needs = needs
         self.count = 0
         self.before = 0  # items delivered before the last restart
-        self.items: deque[Any] = deque(maxlen=needs.keep)
-        self.digests = {place: new_digest() for place in needs.keys}
+        self.items: deque[Any] = _NO_ITEMS if needs.keep == 0 else deque(maxlen=needs.keep)
+        self.digests = {place: new_digest() for place in needs.keys} if needs.keys else {}
         self.any = False
         if seed is not None:
             self.count = seed.delivered
-            self.before = seed.total - seed.delivered
-            self.any = seed.total > 0
+            self.before = max(0, seed.total - seed.delivered)
+            self.any = seed.total > 0 or seed.delivered > 0
             self.items.extend(seed.items or ((seed.last,) if seed.delivered else ()))
+
+    def fork(self) -> Record:
+        """A copy for a stream inside, that goes on from here."""
+        record = Record(self.needs, None)
+        record.count, record.before, record.any = self.count, self.before, self.any
+        record.items.extend(self.items)
+        record.digests = {place: digest.copy() for place, digest in self.digests.items()}
+        return record
 
     def deliver(self, item: Any) -> None:
         """Take note of an item that is handed out; of what is no item, not."""
         if type(item) is Takeover:
             return
-        self.any = True
         self.count += 1
         self.items.append(item)
         for place, digest in self.digests.items():
@@ -101,6 +126,7 @@ class Record:
             return True
         if self.any:
             return False
+        needs.join(self.needs)
         self.__init__(needs, None)  # type: ignore[misc]  # nothing was delivered: begin again
         return True
 
@@ -128,6 +154,9 @@ class Record:
         )
 
 
+_NO_ITEMS: deque[Any] = deque(maxlen=0)  # whatever is put into it, it stays empty: shared
+
+
 def new_digest() -> blake2b:
     """An empty running digest."""
     return blake2b(digest_size=16)
@@ -142,5 +171,7 @@ def feed(digest: blake2b, key: object) -> None:
     elif isinstance(key, int):
         tag, data = b"i", format(int(key), "x").encode()
     else:
-        raise TypeError(f"key must give a str, bytes or int, got {key!r}")
+        raise wrong_use(
+            TypeError(f"the function of key must give a str, bytes or int, got {key!r}")
+        )
     digest.update(b"%b%d:%b" % (tag, len(data), data))

@@ -68,11 +68,10 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
 
 
 class _SyncAttempt(Attempt):
-    __slots__ = ()
-
     def open(self) -> _Held:
         """Open the source and pull it until it commits."""
-        self.opening()
+        if self.run.listens:
+            self.opening()
         command = self.command
         try:
             self.iterable = iterable = command.factory(*command.args)
@@ -87,9 +86,16 @@ class _SyncAttempt(Attempt):
     def _check(self, iterable: object) -> None:
         if isinstance(iterable, GeneratorType):
             self.opened(ended=iterable.gi_frame is None)
-        elif hasattr(type(iterable), "__aiter__") or isinstance(iterable, CoroutineType):
+        elif not hasattr(type(iterable), "__iter__"):
+            self._refuse_async(iterable)
+
+    def _refuse_async(self, iterable: object) -> None:
+        kind = type(iterable)
+        if hasattr(kind, "__aiter__") or hasattr(kind, "__await__"):
+            if isinstance(iterable, CoroutineType):
+                iterable.close()
             self.excused = True
-            raise wrong_flavour(self.command.entry.name, "sync")
+            raise wrong_flavour(self.entry.name, "sync")
 
     def _pull_until_commit(self, iterator: Iterator[Any]) -> None:
         while True:
@@ -106,7 +112,9 @@ class _SyncAttempt(Attempt):
     def pull(self) -> _Pull:
         """What is left of the source, item by item."""
         watch = self.watch
-        iterator = _Iterator(self.iterator)
+        iterator = self.iterator
+        if not isinstance(iterator, GeneratorType):
+            iterator = _Iterator(iterator)
         return _Pull(self, iterator if watch is None else filterfalse(watch, iterator))
 
     def failed(self, error: BaseException) -> Command | None:
@@ -114,7 +122,7 @@ class _SyncAttempt(Attempt):
         run, received = self.run, self.received > 0
         try:
             close_error = self._close()
-            if isinstance(error, Exception) and not self.excused:
+            if self.is_outage(error):
                 return run.failed(error, close_error, received=received)
             run.closed(error, close_error, theirs=self.thrown)
             if isinstance(error, GeneratorExit) and close_error is not None:
@@ -136,23 +144,23 @@ class _SyncAttempt(Attempt):
 
     def close_iterator(self) -> None:
         """Close the iterator, once."""
-        if self.command.entry.owned and not self.iterator_closed:
+        if self.entry.owned and not self.iterator_closed:
             self.iterator_closed = True
             _close(self.iterator)
 
     def _close(self) -> Exception | None:
         """Close what was opened; give the error of that, or raise it if it is no Exception."""
         errors: list[BaseException] = []
-        for close in (self.close_iterator, self._close_iterable):
+        try:
+            self.close_iterator()
+        except BaseException as error:
+            errors.append(error)
+        if self.iterable is not self.iterator and self.entry.owned:
             try:
-                close()
+                _close(self.iterable)
             except BaseException as error:
                 errors.append(error)
-        return self.settle(errors)
-
-    def _close_iterable(self) -> None:
-        if self.command.entry.owned and self.iterable is not self.iterator:
-            _close(self.iterable)
+        return self.settle(errors) if errors else None
 
 
 def _close(opened: object) -> None:
@@ -239,9 +247,12 @@ class _Held(_Delegate):
 
     @property
     def throw(self) -> Callable[..., Any]:
-        """Goes to the source, and what is held is thrown away."""
+        """Goes to the source, unless that has ended; what is held is thrown away."""
         self.attempt.held.clear()
-        return super().throw
+        throw = super().throw
+        if self.attempt.ended:
+            raise AttributeError
+        return throw
 
 
 class _Pull(_Delegate, dropwhile):  # type: ignore[type-arg]  # a plain class at run time
@@ -254,7 +265,7 @@ class _Pull(_Delegate, dropwhile):  # type: ignore[type-arg]  # a plain class at
     __slots__ = ("attempt",)
 
     def __new__(cls, attempt: _SyncAttempt, items: Any) -> _Pull:
-        self = super().__new__(cls, _drop_none, items)
+        self = dropwhile.__new__(cls, _drop_none, items)
         self.attempt = attempt
         return self
 

@@ -26,6 +26,8 @@ from failover_iter._trace_text import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from failover_iter._trace_rows import Line, Outcome
     from failover_iter._trace_text import Row
 
@@ -49,7 +51,7 @@ _EDGE = "box-sizing:content-box;padding-right:3px;margin-left:-3px"  # seen wher
 _TRACK = "position:relative;height:14px;min-width:240px"
 
 
-def render(lines: list[Line]) -> str:
+def render(lines: Sequence[Line]) -> str:
     """The whole table."""
     if not lines:
         return f"<div>{NOTHING}</div>"

@@ -192,13 +192,22 @@ class _Reader:
     An event that belongs to nothing known (the list of events was cut) is passed over.
     """
 
-    __slots__ = ("_by_name", "_failed", "_pausing", "_running", "_streams", "lines")
+    __slots__ = (
+        "_failed",
+        "_opened",
+        "_pausing",
+        "_running",
+        "_streams",
+        "_uncommitted",
+        "lines",
+    )
 
     def __init__(self) -> None:
         self.lines: list[_Attempt | Remark | None] = []
         self._streams = 0
-        self._running: dict[_Attempt, None] = {}  # a set that keeps its order
-        self._by_name: defaultdict[tuple[str, int], list[_Attempt]] = defaultdict(list)
+        self._opened: list[_Attempt] = []  # the last of them that has not ended is the innermost
+        self._running: defaultdict[tuple[str, int], list[_Attempt]] = defaultdict(list)
+        self._uncommitted: defaultdict[tuple[str, int], list[_Attempt]] = defaultdict(list)
         self._failed: dict[tuple[str, int, int], _Stream] = {}
         self._pausing: defaultdict[str, list[_Pause]] = defaultdict(list)
 
@@ -221,35 +230,34 @@ class _Reader:
         stream = self._new_stream() if pause is None else pause.stream
         attempt = _Attempt(stream, event, pause)
         self.lines.append(attempt)
-        self._running[attempt] = None
-        self._by_name[event.source, event.attempt].append(attempt)
+        self._opened.append(attempt)
+        self._running[event.source, event.attempt].append(attempt)
+        self._uncommitted[event.source, event.attempt].append(attempt)
 
     def _new_stream(self) -> _Stream:
-        if self._running:
-            parent = next(reversed(self._running)).stream
+        while self._opened and self._opened[-1].ended is not None:
+            self._opened.pop()
+        if self._opened:
+            parent = self._opened[-1].stream
             return _Stream(parent, parent.number)
         self._streams += 1
         return _Stream(None, self._streams)
 
     def _committed(self, event: Committed) -> None:
         """Of several that bear the name the innermost commits first."""
-        for attempt in reversed(self._by_name.get((event.source, event.attempt), ())):
-            if attempt.first is None:
-                attempt.first = attempt.stream.moment(event)
-                return
+        attempt = _take_last(self._uncommitted, event)
+        if attempt is not None:
+            attempt.first = attempt.stream.moment(event)
 
     def _ended(self, event: Failed | Completed | Closed) -> None:
-        key = event.source, event.attempt
-        attempts = self._by_name.get(key)
-        if not attempts:
+        attempt = _take_last(self._running, event)
+        if attempt is None:
             return
-        attempt = attempts.pop()
-        if not attempts:
-            del self._by_name[key]
-        del self._running[attempt]
+        if attempt.first is None:  # then it is the last of those, too
+            _take_last(self._uncommitted, event)
         attempt.ended, attempt.end = event, attempt.stream.moment(event)
         if isinstance(event, Failed):
-            self._failed[*key, id(event.error)] = attempt.stream
+            self._failed[event.source, event.attempt, id(event.error)] = attempt.stream
 
     def _went_on(self, event: Waiting | Switched | Exhausted) -> None:
         stream = self._failed.pop((event.source, event.attempt, id(event.error)), None)
@@ -260,3 +268,17 @@ class _Reader:
             target = event.to if isinstance(event, Switched) else event.source
             self._pausing[target].append(_Pause(stream, event, len(self.lines)))
         self.lines.append(Remark(stream.number, stream.depth, event))
+
+
+def _take_last(
+    attempts: defaultdict[tuple[str, int], list[_Attempt]], event: Event
+) -> _Attempt | None:
+    """Take out the innermost attempt that an event may be about."""
+    key = event.source, event.attempt
+    of_that_name = attempts.get(key)
+    if of_that_name is None:
+        return None
+    attempt = of_that_name.pop()
+    if not of_that_name:
+        del attempts[key]
+    return attempt

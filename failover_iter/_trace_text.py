@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeAlias
 from unicodedata import category, east_asian_width
 
@@ -11,7 +12,7 @@ from failover_iter._trace_rows import Remark, TracedAttempt
 from failover_iter.events import Exhausted, Switched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from failover_iter._trace_rows import Line, Outcome
 
@@ -23,7 +24,7 @@ NOTHING: Final = "no attempts yet"
 
 _WIDEST = (16, 6, 8, 8, 8, 9, 8)  # the columns before the outcome
 _TAKEOVER, _OUTCOME = 6, 7
-_BAR = range(18, 41)
+_BAR = range(16, 41)
 _GAP = "  "
 _INDENT = "  "
 _DEEPEST = 3  # streams inside streams are indented no further
@@ -45,22 +46,22 @@ class Note:
 Row: TypeAlias = TracedAttempt | Note
 
 
-def layout(lines: list[Line]) -> list[Row]:
+def layout(lines: Sequence[Line]) -> list[Row]:
     """What is shown: the first and the last lines, and a note for all that is no attempt."""
     if len(lines) <= 2 * SHOWN:
         return list(_noted(lines, many=_many(lines)))
     head, middle, tail = lines[:SHOWN], lines[SHOWN:-SHOWN], lines[-SHOWN:]
     left_out = sum(isinstance(line, TracedAttempt) for line in middle)
-    note = Note(0, f"... {left_out:,} attempts left out here ...")
+    note = Note(0, f"... {left_out:,} attempts left out ...")
     many = _many(lines)
     return [*_noted(head, many=many), note, *_noted(tail, many=many)]
 
 
-def _many(lines: list[Line]) -> bool:
+def _many(lines: Sequence[Line]) -> bool:
     return any(line.stream > 1 for line in lines)
 
 
-def _noted(lines: list[Line], *, many: bool) -> Iterator[Row]:
+def _noted(lines: Sequence[Line], *, many: bool) -> Iterator[Row]:
     """Remarks as notes, and above each of several streams which one it is."""
     stream = None
     for line in lines:
@@ -81,7 +82,7 @@ def _remark(remark: Remark) -> str:
     return f"waiting {seconds(event.seconds)}, then {then} is opened{takeover}"
 
 
-def duration(lines: list[Line]) -> float:
+def duration(lines: Sequence[Line]) -> float:
     """How long the common time line is, in seconds."""
     rows = (line for line in lines if isinstance(line, TracedAttempt))
     ends = (max(row.start, row.first or 0.0, row.end or 0.0) for row in rows)
@@ -113,8 +114,9 @@ def outcome(row: TracedAttempt) -> str:
         return "closed by the consumer"
     if row.error is None:
         return row.outcome
+    outcome = "closed by" if row.outcome == "closed" else row.outcome
     closing = "" if row.close_error is None else f"; closing it: {describe(row.close_error)}"
-    return f"{row.outcome} {describe(row.error)}{closing}"
+    return f"{outcome} {describe(row.error)}{closing}"
 
 
 def count(number: int | None, digits: int) -> str:
@@ -128,15 +130,22 @@ def seconds(value: float | None) -> str:
     """A time in the unit that suits it, in about six characters."""
     if value is None:
         return "-"
-    if value < 0.9995:
-        return f"{value * 1000:.{1 if 0 < value < 0.00995 else 0}f}ms"
-    if value < 99.95:
-        return f"{value:.{2 if value < 9.995 else 1}f}s"
-    if value < 3599.5:
-        return "{}m{:02}s".format(*divmod(round(value), 60))
-    if value < 86370:
-        return "{}h{:02}m".format(*divmod(round(value / 60), 60))
+    for bound, show in _TIMES:
+        if value < bound:
+            return show(value)
     return f"{value / 86400:.3g}d"
+
+
+# Each bound is where the text, once rounded, would need one more digit.
+_TIMES: Final[tuple[tuple[float, Callable[[float], str]], ...]] = (
+    (0.00005, lambda _: "0ms"),
+    (0.00995, lambda value: f"{value * 1000:.1f}ms"),
+    (0.9995, lambda value: f"{value * 1000:.0f}ms"),
+    (9.995, lambda value: f"{value:.2f}s"),
+    (99.95, lambda value: f"{value:.1f}s"),
+    (3599.5, lambda value: "{}m{:02}s".format(*divmod(round(value), 60))),
+    (86370, lambda value: "{}h{:02}m".format(*divmod(round(value / 60), 60))),
+)
 
 
 def clean(text: str, limit: int) -> str:
@@ -171,16 +180,11 @@ def cut(text: str, columns: int) -> str:
     """The text, or as much of it as fits with three dots."""
     if width(text) <= columns:
         return text
-    room, kept = columns - 3, 0
-    for char in text:
-        room -= _columns(char)
-        if room < 0:
-            break
-        kept += 1
+    kept = sum(used <= columns - 3 for used in accumulate(map(_columns, text)))
     return text[:kept] + "..."
 
 
-def render(lines: list[Line], encoding: str) -> str:
+def render(lines: Sequence[Line], encoding: str) -> str:
     """The whole table, in characters that the encoding has."""
     if not lines:
         return NOTHING
@@ -241,7 +245,7 @@ def _bar(row: TracedAttempt, total: float, columns: int) -> str:
 
     end = at(total if row.end is None else row.end)
     start = min(at(row.start), end)
-    first = end if row.first is None else max(start, at(row.first))
+    first = end if row.first is None else min(max(start, at(row.first)), end)
     pause = start - at(max(0.0, row.start - row.waited))
     before = " " * (start - pause) + "." * pause
     return before + "-" * (first - start) + "=" * (end - first) + _MARKS[row.outcome]

@@ -93,7 +93,9 @@ def wrong_use(error: _E) -> _E:
 
 
 def is_wrong_use(error: BaseException) -> bool:
-    """Whether an error says that the library was used wrongly, here or in a stream inside."""
+    """Whether an error, or a leaf of it, says that the library was used wrongly, here or inside."""
+    if isinstance(error, BaseExceptionGroup) and any(map(is_wrong_use, error.exceptions)):
+        return True
     return isinstance(error, NoSources | ReusedIterator) or (
         "_failover_iter_wrong_use" in getattr(error, "__dict__", ())
     )

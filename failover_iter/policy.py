@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from failover_iter import _async, _sync
-from failover_iter._core import Run
+from failover_iter._core import Handover, Run
 from failover_iter._entries import read_factories
 from failover_iter._log import log
 from failover_iter._checks import check_bool
-from failover_iter._options import Decide, Nested, Options, Resume, Source
-from failover_iter.errors import wrong_use
+from failover_iter._options import Nested, Options, Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
@@ -108,11 +107,16 @@ class Policy(Options):
             >>> list(failover_stream([region], retry_on=ConnectionError))
             [1, 2]
         """
+        if hasattr(factories, "__next__"):
+            raise TypeError(
+                f"factories of a Policy.source must be a list, or an iterable that can be read "
+                f"more than once, got the iterator {factories!r}"
+            )
         known = read_factories(factories, None, self)
         if name is None:
             names = [entry.name for entry in known] if isinstance(known, tuple) else ["failover"]
             name = "|".join(names)
-        return Source(_Inner(self, factories), name=name)
+        return Source(_Inner(self, factories, known), name=name)
 
     def _run(
         self,
@@ -120,7 +124,7 @@ class Policy(Options):
         flavour: Flavour,
         *,
         announce: bool,
-        seed: Progress | None = None,
+        seed: Progress | Handover | None = None,
     ) -> Run:
         check_bool("announce", announce)
         entries = read_factories(factories, flavour, self)
@@ -128,20 +132,12 @@ class Policy(Options):
 
 
 class _Inner(Nested):
-    __slots__ = ("_factories", "_policy")
-
-    def __init__(self, policy: Policy, factories: Iterable[Any]) -> None:
+    def __init__(self, policy: Policy, factories: Iterable[Any], known: object) -> None:
+        self.options = policy
         self._policy = policy
         self._factories = factories
+        self.entries = known if isinstance(known, tuple) else ()
 
-    def open(self, flavour: Flavour, progress: Progress | None, announce: bool) -> Any:  # noqa: FBT001
-        policy = self._policy
-        if progress is not None and not isinstance(policy.way, Resume | Decide):
-            raise wrong_use(
-                ValueError(
-                    f"a Policy.source with mid_stream={policy.mid_stream!r} cannot go on where a "
-                    "stream around it stopped: under one that resumes it must resume too"
-                )
-            )
-        run = policy._run(self._factories, flavour, announce=announce, seed=progress)
+    def open(self, flavour: Flavour, handover: Handover, announce: bool) -> Any:  # noqa: FBT001
+        run = self._policy._run(self._factories, flavour, announce=announce, seed=handover)
         return (_sync.drive if flavour == "sync" else _async.drive)(run)

@@ -21,11 +21,12 @@ class Trace:
     notebook shows the same as HTML. It can be looked at while the stream runs. Of very many
     attempts the first and the last 20 are shown::
 
-        source   #  start  first    end  delivered  outcome                         0      2.46s
-        primary  1    0ms  120ms  960ms         14  failed ConnectionError: reset   -=====x
-        primary  2  1.21s      -  1.33s          0  failed TimeoutError: no answer        ..-x
-        replica  1  1.33s  1.46s  2.46s         16  completed                               -======|
+        source   #  start  first    end  delivered  outcome                0           3.75s
+        primary  1    0ms  250ms  1.00s          3  failed OSError: reset  -===x
+        primary  2  1.50s      -  1.75s          0  failed TimeoutError        ..-x
+        replica  1  1.75s  2.75s  3.75s          4  completed                     -----====|
         takeover: skip
+        ... waiting  --- until the first item  === delivering  x failed  | completed
 
     `start`, `first` (the commit: the first item is delivered) and `end` count from the first pull
     of the stream; `delivered` is what this attempt alone delivered; `takeover` is how attempts

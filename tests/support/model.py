@@ -134,10 +134,10 @@ class Model:
             )
             if len(replayed) < len(to_replay):
                 replayed.append(item)
-                if key and replayed == replayed[: len(to_replay)] and len(replayed) == len(to_replay):
+                if key and len(replayed) == len(to_replay):
                     if [key(one) for one in replayed] != [key(one) for one in to_replay]:
-                        self.close_after_end(opening, was_ended=False)
-                        return self.failed("diverged", opening, self.close(opening), received=True)
+                        close_error = self.close_from_outside(opening)
+                        return self.failed("diverged", opening, close_error, received=True)
                 continue
             held.append(item)
             if met:
@@ -149,12 +149,12 @@ class Model:
                     new += 1
                 held = []
         self.trace.append(("pull", source.name))
-        self.close_after_end(opening, was_ended=True)
+        self.close_after_end(opening)
         if fault is None and not open_to_deliver:
-            if len(replayed) < len(to_replay):
-                fault = "diverged"
-            elif not met and not case.allow_empty:
+            if not met and not case.allow_empty:
                 fault = "empty"
+            elif len(replayed) < len(to_replay):
+                fault = "diverged"
             elif held:
                 self.commit()
                 for one in held:
@@ -189,10 +189,17 @@ class Model:
             error = self.failures[-1]
             self.trace.append(("marker", mode, self.source.name, error, superseded))
 
-    def close_after_end(self, opening: Opening, *, was_ended: bool) -> None:
-        """A generator closes itself when it ends; a diverged one is closed from outside."""
+    def close_after_end(self, opening: Opening) -> None:
+        """A generator closes itself when it ends."""
         if opening.kind == "generator":
             self.trace.append(("close", self.source.name))
+
+    def close_from_outside(self, opening: Opening) -> str | None:
+        """Close a source that has not ended, a generator too; the kind of the error, if any."""
+        if opening.kind != "generator":
+            return self.close(opening)
+        self.trace.append(("close", self.source.name))
+        return None if opening.closing is None else kind_of(make_error(opening.closing))
 
     def close(self, opening: Opening) -> str | None:
         """Close what has a `close` and did not close itself; the kind of the error, if any."""
@@ -231,9 +238,7 @@ class Model:
         if stream_raises or not survivable:
             return self.raised(kind, len(self.failures) + noted)
         self.failures.append(kind)
-        if self.case.reset_on_progress and new:
-            self.attempt = 0
-        following = self.following()
+        following = self.following(starts_anew=self.case.reset_on_progress and new > 0)
         if following is None:
             self.event("Exhausted", error=kind, failures=len(self.failures))
             if self.case.on_exhausted == "group":
@@ -253,10 +258,11 @@ class Model:
         self.index, self.attempt, self.mode = index, attempt, mode
         self.now += seconds
 
-    def following(self) -> tuple[int, int, str | None] | None:
+    def following(self, *, starts_anew: bool) -> tuple[int, int, str | None] | None:
         """The next source that may take over: its place, the attempt, the mode."""
         bound = self.source.attempts or self.case.attempts
-        candidates = [(self.index, self.attempt + 1)] if self.attempt < bound else []
+        attempt = 1 if starts_anew else self.attempt + 1
+        candidates = [(self.index, attempt)] if attempt <= bound else []
         candidates += [(index, 1) for index in range(self.index + 1, len(self.case.sources))]
         for index, attempt in candidates:
             source = self.case.sources[index]

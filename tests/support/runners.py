@@ -148,17 +148,23 @@ async def _aconsume(case: Case, stream: Any, log: Log) -> None:
 
 
 async def _run_case(
-    case: Case, combinator: Combinator, log: Log, checkpoint: Callable[[], Coroutine[Any, Any, Any]]
+    case: Case,
+    combinator: Combinator,
+    log: Log,
+    checkpoint: Callable[[], Coroutine[Any, Any, Any]],
+    listen: bool,
 ) -> None:
     factories = [make_source(log, plan, ASYNC) for plan in case.sources]
-    stream = combinator(factories, **options_of(case, log, listen=True))
+    stream = combinator(factories, **options_of(case, log, listen=listen))
     await _aconsume(case, stream, log)
     del stream
     for _ in range(3):  # what was dropped is closed by the loop, soon
         await checkpoint()
 
 
-def run_asyncio(case: Case, combinator: Combinator = afailover_stream) -> Trace:
+def run_asyncio(
+    case: Case, combinator: Combinator = afailover_stream, *, listen: bool = True
+) -> Trace:
     """Run a case on an async combinator under asyncio."""
     log: Log = []
 
@@ -167,14 +173,18 @@ def run_asyncio(case: Case, combinator: Combinator = afailover_stream) -> Trace:
 
     with quiet(), asyncio.Runner(loop_factory=JumpingLoop) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: None)
-        runner.run(_run_case(case, combinator, log, checkpoint))
+        runner.run(_run_case(case, combinator, log, checkpoint, listen))
     return log
 
 
-def run_trio(case: Case, combinator: Combinator = afailover_stream) -> Trace:
+def run_trio(
+    case: Case, combinator: Combinator = afailover_stream, *, listen: bool = True
+) -> Trace:
     """Run a case on an async combinator under trio."""
     log: Log = []
     mock = trio.testing.MockClock(autojump_threshold=0)
     with quiet():
-        trio.run(_run_case, case, combinator, log, trio.lowlevel.checkpoint, clock=mock)
+        trio.run(
+            _run_case, case, combinator, log, trio.lowlevel.checkpoint, listen, clock=mock
+        )
     return log

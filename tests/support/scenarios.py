@@ -126,5 +126,8 @@ SCENARIOS: dict[str, Case] = {
     "consumer throws into an iterator": Case(
         (plan("a", 1, 2, kind="iterator"), B), leave="throw", after=1
     ),
+    "consumer throws among held items of a source that has ended": Case(
+        (plan("a", 1, 2), B), commit_when=9, leave="throw", after=1
+    ),
     "consumer lets go": Case((A, B), leave="drop", after=3),
 }

@@ -1,0 +1,390 @@
+"""A zoo of wrong implementations: the law suite kills each of them, and lets the real one live.
+
+The suite is the scenario table against the reference model, and what `Traps` and `Laws` say for
+what a trace does not show. Each animal names the mistake that it makes, and where it was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drivers.laws import Laws
+from drivers.traps import Traps
+from failover_iter import afailover_stream, failover_stream
+from support.case import Case
+from support.model import model
+from support.runners import run_asyncio, run_sync
+from support.scenarios import SCENARIOS, A, B
+from support.twin import AsyncTwin, SyncTwin
+
+Options = dict[str, Any]
+
+
+def try_around_creation(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 1: guards the call that makes the iterator, not the iteration."""
+    for factory in factories:
+        try:
+            stream = factory()
+        except retry_on:
+            continue
+        yield from stream
+        return
+
+
+def yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 2: takes what the consumer throws for a failure of the source."""
+    *most, last = factories
+    for factory in most:
+        source = factory()
+        try:
+            for item in source:
+                yield item
+            return
+        except retry_on:
+            if hasattr(source, "close"):
+                source.close()
+    yield from last()
+
+
+def bare_yield_from(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 2 once more: `yield from` hands a throw on, but cannot tell who raised."""
+    *most, last = factories
+    for factory in most:
+        try:
+            return (yield from factory())
+        except retry_on:
+            pass
+    return (yield from last())
+
+
+def never_closes(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 3: a failed iterator stays open."""
+    error = None
+    for factory in factories:
+        try:
+            iterator = iter(factory())
+            item = next(iterator)
+        except StopIteration:
+            return
+        except retry_on as failed:
+            error = failed
+            continue
+        while True:
+            yield item
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            except retry_on as failed:
+                error = failed
+                break
+    raise error
+
+
+def closes_after_opening(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Law 8: the next source is open before the failed one is closed."""
+    failed, error = None, None
+    for factory in factories:
+        try:
+            source = factory()
+            if hasattr(failed, "close"):
+                failed.close()
+            yield from source
+            return
+        except retry_on as caught:
+            failed, error = source, caught
+    raise error
+
+
+def swallows_generator_exit(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Goes on to the next source when it is closed."""
+    for factory in factories:
+        try:
+            yield from factory()
+            return
+        except (retry_on, GeneratorExit):
+            continue
+
+
+def recursion(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 17: a frame, and a context, for each failure."""
+    iterator = iter(factories)
+    factory = next(iterator)
+    try:
+        yield from factory()
+    except retry_on:
+        yield from recursion(iterator, retry_on=retry_on)
+
+
+def eager_list(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Waits for the end of the source, and delivers then."""
+    error = None
+    for factory in factories:
+        try:
+            return iter(list(factory()))
+        except retry_on as failed:
+            error = failed
+    raise error
+
+
+def loses_errors(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 6: ends quietly when every source has failed."""
+    for factory in factories:
+        try:
+            for item in factory():
+                yield item
+            return
+        except retry_on:
+            continue
+
+
+def reads_ahead(factories: Any, *, retry_on: Any, **options: Any) -> Any:
+    """Law 2: pulls the next item before it gives this one."""
+    stream = failover_stream(factories, retry_on=retry_on, **options)
+    missing = object()
+    item = next(stream, missing)
+    while item is not missing:
+        following = next(stream, missing)
+        yield item
+        item = following
+
+
+def opens_all_at_once(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Law 2: calls every factory before the first item is asked for."""
+    sources = [factory() for factory in factories]
+    for source in sources:
+        try:
+            yield from source
+            return
+        except retry_on:
+            continue
+
+
+def catches_everything(factories: Any, *, retry_on: Any, **options: Any) -> Any:
+    """Trap 13: any exception is an outage."""
+    return failover_stream(factories, retry_on=Exception, **options)
+
+
+def first_item_only(factories: Any, *, retry_on: Any, **options: Any) -> Any:
+    """LangChain: falls back before the first item, never after it."""
+    options.pop("mid_stream", None)
+    return failover_stream(factories, retry_on=retry_on, mid_stream="raise", **options)
+
+
+def counts_the_replay_wrong(factories: Any, *, retry_on: Any, **options: Any) -> Any:
+    """Delivers the last item twice where it should skip what was delivered."""
+    if options.get("mid_stream") != "skip":
+        return failover_stream(factories, retry_on=retry_on, **options)
+    return _skips_one_too_few(factories, retry_on)
+
+
+def _skips_one_too_few(factories: Any, retry_on: Any) -> Any:
+    delivered = 0
+    for factory in factories:
+        try:
+            for number, item in enumerate(factory()):
+                if number + 1 >= delivered:
+                    delivered += 1
+                    yield item
+            return
+        except retry_on:
+            continue
+
+
+async def async_try_around_creation(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 1, async."""
+    for factory in factories:
+        try:
+            stream = factory()
+        except retry_on:
+            continue
+        async for item in stream:
+            yield item
+        return
+
+
+async def async_yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 2, async."""
+    error = None
+    for factory in factories:
+        try:
+            async for item in factory():
+                yield item
+            return
+        except retry_on as failed:
+            error = failed
+    raise error
+
+
+async def async_never_closes(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Trap 10: the async generator inside is left to the loop."""
+    error = None
+    for factory in factories:
+        iterator = aiter(factory())
+        while True:
+            try:
+                item = await anext(iterator)
+            except StopAsyncIteration:
+                return
+            except retry_on as failed:
+                error = failed
+                break
+            yield item
+    raise error
+
+
+async def async_eager_list(factories: Any, *, retry_on: Any, **_: Any) -> Any:
+    """Waits for the end of the source, and delivers then."""
+    error = None
+    for factory in factories:
+        try:
+            items = [item async for item in factory()]
+        except retry_on as failed:
+            error = failed
+            continue
+        for item in items:
+            yield item
+        return
+    raise error
+
+
+SYNC_ZOO: list[Callable[..., Any]] = [
+    try_around_creation,
+    yield_inside_the_try,
+    bare_yield_from,
+    never_closes,
+    closes_after_opening,
+    swallows_generator_exit,
+    recursion,
+    eager_list,
+    loses_errors,
+    reads_ahead,
+    opens_all_at_once,
+    catches_everything,
+    first_item_only,
+    counts_the_replay_wrong,
+]
+ASYNC_ZOO: list[Callable[..., Any]] = [
+    async_try_around_creation,
+    async_yield_inside_the_try,
+    async_never_closes,
+    async_eager_list,
+]
+
+#: The scenarios that ask for nothing but what every animal says it can do.
+PLAIN = {
+    name: case
+    for name, case in SCENARIOS.items()
+    if case == Case(case.sources, leave=case.leave, after=case.after)
+    and all(plan.mid_stream is None and plan.attempts is None for plan in case.sources)
+} | {"skip": Case((A, B), mid_stream="skip")}
+
+
+def killed_by_scenario(animal: Callable[..., Any], run: Callable[..., Any]) -> set[str]:
+    """The scenarios whose trace is not that of the model; nobody listens, for animals cannot."""
+    killers = set()
+    for name, case in PLAIN.items():
+        expected = without_notes(model(case, listen=False))
+        try:
+            trace = without_notes(run(case, animal, listen=False))
+        except BaseException:
+            trace = []
+        if trace != expected:
+            killers.add(name)
+    return killers
+
+
+def killed_by_law(animal: Callable[..., Any], twin_class: type[SyncTwin]) -> set[str]:
+    """The laws and traps, without parameters, that the animal breaks."""
+
+    class Cage(twin_class):  # type: ignore[misc, valid-type]  # a class at run time
+        def stream(self, factories: Any, **options: Any) -> Any:
+            return animal(factories, **{"retry_on": ConnectionError, **options})
+
+        def iterator(self, pull: Callable[[], Any], **parts: Any) -> Any:
+            pulls = iter(range(1000))  # for those who drain what never ends
+
+            def bounded() -> Any:
+                if next(pulls, None) is None:
+                    raise OverflowError("pulled again and again")
+                return pull()
+
+            return super().iterator(bounded, **parts)
+
+    killers = set()
+    for suite in (Laws(), Traps()):
+        for name in CHOSEN:
+            law = getattr(type(suite), name, None)
+            if law is None:
+                continue
+            twin = Cage()
+            try:
+                law(suite, twin)
+            except BaseException:
+                killers.add(name)
+            finally:
+                twin.finish()
+    return killers
+
+
+#: Laws that need no option which an animal could not have.
+CHOSEN = [
+    "test_throwing_generator_exit_is_close",
+    "test_values_are_sent_to_the_source",
+    "test_nothing_happens_before_the_first_pull",
+    "test_the_next_factory_waits_for_the_failure_and_the_close",
+    "test_nothing_is_pulled_ahead",
+    "test_an_error_that_is_not_named_arrives_as_it_is",
+    "test_what_the_consumer_throws_never_switches",
+    "test_an_error_that_answers_a_throw_is_the_consumers",
+    "test_the_last_error_is_the_same_object",
+    "test_iterator_and_iterable_are_closed_once_each",
+    "test_trap_01_try_around_creation",
+    "test_trap_05_empty_source",
+    "test_trap_06_errors_lost",
+    "test_trap_10_break_leaves_the_source_open",
+    "test_trap_13_bug_taken_for_an_outage",
+]
+
+
+def without_notes(trace: list[Any]) -> list[Any]:
+    """A trace in which an error is its class: an animal is not killed for lacking notes."""
+    return [entry[:2] if entry[0] == "raised" else entry for entry in trace]
+
+
+@pytest.mark.parametrize("animal", SYNC_ZOO, ids=lambda animal: animal.__name__)
+def test_scenarios_kill_the_sync_zoo(animal: Callable[..., Any]) -> None:
+    """At least one scenario of the table tells each wrong implementation from the model."""
+    assert killed_by_scenario(animal, run_sync)
+
+
+@pytest.mark.parametrize("animal", ASYNC_ZOO, ids=lambda animal: animal.__name__)
+def test_scenarios_kill_the_async_zoo(animal: Callable[..., Any]) -> None:
+    """At least one scenario of the table tells each wrong implementation from the model."""
+    assert killed_by_scenario(animal, run_asyncio)
+
+
+@pytest.mark.parametrize("animal", SYNC_ZOO, ids=lambda animal: animal.__name__)
+def test_laws_kill_the_sync_zoo(animal: Callable[..., Any]) -> None:
+    """At least one law or trap does, too."""
+    if animal is counts_the_replay_wrong:
+        pytest.skip("it is wrong under skip only, which the scenarios cover")
+    assert killed_by_law(animal, SyncTwin)
+
+
+@pytest.mark.parametrize("animal", ASYNC_ZOO, ids=lambda animal: animal.__name__)
+def test_laws_kill_the_async_zoo(animal: Callable[..., Any]) -> None:
+    """At least one law or trap does, too."""
+    assert killed_by_law(animal, AsyncTwin)
+
+
+def test_the_real_ones_live() -> None:
+    """The same suite finds nothing in the library itself."""
+    assert killed_by_scenario(failover_stream, run_sync) == set()
+    assert killed_by_scenario(afailover_stream, run_asyncio) == set()
+    assert killed_by_law(failover_stream, SyncTwin) == set()
+    assert killed_by_law(afailover_stream, AsyncTwin) == set()
+    assert len(PLAIN) > 20
