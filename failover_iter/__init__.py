@@ -3,7 +3,8 @@
 from failover_iter._api import afailover_stream, failover_stream
 from failover_iter._backoff import backoff
 from failover_iter._decorator import failover
-from failover_iter._options import Decide, Progress, Resume, Skip, Source
+from failover_iter._options import Source
+from failover_iter._strategies import Decide, Progress, Resume, Skip
 from failover_iter.errors import (
     AllSourcesFailed,
     DivergedStream,

@@ -8,19 +8,19 @@ for it, nor the other way round.
 from __future__ import annotations
 
 from types import AsyncGeneratorType
-from typing import TYPE_CHECKING, Any
-
-from typing_extensions import assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from failover_iter._attempt import Attempt
+from failover_iter._checks import offers
 from failover_iter._clock import async_sleep, async_time, give_way
-from failover_iter._core import Open, Raise, Return, Sleep
+from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._entries import wrong_flavour
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from failover_iter._core import Command, Run
+    from failover_iter._commands import Command
+    from failover_iter._core import Run
 
 
 async def drive(run: Run) -> AsyncGenerator[Any, Any]:
@@ -98,7 +98,7 @@ class _AsyncAttempt(Attempt):
         command = self.command
         try:
             opened = command.factory(*command.args)
-            if not hasattr(type(opened), "__aiter__") and hasattr(type(opened), "__await__"):
+            if not offers(opened, "__aiter__") and offers(opened, "__await__"):
                 opened = await opened
             self.iterable = opened
             self._check(opened)
@@ -111,7 +111,7 @@ class _AsyncAttempt(Attempt):
     def _check(self, opened: object) -> None:
         if isinstance(opened, AsyncGeneratorType):
             self.opened(ended=opened.ag_frame is None)
-        elif not hasattr(type(opened), "__aiter__") and hasattr(type(opened), "__iter__"):
+        elif not offers(opened, "__aiter__") and offers(opened, "__iter__"):
             self.excused = True
             raise wrong_flavour(self.entry.name, "async")
 
@@ -219,11 +219,16 @@ class _AsyncAttempt(Attempt):
         return self.settle(errors) if errors else None
 
 
-async def _close(opened: object) -> None:
-    if isinstance(opened, AsyncGeneratorType) and opened.ag_running:
+def is_running(opened: Any) -> bool:
+    """Whether this is an async generator that somebody is in the middle of."""
+    return isinstance(opened, AsyncGeneratorType) and bool(opened.ag_running)
+
+
+async def _close(opened: Any) -> None:
+    if is_running(opened):
         return  # the loop is closing it already (shutdown_asyncgens), and waits for it itself
     close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
     if callable(close):
-        closing = close()
-        if hasattr(type(closing), "__await__"):
+        closing: Any = close()
+        if offers(closing, "__await__"):
             await closing

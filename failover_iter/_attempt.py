@@ -6,7 +6,6 @@ calls `watch`, where there is one.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import identity, verdict
@@ -19,9 +18,11 @@ from failover_iter.events import Takeover
 if TYPE_CHECKING:
     from collections.abc import Callable
     from hashlib import blake2b
+    from typing import TypeGuard
 
-    from failover_iter._core import Open, Run
-    from failover_iter._options import Key
+    from failover_iter._commands import Open
+    from failover_iter._core import Run
+    from failover_iter._strategies import Key
 
 
 class Attempt:
@@ -51,9 +52,12 @@ class Attempt:
         self.run = run
         self.command = command
         self.entry = command.entry
-        self.held: deque[Any] = deque()
+        #: What was received before the commit; from there on in reverse, the next one last.
+        self.held: list[Any] = []
         #: What has to be called with each item that is delivered; None: nothing is recorded.
-        self.watch: Callable[[Any], None] | None = self.note if run.record.needs else None
+        record = run.record
+        watch = self._note if record.digests else record.deliver  # only a key can raise
+        self.watch: Callable[[Any], None] | None = watch if record.needs else None
         if isinstance(self.entry.factory, Nested):
             # What is skipped is judged and dropped inside; so is what comes before a commit there.
             same = self.entry.factory.options.commit_when == self.entry.options.commit_when
@@ -64,7 +68,11 @@ class Attempt:
                 self.key, self.replayed = command.key, new_digest()
 
     def note(self, item: Any) -> None:
-        """Take note of an item that is delivered."""
+        """Take note of an item that is delivered, if that is wanted."""
+        if self.watch is not None:
+            self.watch(item)
+
+    def _note(self, item: Any) -> None:
         self.excused = True
         self.run.record.deliver(item)
         self.excused = False
@@ -115,7 +123,9 @@ class Attempt:
         self.excused = False
         delivered = self.run.record.digests[identity(self.key)]
         if self.to_skip == 0 and self.replayed.digest() != delivered.digest():
-            raise self._diverged("replayed other items than the {} that were delivered: their keys differ")
+            raise self._diverged(
+                "replayed other items than the {} that were delivered: their keys differ"
+            )
 
     def commit(self) -> None:
         """Start to deliver: the marker first, then what is held."""
@@ -125,8 +135,9 @@ class Attempt:
             self.excused = True
             run.committed()
             self.excused = False
+        self.held.reverse()
         if self.command.marker is not None:
-            self.held.appendleft(self.command.marker)
+            self.held.append(self.command.marker)
 
     def finish(self, value: Any) -> None:
         """The source ended before the attempt committed."""
@@ -136,16 +147,17 @@ class Attempt:
             how = "before commit_when was met" if self.received else "without an item"
             raise EmptyStream(f"{name} ended {how}")
         if self.to_skip:
-            raise self._diverged(f"ended after {self.received} of the {{}} items that were delivered")
+            raise self._diverged(
+                f"ended after {self.received} of the {{}} items that were delivered"
+            )
         if any(type(item) is not Takeover for item in self.held):
             self.commit()
 
     def hand_out(self) -> Any:
         """Take the next held item: with this it counts as delivered."""
-        item = self.held.popleft()
+        item = self.held.pop()
         self.at_marker = type(item) is Takeover
-        if self.watch is not None:
-            self.note(item)
+        self.note(item)
         return item
 
     def takes_no_value(self) -> bool:
@@ -161,14 +173,14 @@ class Attempt:
                 f"{self.entry.name} is ahead by {len(self.held)}"
             )
 
-    def is_outage(self, error: BaseException) -> bool:
+    def is_outage(self, error: BaseException) -> TypeGuard[Exception]:
         """Whether the source is to blame; a stream inside says so of what its consumer did."""
         inside = self.command.handover
         excused = self.excused or (inside is not None and inside.excused)
         return isinstance(error, Exception) and not excused
 
     def settle(self, errors: list[BaseException]) -> Exception:
-        """Give the error of closing, the later ones in its notes; raise it if it is no Exception."""
+        """Give the error of closing, others in its notes; raise it if it is no Exception."""
         errors.sort(key=lambda error: isinstance(error, Exception))  # stable: Ctrl-C comes first
         first, *others = errors
         errors.clear()

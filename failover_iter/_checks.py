@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from math import inf, isfinite
 from types import CoroutineType, GenericAlias, MethodType
-from typing import Any
+from typing import Any, cast
 
 from failover_iter.errors import wrong_use
 
@@ -31,6 +31,11 @@ def is_async(function: object) -> bool:
     return bool(code_flags(function) & _ASYNC)
 
 
+def offers(value: object, method: str) -> bool:
+    """Whether the type of a value has this special method, as Python itself looks for it."""
+    return hasattr(type(value), method)
+
+
 def is_generator_function(function: object) -> bool:
     """Whether calling it gives a generator, as far as can be seen."""
     return bool(code_flags(function) & inspect.CO_GENERATOR)
@@ -49,7 +54,7 @@ def check_callback(option: str, value: object, allowed: str) -> None:
 
 def verdict(option: str, value: object) -> bool:
     """What a predicate has answered; a coroutine would always be true."""
-    if hasattr(type(value), "__await__"):
+    if offers(value, "__await__"):
         if isinstance(value, CoroutineType):
             value.close()
         raise wrong_use(
@@ -95,10 +100,12 @@ def seconds_of(option: str, value: Any) -> float:
     return seconds
 
 
-def check_retry_on(value: object) -> None:
-    """Refuse what is neither exception classes nor a predicate, and any class that is no Exception."""
-    classes = value if isinstance(value, tuple) else (value,)
+def check_retry_on(value: Any) -> None:
+    """Refuse what is neither exception classes nor a predicate, and what is no Exception."""
+    if isinstance(value, type) and issubclass(value, Exception):
+        return  # the usual case
     if isinstance(value, type | tuple):
+        classes = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
         for cls in classes:
             if not (isinstance(cls, type) and issubclass(cls, Exception)):
                 raise TypeError(

@@ -1,11 +1,11 @@
-"""The clocks: one for blocking streams, that can be replaced, and the running library's for async."""
+"""The clocks: a replaceable one for blocking streams, the running library's for async ones."""
 
 from __future__ import annotations
 
 import sys
+from contextvars import ContextVar
 from time import monotonic
 from time import sleep as block
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def async_library() -> str | None:
     if trio is not None and trio.lowlevel.in_trio_task():
         return "trio"
     asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
+    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 (the public one raises)
         return "asyncio"
     return None
 
@@ -57,7 +57,7 @@ def async_sleep(seconds: float) -> Awaitable[None]:
         case "trio":
             import trio
 
-            return trio.sleep(seconds)
+            return trio.sleep(seconds)  # noqa: ASYNC105 (awaited by the caller)
         case "asyncio":
             import asyncio
 

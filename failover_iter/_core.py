@@ -11,20 +11,20 @@ called from here; what they raise goes to the consumer by way of the driver.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from failover_iter._checks import identity, seconds_of, verdict
-from failover_iter._entries import Entry, read_entry
-from failover_iter._failures import Failures, add_note, describe, note_close_error
-from failover_iter._options import MODES, Decide, Nested, Resume, Skip
+from failover_iter._commands import Command, Handover, Open, Raise, Return, Sleep
+from failover_iter._failures import NO_FAILURES, Failures, add_note, describe, note_close_error
+from failover_iter._matching import matches
+from failover_iter._options import Nested
 from failover_iter._record import Needs, Record
+from failover_iter._sources import Sources
+from failover_iter._strategies import MODES, Decide, Resume, Skip
 from failover_iter.errors import (
     NoSources,
     ReusedIterator,
-    SourceError,
     TruncatedStream,
-    is_wrong_use,
     wrong_use,
 )
 from failover_iter.events import (
@@ -40,76 +40,21 @@ from failover_iter.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from failover_iter._options import Key, Options, Progress, Wait
+    from failover_iter._entries import Entry
+    from failover_iter._options import Options, Wait
+    from failover_iter._strategies import Key, Progress
     from failover_iter._types import Flavour, Mode
     from failover_iter.events import Event
 
     Report: TypeAlias = Callable[[Event, bool], None]
-
-_REMEMBERED = 64  # sources that count as "opened before"
-
-
-@dataclass(slots=True)
-class Open:
-    """Open the source: call its factory, pull it, tell how that went."""
-
-    entry: Entry
-    factory: Callable[..., Any]
-    args: tuple[Any, ...]
-    skip: int
-    """Items to drop first."""
-    key: Key | None
-    """What tells whether these are the ones that were delivered."""
-    marker: Takeover | None
-    """What to yield before its first item."""
-    handover: Handover | None = None
-    """What the stream inside was told, and says of its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Wait, then say `slept`."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Raise:
-    """End the stream with this error."""
-
-    error: BaseException
-
-
-@dataclass(slots=True)
-class Return:
-    """End the stream with this value."""
-
-    value: Any
-
-
-@dataclass(slots=True)
-class Handover:
-    """What a stream tells one inside that takes over: it goes on as if it were part of it."""
-
-    record: Record
-    mode: Mode | None
-    key: Key | None
-    error: Exception | None
-    failures: tuple[Failed, ...]
-    excused: bool = False
-    """The stream inside ended by its consumer or by a callback: no failure of a source."""
-
-
-Command: TypeAlias = Open | Sleep | Raise | Return
 
 
 class Run:
     """One stream from its first pull to its end: all that changes meanwhile is here."""
 
     # Class attributes are what most streams never change: to make one is half the work then.
-    _index = 0
     _attempt = 1
     _mode: Mode | None = None
     _error: Exception | None = None  # what the last attempt failed with
@@ -117,8 +62,8 @@ class Run:
     _count_at_opening = 0
     _restart_due = False
     _hinted = False
-    _opened_before: dict[object, object] | None = None
     _handover: Handover | None = None  # from a stream around
+    _failures = NO_FAILURES
     #: This stream has delivered something itself.
     any = False
 
@@ -138,17 +83,8 @@ class Run:
         self._flavour: Flavour = flavour
         self._announce = announce
         self._report = report
-        self._entries: Iterator[Any] = iter(entries)
-        self._lazy = not isinstance(entries, tuple)
-        self._failures = failures = Failures()
-        failures.keeps_errors = self._lazy or options.on_exhausted == "group"
-        needs = Needs(counts=announce)
-        needs.add(options)
-        for entry in () if self._lazy else entries:
-            if entry.options is not options or isinstance(entry.factory, Nested):
-                needs.add_entry(entry)
-            if entry.resumable or isinstance(entry.factory, Nested):
-                failures.keeps_errors = True
+        self._sources = sources = Sources(entries, flavour, options)
+        needs = Needs.of(options, sources.known, counts=announce)
         if isinstance(seed, Handover):
             self._take_over(seed, needs)
         else:
@@ -196,9 +132,7 @@ class Run:
         if self.listens:
             self._tell(Committed(*self._where()))
 
-    def failed(
-        self, error: Exception, close_error: Exception | None, *, received: bool
-    ) -> Command:
+    def failed(self, error: Exception, close_error: Exception | None, *, received: bool) -> Command:
         """The source failed, and was closed; `received` = it gave an item before."""
         try:
             return self._failed(error, close_error, received=received)
@@ -217,8 +151,10 @@ class Run:
         )
         self._tell(failed)
         stays = self._options.mid_stream == "raise" and self.any
-        if stays or not self._matches(error):
+        if stays or not matches(error, self._entry.options.retry_on):
             return self._give_up(error)
+        if self._failures is NO_FAILURES:
+            self._failures = Failures(keeps_errors=self._needs_errors())
         self._failures.add(failed)
         self._error = error
         return self._go_on(failed)
@@ -239,10 +175,8 @@ class Run:
             self._tell(Completed(*self._where()))
         return Return(value)
 
-    def closed(
-        self, error: BaseException, close_error: Exception | None, *, theirs: bool
-    ) -> None:
-        """The attempt was ended from outside, and the source closed; `theirs` = the consumer threw it."""
+    def closed(self, error: BaseException, close_error: Exception | None, *, theirs: bool) -> None:
+        """The attempt was ended from outside; `theirs` = by what the consumer threw."""
         self._excuse()
         if not isinstance(error, GeneratorExit):
             note_close_error(error, self._entry.name, close_error)
@@ -265,7 +199,8 @@ class Run:
     def finish(self) -> None:
         """Let go of everything: an error that outlives the stream must not hold on to it."""
         self._error = self._handover = None
-        del self._failures, self._options, self._entries, self.record
+        self._failures = NO_FAILURES
+        del self._options, self._sources, self.record
 
     # What it decides.
 
@@ -277,7 +212,7 @@ class Run:
         if mode == "raise":
             return self._give_up(failed.error, but_last=True)
         again = entry is self._entry
-        known = again or self._remembers(entry)
+        known = again or self._sources.opened_before(entry, left=self._entry)
         seconds = _pause(entry.options.wait, failed) if known else 0.0
         event: Waiting | Switched = (
             Waiting(*self._where(), failed.error, seconds, mode)
@@ -304,9 +239,10 @@ class Run:
     def _choose(self) -> tuple[Entry, int, Mode | None] | None:
         """The next source that may take over, or mode "raise" where the stream has to end."""
         entry: Entry | None = self._entry
+        options = self._entry.options
         went_on = self.record.count > self._count_at_opening
-        attempt = 1 if entry.options.reset_on_progress and went_on else self._attempt + 1
-        if entry.options.attempts is not None and attempt > entry.options.attempts:
+        attempt = 1 if options.reset_on_progress and went_on else self._attempt + 1
+        if options.attempts is not None and attempt > options.attempts:
             entry, attempt = self._next_entry(), 1
         passed_over: set[object] = set()
         while entry is not None:
@@ -342,17 +278,10 @@ class Run:
         return mode
 
     def _next_entry(self) -> Entry | None:
-        for item in self._entries:
-            if not self._lazy:
-                return item  # type: ignore[no-any-return]  # read when the stream was made
-            try:
-                entry = read_entry(item, self._index, self._flavour, self._options)
-                self._index += 1
-                self._widen(entry)
-            except (TypeError, ValueError) as error:
-                raise wrong_use(error)  # noqa: B904 (the same error, marked)
-            return entry
-        return None
+        entry = self._sources.next()
+        if entry is not None and self._sources.lazy:
+            self._widen(entry)
+        return entry
 
     def _widen(self, entry: Entry) -> None:
         if entry.options is self._options and not isinstance(entry.factory, Nested):
@@ -360,10 +289,12 @@ class Run:
         needs = Needs()
         needs.add_entry(entry)
         if not self.record.widen(needs):
-            raise ValueError(
-                f"source {entry.name!r} has mid_stream={entry.options.mid_stream!r} (or another "
-                "option that looks at each item), but the items before it were not recorded: give "
-                "the sources as a list, or set the option for the whole stream"
+            raise wrong_use(
+                ValueError(
+                    f"source {entry.name!r} has mid_stream={entry.options.mode_given} (or another "
+                    "option that looks at each item), but the items before it were not recorded: "
+                    "give the sources as a list, or set the option for the whole stream"
+                )
             )
 
     def _open(self) -> Open:
@@ -374,8 +305,8 @@ class Run:
         skip = record.count if mode == "skip" else 0
         if isinstance(entry.factory, Nested):
             handover = Handover(record.fork(), mode, self._key(entry), self._error, self._told())
-            args = (self._flavour, handover, self._announce)
-            return Open(entry, entry.factory.open, args, skip, None, None, handover)
+            given = (self._flavour, handover, self._announce)
+            return Open(entry, entry.factory.open, given, skip, None, None, handover)
         args = () if not entry.resumable else (self._progress(entry),)
         if mode == "resume" and not args:
             raise wrong_use(
@@ -391,7 +322,8 @@ class Run:
         return Open(entry, entry.factory, args, skip, self._key(entry) if skip else None, marker)
 
     def _progress(self, entry: Entry) -> Progress:
-        keep = entry.options.way.keep  # type: ignore[union-attr]  # resumable: Resume or Decide
+        way = entry.options.way
+        keep = way.keep if isinstance(way, Resume | Decide) else 0
         start_over = self._mode in ("restart", "skip")
         return self.record.progress(keep, self._told(), self._attempt, start_over=start_over)
 
@@ -405,31 +337,12 @@ class Run:
         earlier = () if self._handover is None else self._handover.failures
         return (*earlier, *self._failures.kept)
 
-    def _remembers(self, entry: Entry) -> bool:
-        """Whether this source was opened before; the one that is left now is from here on."""
-        opened = self._opened_before = self._opened_before or {}
-        left = self._entry.factory
-        opened.pop(identity(left), None)
-        opened[identity(left)] = left  # kept alive, so that its id stays its own
-        if len(opened) > _REMEMBERED:
-            del opened[next(iter(opened))]
-        return identity(entry.factory) in opened
-
-    def _matches(self, error: Exception) -> bool:
-        """Whether the error, or every leaf of a group of errors, is a failure of the source."""
-        if is_wrong_use(error):
-            return False
-        if isinstance(error, SourceError) or self._is_listed(error):
+    def _needs_errors(self) -> bool:
+        """Whether somebody will want the failures themselves, and not only their names."""
+        sources = self._sources
+        if sources.lazy or self._options.on_exhausted == "group":
             return True
-        if not isinstance(error, ExceptionGroup):
-            return False
-        return all(self._matches(leaf) for leaf in error.exceptions)
-
-    def _is_listed(self, error: Exception) -> bool:
-        retry_on = self._entry.options.retry_on
-        if isinstance(retry_on, type | tuple):
-            return isinstance(error, retry_on)
-        return verdict("retry_on", retry_on(error))
+        return any(entry.resumable or entry.nests for entry in sources.known)
 
     def _judge(self, close_error: Exception | None) -> bool:
         """Whether the stream is complete with the last item."""

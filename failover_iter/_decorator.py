@@ -5,16 +5,23 @@ from __future__ import annotations
 import inspect
 import re
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, get_origin, overload
+from typing import TYPE_CHECKING, Any, cast, get_origin, overload
 
 from failover_iter import _async, _sync
 from failover_iter._checks import check_factory, is_async, is_generator_function
-from failover_iter._entries import name_of
-from failover_iter._options import Decide, Progress, Resume, Source
+from failover_iter._entries import Entry, name_of
+from failover_iter._strategies import Decide, Progress, Resume
 from failover_iter.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Generator, Iterable
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterable,
+    )
     from typing import Literal
 
     from typing_extensions import ParamSpec
@@ -122,7 +129,8 @@ class Decorator:
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Decorate."""
         if isinstance(function, classmethod | staticmethod):
-            return type(function)(self(function.__func__))
+            rewrapped: Callable[..., Any] = _rewrap(function, self)
+            return rewrapped
         check_factory("the decorated function", function)
         functions = (function, *self._fallbacks)
         flavour = _common_flavour(functions)
@@ -131,41 +139,46 @@ class Decorator:
         if resumes:
             for each in functions:
                 _check_progress(each, policy)
-        signatures = [inspect.signature(each) for each in functions]
+        calls = [
+            _Call(each, index, policy, resumes=resumes) for index, each in enumerate(functions)
+        ]
         drive: Callable[..., Any] = _sync.drive if flavour == "sync" else _async.drive
 
         @wraps(function)
         def stream(*args: Any, **kwargs: Any) -> Any:
             seed = None
             if resumes:
-                args, kwargs, seed = _take_progress(signatures[0], args, kwargs)
-            for signature in signatures:
-                signature.bind(*args, **kwargs)  # a wrong call fails here, and not as an outage
-            factories = [
-                _resumable(each, index, args, kwargs) if resumes else partial(each, *args, **kwargs)
-                for index, each in enumerate(functions)
-            ]
-            return drive(policy._run(factories, flavour, announce=False, seed=seed))
+                args, kwargs, seed = _take_progress(calls[0].signature, args, kwargs)
+            entries = [call.bind(args, kwargs) for call in calls]
+            return drive(policy.begin(entries, flavour, announce=False, seed=seed))
 
         return stream
 
 
+def _rewrap(wrapped: Any, decorate: Callable[[Any], Any]) -> Any:
+    """Decorate the function in a classmethod or staticmethod."""
+    return type(wrapped)(decorate(wrapped.__func__))
+
+
 def _function(fallback: Any) -> Any:
     """The function in a classmethod or staticmethod, as they stand in the body of a class."""
-    return fallback.__func__ if isinstance(fallback, classmethod | staticmethod) else fallback
+    is_wrapped = isinstance(fallback, classmethod | staticmethod)
+    return cast("Any", fallback).__func__ if is_wrapped else fallback
 
 
 def _common_flavour(functions: tuple[Callable[..., Any], ...]) -> Flavour:
     """The flavour of those that show one; "sync" where none does."""
-    known = [(each, flavour) for each in functions if (flavour := _flavour(each)) is not None]
-    for other, flavour in known:
-        first, common = known[0]
-        if flavour != common:
+    shown: list[tuple[Callable[..., Any], Flavour | None]] = [
+        (each, _flavour(each)) for each in functions
+    ]
+    first, common = next((each for each in shown if each[1] is not None), (None, None))
+    for other, flavour in shown:
+        if flavour not in (None, common):
             raise TypeError(
                 "the decorated function and its fallbacks must be all sync or all async: "
                 f"{first!r} is {common}, {other!r} is {flavour}"
             )
-    return known[0][1] if known else "sync"
+    return common or "sync"
 
 
 def _flavour(function: Callable[..., Any]) -> Flavour | None:
@@ -177,7 +190,9 @@ def _flavour(function: Callable[..., Any]) -> Flavour | None:
     returned = getattr(function, "__annotations__", {}).get("return")
     if isinstance(returned, str):
         named = _ABSTRACT.match(returned)
-        return None if named is None else "async" if named["is_async"] else "sync"
+        if named is None:
+            return None
+        return "async" if named["is_async"] else "sync"
     returned = get_origin(returned) or returned
     if hasattr(returned, "__aiter__"):
         return None if hasattr(returned, "__iter__") else "async"
@@ -194,9 +209,11 @@ def _check_progress(function: Callable[..., Any], policy: Policy) -> None:
     if declared is None:
         if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
             return
-    elif declared.kind is not inspect.Parameter.POSITIONAL_ONLY:
-        if declared.default is not inspect.Parameter.empty:
-            return
+    elif (
+        declared.kind is not inspect.Parameter.POSITIONAL_ONLY
+        and declared.default is not inspect.Parameter.empty
+    ):
+        return
     raise TypeError(
         f"{function!r} must declare progress: Progress = Progress() as a keyword, under "
         f"mid_stream={policy.mode_given}"
@@ -205,20 +222,55 @@ def _check_progress(function: Callable[..., Any], policy: Policy) -> None:
 
 def _take_progress(
     signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any], Progress | None]:
+) -> tuple[tuple[Any, ...], dict[str, Any], Progress[Any] | None]:
     """Part the arguments of a call from the `progress` that its caller gave, if any."""
-    bound = signature.bind(*args, **kwargs)
-    seed = bound.arguments.pop("progress", kwargs.get("progress"))
+    signature.bind(*args, **kwargs)
+    kwargs = dict(kwargs)
+    declared = signature.parameters.get("progress")
+    if declared is not None and declared.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        names = list(signature.parameters)
+        place = names.index("progress")
+        kwargs.update(zip(names[place:], args[place:], strict=False))
+        args = args[:place]
+    seed: Progress[Any] | None = kwargs.pop("progress", None)
     if not isinstance(seed, Progress | None):
         raise TypeError(f"progress must be a Progress, got {seed!r}")
-    others = {name: value for name, value in bound.kwargs.items() if name != "progress"}
-    return bound.args, others, seed
+    return args, kwargs, seed
 
 
-def _resumable(
-    function: Callable[..., Any], index: int, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Source[Any]:
-    def opened(progress: Progress) -> Any:
-        return function(*args, **kwargs, progress=progress)
+class _Call:
+    """One of the functions, to be called with the arguments of a call when its turn comes."""
 
-    return Source(opened, name=name_of(function, index))
+    def __init__(
+        self, function: Callable[..., Any], index: int, policy: Policy, *, resumes: bool
+    ) -> None:
+        self.function = function
+        self.index = index
+        self.policy = policy
+        self.resumes = resumes
+        self.signature = inspect.signature(function)
+        self.name = name_of(function, index)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+        """Make a source of it; a wrong call fails here, and not as an outage."""
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as mismatch:
+            raise TypeError(f"{self.name}() cannot take this call: {mismatch}") from None
+        if self.resumes:
+            factory = partial(_call_with_progress, self.function, args, kwargs)
+        else:
+            factory = partial(self.function, *args, **kwargs)
+        entry = Entry(factory, self.index, self.policy)
+        entry.name = self.name
+        entry.resumable = self.resumes
+        return entry
+
+
+def _call_with_progress(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    progress: Progress[Any],
+) -> Any:
+    return function(*args, **kwargs, progress=progress)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from failover_iter._api import afailover_stream, failover_stream
 from failover_iter._demo_servers import CUT, END, FAILURES, TEXT, afetch, fetch, serving
-from failover_iter._options import Decide, Source
+from failover_iter._options import Source
+from failover_iter._strategies import Decide
 from failover_iter.trace import Trace
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from failover_iter._demo_servers import TextServer
-    from failover_iter._options import MidStream, Progress
+    from failover_iter._options import MidStream
+    from failover_iter._strategies import Progress
     from failover_iter._types import Mode
 
     PullAll: TypeAlias = Callable[["Scenario", TextServer, TextServer, "Outcome"], None]

@@ -14,7 +14,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qs, urlsplit
 
-from failover_iter._options import Progress
+from failover_iter._strategies import Progress
 
 if TYPE_CHECKING:
     from asyncio import StreamWriter

@@ -8,7 +8,8 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import check_factory, is_async, is_generator_function
-from failover_iter._options import Decide, Nested, Progress, Resume, Source
+from failover_iter._options import Nested, Source
+from failover_iter._strategies import Decide, Progress, Resume
 from failover_iter.errors import NoSources, wrong_use
 
 if TYPE_CHECKING:
@@ -24,7 +25,16 @@ _OTHER_FLAVOUR = {"sync": _ASYNC, "async": inspect.CO_GENERATOR, None: 0}
 class Entry:
     """A source as the core uses it: its factory and the options that hold for it."""
 
-    __slots__ = ("_name", "factory", "has_own_mode", "index", "options", "owned", "resumable")
+    __slots__ = (
+        "_name",
+        "factory",
+        "has_own_mode",
+        "index",
+        "nests",
+        "options",
+        "owned",
+        "resumable",
+    )
 
     def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
         """Take a plain factory; a `Source` says more."""
@@ -35,6 +45,8 @@ class Entry:
         self.has_own_mode = False
         #: Whether the factory is called with a `Progress`.
         self.resumable = False
+        #: Whether it is a failover itself.
+        self.nests = False
         self._name: str | None = None
 
     @property
@@ -53,7 +65,7 @@ def read_factories(
     factories: Iterable[Any], flavour: Flavour | None, options: Options
 ) -> tuple[Entry, ...] | Iterable[Any]:
     """Check what can be checked at the call: all of a list or tuple, nothing of a lazy iterable."""
-    if isinstance(factories, list | tuple):
+    if isinstance(factories, (list, tuple)):
         if not factories:
             raise NoSources("factories is empty: there must be at least one source")
         return tuple(
@@ -72,6 +84,8 @@ def read_factories(
 
 def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options) -> Entry:
     """Check one factory or `Source`."""
+    if type(item) is Entry:
+        return item  # made and checked by @failover
     if type(item) is FunctionType and options.mid_stream in _NOT_RESUMABLE:
         code = item.__code__  # the usual case, in one look
         other = code.co_flags & _OTHER_FLAVOUR[flavour]
@@ -85,7 +99,8 @@ def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options)
     else:
         check_factory(f"source[{index}]", item)
         entry = Entry(item, index, options)
-    if not isinstance(entry.factory, Nested):
+    entry.nests = isinstance(entry.factory, Nested)
+    if not entry.nests:
         entry.resumable = isinstance(entry.options.way, Resume | Decide)
     _check_flavour(entry, flavour)
     _check_parameters(entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from failover_iter.errors import AllSourcesFailed
 
@@ -20,19 +20,19 @@ class Failures:
     holds its traceback, that the frames of the failed source, and those whatever it had open.
     """
 
-    __slots__ = ("_first", "_last", "count", "keeps_errors")
+    __slots__ = ("_first", "_keeps_errors", "_last", "count")
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_errors: bool) -> None:
         """Begin with none."""
         self.count = 0
-        self.keeps_errors = False
+        self._keeps_errors = keeps_errors
         self._first: list[Failed | str] = []
         self._last: deque[Failed | str] | None = None  # needed by few
 
     def add(self, failed: Failed) -> None:
         """Keep one more."""
         self.count += 1
-        kept = failed if self.keeps_errors else _line(failed)
+        kept = failed if self._keeps_errors else _line(failed)
         if len(self._first) < _ENDS:
             self._first.append(kept)
             return
@@ -63,6 +63,9 @@ class Failures:
         left_out = self.count - len(errors)
         ends = f", of which {left_out} in the middle are left out" if left_out else ""
         return AllSourcesFailed(f"all sources failed ({self.count} attempts{ends})", errors)
+
+
+NO_FAILURES: Final = Failures(keeps_errors=False)  # what most streams have; never added to
 
 
 def _line(failed: Failed | str) -> str:

@@ -24,15 +24,16 @@ def log(event: Event, repeats_unasked: bool) -> None:  # noqa: FBT001 (called by
     import logging  # only when something failed: most streams need it never
 
     logger = logging.getLogger("failover_iter")
-    hint = _HINT if repeats_unasked else ""
-    failed = f"{event.source} (attempt {event.attempt}) failed"
-    match event:
-        case Waiting():
-            text = "%s: %s; opening it again in %s s%s"
-            logger.warning(text, failed, describe(event.error), _number(event.seconds), hint)
-        case Switched():
-            text = "%s: %s; switching to %s%s"
-            logger.warning(text, failed, describe(event.error), event.to, hint)
-        case _:
-            text = "%s: %s; no source is left after %d failures"
-            logger.error(text, failed, describe(event.error), event.failures)
+    level = logging.ERROR if isinstance(event, Exhausted) else logging.WARNING
+    if logger.isEnabledFor(level):
+        failed = f"{event.source} (attempt {event.attempt}) failed: {describe(event.error)}"
+        hint = _HINT if repeats_unasked else ""
+        logger.log(level, "%s; %s%s", failed, _what_follows(event), hint)
+
+
+def _what_follows(event: Waiting | Switched | Exhausted) -> str:
+    if isinstance(event, Waiting):
+        return f"opening it again in {_number(event.seconds)} s"
+    if isinstance(event, Switched):
+        return f"switching to {event.to}"
+    return f"no source is left after {event.failures} failures"

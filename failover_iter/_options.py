@@ -13,7 +13,8 @@ from failover_iter._checks import (
     check_retry_on,
     seconds_of,
 )
-from failover_iter._types import UNSET, Flavour, ItemT, Mode, OpenedT, RetryOn, Unset
+from failover_iter._strategies import Decide, Progress, Resume, Skip, check_mid_stream
+from failover_iter._types import UNSET, Flavour, Mode, OpenedT, RetryOn, Unset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
@@ -23,171 +24,19 @@ if TYPE_CHECKING:
     from failover_iter._types import T
     from failover_iter.events import Event, Failed
 
-    Key: TypeAlias = Callable[[Any], str | bytes | int]
     Wait: TypeAlias = float | timedelta | Callable[[Failed], float | timedelta]
     CommitWhen: TypeAlias = int | Callable[[Any], bool]
     CompleteWhen: TypeAlias = Callable[[Any], bool] | None
-    MidStream: TypeAlias = "Mode | Skip | Resume | Decide"
+    MidStream: TypeAlias = Mode | Skip | Resume | Decide
 
     Opened: TypeAlias = Iterable[T]
     AOpened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
     Factories: TypeAlias = Iterable[
-        Callable[[], Opened[T]] | Callable[["Progress"], Opened[T]] | "Source[Opened[T]]"
+        Callable[[], Opened[T]] | Callable[[Progress], Opened[T]] | "Source[Opened[T]]"
     ]
     AFactories: TypeAlias = Iterable[
-        Callable[[], AOpened[T]] | Callable[["Progress"], AOpened[T]] | "Source[AOpened[T]]"
+        Callable[[], AOpened[T]] | Callable[[Progress], AOpened[T]] | "Source[AOpened[T]]"
     ]
-
-MODES: tuple[Mode, ...] = ("restart", "raise", "skip", "resume")
-
-
-def _check_keep(option: str, value: object) -> None:
-    if value is not None:
-        check_count(option, value, least=0, allowed="an int of at least 0, or None for all items")
-
-
-@dataclass(frozen=True, kw_only=True)  # no slots: they break Progress[T]() before Python 3.13
-class Progress(Generic[ItemT]):
-    """What a resumable factory is told: how far the stream is.
-
-    `Progress()` stands for the start. Under `mid_stream="resume"` (or `Decide`) every opening
-    calls the factory with one, the first included: `delivered == 0` means "from the start".
-
-    Example:
-        >>> from failover_iter import Progress, failover_stream
-        >>> def primary(progress: Progress[int]):
-        ...     yield from (1, 2)
-        ...     raise ConnectionError("reset by peer")
-        >>> def replica(progress: Progress[int]):
-        ...     yield from range(progress.delivered + 1, 4)
-        >>> list(failover_stream([primary, replica], retry_on=ConnectionError,
-        ...                      mid_stream="resume"))
-        [1, 2, 3]
-    """
-
-    delivered: int = 0
-    """Items delivered since the last restart: how many to leave out."""
-    last: ItemT | None = None
-    """The last of them; `None` where there is none."""
-    items: tuple[ItemT, ...] = ()
-    """The last `keep` of them, oldest first (`Resume(keep=...)`)."""
-    total: int = 0
-    """Items delivered by the stream, those before a restart included."""
-    failures: tuple[Failed, ...] = ()
-    """The failures so far, oldest first; of more than 32 the first and the last 16."""
-    attempt: int = 1
-    """Which opening of this source it is, from 1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skip:
-    """The strategy behind `mid_stream="skip"`: start over, and drop what was delivered.
-
-    For sources that replay the same sequence (files, tables, ordered pages): exactly once.
-
-    Args:
-        key: `item -> str | bytes | int`, what tells an item from the others. With it, a running
-            digest of the keys of what was delivered is compared with that of what is dropped, in
-            constant memory, and a source that replays something else fails with `DivergedStream`:
-            better an error than a silently wrong join. Without it only the count is compared.
-
-    Raises:
-        TypeError: `key` is no plain function.
-
-    Example:
-        >>> from failover_iter import DivergedStream, Skip, failover_stream
-        >>> def primary():
-        ...     yield from ("a", "b")
-        ...     raise ConnectionError("reset by peer")
-        >>> def other_data():
-        ...     yield from ("a", "x", "c")
-        >>> stream = failover_stream([primary, other_data], retry_on=ConnectionError,
-        ...                          mid_stream=Skip(key=str))
-        >>> try:
-        ...     list(stream)
-        ... except DivergedStream as error:
-        ...     print(error)
-        other_data replayed other items than the 2 that were delivered: their keys differ
-    """
-
-    key: Key | None = None
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        if self.key is not None:
-            check_callback("Skip(key=...)", self.key, "a function item -> str | bytes | int, or None")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resume:
-    """The strategy behind `mid_stream="resume"`: the factory gives what is still missing.
-
-    Each factory is called with a `Progress` (offsets, cursors, keyset pages, HTTP ranges, a
-    prompt to continue): exactly once.
-
-    Args:
-        keep: how many of the last delivered items `Progress.items` holds; `None` = all of them.
-
-    Raises:
-        TypeError: `keep` is no int.
-        ValueError: `keep` is negative.
-
-    Example:
-        >>> from failover_iter import Resume, failover_stream
-        >>> def primary(progress):
-        ...     yield from ("to ", "be ")
-        ...     raise ConnectionError("reset by peer")
-        >>> def backup(progress):
-        ...     yield f"[{''.join(progress.items)}...] or not"
-        >>> "".join(failover_stream([primary, backup], retry_on=ConnectionError,
-        ...                         mid_stream=Resume(keep=None)))
-        'to be [to be ...] or not'
-    """
-
-    keep: int | None = 0
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        _check_keep("Resume(keep=...)", self.keep)
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """A strategy that asks at each takeover, the same source opened again included.
-
-    Args:
-        fn: `Progress -> "restart" | "raise" | "skip" | "resume"`, a plain function.
-        keep: how many of the last delivered items `Progress.items` holds; `None` = all of them.
-        key: as in `Skip`, for where `fn` says "skip".
-
-    Raises:
-        TypeError: `fn` or `key` is no plain function, `keep` no int.
-        ValueError: `keep` is negative.
-
-    Example:
-        >>> from failover_iter import Decide, failover_stream
-        >>> def once_only(progress):
-        ...     return "raise" if progress.last == "<call>" else "resume"
-        >>> def primary(progress):
-        ...     yield "<call>"
-        ...     raise ConnectionError("reset by peer")
-        >>> list(failover_stream([primary, primary], retry_on=ConnectionError,
-        ...                      mid_stream=Decide(once_only)))
-        Traceback (most recent call last):
-        ConnectionError: reset by peer
-    """
-
-    fn: Callable[[Progress], Mode]
-    _: KW_ONLY
-    keep: int | None = 0
-    key: Key | None = None
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        check_callback("Decide(fn)", self.fn, "a function Progress -> mode")
-        _check_keep("Decide(keep=...)", self.keep)
-        if self.key is not None:
-            check_callback("Decide(key=...)", self.key, "a function item -> str | bytes | int, or None")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,19 +175,19 @@ class Source(Generic[OpenedT]):
         if options.mid_stream == "raise" and own.get("mid_stream", "raise") != "raise":
             raise ValueError(
                 f"mid_stream={self.mid_stream!r} of source {name!r} can never "
-                "hold: the stream's own mid_stream='raise' ends it at the first failure after an item"
+                "hold: the stream's own mid_stream='raise' ends it at a failure after an item"
             )
         return replace(options, **own)
 
 
 class Nested:
-    """A factory that is itself a failover (`Policy.source`): opened by the core of the stream around."""
+    """A factory that is itself a failover (`Policy.source`): opened by the stream around it."""
 
     options: Options
     #: Its sources, where they can be known before it is opened.
     entries: tuple[Any, ...] = ()
 
-    def open(self, flavour: Flavour, handover: Any, announce: bool) -> Any:  # noqa: FBT001 (called by the core alone)
+    def open(self, flavour: Flavour, handover: Any, announce: bool) -> Any:  # noqa: FBT001 (internal)
         """Open the stream inside, to go on from where the stream around is."""
         raise NotImplementedError
 
@@ -347,20 +196,12 @@ class Nested:
         raise TypeError("a Policy.source is opened by the stream that it is given to")
 
 
-def check_mid_stream(value: object) -> None:
-    """Refuse what is no mode and no strategy."""
-    if not (value in MODES if isinstance(value, str) else isinstance(value, Skip | Resume | Decide)):
-        error = ValueError if isinstance(value, str) else TypeError
-        raise error(
-            "mid_stream must be 'restart', 'raise', 'skip' or 'resume', or a Skip, Resume or "
-            f"Decide object, got {value!r}"
-        )
-
-
 def check_attempts(value: object) -> None:
     """Refuse what is no number of openings."""
     if value is not None:
-        check_count("attempts", value, least=1, allowed="an int of at least 1, or None for no bound")
+        check_count(
+            "attempts", value, least=1, allowed="an int of at least 1, or None for no bound"
+        )
 
 
 def check_wait(value: object) -> None:

@@ -7,7 +7,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import identity
-from failover_iter._options import Decide, Nested, Progress, Resume, Skip
+from failover_iter._options import Nested
+from failover_iter._strategies import Decide, Progress, Resume, Skip
 from failover_iter.errors import wrong_use
 from failover_iter.events import Takeover
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from failover_iter._entries import Entry
-    from failover_iter._options import Key, Options
+    from failover_iter._options import Options
+    from failover_iter._strategies import Key
     from failover_iter._types import Mode
     from failover_iter.events import Failed
 
@@ -39,6 +41,16 @@ class Needs:
             self._keep(1)
         if options.on_event is not None or callable(options.wait):
             self.counts = True
+
+    @staticmethod
+    def of(options: Options, entries: tuple[Entry, ...], *, counts: bool) -> Needs:
+        """What a stream with these options needs, and its sources."""
+        needs = Needs(counts=counts)
+        needs.add(options)
+        for entry in entries:
+            if entry.options is not options or entry.nests:
+                needs.add_entry(entry)
+        return needs
 
     def add_entry(self, entry: Entry) -> None:
         """Need what a source needs, and those inside it."""
@@ -110,6 +122,10 @@ class Record:
             return
         self.count += 1
         self.items.append(item)
+        if self.digests:
+            self._digest(item)
+
+    def _digest(self, item: Any) -> None:
         for place, digest in self.digests.items():
             feed(digest, self.needs.keys[place](item))
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
         def time(self) -> float:
             """Seconds on a clock that only goes forward."""
+            ...
 
         def sleep(self, seconds: float, /) -> None:
             """Block for so many seconds."""
+            ...
 
 
 T = TypeVar("T")

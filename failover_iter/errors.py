@@ -20,7 +20,7 @@ other there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class AllSourcesFailed(FailoverError, ExceptionGroup[Exception]):
     kept, and the message says how many there were.
     """
 
-    def derive(self, excs: Sequence[Exception], /) -> AllSourcesFailed:  # type: ignore[override]  # typeshed: derive is generic in the leaf; this group holds Exceptions only
+    def derive(self, excs: Sequence[Any], /) -> AllSourcesFailed:  # type: ignore[override]  # generic there
         """Give a group of the same kind over other errors (`split`, `subgroup`, `except*`)."""
         return AllSourcesFailed(self.message, excs)
 
@@ -92,9 +92,15 @@ def wrong_use(error: _E) -> _E:
     return error
 
 
+def leaves(error: BaseException) -> tuple[Any, ...]:
+    """The errors that a group holds, groups among them; none where it is no group."""
+    group: Any = error
+    return group.exceptions if isinstance(error, BaseExceptionGroup) else ()
+
+
 def is_wrong_use(error: BaseException) -> bool:
     """Whether an error, or a leaf of it, says that the library was used wrongly, here or inside."""
-    if isinstance(error, BaseExceptionGroup) and any(map(is_wrong_use, error.exceptions)):
+    if any(map(is_wrong_use, leaves(error))):
         return True
     return isinstance(error, NoSources | ReusedIterator) or (
         "_failover_iter_wrong_use" in getattr(error, "__dict__", ())

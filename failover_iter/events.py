@@ -4,7 +4,8 @@ Per attempt `Opening`, then `Committed` if it came so far, then exactly one of `
 `Completed`, `Closed`, told after the source was closed. Between two attempts `Waiting` (the same
 source again) or `Switched` (another one). Last `Exhausted`, where no source is left::
 
-    Opening Committed? (Failed (Waiting | Switched) Opening Committed?)* (Failed Exhausted? | Completed | Closed)
+    Opening Committed? (Failed (Waiting | Switched) Opening Committed?)*
+        (Failed Exhausted? | Completed | Closed)
 
 >>> from failover_iter import failover_stream
 >>> def primary():
@@ -49,7 +50,7 @@ class _Record:
     attempt: int
     """Which opening of this source it is, from 1."""
     delivered: int | None
-    """Items delivered by the stream so far, all attempts together; `None` where nobody asked for a count."""
+    """Items delivered by the stream so far, in all attempts; `None` where nobody counts."""
     elapsed: float
     """Seconds since the first item was asked for."""
 
@@ -66,7 +67,7 @@ class Committed(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Failed(_Record):
-    """The source failed, and was closed. Also what a callable `wait` and `Progress.failures` get."""
+    """The source failed, and was closed. A callable `wait` and `Progress.failures` get it too."""
 
     error: Exception
     """What it failed with, the same object that was raised."""

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from failover_iter import _async, _sync
-from failover_iter._core import Handover, Run
+from failover_iter._checks import check_bool
+from failover_iter._core import Run
 from failover_iter._entries import read_factories
 from failover_iter._log import log
-from failover_iter._checks import check_bool
 from failover_iter._options import Nested, Options, Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
+    from failover_iter._commands import Handover
     from failover_iter._decorator import Decorator
-    from failover_iter._options import AFactories, AOpened, Factories, Opened, Progress
+    from failover_iter._options import AFactories, AOpened, Factories, Opened
+    from failover_iter._strategies import Progress
     from failover_iter._types import Flavour, T
     from failover_iter.events import Takeover
 
@@ -53,7 +55,7 @@ class Policy(Options):
     ) -> Generator[T | Takeover, Any, Any]: ...
     def stream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
         """Make a blocking stream over factories; see `failover_stream`."""
-        return _sync.drive(self._run(factories, "sync", announce=announce))
+        return _sync.drive(self.begin(factories, "sync", announce=announce))
 
     @overload
     def astream(
@@ -65,7 +67,7 @@ class Policy(Options):
     ) -> AsyncGenerator[T | Takeover, Any]: ...
     def astream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
         """Make an async stream over factories; see `afailover_stream`."""
-        return _async.drive(self._run(factories, "async", announce=announce))
+        return _async.drive(self.begin(factories, "async", announce=announce))
 
     def failover(self, *fallbacks: Callable[..., Any]) -> Decorator:
         """Decorate a function that gives a stream with this policy; see `failover`."""
@@ -74,9 +76,7 @@ class Policy(Options):
         return Decorator(self, fallbacks)
 
     @overload
-    def source(
-        self, factories: Factories[T], *, name: str | None = None
-    ) -> Source[Opened[T]]: ...
+    def source(self, factories: Factories[T], *, name: str | None = None) -> Source[Opened[T]]: ...
     @overload
     def source(
         self, factories: AFactories[T], *, name: str | None = None
@@ -118,7 +118,7 @@ class Policy(Options):
             name = "|".join(names)
         return Source(_Inner(self, factories, known), name=name)
 
-    def _run(
+    def begin(
         self,
         factories: Iterable[Any],
         flavour: Flavour,
@@ -126,7 +126,9 @@ class Policy(Options):
         announce: bool,
         seed: Progress | Handover | None = None,
     ) -> Run:
-        check_bool("announce", announce)
+        """Make what a driver runs; the other methods do this for you."""
+        if announce is not False:
+            check_bool("announce", announce)
         entries = read_factories(factories, flavour, self)
         return Run(self, entries, flavour=flavour, announce=announce, seed=seed, report=log)
 
@@ -139,5 +141,5 @@ class _Inner(Nested):
         self.entries = known if isinstance(known, tuple) else ()
 
     def open(self, flavour: Flavour, handover: Handover, announce: bool) -> Any:  # noqa: FBT001
-        run = self._policy._run(self._factories, flavour, announce=announce, seed=handover)
+        run = self._policy.begin(self._factories, flavour, announce=announce, seed=handover)
         return (_sync.drive if flavour == "sync" else _async.drive)(run)

@@ -207,7 +207,9 @@ class Laws:
             raise reset()
 
         first = twin.iterator(pull, throw=lambda *_: "answer")
-        stream = twin.stream([lambda: first, self.source(twin, 1, 2, "answer", 3)], mid_stream="skip")
+        stream = twin.stream(
+            [lambda: first, self.source(twin, 1, 2, "answer", 3)], mid_stream="skip"
+        )
         assert twin.next(stream) == 1
         assert twin.throw(stream, KeyError("mine")) == "answer"
         assert twin.next(stream) == 2
@@ -254,7 +256,9 @@ class Laws:
         """The source is ahead of them: a TypeError, and the source is closed."""
         closed: list[str] = []
         iterator = twin.iterator(lambda: 1, send=lambda v: v, close=lambda: closed.append("closed"))
-        stream = twin.stream([lambda: iterator, self.source(twin, 9)], retry_on=Exception, commit_when=2)
+        stream = twin.stream(
+            [lambda: iterator, self.source(twin, 9)], retry_on=Exception, commit_when=2
+        )
         assert twin.next(stream) == 1
         with pytest.raises(TypeError, match="commit_when"):
             twin.send(stream, "value")
@@ -483,7 +487,9 @@ class Laws:
             for _ in range(6):
                 yield Thing()
 
-        stream = twin.stream([twin.generator(things)], mid_stream=mid_stream, commit_when=commit_when)
+        stream = twin.stream(
+            [twin.generator(things)], mid_stream=mid_stream, commit_when=commit_when
+        )
         watched = [weakref.ref(twin.next(stream)) for _ in range(5)]
         assert [ref() for ref in watched[:4]] == [None] * 4
 
@@ -527,7 +533,9 @@ class Laws:
 
         def opened() -> Any:
             log.append("open")
-            return twin.iterator(iter([1]).__next__ if False else pull, close=lambda: log.append("close"))
+            return twin.iterator(
+                iter([1]).__next__ if False else pull, close=lambda: log.append("close")
+            )
 
         pulls = [1]
 
@@ -601,4 +609,3 @@ class Laws:
             twin.drain(twin.stream([self.source(twin)], allow_empty=False))
         with pytest.raises(EmptyStream, match="commit_when"):
             twin.drain(twin.stream([self.source(twin, 1)], allow_empty=False, commit_when=2))
-

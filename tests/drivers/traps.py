@@ -129,7 +129,9 @@ class Traps:
     def test_trap_09_another_context(self, twin: SyncTwin) -> None:
         """The source runs in the context of the consumer: a variable that it sets is seen there."""
         if twin.flavour == "async":
-            pytest.skip("each step of this twin is a task: test_asyncio.py and test_trio.py show it")
+            pytest.skip(
+                "each step of this twin is a task: test_asyncio.py and test_trio.py show it"
+            )
         seen: list[str] = []
 
         def source() -> Iterator[int]:

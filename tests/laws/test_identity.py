@@ -48,6 +48,11 @@ wills = st.builds(
 )
 
 
+def plain_list(will: Will, log: list[Any]) -> list[int]:
+    """A source that is no generator and has no methods but the pull."""
+    return [0, 1, 2]
+
+
 def reference(factory: Callable[[], Any]) -> Generator[Any, Any, Any]:
     """What a stream over one source has to behave as."""
     return (yield from factory())
@@ -86,17 +91,19 @@ class SyncIdentity(RuleBasedStateMachine):
     def make(self, factory: Callable[[], Any]) -> Any:
         return failover_stream([factory], retry_on=Retryable)
 
-    @initialize(will=wills, generator=st.booleans())
-    def begin(self, will: Will, generator: bool) -> None:
+    @initialize(will=wills, kind=st.sampled_from(["generator", "iterator", "list"]))
+    def begin(self, will: Will, kind: str) -> None:
         self.ours: list[Any] = []
         self.theirs: list[Any] = []
-        mine, their = self.sources(generator)
+        mine, their = self.sources(kind)
         self.stream = self.make(lambda: mine(will, self.ours))
         self.twin = reference(lambda: their(will, self.theirs))
         self.over = False
 
-    def sources(self, generator: bool) -> tuple[Any, Any]:
-        source = machines.sync_generator if generator else machines.sync_iterator
+    def sources(self, kind: str) -> tuple[Any, Any]:
+        if kind == "list":
+            return plain_list, plain_list
+        source = machines.sync_generator if kind == "generator" else machines.sync_iterator
         return source, source
 
     def both(self, mine: Callable[[], Any], their: Callable[[], Any]) -> None:
@@ -168,8 +175,8 @@ class AsyncIdentity(SyncIdentity):
     def make(self, factory: Callable[[], Any]) -> Any:
         return AsyncDriver(afailover_stream([factory], retry_on=Retryable), self.runner)
 
-    def sources(self, generator: bool) -> tuple[Any, Any]:
-        if generator:
+    def sources(self, kind: str) -> tuple[Any, Any]:
+        if kind == "generator":
             return machines.async_generator, machines.sync_generator
         return machines.async_iterator, machines.sync_iterator
 
@@ -202,7 +209,7 @@ class AsyncIdentity(SyncIdentity):
 WORDS = {
     "async generator ignored": "generator ignored",
     "async generator raised": "generator raised",
-    "non-None value to a just-started async generator": "non-None value to a just-started generator",
+    "just-started async generator": "just-started generator",
     "'asend'": "'send'",
 }
 

@@ -15,7 +15,6 @@ from support.scenarios import is_even, is_three, never_after_two
 from support.strategies import openings
 
 
-
 def nested(shape: str) -> Any:
     """A combinator that nests its factories: "a(bc)" or "(ab)c"."""
 
@@ -111,5 +110,3 @@ def test_one_source_thrice_is_three_attempts(three: list[Any], case: Case) -> No
 
     assert delivered(run_sync(once, thrice(failover_stream))) == delivered(run_sync(many))
     assert delivered(run_asyncio(once, thrice(afailover_stream))) == delivered(run_asyncio(many))
-
-

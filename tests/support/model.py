@@ -8,14 +8,18 @@ where the consumer leaves.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from failover_iter import Decide, Progress, Resume, Skip
 
 from .case import Case, Fault, Opening, SourcePlan, make_error, switches
 from .runners import Trace, kind_of
 
-GIVEN_ERRORS = {"truncated": "TruncatedStream", "empty": "EmptyStream", "diverged": "DivergedStream"}
+GIVEN_ERRORS = {
+    "truncated": "TruncatedStream",
+    "empty": "EmptyStream",
+    "diverged": "DivergedStream",
+}
 
 
 class Over(Exception):
@@ -59,8 +63,8 @@ class Model:
             }
             self.trace.append((name, tuple(sorted({**common, **fields}.items()))))
 
-    def raised(self, kind: str | None, notes: int) -> None:
-        self.trace.append(("raised", kind, min(notes, 33) if notes <= 32 else 33))
+    def raised(self, kind: str | None, notes: int) -> NoReturn:
+        self.trace.append(("raised", kind, notes))
         raise Over
 
     def deliver(self, item: int) -> None:
@@ -134,10 +138,9 @@ class Model:
             )
             if len(replayed) < len(to_replay):
                 replayed.append(item)
-                if key and len(replayed) == len(to_replay):
-                    if [key(one) for one in replayed] != [key(one) for one in to_replay]:
-                        close_error = self.close_from_outside(opening)
-                        return self.failed("diverged", opening, close_error, received=True)
+                if self.diverged(key, to_replay, replayed):
+                    close_error = self.close_from_outside(opening)
+                    return self.failed("diverged", opening, close_error, received=True)
                 continue
             held.append(item)
             if met:
@@ -165,19 +168,30 @@ class Model:
         if fault == "base":
             noted = self.close(opening) is not None
             self.event("Closed", error="Base")
-            return self.raised("Base", len(self.failures) + noted)
+            self.raised("Base", len(self.failures) + noted)
         close_error = self.close(opening)
-        if fault is None and case.complete_when is not None:
-            if not (self.delivered and case.complete_when(self.delivered[-1])):
-                fault = "truncated"
+        if fault is None and not self.complete():
+            fault = "truncated"
         if fault is not None:
             return self.failed(fault, opening, close_error, received=received > 0, new=new)
         if close_error is not None:
             self.event("Closed", error=close_error)
-            return self.raised(close_error, len(self.failures))
+            self.raised(close_error, len(self.failures))
         self.event("Completed")
         self.trace.append(("ended",))
         raise Over
+
+    def complete(self) -> bool:
+        complete_when = self.case.complete_when
+        if complete_when is None:
+            return True
+        return bool(self.delivered) and complete_when(self.delivered[-1])
+
+    def diverged(self, key: Any, delivered: list[int], replayed: list[int]) -> bool:
+        """Whether the keys of a whole replay are others than those of what was delivered."""
+        if key is None or len(replayed) < len(delivered):
+            return False
+        return [key(item) for item in replayed] != [key(item) for item in delivered]
 
     def commit(self) -> None:
         mode = self.mode
@@ -225,7 +239,7 @@ class Model:
         self.consecutive = 1 if received else self.consecutive + 1
         if fault == "base":
             self.event("Closed", error=kind)
-            return self.raised(kind, len(self.failures) + noted)
+            self.raised(kind, len(self.failures) + noted)
         self.event(
             "Failed",
             error=kind,
@@ -236,18 +250,18 @@ class Model:
         stream_raises = self.case.mid_stream == "raise" and self.total > 0
         survivable = fault in GIVEN_ERRORS or switches(fault)  # type: ignore[arg-type]
         if stream_raises or not survivable:
-            return self.raised(kind, len(self.failures) + noted)
+            self.raised(kind, len(self.failures) + noted)
         self.failures.append(kind)
         following = self.following(starts_anew=self.case.reset_on_progress and new > 0)
         if following is None:
             self.event("Exhausted", error=kind, failures=len(self.failures))
             if self.case.on_exhausted == "group":
                 leaves = ",".join(map(str, self.failures))
-                return self.raised(f"AllSourcesFailed[{leaves}]", 0)
-            return self.raised(kind, len(self.failures) - 1 + noted)
+                self.raised(f"AllSourcesFailed[{leaves}]", 0)
+            self.raised(kind, len(self.failures) - 1 + noted)
         index, attempt, mode = following
         if mode == "raise":
-            return self.raised(kind, len(self.failures) - 1 + noted)
+            self.raised(kind, len(self.failures) - 1 + noted)
         again = index == self.index
         seconds = float(self.case.wait) if again else 0.0
         if again:

@@ -49,7 +49,16 @@ def event_entry(event: Event) -> tuple[Any, ...]:
     """An event as data."""
     fields = {
         name: getattr(event, name)
-        for name in ("source", "attempt", "delivered", "to", "seconds", "mode", "failures", "consecutive")
+        for name in (
+            "source",
+            "attempt",
+            "delivered",
+            "to",
+            "seconds",
+            "mode",
+            "failures",
+            "consecutive",
+        )
         if hasattr(event, name)
     }
     fields["elapsed"] = round(event.elapsed, 6)
@@ -184,7 +193,5 @@ def run_trio(
     log: Log = []
     mock = trio.testing.MockClock(autojump_threshold=0)
     with quiet():
-        trio.run(
-            _run_case, case, combinator, log, trio.lowlevel.checkpoint, listen, clock=mock
-        )
+        trio.run(_run_case, case, combinator, log, trio.lowlevel.checkpoint, listen, clock=mock)
     return log

@@ -50,7 +50,9 @@ SCENARIOS: dict[str, Case] = {
     "resume": Case((A, B), mid_stream="resume"),
     "resume, nothing left": Case((failing("a", 1, 2, 3), B), mid_stream="resume"),
     "resume with kept items": Case((A, B), mid_stream=Resume(keep=2)),
-    "decide": Case((A, failing("b", 1, 2, 3), failing("c", 1, 2, 3, 4), B), mid_stream=Decide(by_total)),
+    "decide": Case(
+        (A, failing("b", 1, 2, 3), failing("c", 1, 2, 3, 4), B), mid_stream=Decide(by_total)
+    ),
     "decide to raise": Case((failing("a", 1), A, B), mid_stream=Decide(never_after_two)),
     "decide, all fail": Case((DOWN, A, DOWN, A), mid_stream=Decide(by_total)),
     "own mode raise is passed over": Case((A, plan("x", 1, 2, 3, mid_stream="raise"), B)),
@@ -61,7 +63,8 @@ SCENARIOS: dict[str, Case] = {
     "own mode resume": Case((A, plan("x", 1, 2, 3, mid_stream="resume"))),
     "own mode skip by key": Case((A, plan("x", 1, 7, 3, mid_stream=Skip(key=str)), B)),
     "own key judges its source alone": Case(
-        (A, failing("x", 1, 7, 3), plan("y", 1, 2, 3, 4, mid_stream=Skip(key=str))), mid_stream="skip"
+        (A, failing("x", 1, 7, 3), plan("y", 1, 2, 3, 4, mid_stream=Skip(key=str))),
+        mid_stream="skip",
     ),
     "own mode decides to raise": Case((A, plan("x", 9, mid_stream=Decide(never_after_two)), B)),
     "attempts": Case((RECOVERS,), attempts=2, mid_stream="skip"),
@@ -111,11 +114,15 @@ SCENARIOS: dict[str, Case] = {
     "iterators": Case((failing("a", 1, 2, kind="iterator"), plan("b", 1, 2, 3, kind="iterator"))),
     "iterables": Case((failing("a", 1, 2, kind="iterable"), plan("b", 1, 2, 3, kind="iterable"))),
     "bare iterators": Case((failing("a", 1, 2, kind="bare"), plan("b", 1, 2, 3, kind="bare"))),
-    "closing a failed source fails": Case((failing("a", 1, kind="iterator", closing="transparent"), B)),
+    "closing a failed source fails": Case(
+        (failing("a", 1, kind="iterator", closing="transparent"), B)
+    ),
     "closing the last failed source fails": Case(
         (DOWN, failing("a", 1, kind="iterable", closing="transparent"))
     ),
-    "closing after the end fails": Case((DOWN, plan("a", 1, kind="iterator", closing="retryable"), B)),
+    "closing after the end fails": Case(
+        (DOWN, plan("a", 1, kind="iterator", closing="retryable"), B)
+    ),
     "a generator fails in its finally": Case((plan("a", 1, closing="retryable"), B)),
     "consumer closes": Case((A, B), leave="close", after=3),
     "consumer closes before the start": Case((A, B), leave="close", after=0),

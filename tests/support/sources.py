@@ -99,7 +99,7 @@ class AsyncBare:
         raise StopAsyncIteration
 
 
-class AsyncIterator_(AsyncBare):
+class ClosingAsyncIterator(AsyncBare):
     """An async iterator that can be closed."""
 
     def __init__(self, pulls: Iterator[int], closer: Closer) -> None:
@@ -110,7 +110,7 @@ class AsyncIterator_(AsyncBare):
         self.closer.closed()
 
 
-class AsyncIterable_:
+class ClosingAsyncIterable:
     """An async iterable whose `close` gives an awaitable, over an iterator that has none."""
 
     def __init__(self, pulls: Iterator[int], closer: Closer) -> None:
@@ -142,8 +142,8 @@ SYNC: dict[str, Callable[..., Any]] = {
 }
 ASYNC: dict[str, Callable[..., Any]] = {
     "bare": lambda pulls, _: AsyncBare(pulls),
-    "iterator": AsyncIterator_,
-    "iterable": AsyncIterable_,
+    "iterator": ClosingAsyncIterator,
+    "iterable": ClosingAsyncIterable,
     "generator": async_generator,
 }
 
@@ -176,5 +176,3 @@ def make_source(log: Log, plan: SourcePlan, kinds: dict[str, Callable[..., Any]]
     if plan.attempts is not None:
         own["attempts"] = plan.attempts
     return Source(factory, **own) if own else factory
-
-

@@ -25,7 +25,9 @@ openings = st.builds(
     fault=st.none() | faults,
     opening=seldom,
     iterating=seldom,
-    closing=st.one_of(st.none(), st.none(), st.none(), st.sampled_from(["retryable", "transparent"])),
+    closing=st.one_of(
+        st.none(), st.none(), st.none(), st.sampled_from(["retryable", "transparent"])
+    ),
     kind=st.sampled_from(["generator", "iterator", "bare", "iterable"]),
 )
 
@@ -46,7 +48,11 @@ modes: list[Any] = [
 def cases(draw: st.DrawFn, *, leaves: bool = True) -> Case:
     """Any case: one to four sources, any options, any consumer."""
     stream_mode = draw(st.sampled_from([None, "raise", *modes]))
-    own = st.none() if stream_mode == "raise" else st.sampled_from([None, None, None, "raise", *modes])
+    own = (
+        st.none()
+        if stream_mode == "raise"
+        else st.sampled_from([None, None, None, "raise", *modes])
+    )
     names = "abcd"[: draw(st.integers(1, 4))]
     sources = tuple(
         SourcePlan(

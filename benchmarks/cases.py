@@ -1,0 +1,223 @@
+"""What is measured: each case is the naive way and ours, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from failover_iter import Policy, afailover_stream, failover, failover_stream
+
+from . import streams
+from .streams import async_naive, drain, drain_async, naive, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+POLICY = Policy(retry_on=OSError)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The same thing done in two ways; `limit` is what ours may cost, `None` = for information."""
+
+    naive: Callable[[], Any]
+    ours: Callable[[], Any]
+    limit: float | None = None
+    is_async: bool = False
+
+    @property
+    def drain(self) -> Callable[[Any], None]:
+        """How what they give is consumed."""
+        return drain_async if self.is_async else drain
+
+    def started(self, make: Callable[[], Any]) -> Any:
+        """A stream that has given its first item: what is left is the cost per item alone."""
+        stream = make()
+        if self.is_async:
+            run(anext(stream))
+        else:
+            next(stream)
+        return stream
+
+
+def _ignore(_: object) -> None:
+    pass
+
+
+def _per_item(factory: Callable[[], Any], limit: float | None = None, **options: Any) -> Case:
+    return Case(
+        naive=lambda: naive([factory]),
+        ours=lambda: failover_stream([factory], retry_on=OSError, **options),
+        limit=limit,
+    )
+
+
+def _per_async_item(factory: Callable[[], Any], limit: float | None = None, **options: Any) -> Case:
+    return Case(
+        naive=lambda: async_naive([factory]),
+        ours=lambda: afailover_stream([factory], retry_on=OSError, **options),
+        limit=limit,
+        is_async=True,
+    )
+
+
+#: Ratio of the time per item, ours to naive.
+PER_ITEM = {
+    "generator": _per_item(streams.generator, 1.35),
+    "generator, the cheapest there is": _per_item(streams.cheapest_generator, 1.35),
+    "generator, first of three sources": Case(
+        lambda: naive([streams.generator] * 3),
+        lambda: failover_stream([streams.generator] * 3, retry_on=OSError),
+        limit=1.35,
+    ),
+    "list iterator": _per_item(streams.list_iterator, 1.20),
+    "map object": _per_item(streams.map_object, 1.20),
+    "class iterator": _per_item(streams.ClassIterator, 1.20),
+    "async generator": _per_async_item(streams.async_generator, 1.15),
+    "async class iterator": _per_async_item(streams.AsyncClassIterator, 1.15),
+    "generator, mid_stream=skip": _per_item(streams.generator, mid_stream="skip"),
+    "generator, on_event": _per_item(streams.generator, on_event=_ignore),
+    "async generator, mid_stream=skip": _per_async_item(streams.async_generator, mid_stream="skip"),
+}
+
+
+@failover(retry_on=OSError)
+def _decorated() -> Iterator[int]:
+    yield 1
+
+
+@failover(retry_on=OSError)
+async def _async_decorated() -> AsyncIterator[int]:
+    yield 1
+
+
+def _opening(bare: Callable[[], Any], ours: Callable[[], Any], *, is_async: bool = False) -> Case:
+    consume = drain_async if is_async else drain
+    return Case(lambda: consume(bare()), lambda: consume(ours()), 10.0, is_async)
+
+
+def _three(factory: Callable[[], Any]) -> list[Any]:
+    return [factory, streams.no_item, streams.one_item]
+
+
+def _three_async(factory: Callable[[], Any]) -> list[Any]:
+    return [factory, streams.async_no_item, streams.async_one_item]
+
+
+#: Made, pulled to its end: the microseconds beyond those of the bare generator, `naive` here.
+OPENING = {
+    "failover_stream, one item": _opening(
+        streams.one_item, lambda: failover_stream([streams.one_item], retry_on=OSError)
+    ),
+    "failover_stream, empty": _opening(
+        streams.no_item, lambda: failover_stream([streams.no_item], retry_on=OSError)
+    ),
+    "failover_stream, one item, three sources": _opening(
+        streams.one_item, lambda: failover_stream(_three(streams.one_item), retry_on=OSError)
+    ),
+    "Policy.stream, one item": _opening(
+        streams.one_item, lambda: POLICY.stream([streams.one_item])
+    ),
+    "@failover, one item": _opening(streams.one_item, lambda: _decorated()),
+    "afailover_stream, one item": _opening(
+        streams.async_one_item,
+        lambda: afailover_stream([streams.async_one_item], retry_on=OSError),
+        is_async=True,
+    ),
+    "afailover_stream, empty": _opening(
+        streams.async_no_item,
+        lambda: afailover_stream([streams.async_no_item], retry_on=OSError),
+        is_async=True,
+    ),
+    "afailover_stream, one item, three sources": _opening(
+        streams.async_one_item,
+        lambda: afailover_stream(_three_async(streams.async_one_item), retry_on=OSError),
+        is_async=True,
+    ),
+    "Policy.astream, one item": _opening(
+        streams.async_one_item, lambda: POLICY.astream([streams.async_one_item]), is_async=True
+    ),
+    "@failover async, one item": _opening(
+        streams.async_one_item, lambda: _async_decorated(), is_async=True
+    ),
+}
+
+#: Failures before the good source, in the cases of `SWITCH`.
+SWITCHES = 50
+
+
+def _refusing() -> Callable[[], Any]:
+    def refusing() -> Any:
+        raise ConnectionError("refused")
+
+    return refusing
+
+
+def _failing() -> Callable[[], Iterator[int]]:
+    def failing() -> Iterator[int]:
+        raise ConnectionError("reset")
+        yield
+
+    return failing
+
+
+def _cut() -> Callable[[], Iterator[int]]:
+    def cut() -> Iterator[int]:
+        yield 1
+        raise ConnectionError("reset")
+
+    return cut
+
+
+def _async_failing() -> Callable[[], AsyncIterator[int]]:
+    async def failing() -> AsyncIterator[int]:
+        raise ConnectionError("reset")
+        yield
+
+    return failing
+
+
+def _async_cut() -> Callable[[], AsyncIterator[int]]:
+    async def cut() -> AsyncIterator[int]:
+        yield 1
+        raise ConnectionError("reset")
+
+    return cut
+
+
+def _switching(new_source: Callable[[], Callable[[], Any]]) -> Case:
+    factories = [*(new_source() for _ in range(SWITCHES)), streams.one_item]
+    return Case(
+        lambda: drain(naive(factories)), lambda: drain(POLICY.stream(factories)), limit=20.0
+    )
+
+
+def _async_switching(new_source: Callable[[], Callable[[], Any]]) -> Case:
+    factories = [*(new_source() for _ in range(SWITCHES)), streams.async_one_item]
+    return Case(
+        lambda: drain_async(async_naive(factories)),
+        lambda: drain_async(POLICY.astream(factories)),
+        limit=20.0,
+        is_async=True,
+    )
+
+
+def _retrying(failing: Callable[[], Any]) -> Case:
+    policy = Policy(retry_on=OSError, attempts=SWITCHES)
+    return Case(
+        lambda: drain(naive([*[failing] * SWITCHES, streams.one_item])),
+        lambda: drain(policy.stream([failing, streams.one_item])),
+        limit=20.0,
+    )
+
+
+#: A stream over `SWITCHES` sources that fail and a good one: the microseconds per failure.
+SWITCH = {
+    "the factory raises": _switching(_refusing),
+    "the generator raises at once": _switching(_failing),
+    "the generator raises after an item": _switching(_cut),
+    "the same source again (attempts)": _retrying(_failing()),
+    "async, the factory raises": _async_switching(_refusing),
+    "async, the generator raises at once": _async_switching(_async_failing),
+    "async, the generator raises after an item": _async_switching(_async_cut),
+}

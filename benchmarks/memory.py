@@ -1,0 +1,146 @@
+"""What many streams and many failures cost in memory, as tracemalloc sees it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from failover_iter import Policy, afailover_stream, failover_stream
+
+from .cases import POLICY
+from .streams import async_generator, drain, drain_async, generator, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+#: Streams at once.
+MANY = 10_000
+#: Failures in a row: what they cost must not grow from the one to the other.
+FEW_FAILURES, MANY_FAILURES = 1_000, 100_000
+
+#: What is open at once: the bare source, then ours, as a call and of a policy that is there.
+SYNC_STREAMS: dict[str, Callable[[], Any]] = {
+    "bare": generator,
+    "failover_stream": lambda: failover_stream([generator], retry_on=OSError),
+    "Policy.stream": lambda: POLICY.stream([generator]),
+}
+ASYNC_STREAMS: dict[str, Callable[[], Any]] = {
+    "bare": async_generator,
+    "afailover_stream": lambda: afailover_stream([async_generator], retry_on=OSError),
+    "Policy.astream": lambda: POLICY.astream([async_generator]),
+}
+
+
+def bytes_each(make: Callable[[], Any], *, is_async: bool, many: int = MANY) -> float:
+    """Bytes per stream, while `many` of them have given one item each and wait for the next."""
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    open_streams = [make() for _ in range(many)]
+    for stream in open_streams:
+        run(anext(stream)) if is_async else next(stream)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for stream in open_streams:
+        run(stream.aclose()) if is_async else stream.close()
+    return (after - before) / many
+
+
+class Failures(NamedTuple):
+    """What very many failures in a row took."""
+
+    peak: int
+    """Bytes allocated at the worst moment, beyond those before it."""
+    depth: int
+    """Frames on the stack at the deepest opening, beyond those of the caller."""
+    errors: int
+    """Errors that hang on the last one as its context: one chain would be a leak of its own."""
+
+
+class _Depth:
+    """A source that fails at once, and notes now and then how deep the stack is."""
+
+    def __init__(self) -> None:
+        self._caller = _depth()
+        self._openings = 0
+        self.deepest = 0
+
+    def _note(self) -> None:
+        if self._openings % 100 == 0:
+            self.deepest = max(self.deepest, _depth() - self._caller)
+        self._openings += 1
+
+    def refusing(self) -> Any:
+        self._note()
+        raise ConnectionError("refused")
+
+    def failing(self) -> Iterator[int]:
+        self._note()
+        raise ConnectionError("reset")
+        yield
+
+    async def async_failing(self) -> AsyncIterator[int]:
+        self._note()
+        raise ConnectionError("reset")
+        yield
+
+
+def _depth() -> int:
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth
+
+
+def _sources(number: int, source: _Depth) -> Any:
+    return drain(POLICY.stream(repeat(source.refusing, number)))
+
+
+def _attempts(number: int, source: _Depth) -> Any:
+    return drain(Policy(retry_on=OSError, attempts=number).stream([source.failing]))
+
+
+def _async_sources(number: int, source: _Depth) -> Any:
+    return drain_async(POLICY.astream(repeat(source.refusing, number)))
+
+
+def _async_attempts(number: int, source: _Depth) -> Any:
+    policy = Policy(retry_on=OSError, attempts=number)
+    return drain_async(policy.astream([source.async_failing]))
+
+
+#: Ways to fail very often: so many sources, or one opened so many times.
+FAILING: dict[str, Callable[[int, _Depth], Any]] = {
+    "sources": _sources,
+    "attempts": _attempts,
+    "async sources": _async_sources,
+    "async attempts": _async_attempts,
+}
+
+
+def fail(kind: str, number: int) -> Failures:
+    """Let a stream fail so many times in a row."""
+    source = _Depth()
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    errors = 0
+    try:
+        FAILING[kind](number, source)
+    except ConnectionError as last:
+        _, peak = tracemalloc.get_traced_memory()
+        errors = _chained(last)
+    finally:
+        tracemalloc.stop()
+    return Failures(peak - before, source.deepest, errors)
+
+
+def _chained(error: BaseException) -> int:
+    chained = 0
+    while error.__context__ is not None:
+        error, chained = error.__context__, chained + 1
+    return chained

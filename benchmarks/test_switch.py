@@ -1,0 +1,31 @@
+"""What it costs to leave a failed source for the next one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .cases import SWITCH, SWITCHES
+from .streams import quiet_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("way", ["naive", "ours", "ours, logger off"])
+@pytest.mark.parametrize("kind", SWITCH)
+def test_switch(
+    benchmark: Any,
+    inside_asyncio: Callable[[Callable[[], Any]], None],
+    kind: str,
+    way: str,
+) -> None:
+    """Measures a stream over 50 sources that fail and a good one, with and without the log."""
+    case = SWITCH[kind]
+    benchmark.group = f"{SWITCHES} switches: {kind}"
+    function = case.naive if way == "naive" else case.ours
+    if way == "ours, logger off":
+        quiet_logger().setLevel(logging.CRITICAL)
+    inside_asyncio(lambda: benchmark.pedantic(function, rounds=100, warmup_rounds=3))

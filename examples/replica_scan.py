@@ -1,0 +1,90 @@
+"""Scan a table page by page; where the database breaks, go on with the replica after the last row.
+
+The two databases are made by this program: the first becomes unreadable midway.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from failover_iter import Progress, Source, failover_stream
+
+PAGE = 500
+
+
+class Row(NamedTuple):
+    """A row of the table `person`."""
+
+    id: int
+    name: str
+
+
+def database(path: Path) -> Source[Iterator[Row]]:
+    """A database, as a source that can go on after any row."""
+
+    def rows(progress: Progress[Row]) -> Iterator[Row]:
+        # "After this key", not OFFSET: a row that is inserted or deleted meanwhile shifts nothing.
+        after = progress.last.id if progress.last else 0
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            while page := connection.execute(
+                "SELECT id, name FROM person WHERE id > ? ORDER BY id LIMIT ?", (after, PAGE)
+            ).fetchall():
+                for row in page:
+                    yield Row(*row)
+                after = page[-1][0]
+
+    return Source(rows, name=path.name)
+
+
+def scan(paths: list[Path]) -> Generator[Row, None, None]:
+    """Give every row once, in the order of its id."""
+    return failover_stream(
+        [database(path) for path in paths], retry_on=sqlite3.DatabaseError, mid_stream="resume"
+    )
+
+
+# The databases, and what happens to the first.
+
+ROWS = 10_000
+
+
+def make(path: Path) -> Path:
+    """Make a database with so many rows."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        people = ((number, f"person {number}") for number in range(1, ROWS + 1))
+        connection.executemany("INSERT INTO person VALUES (?, ?)", people)
+    return path
+
+
+def destroy(path: Path) -> None:
+    """Overwrite all of a file in place, as a broken disk would."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(b"\xff" * size)
+
+
+def main() -> int:
+    """Scan, break the first database midway, and count what came."""
+    seen: list[int] = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [make(Path(folder, name)) for name in ("primary.db", "replica.db")]
+        with closing(scan(paths)) as rows:
+            for row in rows:
+                seen.append(row.id)
+                if row.id == ROWS // 2 - PAGE // 2:
+                    print(f"row {row.id:,}: {paths[0].name} breaks")
+                    destroy(paths[0])
+    once = seen == list(range(1, ROWS + 1))
+    print(f"{len(seen):,} of {ROWS:,} rows: {'each exactly once' if once else 'WRONG'}")
+    return 0 if once else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

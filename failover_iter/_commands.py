@@ -1,0 +1,69 @@
+"""What the core answers a driver, and what a stream tells one inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from failover_iter._entries import Entry
+    from failover_iter._record import Record
+    from failover_iter._strategies import Key
+    from failover_iter._types import Mode
+    from failover_iter.events import Failed, Takeover
+
+
+@dataclass(slots=True)
+class Open:
+    """Open the source: call its factory, pull it, tell how that went."""
+
+    entry: Entry
+    factory: Callable[..., Any]
+    args: tuple[Any, ...]
+    skip: int
+    """Items to drop first."""
+    key: Key | None
+    """What tells whether these are the ones that were delivered."""
+    marker: Takeover | None
+    """What to yield before its first item."""
+    handover: Handover | None = None
+    """What the stream inside was told, and says of its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait, then say `slept`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """End the stream with this error."""
+
+    error: BaseException
+
+
+@dataclass(slots=True)
+class Return:
+    """End the stream with this value."""
+
+    value: Any
+
+
+@dataclass(slots=True)
+class Handover:
+    """What a stream tells one inside that takes over: it goes on as if it were part of it."""
+
+    record: Record
+    mode: Mode | None
+    key: Key | None
+    error: Exception | None
+    failures: tuple[Failed, ...]
+    excused: bool = False
+    """The stream inside ended by its consumer or by a callback: no failure of a source."""
+
+
+Command: TypeAlias = Open | Sleep | Raise | Return

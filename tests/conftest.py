@@ -1,0 +1,19 @@
+"""What holds for the whole suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import settings
+
+import failover_iter
+
+# A busy machine makes an example slow, not wrong. All else is as Hypothesis has it (in CI: its own
+# profile for that).
+settings.register_profile("unhurried", settings.default, deadline=None)
+settings.load_profile("unhurried")
+
+
+def pytest_report_header() -> str:
+    """Say which failover_iter is tested: what is installed, or the checkout."""
+    return f"failover_iter: {Path(failover_iter.__file__).parent}"

@@ -1,0 +1,316 @@
+"""Wrong use fails at the call, or when it is reached, in clear words, and is never an outage."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from failover_iter import (
+    Decide,
+    NoSources,
+    Policy,
+    Skip,
+    Source,
+    afailover_stream,
+    failover,
+    failover_stream,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+LOST = ConnectionError("lost")
+
+
+def good() -> Iterator[int]:
+    yield 1
+
+
+def dead() -> Iterator[int]:
+    raise LOST
+    yield
+
+
+def broken() -> Iterator[int]:
+    yield 1
+    raise LOST
+
+
+async def good_async() -> AsyncIterator[int]:
+    yield 1
+
+
+async def dead_async() -> AsyncIterator[int]:
+    raise LOST
+    yield
+
+
+async def coroutine() -> AsyncIterator[int]:
+    return good_async()
+
+
+def stream_sync(**options: Any) -> object:
+    return failover_stream([good], **options)
+
+
+def stream_async(**options: Any) -> object:
+    return afailover_stream([good_async], **options)
+
+
+#: All ways to give options: each takes the same ones, and refuses the same ones.
+WAYS = [stream_sync, stream_async, Policy, failover]
+ways = pytest.mark.parametrize("give", WAYS)
+
+
+def drain(stream: Any) -> list[Any]:
+    """All items of a stream of either flavour."""
+    if hasattr(stream, "__next__"):
+        return list(stream)
+
+    async def collect() -> list[Any]:
+        async with aclosing(stream):
+            return [item async for item in stream]
+
+    return asyncio.run(collect())
+
+
+def refuses(error: type[Exception], message: str) -> Any:
+    return pytest.raises(error, match=re.escape(message))
+
+
+# Options.
+
+
+@ways
+def test_unknown_options(give: Callable[..., object]) -> None:
+    """An option that does not exist is named, wherever options are given."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'retries'"):
+        give(retry_on=OSError, retries=3)
+
+
+@ways
+def test_retry_on_has_no_default(give: Callable[..., object]) -> None:
+    """What counts as a failure has to be said."""
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'retry_on'"):
+        give()
+
+
+@ways
+@pytest.mark.parametrize(
+    "listed",
+    [KeyboardInterrupt, BaseException, asyncio.CancelledError, trio.Cancelled, BaseExceptionGroup],
+)
+def test_what_is_no_exception_in_retry_on(
+    give: Callable[..., object], listed: type[BaseException]
+) -> None:
+    """A class that is no `Exception` is refused, alone, in a tuple and for a single source."""
+    message = re.escape(f"retry_on takes subclasses of Exception (one, or a tuple of them) or a "
+                        f"predicate, got {listed!r}: ")  # fmt: skip
+    for retry_on in (listed, (OSError, listed)):
+        with pytest.raises(TypeError, match="^" + message):
+            give(retry_on=retry_on)
+        with pytest.raises(TypeError, match="^" + message):
+            Source(good, retry_on=retry_on)  # type: ignore[arg-type]
+
+
+@ways
+@pytest.mark.parametrize("mid_stream", [None, "restart", "raise", Decide(lambda progress: "skip")])
+def test_reset_on_progress_without_skip_or_resume(
+    give: Callable[..., object], mid_stream: Any
+) -> None:
+    """Where an attempt repeats items, it cannot tell whether it brought the stream further."""
+    shown = "'restart' (not set)" if mid_stream is None else repr(mid_stream)
+    message = f"goes with mid_stream='skip' or 'resume' only, got mid_stream={shown}: elsewhere"
+    with refuses(ValueError, message):
+        give(retry_on=OSError, reset_on_progress=True, mid_stream=mid_stream)
+
+
+@ways
+def test_attempts_without_bound_or_brake(give: Callable[..., object]) -> None:
+    """`attempts=None` with nothing that slows it down would be an endless loop."""
+    with refuses(ValueError, "attempts=None needs something that slows it down: set wait "):
+        give(retry_on=OSError, attempts=None)
+    with refuses(ValueError, "got wait=0.0"):
+        give(retry_on=OSError, attempts=None, wait=0.0)
+
+
+@ways
+@pytest.mark.parametrize(
+    ("option", "value", "error", "message"),
+    [
+        ("wait", -1, ValueError, "wait must be finite and not negative, got -1"),
+        ("attempts", 0, ValueError, "attempts must be an int of at least 1, or None for no bound"),
+        ("attempts", 1.0, TypeError, "attempts must be an int of at least 1, or None for no bound"),
+        ("mid_stream", "replay", ValueError, "mid_stream must be 'restart', 'raise', 'skip' or"),
+        ("commit_when", 0, ValueError, "commit_when must be an int of at least 1 or a predicate"),
+        ("allow_empty", "no", TypeError, "allow_empty must be True or False, got 'no'"),
+        (
+            "on_exhausted",
+            "first",
+            ValueError,
+            "on_exhausted must be 'last' or 'group', got 'first'",
+        ),
+    ],
+)
+def test_wrong_values(
+    give: Callable[..., object], option: str, value: Any, error: type[Exception], message: str
+) -> None:
+    """A wrong value fails at the call in the same words, wherever options are given."""
+    with refuses(error, message):
+        give(**{"retry_on": OSError, option: value})
+
+
+# Callbacks.
+
+
+async def async_callback(*_: object) -> bool:
+    return False
+
+
+class AsyncCallback:
+    async def __call__(self, *_: object) -> bool:
+        return False
+
+    async def method(self, *_: object) -> bool:
+        return False
+
+
+CALLBACKS: dict[str, Callable[[Any], object]] = {
+    "retry_on": lambda callback: Policy(retry_on=callback),
+    "wait": lambda callback: Policy(retry_on=OSError, wait=callback),
+    "commit_when": lambda callback: Policy(retry_on=OSError, commit_when=callback),
+    "complete_when": lambda callback: Policy(retry_on=OSError, complete_when=callback),
+    "on_event": lambda callback: Policy(retry_on=OSError, on_event=callback),
+    "Skip(key=...)": lambda callback: Skip(key=callback),
+    "Decide(fn)": lambda callback: Decide(callback),
+    "Decide(key=...)": lambda callback: Decide(lambda progress: "skip", key=callback),
+}
+
+
+ALLOWED = {
+    "retry_on": "an exception class, a tuple of them (no list), or a predicate",
+    "wait": "seconds, a timedelta or a function Failed -> seconds",
+    "commit_when": "a number of items or a function item -> bool",
+    "complete_when": "a function item -> bool, or None",
+    "on_event": "a function event -> anything, or None",
+    "Skip(key=...)": "a function item -> str | bytes | int, or None",
+    "Decide(fn)": "a function Progress -> mode",
+    "Decide(key=...)": "a function item -> str | bytes | int, or None",
+}
+
+
+@pytest.mark.parametrize("option", CALLBACKS)
+@pytest.mark.parametrize(
+    "callback",
+    [
+        async_callback,
+        good_async,
+        partial(async_callback, 1),
+        AsyncCallback(),
+        AsyncCallback().method,
+        partial(AsyncCallback(), 1),
+    ],
+)
+def test_coroutine_functions_as_callbacks(option: str, callback: Any) -> None:
+    """Each callback option refuses what would have to be awaited, however it is wrapped."""
+    message = f"{option} must be {ALLOWED[option]}, as a plain function, got {callback!r}: it is"
+    with refuses(TypeError, message):
+        CALLBACKS[option](callback)
+
+
+# Factories, at the call.
+
+
+TWINS: list[Any] = [failover_stream, afailover_stream]
+twins = pytest.mark.parametrize("make", TWINS)
+
+
+@twins
+@pytest.mark.parametrize(
+    ("factories", "error", "message"),
+    [
+        ([], NoSources, "factories is empty: there must be at least one source"),
+        ((), NoSources, "factories is empty: there must be at least one source"),
+        (len, TypeError, f"factories must be an iterable of factories, got {len!r}: put the sour"),
+        (Source(len), TypeError, "factories must be an iterable of factories, got Source("),
+        (5, TypeError, "factories must be an iterable of factories, got 5"),
+        ([None], TypeError, "source[0] must be a factory (a callable that opens a stream), got N"),
+        ([list, [1]], TypeError, "source[1] must be a factory (a callable that opens a stream), g"),
+        ([list, iter([1])], TypeError, "source[1] must be a factory, got the iterator <list_iter"),
+        ([good_async()], TypeError, "source[0] must be a factory, got the async iterator <async_"),
+        ([len], TypeError, "source 'len' must be callable without arguments, got <built-in funct"),
+    ],
+)
+def test_what_is_no_factory(
+    make: Callable[..., object], factories: Any, error: type[Exception], message: str
+) -> None:
+    """What is wrong with a list of factories is said at the call, in both flavours."""
+    with refuses(error, message):
+        make(factories, retry_on=Exception)
+
+
+def test_an_async_result_instead_of_its_factory() -> None:
+    """A coroutine in the list is refused like an iterator: the function is what is needed."""
+    opened = coroutine()
+    with pytest.raises(TypeError, match=r"^source\[0\] must be a factory, got the awaitable <coro"):
+        afailover_stream([opened], retry_on=OSError)  # type: ignore[list-item]
+    opened.close()
+
+
+def needs_table(table: str) -> Iterator[str]:
+    yield table
+
+
+@pytest.mark.parametrize("factory", [needs_table, lambda table: [table]])
+def test_factories_that_need_arguments(factory: Any) -> None:
+    """A factory that cannot be called without arguments is a wrong use at the call."""
+    with pytest.raises(TypeError, match="must be callable without arguments, got "):
+        failover_stream([good, factory], retry_on=Exception)
+
+
+@pytest.mark.parametrize("mid_stream", ["resume", Decide(lambda progress: "resume")])
+@pytest.mark.parametrize(("make", "factory"), [(failover_stream, good), (TWINS[1], good_async)])
+def test_factories_without_a_parameter_under_resume(
+    make: Any, factory: Any, mid_stream: Any
+) -> None:
+    """A factory that cannot be told how far the stream is, is a wrong use at the call."""
+    message = f"source {factory.__name__!r} must take one positional argument, the Progress, under"
+    with refuses(TypeError, message):
+        make([factory], retry_on=Exception, mid_stream=mid_stream)
+
+
+@pytest.mark.parametrize("mode", ["restart", "skip", "resume", Decide(lambda progress: "skip")])
+def test_a_mode_of_its_own_under_raise(mode: Any) -> None:
+    """A mode that can never hold, under a stream's own "raise", is a ValueError at the call."""
+    source = Source(lambda progress=None: [1], name="a", mid_stream=mode)
+    with refuses(ValueError, f"mid_stream={mode!r} of source 'a' can never hold: "):
+        failover_stream([source], retry_on=OSError, mid_stream="raise")
+
+
+def test_options_of_a_source_that_do_not_go_with_those_of_the_stream() -> None:
+    """They are a ValueError at the call, too."""
+    with refuses(ValueError, "attempts=None needs something that slows it down"):
+        failover_stream([Source(good, attempts=None)], retry_on=OSError)
+
+
+# Flavours.
+
+
+@pytest.mark.parametrize("factory", [good_async, coroutine, partial(coroutine)])
+def test_async_factories_in_a_blocking_stream(factory: Any) -> None:
+    """An async function is refused at the call, with the name of the function to use."""
+    with pytest.raises(TypeError, match=r"is async: use afailover_stream \(or Policy\.astream\)"):
+        failover_stream([good, factory], retry_on=Exception)
+
+
+@pytest.mark.parametrize("factory", [good, partial(good)])
+def test_sync_factories_in_an_async_stream(factory: Any) -> None:
+    """A generator function is refused at the call, with the name of the function to use."""
+    with pytest.raises(TypeError, match=r"is sync: use failover_stream \(or Policy\.stream\)"):
+        afailover_stream([good_async, factory], retry_on=Exception)

@@ -1,0 +1,284 @@
+"""Checks of single arguments: what passes, and what is said of what does not."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from functools import partial, partialmethod
+from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
+
+import pytest
+
+from failover_iter import _checks
+from failover_iter.errors import is_wrong_use
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+
+def plain(*_: object) -> bool:
+    return True
+
+
+def generator(*_: object) -> Iterator[int]:
+    yield 1
+
+
+async def coroutine(*_: object) -> None: ...
+
+
+async def async_generator(*_: object) -> AsyncIterator[int]:
+    yield 1
+
+
+class Plain:
+    def __call__(self, *_: object) -> bool:
+        return True
+
+    def method(self, *_: object) -> bool:
+        return True
+
+    bound = partialmethod(method, 1)
+
+
+class Awaitable:
+    """To be awaited, and no coroutine."""
+
+    def __await__(self) -> Iterator[int]:
+        yield 1
+
+
+class AwaitableCallable(Awaitable):
+    """A client that is a factory, and may be awaited as well."""
+
+    def __call__(self) -> list[int]:
+        return [1]
+
+
+class Coroutine:
+    async def __call__(self, *_: object) -> bool:
+        return True
+
+    async def method(self, *_: object) -> bool:
+        return True
+
+    @classmethod
+    async def of_class(cls, *_: object) -> bool:
+        return True
+
+    @staticmethod
+    async def static(*_: object) -> bool:
+        return True
+
+    bound = partialmethod(method, 1)
+
+
+PLAIN = [
+    plain,
+    len,
+    str,
+    Plain,
+    Plain(),
+    Plain().method,
+    Plain().bound,
+    partial(plain, 1),
+    partial(partial(Plain().method, 1), 2),
+    Coroutine,  # to call the class itself is no coroutine
+]
+ASYNC = [
+    coroutine,
+    async_generator,
+    Coroutine(),
+    Coroutine().method,
+    Coroutine().bound,
+    Coroutine.of_class,
+    Coroutine.static,
+    partial(coroutine, 1),
+    partial(partial(Coroutine(), 1), 2),
+    partial(Coroutine().method, 1),
+    AsyncMock(),
+]
+
+
+@pytest.mark.parametrize("function", PLAIN)
+def test_plain_callables_are_known_as_such(function: Callable[..., Any]) -> None:
+    """What gives its result at once is neither async nor a generator function, and a callback."""
+    assert not _checks.is_async(function)
+    assert not _checks.is_generator_function(function)
+    _checks.check_callback("on_event", function, "a function")
+
+
+AS_A_PLAIN_FUNCTION = (
+    r"^on_event must be a function, as a plain function, got .*[>)]: "
+    "it is called, and what it gives is neither awaited nor iterated$"
+)
+
+
+@pytest.mark.parametrize("function", ASYNC)
+def test_async_callables_are_seen_behind_whatever_wraps_them(function: Callable[..., Any]) -> None:
+    """A coroutine function is refused as a callback behind partials, methods and `__call__`."""
+    assert _checks.is_async(function)
+    with pytest.raises(TypeError, match=AS_A_PLAIN_FUNCTION):
+        _checks.check_callback("on_event", function, "a function")
+
+
+@pytest.mark.parametrize("function", [generator, partial(generator, 1)])
+def test_generator_functions_are_no_callbacks(function: Callable[..., Any]) -> None:
+    """A generator function, which does nothing when called, is refused as a callback."""
+    assert _checks.is_generator_function(function)
+    assert not _checks.is_async(function)
+    with pytest.raises(TypeError, match=AS_A_PLAIN_FUNCTION):
+        _checks.check_callback("on_event", function, "a function")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(0, 0.0), (3, 3.0), (0.25, 0.25), (timedelta(minutes=1), 60.0), (timedelta(0), 0.0)],
+)
+def test_durations_are_read(value: float | timedelta, seconds: float) -> None:
+    """Seconds and timedeltas are durations, zero included."""
+    assert _checks.seconds_of("wait", value) == seconds
+
+
+WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
+    (
+        lambda: _checks.check_callback("on_event", 5, "a function event -> anything"),
+        TypeError,
+        "on_event must be a function event -> anything, got 5",
+    ),
+    (
+        lambda: _checks.check_bool("allow_empty", 1),
+        TypeError,
+        "allow_empty must be True or False, got 1",
+    ),
+    *[
+        (
+            lambda value=value: _checks.check_count("n", value, least=1, allowed="an int > 0"),
+            error,
+            f"n must be an int > 0, got {value!r}",
+        )
+        for value, error in [
+            (True, TypeError),
+            (1.0, TypeError),
+            ("1", TypeError),
+            (None, TypeError),
+            (0, ValueError),
+            (-1, ValueError),
+        ]
+    ],
+    *[
+        (
+            lambda value=value: _checks.seconds_of("wait", value),
+            TypeError,
+            f"wait must be seconds (int or float) or a timedelta, got {value!r}",
+        )
+        for value in (True, "1", None, 1j, [])
+    ],
+    *[
+        (
+            lambda value=value: _checks.seconds_of("wait", value),
+            ValueError,
+            f"wait must be finite and not negative, got {value!r}",
+        )
+        for value in (-1, -0.5, float("inf"), float("nan"), timedelta(seconds=-1), 10**400)
+    ],
+    *[
+        (
+            lambda value=value: _checks.check_retry_on(value),
+            TypeError,
+            f"retry_on takes subclasses of Exception (one, or a tuple of them) or a predicate, "
+            f"got {named!r}: what is no Exception (",
+        )
+        for value, named in [
+            (KeyboardInterrupt, KeyboardInterrupt),
+            ((OSError, BaseException), BaseException),
+            (int, int),
+            ((OSError, "ValueError"), "ValueError"),
+            ((OSError, (ValueError,)), (ValueError,)),
+            ((OSError, ExceptionGroup[ValueError]), ExceptionGroup[ValueError]),
+        ]
+    ],
+    *[
+        (
+            lambda value=value: _checks.check_retry_on(value),
+            TypeError,
+            "retry_on must be an exception class, a tuple of them (no list), or a predicate, "
+            f"got {value!r}",
+        )
+        for value in ([OSError], None, "OSError", ExceptionGroup[ValueError])
+    ],
+    (
+        lambda: _checks.check_factory("source[0]", iter([1])),
+        TypeError,
+        "source[0] must be a factory, got the iterator <list_iterator",
+    ),
+    (
+        lambda: _checks.check_factory("source[0]", async_generator()),
+        TypeError,
+        "source[0] must be a factory, got the async iterator <async_generator",
+    ),
+    (
+        lambda: _checks.check_factory("source[0]", Awaitable()),
+        TypeError,
+        "source[0] must be a factory, got the awaitable <",
+    ),
+    (
+        lambda: _checks.check_factory("source[0]", [1, 2]),
+        TypeError,
+        "source[0] must be a factory (a callable that opens a stream), got [1, 2]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "error", "message"), WRONG, ids=[each[2][:70] for each in WRONG])
+def test_what_is_wrong_is_named(
+    check: Callable[[], object], error: type[Exception], message: str
+) -> None:
+    """A message names the option, what is allowed and the value that was given."""
+    with pytest.raises(error, match="^" + re.escape(message)) as caught:
+        check()
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("value", [OSError, (OSError, ValueError), (), plain, Exception])
+def test_retry_on_takes_classes_and_predicates(value: Any) -> None:
+    """Subclasses of Exception, tuples of them (also empty) and predicates pass."""
+    _checks.check_retry_on(value)
+
+
+def test_factories_pass() -> None:
+    """What can be called may be a factory, and a count may be the least there is."""
+    _checks.check_factory("source[0]", generator)
+    _checks.check_factory("source[0]", AwaitableCallable())
+    _checks.check_count("n", 1, least=1, allowed="an int")
+    _checks.check_bool("b", False)
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"), [(True, True), (0, False), ("x", True), (None, False)]
+)
+def test_a_verdict_is_read_as_a_bool(value: object, answer: bool) -> None:
+    """What a predicate gives is true or false as Python has it."""
+    assert _checks.verdict("retry_on", value) is answer
+
+
+def test_an_awaitable_is_no_verdict() -> None:
+    """A coroutine, which would always be true, is a wrong use and is closed; so is its like."""
+    pending = coroutine()
+    for value in (pending, Awaitable()):
+        message = "^the function of commit_when must give a bool, got an awaitable: <"
+        with pytest.raises(TypeError, match=message) as caught:
+            _checks.verdict("commit_when", value)
+        assert is_wrong_use(caught.value)
+    assert pending.cr_frame is None
+
+
+def test_a_callable_is_known_by_what_it_is() -> None:
+    """A bound method is the same at each access, of another object another; so is a function."""
+    one, other = Plain(), Plain()
+    assert _checks.identity(one.method) == _checks.identity(one.method)
+    assert _checks.identity(one.method) != _checks.identity(other.method)
+    assert _checks.identity(plain) == _checks.identity(plain)
+    assert _checks.identity(plain) != _checks.identity(generator)
+    assert _checks.identity(one) != _checks.identity(other)

@@ -1,0 +1,123 @@
+"""The core of a stream inside another: what it is handed, and what it says of its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from failover_iter import Failed, Policy, Skip, Source
+from failover_iter._commands import Handover, Open
+from failover_iter._core import Run
+from failover_iter._record import Needs, Record
+from failover_iter.errors import is_wrong_use
+from support.play import lost, named, started
+
+A, B, C = (named(name) for name in "abc")
+
+
+def raises_at_a_failure(event: object) -> None:
+    if isinstance(event, Failed):
+        raise LookupError("callback")
+
+
+def fails_with_its_listener(run: Run) -> None:
+    with pytest.raises(LookupError, match="callback"):
+        run.failed(lost(), None, received=False)
+
+
+def handed_over(inner: Any, **outer: Any) -> Open:
+    """What opens a nested source after A has delivered one item and failed."""
+    run = started([A, inner], **outer)
+    run.any = run.record.any = True
+    run.record.deliver("1")
+    command = run.failed(lost(), None, received=True)
+    assert isinstance(command, Open)
+    return command
+
+
+def inside(command: Open, policy: Policy, factories: Any) -> Run:
+    """The core of the stream inside."""
+    assert command.handover is not None
+    return policy.begin(factories, "sync", announce=False, seed=command.handover)
+
+
+@pytest.mark.parametrize("mode", ["restart", "skip", "resume"])
+def test_a_stream_inside_takes_over_as_if_it_were_flat(mode: Any) -> None:
+    """It is handed mode, record and failures, and opens its first source with them."""
+    policy = Policy(retry_on=OSError, mid_stream=mode)
+    command = handed_over(policy.source([B, C]), mid_stream=mode)
+    handover = command.handover
+    assert handover is not None
+    assert (command.args, command.key, command.marker) == (("sync", handover, False), None, None)
+    assert (handover.mode, str(handover.error)) == (mode, "lost")
+    assert [failed.source for failed in handover.failures] == ["a"]
+    first = inside(command, policy, [B, C]).start(lambda: 0.0)
+    assert isinstance(first, Open)
+    assert (first.entry.name, first.skip) == ("b", int(mode == "skip"))
+    assert [progress.delivered for progress in first.args] == [1] * (mode == "resume")
+
+
+def test_the_key_of_the_stream_around_holds_inside() -> None:
+    """Where the stream around compares by key, a source inside without a key is compared too."""
+    policy = Policy(retry_on=OSError, mid_stream="skip")
+    command = handed_over(policy.source([B]), mid_stream=Skip(key=str))
+    first = inside(command, policy, [B]).start(lambda: 0.0)
+    assert isinstance(first, Open)
+    assert (first.skip, first.key) == (1, str)
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        lambda run: run.closed(KeyError("mine"), None, theirs=True),
+        lambda run: run.closed(GeneratorExit(), None, theirs=False),
+        fails_with_its_listener,
+        lambda run: run.ended(None, OSError("closing"), received=True, judged=True),
+    ],
+)
+def test_who_ended_a_stream_inside(ends: Callable[[Run], object]) -> None:
+    """What its consumer, a callback or closing has ended is no failure for the stream around."""
+    policy = Policy(retry_on=OSError, on_event=raises_at_a_failure)
+    command = handed_over(policy.source([B]))
+    assert command.handover is not None
+    run = inside(command, policy, [B])
+    run.start(lambda: 0.0)
+    assert not command.handover.excused
+    ends(run)
+    assert command.handover.excused
+
+
+def test_a_source_inside_that_cannot_resume() -> None:
+    """Read lazily, it is a wrong use when it is its turn: nobody could know it before."""
+    policy = Policy(retry_on=OSError)
+    factories = {B: "read when opened"}
+    command = handed_over(policy.source(factories), mid_stream="resume")
+    message = (
+        "^source 'b' of a Policy.source cannot go on where the stream around it stopped with "
+        r"mid_stream='restart' \(not set\): under a stream that resumes, give its policy "
+    )
+    with pytest.raises(ValueError, match=message) as caught:
+        inside(command, policy, factories).start(lambda: 0.0)
+    assert is_wrong_use(caught.value)
+
+
+def test_a_stream_inside_that_needs_more_than_was_recorded() -> None:
+    """A list that has grown since needs what nobody recorded: a wrong use that says what to do."""
+    policy = Policy(retry_on=OSError)
+    factories: list[Any] = [B]
+    command = handed_over(policy.source(factories))
+    factories.append(Source(C, mid_stream=Skip(key=str)))
+    message = "^a Policy.source needs more of what was delivered than the stream around it has rec"
+    with pytest.raises(ValueError, match=message) as caught:
+        inside(command, policy, factories)
+    assert is_wrong_use(caught.value)
+
+
+def test_a_handover_says_what_it_was_made_of() -> None:
+    """It holds the record, mode, key, error and failures, and blames nobody at first."""
+    record = Record(Needs(), None)
+    handover = Handover(record, "skip", str, None, ())
+    assert (handover.record, handover.mode, handover.key) == (record, "skip", str)
+    assert not handover.excused

@@ -1,0 +1,394 @@
+"""The demo and the command line: what they print, and that a broken promise is not hidden."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import runpy
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import failover_iter
+from failover_iter import Progress, __main__, _demo
+from failover_iter._demo import SCENARIOS, Outcome, Scenario, demo
+from failover_iter._demo_servers import CUT, TEXT, TextServer, afetch, fetch, serving
+
+HOME = Path(failover_iter.__file__).parents[1]
+
+
+class Terminal(StringIO):
+    """What a terminal looks like to a program."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal with colours, whatever the tests run under."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("WT_SESSION", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return Terminal()
+
+
+@pytest.fixture
+def server() -> Iterator[TextServer]:
+    """One running server."""
+    with serving() as running:
+        yield running
+
+
+def scenario_like(title: str, **changes: Any) -> Scenario:
+    """A scenario of the demo with something else in it."""
+    return replace(next(each for each in SCENARIOS if title in each.title), **changes)
+
+
+@pytest.fixture(scope="module")
+def told() -> str:
+    """What the demo writes into a file."""
+    out = StringIO()
+    demo(out)
+    return out.getvalue()
+
+
+# What it prints.
+
+
+def test_each_mode_keeps_its_promise_over_real_sockets(capsys: pytest.CaptureFixture[str]) -> None:
+    """The demo ends with 0 and says that all twelve outcomes were those promised."""
+    assert demo() == 0
+    assert "12 of 12 outcomes as promised" in capsys.readouterr().out
+
+
+def test_it_says_what_was_delivered_and_how_it_differs(told: str) -> None:
+    """Each mode is told in plain words, in both flavours."""
+    assert told.count("no: lines 1-4 came twice, as promised") == 2
+    assert told.count("no: stopped after 4 lines with ConnectionResetError, as promised") == 2
+    assert told.count("same as the original: yes, as promised") == 8
+    assert told.count("delivered: 13 lines: 1-4, then 1-9") == 2
+    assert told.count("failed: TruncatedStream: primary ended before") == 2
+    blocking, with_asyncio = told.split("=== afailover_stream")
+    assert "5. mid_stream=Decide(...)\n" in blocking
+    assert "5. mid_stream=Decide(...)\n" in with_asyncio
+
+
+def test_each_scenario_shows_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trace of each stream stands under it."""
+    show = "trace of {} events\nsecond line".format
+    monkeypatch.setattr(failover_iter.Trace, "__str__", lambda trace: show(len(trace.events)))
+    out = StringIO()
+    demo(out)
+    assert out.getvalue().count("\ntrace of 7 events\nsecond line\n") == 10
+    assert out.getvalue().count("\ntrace of 3 events\nsecond line\n") == 2
+
+
+def test_log_lines_are_told_and_the_logger_is_left_as_it_was() -> None:
+    """What the library logs stands beside the scenario, and no handler stays behind."""
+    logger = logging.getLogger("failover_iter")
+    before = list(logger.handlers)
+    out = StringIO()
+    demo(out)
+    assert out.getvalue().count("log:       warning: primary (attempt 1) failed: ") == 10
+    assert logger.handlers == before
+
+
+def test_it_fits_into_100_columns(told: str) -> None:
+    """No line is wider than a terminal of 100 columns."""
+    assert max(len(line) for line in told.splitlines()) <= 100
+
+
+def test_colours_on_a_terminal(screen: Terminal) -> None:
+    """On a terminal what was promised is green, and nothing is red."""
+    demo(screen)
+    assert screen.getvalue().count("\x1b[32mas promised\x1b[0m") == 12
+    assert "\x1b[31m" not in screen.getvalue()
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_colours_where_they_are_not_wanted(
+    screen: Terminal, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """NO_COLOR and a dumb terminal are respected."""
+    monkeypatch.setenv(name, value)
+    demo(screen)
+    assert "\x1b" not in screen.getvalue()
+
+
+def test_no_colours_in_a_file(told: str) -> None:
+    """What is no terminal gets no colour codes."""
+    assert "\x1b" not in told
+
+
+def test_no_colours_in_the_old_windows_console(
+    screen: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The console of Windows that shows the codes themselves gets none."""
+    monkeypatch.delenv("WT_SESSION")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        coloured = _demo._has_colours(screen)
+    assert not coloured
+
+
+def test_nothing_is_left_running() -> None:
+    """The servers' threads are gone when the demo ends."""
+    before = threading.active_count()
+    demo(StringIO())
+    assert threading.active_count() == before
+
+
+# A broken promise.
+
+
+BROKEN = [
+    (
+        scenario_like("restart", lines=TEXT),
+        "no: lines 1-4 came twice, NOT as promised\n   promised:  9 lines: 1-9\n",
+    ),
+    (
+        scenario_like("raise", path="/whole"),
+        "yes, NOT as promised\n   promised:  4 lines: 1-4, then the error of the source\n",
+    ),
+    (
+        scenario_like("complete_when", complete_when=None),
+        "no: lines 5-9 are missing, NOT as promised\n   promised:  9 lines: 1-9\n",
+    ),
+    (
+        scenario_like("skip", mid_stream="nonsense"),
+        "no: stopped after 0 lines with ValueError, NOT as promised\n",
+    ),
+    (
+        scenario_like("raise", mid_stream="nonsense", lines=()),
+        "no: stopped after 0 lines with ValueError, NOT as promised\n   promised:  nothing, then",
+    ),
+]
+
+
+@pytest.mark.parametrize(("scenario", "told"), BROKEN)
+def test_a_broken_promise_is_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, scenario: Scenario, told: str
+) -> None:
+    """Any outcome that is not the promised one is told, with what was promised, and gives 1."""
+    monkeypatch.setattr(_demo, "SCENARIOS", (scenario, *SCENARIOS[2:3]))
+    out = StringIO()
+    assert demo(out) == 1
+    assert out.getvalue().count(told) == 2
+    assert "2 of 4 outcomes as promised" in out.getvalue()
+
+
+def test_an_error_that_was_not_promised_is_shown_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went wrong can be read, not only that something did."""
+    monkeypatch.setattr(_demo, "SCENARIOS", (scenario_like("skip", mid_stream="nonsense"),))
+    out = StringIO()
+    demo(out)
+    assert out.getvalue().count('   error:     ValueError("mid_stream must be ') == 2
+
+
+def test_a_broken_promise_is_red(screen: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal what was not promised is red."""
+    monkeypatch.setattr(_demo, "SCENARIOS", (scenario_like("restart", lines=TEXT),))
+    demo(screen)
+    assert screen.getvalue().count("\x1b[31mNOT as promised\x1b[0m") == 2
+
+
+def test_the_error_has_to_be_the_promised_one() -> None:
+    """The right lines with an error too many, one too few, or a wrong one, are not as promised."""
+    whole, raising = scenario_like("skip"), scenario_like("raise")
+    reset = ConnectionResetError()
+    assert Outcome(lines=[*TEXT]).keeps(whole)
+    assert not Outcome(lines=[*TEXT], error=reset).keeps(whole)
+    assert Outcome(lines=[*TEXT[:CUT]], error=reset).keeps(raising)
+    assert not Outcome(lines=[*TEXT[:CUT]]).keeps(raising)
+    assert not Outcome(lines=[*TEXT[:CUT]], error=ValueError()).keeps(raising)
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (TEXT, "yes"),
+        ((*TEXT[:2], *TEXT[1:-1]), "no: lines 2 came twice and lines 9 are missing"),
+        (TEXT[::-1], "no: not the same lines in the same order"),
+        ((*TEXT, "something else"), "no: not the same lines in the same order"),
+    ],
+)
+def test_it_says_how_the_lines_differ(lines: Sequence[str], told: str) -> None:
+    """Repeated, missing, reordered and foreign lines are told."""
+    assert _demo._comparison(Outcome(lines=[*lines])) == told
+
+
+def test_lines_are_told_as_ranges() -> None:
+    """Lines in a row are told as a range, and a line that is none of the text as -1."""
+    lines = [*TEXT[:2], TEXT[4], "?", *TEXT[7:]]
+    assert _demo._count(lines) == "6 lines: 1-2, then 5, then -1, then 8-9"
+    assert _demo._count([]) == "nothing"
+
+
+# The servers and the clients.
+
+
+def raw(server: TextServer, path: str) -> socket.socket:
+    """A connection that has asked for a path."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    connection.sendall(f"GET {path}?from=0 HTTP/1.1\r\n\r\n".encode())
+    return connection
+
+
+def read_until(connection: socket.socket, mark: str) -> bytes:
+    """What comes, up to a line of the text."""
+    data = b""
+    while mark.encode() not in data:
+        data += connection.recv(4096)
+    return data
+
+
+def test_the_reset_is_a_real_one(server: TextServer) -> None:
+    """The kernel itself reports the reset; a mere end of file would be b""."""
+    with raw(server, "/reset") as connection:
+        read_until(connection, f"{TEXT[CUT - 1]}\n\r\n")
+        server.note(TEXT[CUT - 1])
+        with pytest.raises(ConnectionError):
+            assert connection.recv(1) is None, "an end of file instead of a reset"
+
+
+def test_the_early_end_is_a_clean_one(server: TextServer) -> None:
+    """The connection is closed in order, and nothing tells that the text was cut."""
+    with raw(server, "/early") as connection:
+        data = read_until(connection, TEXT[CUT - 1]) + connection.recv(4096)
+        while more := connection.recv(4096):
+            data += more
+    assert data.endswith("".join(f"{line}\n" for line in TEXT[:CUT]).encode())
+    assert b"Transfer-Encoding" not in data
+    assert b"Content-Length" not in data
+
+
+@pytest.mark.parametrize("start", [0, CUT, len(TEXT)])
+def test_a_client_goes_on_where_it_is_told_to(server: TextServer, start: int) -> None:
+    """Both clients get what is missing, up to nothing at all."""
+    progress = Progress(delivered=start)
+
+    async def collect() -> list[str]:
+        async with aclosing(afetch(server, "/whole", progress)) as lines:
+            return [line async for line in lines]
+
+    assert tuple(fetch(server, "/whole", progress)) == TEXT[start:]
+    assert tuple(asyncio.run(collect())) == TEXT[start:]
+
+
+def test_a_client_that_breaks_off_closes_its_connection(server: TextServer) -> None:
+    """Closed midway, both clients leave nothing open (a ResourceWarning is an error here)."""
+
+    async def first_line() -> str:
+        async with aclosing(afetch(server, "/whole")) as lines:
+            return await anext(lines)
+
+    lines = fetch(server, "/whole")
+    assert next(lines) == TEXT[0]
+    lines.close()
+    assert asyncio.run(first_line()) == TEXT[0]
+
+
+# The command line.
+
+
+def test_without_a_command_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    """No command is a wrong use: exit code 2, and a message that names the command."""
+    assert __main__.main([]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("usage: failover-iter")
+    assert "failover-iter demo" in message
+
+
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that there is not: exit code 2."""
+    with pytest.raises(SystemExit) as stopped:
+        __main__.main(["dmeo"])
+    assert stopped.value.code == 2
+    assert "dmeo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"), [(["--help"], "demo"), (["demo", "--help"], "exit code is 1")]
+)
+def test_help(capsys: pytest.CaptureFixture[str], argv: list[str], told: str) -> None:
+    """--help tells about the command and its exit code."""
+    with pytest.raises(SystemExit) as stopped:
+        __main__.main(argv)
+    assert stopped.value.code == 0
+    assert told in " ".join(capsys.readouterr().out.split())
+
+
+def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """--version tells that of the installed package."""
+    monkeypatch.setattr(__main__, "version", {"failover-iter": "1.2.3"}.get)
+    with pytest.raises(SystemExit) as stopped:
+        __main__.main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == "failover-iter 1.2.3\n"
+
+
+def test_version_where_it_is_not_installed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run from a checkout that is not installed, it says so and does not fail."""
+
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(__main__, "version", version)
+    with pytest.raises(SystemExit):
+        __main__.main(["--version"])
+    assert capsys.readouterr().out == "failover-iter (not installed)\n"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_exit_code_is_that_of_the_demo(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """What the demo found out is what the shell gets."""
+    monkeypatch.setattr(_demo, "demo", lambda: code)
+    monkeypatch.setattr(sys, "argv", ["failover-iter", "demo"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(__main__.__file__, run_name="__main__")
+    assert stopped.value.code == code
+
+
+def test_a_reader_that_goes_away_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Piped into `head`, the command ends quietly, with the exit code of SIGPIPE."""
+
+    def told_to_nobody() -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(_demo, "demo", told_to_nobody)
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert __main__.main(["demo"]) == 141
+        out.write("flushed at the exit")
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_python_m_in_under_five_seconds() -> None:
+    """`python -m failover_iter demo`: exit code 0, nothing on stderr, no warning, no leak."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "failover_iter", "demo"]
+    env = os.environ | {"PYTHONPATH": str(HOME), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        command, env=env, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told = re.search(r"12 of 12 outcomes as promised, in (\d+\.\d+) s", done.stdout)
+    assert told is not None
+    assert float(told[1]) < 5

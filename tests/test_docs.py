@@ -1,0 +1,69 @@
+"""The code in the pages and docstrings runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sybil import Document
+from sybil.document import PythonDocStringDocument
+from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.rest import DocTestParser
+
+import failover_iter
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+PACKAGE = Path(failover_iter.__file__).parent
+FENCE = re.compile(r"^```(.*)$", re.MULTILINE)
+COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def docstrings() -> Iterator[object]:
+    """Each docstring of the package that holds an example."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        source = path.read_text("utf-8")
+        for start, _, text in PythonDocStringDocument.extract_docstrings(source):
+            if ">>> " in text:
+                line = source.count("\n", 0, start) + 1
+                where = f"{path.relative_to(PACKAGE).as_posix()}:{line}"
+                yield pytest.param(path, text, id=where)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_page(page: Path) -> None:
+    """Each Python block of a page runs, in order, in the names that the page has made so far."""
+    for example in Document.parse(str(page), PythonCodeBlockParser()):
+        example.evaluate()
+
+
+@pytest.mark.parametrize(("path", "text"), list(docstrings()))
+def test_docstring(path: Path, text: str) -> None:
+    """The example of a docstring runs as it stands, with nothing imported for it."""
+    document = Document(text, str(path))
+    for region in DocTestParser()(document):
+        document.add(region)
+    examples = list(document)
+    assert examples
+    for example in examples:
+        example.evaluate()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_block_escapes(page: Path) -> None:
+    """A block is Python, which runs, a command, or text without code; none is left unnamed."""
+    fences = FENCE.findall(page.read_text("utf-8"))
+    assert set(fences[::2]) <= {"python", "sh", "text"}
+    assert set(fences[1::2]) <= {""}
+
+
+def test_commands_of_the_readme() -> None:
+    """The README has two commands, a line each, that begin on a bare machine; CI runs them."""
+    commands = COMMAND.findall((ROOT / "README.md").read_text("utf-8"))
+    lines = [line for command in commands for line in command.splitlines()]
+    assert [shlex.split(line)[:3] for line in lines] == [["python3", "-m", "venv"]] * 2
+    assert lines[0].endswith("failover-iter demo")
+    assert lines[1].endswith("pytest")

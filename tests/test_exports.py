@@ -1,0 +1,110 @@
+"""What `import failover_iter` gives, and that it is the installed package that gives it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import failover_iter
+from failover_iter import errors, events
+
+ROOT = Path(__file__).parent.parent
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+HEAVY = {"asyncio", "concurrent", "hypothesis", "logging", "multiprocessing", "queue", "socket"}
+HEAVY |= {"ssl", "subprocess", "threading", "trio"}
+
+
+def installed_version() -> str | None:
+    """The version that is installed, if one is."""
+    try:
+        return importlib.metadata.version("failover-iter")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@pytest.mark.skipif(not IN_CI, reason="a developer may test the checkout; CI=true must not")
+def test_ci_tests_what_is_installed() -> None:
+    """In CI the package comes from the wheel, not from the checkout beside the tests."""
+    assert installed_version() is not None
+    assert Path(failover_iter.__file__).parent != ROOT / "failover_iter"
+
+
+@pytest.mark.skipif(installed_version() is None, reason="failover-iter is not installed")
+def test_version_is_that_of_the_project() -> None:
+    """What is installed, the project file and the newest entry of the changelog agree."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert installed_version() == project["version"]
+    assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+@pytest.mark.skipif(installed_version() is None, reason="failover-iter is not installed")
+def test_wheel_is_typed_and_licensed() -> None:
+    """The marker file for type checkers, the licence and the command are installed too."""
+    distribution = importlib.metadata.distribution("failover-iter")
+    assert (Path(failover_iter.__file__).parent / "py.typed").is_file()
+    assert distribution.metadata["License-Expression"] == "MIT"
+    commands = distribution.entry_points.select(group="console_scripts", name="failover-iter")
+    assert [callable(command.load()) for command in commands] == [True]
+
+
+@pytest.mark.skipif(not IN_CI, reason="an editable installation lists no modules")
+def test_wheel_holds_the_package_alone() -> None:
+    """Neither tests nor benchmarks are installed with it."""
+    files = importlib.metadata.files("failover-iter") or []
+    roots = {file.parts[0] for file in files if file.suffix in {".py", ".typed"}}
+    assert roots == {"failover_iter"}
+
+
+def test_all_is_sorted_and_whole() -> None:
+    """`__all__` is sorted, and lists each public name of the package but its modules."""
+    public = {
+        name
+        for name, value in vars(failover_iter).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert failover_iter.__all__ == sorted(public)
+
+
+@pytest.mark.parametrize("module", [errors, events], ids=lambda module: module.__name__)
+def test_each_error_and_event_is_exported(module: ModuleType) -> None:
+    """What a user catches or matches on is at the top, the same object."""
+    for name in module.__all__:
+        assert getattr(failover_iter, name) is getattr(module, name)
+
+
+@pytest.mark.parametrize("name", failover_iter.__all__)
+def test_each_name_is_documented(name: str) -> None:
+    """Each public class or function has a docstring; errors and events aside, with an example."""
+    value = getattr(failover_iter, name)
+    if not inspect.isclass(value) and not inspect.isfunction(value):
+        return  # the union of the events
+    docstring = value.__doc__ or ""
+    assert docstring.strip()
+    assert ">>> " in docstring or value.__module__ in {errors.__name__, events.__name__}
+
+
+def test_import_is_light(tmp_path: Path) -> None:
+    """`import failover_iter` in a fresh interpreter loads no loop, no threads, no logging."""
+    code = (
+        "import sys; before = set(sys.modules); import failover_iter; "
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "failover_iter" in loaded
+    assert not HEAVY & set(loaded)

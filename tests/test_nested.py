@@ -1,0 +1,337 @@
+"""Streams in streams, seen by a consumer of either flavour: as if they were flat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from failover_iter import (
+    Closed,
+    Decide,
+    DivergedStream,
+    Failed,
+    Policy,
+    ReusedIterator,
+    Skip,
+    Source,
+    SourceError,
+    Takeover,
+)
+from failover_iter.errors import wrong_use
+from support.twin import AsyncTwin, SyncTwin
+
+
+@pytest.fixture(params=[SyncTwin, AsyncTwin])
+def twin(request: pytest.FixtureRequest) -> Iterator[SyncTwin]:
+    twin: SyncTwin = request.param()
+    yield twin
+    twin.finish()
+
+
+def reset() -> ConnectionError:
+    return ConnectionError("reset by peer")
+
+
+def source(twin: SyncTwin, *items: Any, error: BaseException | None = None, name: str = "a") -> Any:
+    """A factory of a generator with these items, that takes a `Progress` and ignores it."""
+
+    def factory(progress: object = None) -> Iterator[Any]:
+        yield from items
+        if error is not None:
+            raise error
+
+    factory.__name__ = name
+    return twin.generator(factory)
+
+
+EAGER = Policy(retry_on=Exception)
+
+
+def inside(*factories: Any, depth: int = 1, **options: Any) -> Any:
+    """A nested source, `depth` streams deep, that takes every error for an outage."""
+    policy = Policy(**{"retry_on": Exception, **options})
+    nested = policy.source(list(factories))
+    return nested if depth == 1 else inside(nested, depth=depth - 1, **options)
+
+
+@pytest.fixture(params=[1, 2])
+def depth(request: pytest.FixtureRequest) -> int:
+    """How many streams the source is in, the outermost not counted."""
+    return int(request.param)
+
+
+# What the consumer does is no outage of a stream around.
+
+
+def never(*_: object) -> Any:
+    raise AssertionError("a source was opened that nobody needs")
+
+
+def test_a_value_for_a_source_without_send(twin: SyncTwin, depth: int) -> None:
+    """The AttributeError of a source that takes no values is the consumer's, from any depth."""
+    nested = inside(lambda: twin.iterator(lambda: 1), never, depth=depth)
+    stream = twin.of(EAGER, [nested, never])
+    twin.next(stream)
+    with pytest.raises(AttributeError, match="send"):
+        twin.send(stream, "value")
+
+
+def test_a_value_for_held_items(twin: SyncTwin, depth: int) -> None:
+    """The TypeError for a value that is sent too early is the consumer's, from any depth."""
+    nested = inside(source(twin, 1, 2, 3), never, depth=depth, commit_when=2)
+    stream = twin.of(EAGER, [nested, never])
+    twin.next(stream)
+    with pytest.raises(TypeError, match="^cannot send 'value' while held items are handed out"):
+        twin.send(stream, "value")
+
+
+def test_what_the_consumer_throws(twin: SyncTwin, depth: int) -> None:
+    """An error that is thrown in comes back as the same object, and opens no source."""
+    thrown = reset()
+    stream = twin.of(EAGER, [inside(source(twin, 1, 2), never, depth=depth), never])
+    twin.next(stream)
+    with pytest.raises(ConnectionError) as caught:
+        twin.throw(stream, thrown)
+    assert caught.value is thrown
+
+
+def test_an_error_that_answers_a_throw(twin: SyncTwin, depth: int) -> None:
+    """What a source makes of a throw is the consumer's too, whatever class it is of."""
+
+    def throw(*_: object) -> Any:
+        raise OSError("answer")
+
+    nested = inside(lambda: twin.iterator(lambda: 1, throw=throw), never, depth=depth)
+    stream = twin.of(EAGER, [nested, never])
+    twin.next(stream)
+    with pytest.raises(OSError, match="answer"):
+        twin.throw(stream, reset())
+
+
+def test_after_an_answered_throw_the_source_is_to_blame_again(twin: SyncTwin, depth: int) -> None:
+    """A throw that a source inside answers with an item excuses no failure that comes later."""
+    pulls = iter([1])
+
+    def pull() -> int:
+        for item in pulls:
+            return item
+        raise reset()
+
+    first = twin.iterator(pull, throw=lambda *_: "answer")
+    stream = twin.of(EAGER, [inside(lambda: first, depth=depth), source(twin, 2)])
+    assert twin.next(stream) == 1
+    assert twin.throw(stream, KeyError("mine")) == "answer"
+    assert twin.drain(stream) == [2]
+
+
+def test_a_closing_error_of_a_closing_consumer(twin: SyncTwin, depth: int) -> None:
+    """What a source raises while the consumer closes reaches it, and opens no source."""
+
+    def close() -> None:
+        raise OSError("closing")
+
+    nested = inside(lambda: twin.iterator(lambda: 1, close=close), never, depth=depth)
+    stream = twin.of(EAGER, [nested, never])
+    twin.next(stream)
+    with pytest.raises(OSError, match="closing"):
+        twin.close(stream)
+
+
+# What a callback inside raises is no outage of a stream around.
+
+
+def raises(*_: object) -> Any:
+    raise ConnectionError("callback")
+
+
+def at(kind: type) -> Any:
+    return lambda event: raises() if isinstance(event, kind) else None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"retry_on": raises},
+        {"wait": raises, "attempts": 2},
+        {"commit_when": raises},
+        {"complete_when": raises},
+        {"on_event": raises},
+        {"on_event": at(Failed)},
+        {"mid_stream": Skip(key=raises)},
+        {"mid_stream": Decide(raises)},
+    ],
+    ids=lambda options: ", ".join(options),
+)
+def test_a_callback_that_raises(twin: SyncTwin, depth: int, options: dict[str, Any]) -> None:
+    """Its error reaches the consumer at once, though it is of a class that all streams retry."""
+    fails = () if "complete_when" in options else (reset(),)
+    error = fails[0] if fails else None
+    policy = Policy(**{"retry_on": Exception, **options})
+    nested = policy.source([source(twin, 1, error=error), never])
+    for _ in range(depth - 1):
+        nested = EAGER.source([nested, never])
+    with pytest.raises(ConnectionError, match=r"^callback(\n|$)"):
+        twin.drain(twin.of(EAGER, [nested, never]))
+
+
+def test_what_a_callback_raised_is_told_around(twin: SyncTwin) -> None:
+    """The stream around tells its listener that it was ended from outside, and by what."""
+    events: list[Any] = []
+    nested = inside(source(twin, 1), commit_when=raises)
+    policy = Policy(retry_on=Exception, on_event=events.append)
+    with pytest.raises(ConnectionError, match="callback") as caught:
+        twin.drain(twin.of(policy, [nested, never]))
+    assert isinstance(events[-1], Closed)
+    assert events[-1].error is caught.value
+
+
+# Wrong use.
+
+
+@pytest.mark.parametrize(
+    "wrong", [wrong_use(TypeError("wrong")), ReusedIterator("wrong"), wrong_use(reset())]
+)
+def test_a_wrong_use_in_a_group_is_no_outage(twin: SyncTwin, depth: int, wrong: Exception) -> None:
+    """A task group around a wrong use does not hide it: no stream takes it for an outage."""
+    group = ExceptionGroup("tasks", [reset(), ExceptionGroup("more", [wrong])])
+    for retry_on in (Exception, (ExceptionGroup,), lambda error: True):
+        nested = inside(source(twin, error=group), never, depth=depth, retry_on=retry_on)
+        for sources in ([source(twin, error=group), never], [nested, never]):
+            with pytest.raises(ExceptionGroup) as caught:
+                twin.drain(twin.stream(sources, retry_on=retry_on))
+            assert caught.value is group
+
+
+def test_a_group_of_outages_is_one(twin: SyncTwin, depth: int) -> None:
+    """A group without a wrong use goes on to the next source, inside and around."""
+    group = ExceptionGroup("tasks", [reset(), reset()])
+    nested = inside(source(twin, error=group), depth=depth)
+    assert twin.drain(twin.of(EAGER, [nested, source(twin, 1)])) == [1]
+
+
+# A source that does not replay what was delivered.
+
+
+WAYS: list[Any] = ["skip", Skip(key=str)]
+
+
+@pytest.mark.parametrize("mid_stream", WAYS)
+@pytest.mark.parametrize("wrong", [(), (1,)])
+def test_too_short_a_source_inside(
+    twin: SyncTwin, depth: int, mid_stream: Any, wrong: tuple[int, ...]
+) -> None:
+    """The next source inside follows it, as if the list were flat."""
+    first = source(twin, 1, 2, error=reset())
+    rest = [source(twin, *wrong, name="short"), source(twin, 1, 2, 3)]
+    policy = Policy(retry_on=ConnectionError, mid_stream=mid_stream)
+    nested = policy.source(rest)
+    for _ in range(depth - 1):
+        nested = policy.source([nested])
+    assert twin.drain(twin.of(policy, [first, nested])) == [1, 2, 3]
+    assert twin.drain(twin.of(policy, [first, *rest])) == [1, 2, 3]
+
+
+def test_a_diverged_source_inside(twin: SyncTwin, depth: int) -> None:
+    """With a key, what replays something else inside is followed by the next source inside."""
+    first = source(twin, 1, 2, error=reset())
+    rest = [source(twin, 1, "x", 3, name="other"), source(twin, 1, 2, 3)]
+    policy = Policy(retry_on=ConnectionError, mid_stream=Skip(key=str))
+    nested = policy.source(rest)
+    for _ in range(depth - 1):
+        nested = policy.source([nested])
+    assert twin.drain(twin.of(policy, [first, nested])) == [1, 2, 3]
+
+
+def test_the_key_around_holds_inside(twin: SyncTwin) -> None:
+    """A stream inside that has no key of its own is held to the key of the one around it."""
+    first = source(twin, 1, 2, error=reset())
+    nested = Policy(retry_on=ConnectionError, mid_stream="skip").source([source(twin, 1, "x", 3)])
+    stream = twin.stream([first, nested], mid_stream=Skip(key=str))
+    assert [twin.next(stream), twin.next(stream)] == [1, 2]
+    message = "^a replayed other items than the 2 that were delivered: their keys differ\n"
+    with pytest.raises(DivergedStream, match=message):
+        twin.next(stream)
+
+
+def test_where_all_inside_have_diverged(twin: SyncTwin) -> None:
+    """The source after the nested one takes over from what was delivered before it."""
+    policy = Policy(retry_on=ConnectionError, mid_stream=Skip(key=str))
+    nested = policy.source([source(twin, "x", "y"), source(twin, 1)])
+    stream = twin.of(policy, [source(twin, 1, 2, error=reset()), nested, source(twin, 1, 2, 3)])
+    assert twin.drain(stream) == [1, 2, 3]
+
+
+# The markers.
+
+
+def marked(stream: Any, twin: SyncTwin) -> list[Any]:
+    """What the consumer gets, markers as (mode, source, delivered)."""
+    shown: list[Any] = []
+    try:
+        while True:
+            item = twin.next(stream)
+            marker = isinstance(item, Takeover)
+            shown.append((item.mode, item.source, item.delivered) if marker else item)
+    except twin.stop:
+        return shown
+    except (ConnectionError, SourceError) as error:
+        return [*shown, (type(error), *error.args)]
+
+
+scripts = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from([True, True, False])), min_size=2, max_size=5
+)
+
+
+@pytest.mark.parametrize("twin_class", [SyncTwin, AsyncTwin])
+@given(scripts, st.integers(0, 4), st.sampled_from([None, "skip", "resume", "raise"]))
+def test_markers_are_those_of_the_flat_list(
+    twin_class: Any, script: list[tuple[int, bool]], cut: int, mid_stream: Any
+) -> None:
+    """Each marker of a nested list has the mode, source and count that the flat one has."""
+    twin = twin_class()
+    policy = Policy(retry_on=ConnectionError, mid_stream=mid_stream)
+
+    def scripted(name: str, count: int, fails: bool) -> Any:
+        def factory(progress: Any = None) -> Iterator[int]:
+            start = 0 if progress is None else progress.delivered
+            yield from range(start, max(start, count))
+            if fails:
+                raise ConnectionError(name)
+
+        factory.__name__ = name
+        return twin.generator(factory)
+
+    sources = [scripted("abcde"[index], *each) for index, each in enumerate(script)]
+    try:
+        flat = marked(twin.of(policy, sources, announce=True), twin)
+        head, tail = sources[:cut], sources[cut:]
+        for nested in (
+            [*head, policy.source(tail)] if tail else [policy.source(head)],
+            [policy.source(sources)],
+            [policy.source([*head, policy.source(tail)])] if tail else [policy.source(head)],
+        ):
+            assert marked(twin.of(policy, nested, announce=True), twin) == flat
+    finally:
+        twin.finish()
+
+
+def test_markers_in_both_flavours_of_one_iterable(twin: SyncTwin) -> None:
+    """A source that is iterable and async iterable is nested and announced like any other."""
+
+    class Both:
+        def __iter__(self) -> Iterator[int]:
+            return iter([1, 2])
+
+        async def __aiter__(self) -> Any:
+            for item in (1, 2):
+                yield item
+
+    policy = Policy(retry_on=ConnectionError)
+    nested = policy.source([source(twin, 1, error=reset()), Source(Both, name="both")])
+    stream = twin.of(policy, [nested], announce=True)
+    assert marked(stream, twin) == [1, ("restart", "both", 1), 1, 2]

@@ -1,0 +1,300 @@
+"""The options: what they are when not given, what is refused, and that they never change."""
+
+from __future__ import annotations
+
+import operator
+import pickle
+import re
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, fields, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from failover_iter._options import Nested, Options, Source
+from failover_iter._strategies import Decide, Progress, Resume, Skip
+from failover_iter._types import UNSET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+by_total = operator.attrgetter("total")
+
+
+def opens() -> Iterator[int]:
+    yield 1
+
+
+async def coroutine(*_: object) -> None: ...
+
+
+VALUES: list[Any] = [
+    Progress(),
+    Progress(delivered=2, last="b", items=("a", "b"), total=3, failures=(), attempt=2),
+    Skip(),
+    Skip(key=str),
+    Resume(),
+    Resume(keep=None),
+    Decide(bool, keep=3, key=str),  # type: ignore[arg-type]  # picklable, and never called here
+    Options(retry_on=OSError),
+    Options(retry_on=(OSError, ValueError), mid_stream=Skip(key=str), wait=timedelta(seconds=1)),
+    Source(opens),
+    Source(opens, name="a", close=False, attempts=None, retry_on=OSError, mid_stream="raise"),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_options_are_frozen_values(value: Any) -> None:
+    """They compare and hash by what they hold, and cannot be changed."""
+    copied = replace(value)
+    assert copied == value
+    assert copied is not value
+    assert hash(copied) == hash(value)
+    for field in fields(value):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, field.name, None)
+
+
+def test_generic_values_may_be_built_with_their_item_type() -> None:
+    """`Progress[int]()` and `Source[...](...)` are what they are without the brackets."""
+    assert Progress[int](delivered=2) == Progress(delivered=2)
+    assert Source[Iterator[int]](opens) == Source(opens)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_options_travel(value: Any) -> None:
+    """They are picklable when the callables in them are, what was not given included."""
+    copied = pickle.loads(pickle.dumps(value))
+    assert copied == value
+    assert repr(copied) == repr(value)
+
+
+def test_what_holds_when_nothing_is_given() -> None:
+    """The defaults are those of the contract."""
+    options = Options(retry_on=OSError)
+    expected = {
+        "retry_on": OSError,
+        "mid_stream": None,
+        "attempts": 1,
+        "reset_on_progress": False,
+        "wait": 0,
+        "commit_when": 1,
+        "complete_when": None,
+        "allow_empty": True,
+        "on_exhausted": "last",
+        "on_event": None,
+    }
+    assert {name: getattr(options, name) for name in expected} == expected
+    assert Progress() == Progress(delivered=0, last=None, items=(), total=0, failures=(), attempt=1)
+    assert (Skip().key, Resume().keep) == (None, 0)
+    assert (Decide(len).keep, Decide(len).key) == (0, None)  # type: ignore[arg-type]
+    source = Source(opens)
+    assert (source.name, source.close) == (None, True)
+    own = {field.name for field in fields(source)} - {"factory", "name", "close"}
+    assert {getattr(source, name) for name in own} == {UNSET}
+    assert repr(UNSET) == "UNSET"
+
+
+@pytest.mark.parametrize(
+    ("mid_stream", "way"),
+    [
+        (None, "restart"),
+        ("restart", "restart"),
+        ("raise", "raise"),
+        ("skip", Skip()),
+        ("resume", Resume()),
+        (Skip(key=str), Skip(key=str)),
+        (Resume(keep=2), Resume(keep=2)),
+        (Decide(by_total), Decide(by_total)),
+    ],
+)
+def test_each_mode_has_its_way(mid_stream: Any, way: object) -> None:
+    """The words "skip" and "resume" stand for their strategy objects; unset is "restart"."""
+    assert Options(retry_on=OSError, mid_stream=mid_stream).way == way
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"attempts": 3},
+        {"attempts": None, "wait": 0.1},
+        {"attempts": None, "wait": timedelta(seconds=1)},
+        {"attempts": None, "wait": lambda failed: 1},
+        {"reset_on_progress": True, "mid_stream": "skip"},
+        {"reset_on_progress": True, "mid_stream": Resume()},
+        {"commit_when": 3},
+        {"commit_when": bool, "complete_when": bool},
+        {"allow_empty": False, "on_exhausted": "group", "on_event": print},
+    ],
+)
+def test_what_is_allowed_passes(given: dict[str, Any]) -> None:
+    """Values at the edge of what is allowed are taken as they are."""
+    options = Options(retry_on=OSError, **given)
+    assert {name: getattr(options, name) for name in given} == given
+
+
+COUNT = "an int of at least 1"
+REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"retry_on": BaseException}, TypeError, "retry_on takes subclasses of Exception"),
+    ({"mid_stream": "again"}, ValueError, "mid_stream must be 'restart', 'raise', 'skip' or"),
+    ({"mid_stream": Skip}, TypeError, "mid_stream must be 'restart', 'raise', 'skip' or"),
+    ({"mid_stream": []}, TypeError, "mid_stream must be 'restart', 'raise', 'skip' or 'resume'"),
+    ({"attempts": 0}, ValueError, f"attempts must be {COUNT}, or None for no bound, got 0"),
+    ({"attempts": True}, TypeError, f"attempts must be {COUNT}, or None for no bound, got True"),
+    ({"attempts": 1.0}, TypeError, f"attempts must be {COUNT}, or None for no bound, got 1.0"),
+    ({"reset_on_progress": 1}, TypeError, "reset_on_progress must be True or False, got 1"),
+    ({"wait": -1}, ValueError, "wait must be finite and not negative, got -1"),
+    ({"wait": False}, TypeError, "wait must be seconds (int or float) or a timedelta, got False"),
+    ({"wait": 0j}, TypeError, "wait must be seconds (int or float) or a timedelta, got 0j"),
+    (
+        {"wait": coroutine},
+        TypeError,
+        "wait must be seconds, a timedelta or a function Failed -> seconds, as a plain function, "
+        "got <function coroutine",
+    ),
+    ({"commit_when": 0}, ValueError, f"commit_when must be {COUNT} or a predicate, got 0"),
+    ({"commit_when": True}, TypeError, f"commit_when must be {COUNT} or a predicate, got True"),
+    ({"commit_when": 1.0}, TypeError, f"commit_when must be {COUNT} or a predicate, got 1.0"),
+    (
+        {"commit_when": coroutine},
+        TypeError,
+        "commit_when must be a number of items or a function item -> bool, as a plain function, "
+        "got <function coroutine",
+    ),
+    ({"complete_when": "end"}, TypeError, "complete_when must be a function item -> bool, or None"),
+    ({"allow_empty": None}, TypeError, "allow_empty must be True or False, got None"),
+    ({"on_exhausted": "all"}, ValueError, "on_exhausted must be 'last' or 'group', got 'all'"),
+    ({"on_event": 5}, TypeError, "on_event must be a function event -> anything, or None, got 5"),
+    (
+        {"on_event": coroutine},
+        TypeError,
+        "on_event must be a function event -> anything, or None, as a plain function, got <func",
+    ),
+    *[
+        (
+            {"reset_on_progress": True, "mid_stream": mode},
+            ValueError,
+            "reset_on_progress=True goes with mid_stream='skip' or 'resume' only, got "
+            f"mid_stream={shown}: elsewhere an attempt repeats what was delivered",
+        )
+        for mode, shown in [
+            (None, "'restart' (not set)"),
+            ("restart", "'restart'"),
+            ("raise", "'raise'"),
+            (Decide(by_total), repr(Decide(by_total))),
+        ]
+    ],
+    *[
+        ({"attempts": None, "wait": wait}, ValueError, "attempts=None needs something that slows")
+        for wait in (0, 0.0, timedelta(0))
+    ],
+]
+#: What a `Source` may have of its own: all but how options of the whole stream go together.
+OF_A_SOURCE = [
+    (given, error, message)
+    for given, error, message in REFUSED
+    if len(given) == 1 and not given.keys() & {"on_exhausted", "on_event"}
+]
+
+
+def ids(case: object) -> str | None:
+    return ", ".join(f"{k}={v!r}"[:40] for k, v in case.items()) if type(case) is dict else ""
+
+
+@pytest.mark.parametrize(("given", "error", "message"), REFUSED, ids=ids)
+def test_wrong_options_are_refused(
+    given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """Each wrong option fails when it is given, and the message names it and what is allowed."""
+    with pytest.raises(error, match="^" + re.escape(message)) as caught:
+        Options(**{"retry_on": OSError, **given})
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(("given", "error", "message"), OF_A_SOURCE, ids=ids)
+def test_a_source_refuses_the_same(
+    given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """A wrong option of a `Source` fails in the same words, when the source is built."""
+    with pytest.raises(error, match="^" + re.escape(message)):
+        Source(opens, **given)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: Source(5), TypeError, "Source(factory) must be a factory (a callable"),
+        (lambda: Source(opens()), TypeError, "Source(factory) must be a factory, got the iterator"),
+        (lambda: Source(Source(opens)), TypeError, "Source(factory) must be a factory (a callable"),
+        (lambda: Source(opens, name=5), TypeError, "Source(name=...) must be a str or None, got 5"),
+        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True or False"),
+        (lambda: Skip(key=5), TypeError, "Skip(key=...) must be a function item -> str |"),
+        (
+            lambda: Skip(key=coroutine),
+            TypeError,
+            "Skip(key=...) must be a function item -> str | bytes | int, or None, as a plain func",
+        ),
+        (lambda: Resume(keep=-1), ValueError, "Resume(keep=...) must be an int of at least 0"),
+        (lambda: Resume(keep=1.0), TypeError, "Resume(keep=...) must be an int of at least 0"),
+        (lambda: Decide("skip"), TypeError, "Decide(fn) must be a function Progress -> mode, got"),
+        (
+            lambda: Decide(coroutine),
+            TypeError,
+            "Decide(fn) must be a function Progress -> mode, as a plain function, got <function",
+        ),
+        (lambda: Decide(len, keep=True), TypeError, "Decide(keep=...) must be an int of at least"),
+        (lambda: Decide(len, key=5), TypeError, "Decide(key=...) must be a function item -> str"),
+    ],
+)
+def test_wrong_strategies_and_sources_are_refused(
+    build: Callable[[], object], error: type[Exception], message: str
+) -> None:
+    """A wrong argument of a strategy or a source is named with the class that it is for."""
+    with pytest.raises(error, match="^" + re.escape(message)):
+        build()
+
+
+def test_a_changed_copy_is_checked_too() -> None:
+    """`dataclasses.replace` checks what it changes, alone and with the rest."""
+    options = Options(retry_on=OSError, mid_stream="skip", reset_on_progress=True)
+    assert replace(options, attempts=3).attempts == 3
+    with pytest.raises(ValueError, match="^attempts must be"):
+        replace(options, attempts=0)
+    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
+        replace(options, mid_stream="restart")
+    with pytest.raises(ValueError, match="^wait must be finite"):
+        replace(Source(opens), wait=-1)
+
+
+def test_a_source_overrides_what_it_was_given() -> None:
+    """What a source has of its own holds for it, all else is the stream's."""
+    options = Options(retry_on=OSError, attempts=2, wait=1, complete_when=bool)
+    assert Source(opens, name="a", close=False).over(options) is options
+    own = Source(opens, attempts=None, complete_when=None, mid_stream="skip").over(options)
+    assert own == replace(options, attempts=None, complete_when=None, mid_stream="skip")
+
+
+@pytest.mark.parametrize("mode", ["restart", "skip", "resume", Decide(by_total)])
+def test_no_mode_of_its_own_under_raise(mode: Any) -> None:
+    """Where the stream ends at the first failure midway, a source with another mode is refused."""
+    options = Options(retry_on=OSError, mid_stream="raise")
+    with pytest.raises(ValueError, match=r"of source 'a' can never hold: .*mid_stream='raise'"):
+        Source(opens, name="a", mid_stream=mode).over(options)
+    assert Source(opens, mid_stream="raise", attempts=2).over(options).attempts == 2
+
+
+def test_what_goes_together_is_checked_for_each_source() -> None:
+    """Options of a source that do not go with those of the stream are refused with them."""
+    with pytest.raises(ValueError, match="^attempts=None needs something"):
+        Source(opens, attempts=None).over(Options(retry_on=OSError))
+    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
+        Source(opens, reset_on_progress=True).over(Options(retry_on=OSError))
+
+
+def test_a_nested_factory_is_not_called_by_hand() -> None:
+    """What `Policy.source` holds says who opens it, instead of failing in some other way."""
+    with pytest.raises(TypeError, match="^a Policy.source is opened by the stream"):
+        Nested()()
+    with pytest.raises(NotImplementedError):
+        Nested().open("sync", None, announce=False)

@@ -1,0 +1,358 @@
+"""`Policy`: one frozen value for many streams, and a source that is itself a failover."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import re
+import threading
+from contextlib import aclosing
+from dataclasses import replace
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from failover_iter import (
+    AllSourcesFailed,
+    Decide,
+    Event,
+    NoSources,
+    Policy,
+    Progress,
+    Resume,
+    Skip,
+    Source,
+    SourceError,
+    Takeover,
+)
+from failover_iter.errors import is_wrong_use
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+
+def good() -> Iterator[int]:
+    yield from (1, 2, 3)
+
+
+def broken() -> Iterator[int]:
+    yield from (1, 2)
+    raise ConnectionError("lost")
+
+
+def dead() -> Iterator[int]:
+    raise ConnectionError("refused")
+    yield
+
+
+async def good_async() -> AsyncIterator[int]:
+    for item in (1, 2, 3):
+        yield item
+
+
+async def broken_async() -> AsyncIterator[int]:
+    yield 1
+    raise ConnectionError("lost")
+
+
+def resumable(progress: Progress[int]) -> Iterator[int]:
+    yield from range(progress.delivered + 1, 4)
+
+
+def is_end(item: object) -> bool:
+    return item == 3
+
+
+async def collect(stream: Any) -> list[Any]:
+    async with aclosing(stream):
+        return [item async for item in stream]
+
+
+POLICIES = [
+    Policy(retry_on=OSError),
+    Policy(
+        retry_on=(OSError, ValueError),
+        mid_stream=Skip(key=str),
+        attempts=3,
+        reset_on_progress=True,
+        wait=1.5,
+        commit_when=2,
+        complete_when=is_end,
+        allow_empty=False,
+        on_exhausted="group",
+        on_event=print,
+    ),
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_travels(policy: Policy) -> None:
+    """A policy whose callables are picklable is, and works as before on the other side."""
+    copied = pickle.loads(pickle.dumps(policy))
+    assert copied == policy
+    assert hash(copied) == hash(policy)
+    assert list(replace(copied, on_event=None).stream([good])) == [1, 2, 3]
+
+
+def test_a_nested_source_travels() -> None:
+    """So is a source of a policy, with the factories in it."""
+    source = Policy(retry_on=OSError, mid_stream="skip").source([broken, good])
+    copied = pickle.loads(pickle.dumps(source))
+    assert copied.name == "broken|good"
+    assert list(Policy(retry_on=OSError).stream([copied])) == [1, 2, 3]
+
+
+def test_a_changed_copy_leaves_the_original_alone() -> None:
+    """`dataclasses.replace` gives another policy, checked like the first."""
+    policy = Policy(retry_on=OSError)
+    changed = replace(policy, mid_stream="skip", attempts=2)
+    assert type(changed) is Policy
+    assert (policy.mid_stream, policy.attempts) == (None, 1)
+    assert list(changed.stream([broken, good])) == [1, 2, 3]
+    with pytest.raises(ValueError, match="^attempts must be an int of at least 1"):
+        replace(policy, attempts=-1)
+
+
+def test_streams_are_real_generators() -> None:
+    """`stream` gives a generator and `astream` an async one, and neither opens anything."""
+    opened: list[str] = []
+    policy = Policy(retry_on=OSError)
+    stream = policy.stream([lambda: opened.append("sync") or [1]])
+    astream = policy.astream([lambda: opened.append("async") or good_async()])
+    assert type(stream) is GeneratorType
+    assert type(astream) is AsyncGeneratorType
+    assert opened == []
+    assert list(stream) == [1]
+    assert asyncio.run(collect(astream)) == [1, 2, 3]
+    assert opened == ["sync", "async"]
+
+
+def test_two_streams_of_one_policy_know_nothing_of_each_other() -> None:
+    """Streams that are pulled in turns each have attempts, counts and items of their own."""
+    seen: list[Event] = []
+    policy = Policy(retry_on=OSError, mid_stream="skip", attempts=2, on_event=seen.append)
+    plans = iter([broken, broken, good, good])
+    streams = [policy.stream([lambda: next(plans)()]) for _ in range(2)]
+    taken: list[list[int]] = [[], []]
+    for _ in range(3):
+        for items, stream in zip(taken, streams, strict=True):
+            items.append(next(stream))
+    assert taken == [[1, 2, 3], [1, 2, 3]]
+    assert [e.attempt for e in seen if type(e).__name__ == "Opening"] == [1, 1, 2, 2]
+
+
+def test_threads_share_a_policy() -> None:
+    """Streams of one policy in several threads at once each deliver their own items."""
+    policy = Policy(retry_on=OSError, mid_stream="skip", attempts=2)
+    barrier = threading.Barrier(4)
+    delivered: list[list[int]] = []
+
+    def work() -> None:
+        barrier.wait(timeout=30)
+        delivered.append(list(policy.stream([broken, dead, good])))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert delivered == [[1, 2, 3]] * 4
+
+
+@pytest.mark.parametrize("value", [None, 1, "yes"])
+def test_announce_is_true_or_false(value: Any) -> None:
+    """The one option of the call is checked at the call, in both flavours."""
+    policy = Policy(retry_on=OSError)
+    for make in (policy.stream, policy.astream):
+        with pytest.raises(TypeError, match="^announce must be True or False, got "):
+            make([lambda: [1]], announce=value)
+
+
+def test_a_policy_decorates() -> None:
+    """`Policy.failover` is `failover` with the options of the policy."""
+    policy = Policy(retry_on=OSError, mid_stream="skip")
+
+    @policy.failover(good)
+    def read() -> Iterator[int]:
+        """Read."""
+        return broken()
+
+    assert list(read()) == [1, 2, 3]
+    assert (read.__name__, read.__doc__) == ("read", "Read.")
+
+
+# Policy.source
+
+
+@pytest.mark.parametrize(
+    ("factories", "name", "expected"),
+    [
+        ([broken, good], None, "broken|good"),
+        ([Source(dead, name="a"), lambda: [1]], None, "a|source[1]"),
+        ((good,), None, "good"),
+        ([broken, good], "region", "region"),
+        ({good: 1}, None, "failover"),
+        ({good: 1}, "region", "region"),
+    ],
+)
+def test_a_nested_source_has_a_name(factories: Any, name: str | None, expected: str) -> None:
+    """Its own, or those of its sources, or a general one where they are not known yet."""
+    assert Policy(retry_on=OSError).source(factories, name=name).name == expected
+
+
+def test_wrong_sources_inside_are_refused_at_once() -> None:
+    """What is wrong with a list of factories is said when the nested source is made."""
+    policy = Policy(retry_on=OSError)
+    with pytest.raises(NoSources, match="^factories is empty"):
+        policy.source([])
+    with pytest.raises(TypeError, match=r"^source\[0\] must be a factory"):
+        policy.source([5])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=r"^Source\(name=\.\.\.\) must be a str"):
+        policy.source([good], name=5)  # type: ignore[call-overload]
+
+
+def test_factories_are_read_anew_at_each_opening() -> None:
+    """A nested source that is opened again begins with its first source again."""
+
+    class Factories:
+        def __iter__(self) -> Iterator[Callable[[], Iterator[int]]]:
+            yield dead
+            yield dead if not opened else good
+            opened.append("all")
+
+    opened: list[str] = []
+    source = Policy(retry_on=OSError).source(Factories())
+    assert list(Policy(retry_on=OSError, attempts=2).stream([source])) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("once", [iter([dead]), (each for each in [dead])])
+def test_an_iterator_cannot_be_read_anew(once: Any) -> None:
+    """Factories that can be read once only are refused when the nested source is made."""
+    message = (
+        "^factories of a Policy.source must be a list, or an iterable that can be read more than "
+        f"once, got the iterator {re.escape(repr(once))}$"
+    )
+    with pytest.raises(TypeError, match=message):
+        Policy(retry_on=OSError).source(once)
+
+
+def test_a_nested_source_is_opened_in_the_flavour_around_it() -> None:
+    """The same policy makes nested sources for blocking and for async streams."""
+    policy = Policy(retry_on=OSError, mid_stream="skip")
+    assert list(policy.stream([dead, policy.source([broken, good])])) == [1, 2, 3]
+    nested = policy.source([broken_async, good_async])
+    assert asyncio.run(collect(policy.astream([nested]))) == [1, 2, 3]
+
+
+def test_the_errors_of_a_nested_source_are_errors_like_any_other() -> None:
+    """When all inside have failed, the stream around sees one failure, and goes on."""
+    inner = Policy(retry_on=OSError, on_exhausted="group").source([dead, dead])
+    outer = Policy(retry_on=OSError)
+    assert list(outer.stream([inner, good])) == [1, 2, 3]
+    failing = replace(outer, on_exhausted="group").stream([inner, dead])
+    with pytest.raises(AllSourcesFailed) as caught:
+        list(failing)
+    assert [type(error) for error in caught.value.exceptions] == [AllSourcesFailed, ConnectionError]
+
+
+def delivered(stream: Any) -> tuple[list[Any], type | None]:
+    items: list[Any] = []
+    try:
+        for item in stream:
+            items.append(item)
+    except (ConnectionError, SourceError) as error:
+        return items, type(error)
+    return items, None
+
+
+def scripted(name: str, count: int, fails: bool) -> Callable[..., Iterator[str]]:
+    def factory(progress: Progress[str] | None = None) -> Iterator[str]:
+        start = 0 if progress is None else progress.delivered
+        for number in range(start, max(count, start)):
+            yield f"{number}" if progress is None else f"{name}{number}"
+        if fails:
+            raise ConnectionError(name)
+
+    return factory
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=5),
+    st.integers(0, 4),
+    st.sampled_from([None, "raise", "skip", Skip(key=str), "resume", Resume(keep=None)]),
+)
+@example([(1, True), (0, False), (1, False)], 1, "skip")
+def test_nesting_changes_nothing(plan: list[tuple[int, bool]], cut: int, mid_stream: Any) -> None:
+    """`[a, source([b, c])]` delivers what `[a, b, c]` does, in every mode."""
+    sources: list[Any] = [scripted("abcde"[i], *each) for i, each in enumerate(plan)]
+    policy = Policy(retry_on=OSError, mid_stream=mid_stream)
+    head, tail = sources[:cut], sources[cut:]
+    nested = [*head, policy.source(tail)] if tail else [policy.source(head)]
+    assert delivered(policy.stream(nested)) == delivered(policy.stream(sources))
+    assert delivered(policy.stream([policy.source(nested)])) == delivered(policy.stream(sources))
+
+
+def test_progress_goes_through_a_nested_source() -> None:
+    """A nested source that resumes is told how far the stream around is, and starts from there."""
+    told: list[Progress[int]] = []
+
+    def watches(progress: Progress[int]) -> Iterator[int]:
+        told.append(progress)
+        return resumable(progress)
+
+    def first(progress: Progress[int]) -> Iterator[int]:
+        yield from (1, 2)
+        raise ConnectionError("lost")
+
+    policy = Policy(retry_on=OSError, mid_stream=Resume(keep=None))
+    assert list(policy.stream([first, policy.source([watches])])) == [1, 2, 3]
+    [progress] = told
+    assert replace(progress, failures=()) == Progress(delivered=2, last=2, items=(1, 2), total=2)
+    assert [failed.source for failed in progress.failures] == ["first"]
+
+
+@pytest.mark.parametrize("inner", [None, "restart", "raise", "skip"])
+def test_what_cannot_go_on_is_refused(inner: Any) -> None:
+    """Under a stream that resumes, a nested source that cannot is a ValueError at the call."""
+    source = Policy(retry_on=Exception, mid_stream=inner).source([good])
+    outer = Policy(retry_on=Exception, mid_stream="resume")
+    shown = "'restart' (not set)" if inner is None else repr(inner)
+    message = (
+        f"source 'good' is a Policy.source with mid_stream={shown}: under a stream that resumes, "
+        "give its policy mid_stream='resume' or a Decide"
+    )
+    for make in (outer.stream, outer.astream):
+        with pytest.raises(ValueError, match="^" + re.escape(message) + "$") as caught:
+            make([source, resumable])  # type: ignore[list-item]
+        assert is_wrong_use(caught.value)
+
+
+def test_a_nested_source_that_decides_may_stand_under_one_that_resumes() -> None:
+    """`Decide` goes on as well as `Resume` does, and is asked when it is its turn."""
+    asked: list[int] = []
+
+    def decide(progress: Progress[int]) -> Any:
+        asked.append(progress.delivered)
+        return "resume"
+
+    def breaks(progress: Progress[int]) -> Iterator[int]:
+        yield progress.delivered + 1
+        raise ConnectionError("lost")
+
+    inner = Policy(retry_on=OSError, mid_stream=Decide(decide)).source([breaks, resumable])
+    outer = Policy(retry_on=OSError, mid_stream="resume")
+    assert list(outer.stream([breaks, inner])) == [1, 2, 3]
+    assert asked == [2]
+
+
+def test_markers_come_through_a_nested_source() -> None:
+    """With `announce` a takeover inside is announced too, and counts as no item around it."""
+    policy = Policy(retry_on=OSError)
+    items = list(policy.stream([policy.source([broken, good])], announce=True))
+    assert [item for item in items if not isinstance(item, Takeover)] == [1, 2, 1, 2, 3]
+    assert [(m.source, m.mode, m.delivered) for m in items if isinstance(m, Takeover)] == [
+        ("good", "restart", 2)
+    ]

@@ -1,0 +1,459 @@
+"""`Trace` on real streams, and on whatever the grammar of events allows."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, closing
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+from unicodedata import category, east_asian_width
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from failover_iter import Policy, Source, Trace, afailover_stream, failover_stream
+from failover_iter._clock import clock
+from failover_iter._trace_rows import TracedAttempt, read
+from failover_iter._trace_text import layout
+from failover_iter._types import Mode
+from failover_iter.events import (
+    Closed,
+    Committed,
+    Completed,
+    Event,
+    Exhausted,
+    Failed,
+    Opening,
+    Switched,
+    Waiting,
+)
+from support.clocks import FakeClock, JumpingLoop
+
+# Real streams under a clock that jumps.
+
+
+@pytest.fixture
+def time() -> Iterator[FakeClock]:
+    fake = FakeClock()
+    token = clock.set(fake)
+    yield fake
+    clock.reset(token)
+
+
+def source(time: FakeClock, name: str, *runs: tuple[int, Exception | None]) -> Source[Any]:
+    """Gives so many items in each run, one each quarter of a second, then the error."""
+    left = iter(runs)
+
+    def opened() -> Iterator[int]:
+        items, error = next(left)
+        for item in range(items):
+            time.sleep(0.25)
+            yield item
+        time.sleep(0.25)
+        if error is not None:
+            raise error
+
+    return Source(opened, name=name)
+
+
+def summary(trace: Trace) -> list[tuple[Any, ...]]:
+    return [
+        (row.depth, row.source, row.attempt, row.takeover, row.delivered, row.outcome)
+        for row in trace.attempts
+    ]
+
+
+TABLE = """\
+source   #  start  first    end  delivered  outcome                                0           3.75s
+primary  1    0ms  250ms  1.00s          3  failed ConnectionError: reset by peer  -===x
+primary  2  1.50s      -  1.75s          0  failed TimeoutError: no answer             ..-x
+replica  1  1.75s  2.75s  3.75s          4  completed                                     -----====|
+takeover: skip
+... waiting  --- until the first item  === delivering  x failed  | completed  / closed  > running"""
+
+
+def test_empty() -> None:
+    """A trace of nothing can be shown."""
+    trace = Trace()
+    assert trace.attempts == ()
+    assert trace.events == []
+    assert str(trace) == "no attempts yet"
+    assert "no attempts yet" in trace._repr_html_()
+    assert repr(trace) == "<Trace of 0 events>"
+
+
+def test_table(time: FakeClock) -> None:
+    """A stream with a retry, a pause and a switch, as it is printed."""
+    primary = source(
+        time, "primary", (3, ConnectionError("reset by peer")), (0, TimeoutError("no answer"))
+    )
+    replica = source(time, "replica", (7, None))
+    trace = Trace()
+    stream = failover_stream(
+        [primary, replica],
+        retry_on=OSError,
+        mid_stream="skip",
+        attempts=2,
+        wait=0.5,
+        on_event=trace,
+    )
+    assert list(stream) == list(range(7))
+    assert str(trace) == TABLE
+    assert repr(trace) == "<Trace of 10 events>"
+    assert trace._repr_html_().count("<tr>") == 4
+
+
+def test_exhausted(time: FakeClock) -> None:
+    """Where no source is left a last line says it."""
+    trace = Trace()
+    first = source(time, "a", (1, OSError("gone")))
+    second = source(time, "b", (1, OSError("gone too")))
+    with pytest.raises(OSError, match="gone too"):
+        list(failover_stream([first, second], retry_on=OSError, on_event=trace))
+    lines = str(trace).split("\n")
+    assert lines[3] == "exhausted after 2 failures, 2 delivered: OSError: gone too"
+    assert "exhausted after 2 failures" in trace._repr_html_()
+
+
+def test_looked_at_while_it_runs(time: FakeClock) -> None:
+    """A stream that still runs, and one that was closed, are shown as that."""
+    trace = Trace()
+    with closing(
+        failover_stream([source(time, "a", (3, None))], retry_on=OSError, on_event=trace)
+    ) as stream:
+        next(stream)
+        assert summary(trace) == [(0, "a", 1, None, None, "running")]
+    assert summary(trace) == [(0, "a", 1, None, 1, "closed")]
+    assert "closed by the consumer" in str(trace)
+
+
+def test_error_that_is_no_failure(time: FakeClock) -> None:
+    """An error that ends the stream is shown; there is no line of exhaustion."""
+    trace = Trace()
+    with pytest.raises(KeyError):
+        list(
+            failover_stream(
+                [source(time, "a", (1, KeyError("x")))], retry_on=OSError, on_event=trace
+            )
+        )
+    assert summary(trace) == [(0, "a", 1, None, 1, "failed")]
+    assert "exhausted" not in str(trace)
+
+
+def test_callback_that_raises(time: FakeClock) -> None:
+    """An error of a callback closes the attempt."""
+    trace = Trace()
+    stream = failover_stream(
+        [source(time, "a", (1, None))],
+        retry_on=OSError,
+        commit_when=lambda item: 1 // item > 0,
+        on_event=trace,
+    )
+    with pytest.raises(ZeroDivisionError):
+        list(stream)
+    assert "closed by ZeroDivisionError" in str(trace)
+
+
+@pytest.mark.parametrize("name", ["region", "a"])
+def test_streams_inside(time: FakeClock, name: str) -> None:
+    """A failover inside another one is indented, on its time line, even under one name."""
+    trace = Trace()
+    policy = Policy(retry_on=OSError, mid_stream="restart", on_event=trace)
+    inner = policy.source(
+        [source(time, "a", (1, OSError())), source(time, "b", (1, OSError()))], name=name
+    )
+    last = source(time, "c", (3, None))
+    assert list(policy.stream([inner, last])) == [0, 0, 0, 1, 2]
+    assert summary(trace) == [
+        (0, name, 1, None, 2, "failed"),
+        (1, "a", 1, None, 1, "failed"),
+        (1, "b", 1, "restart", 1, "failed"),
+        (0, "c", 1, "restart", 3, "completed"),
+    ]
+    assert [(row.start, row.end) for row in trace.attempts] == [
+        (0.0, 1.0),
+        (0.0, 0.5),
+        (0.5, 1.0),
+        (1.0, 2.0),
+    ]
+    assert [row.stream for row in trace.attempts] == [1] * 4
+
+
+def test_one_stream_after_the_other(time: FakeClock) -> None:
+    """Streams that share a trace are numbered."""
+    trace = Trace()
+    for _ in range(2):
+        given_source = source(time, "a", (1, None))
+        list(failover_stream([given_source], retry_on=OSError, on_event=trace))
+    assert [row.stream for row in trace.attempts] == [1, 2]
+    assert str(trace).count("\nstream ") == 2
+
+
+def run_async(main: Callable[[], Any]) -> Any:
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        return runner.run(main())
+
+
+def test_async() -> None:
+    """An async stream is traced like a blocking one, with the clock of its loop."""
+
+    async def opened() -> AsyncIterator[int]:
+        await asyncio.sleep(0.25)
+        yield 1
+        raise OSError("gone")
+
+    trace = Trace()
+
+    async def main() -> None:
+        stream = afailover_stream(
+            [opened], retry_on=OSError, attempts=2, wait=2, mid_stream="skip", on_event=trace
+        )
+        async with aclosing(stream):
+            with pytest.raises(OSError, match="gone"):
+                async for _ in stream:
+                    pass
+
+    run_async(main)
+    assert summary(trace) == [
+        (0, "opened", 1, None, 1, "failed"),
+        (0, "opened", 2, "skip", 0, "failed"),
+    ]
+    assert trace.attempts[1].waited == pytest.approx(2.0)
+    assert trace.attempts[1].start == pytest.approx(2.25)
+
+
+def test_cancelled_in_a_pause() -> None:
+    """A stream that was cancelled while it waited is not mixed up with the next one."""
+
+    async def opened() -> AsyncIterator[int]:
+        raise OSError("gone")
+        yield
+
+    trace = Trace()
+
+    async def consume() -> None:
+        stream = afailover_stream([opened], retry_on=OSError, attempts=2, wait=60, on_event=trace)
+        async with aclosing(stream), asyncio.timeout(1):
+            await anext(stream)
+
+    async def main() -> None:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await consume()
+
+    run_async(main)
+    assert [(row.stream, row.depth) for row in trace.attempts] == [(1, 0), (2, 0)]
+    assert str(trace).count("waiting 60.0s, then opened is opened") == 2
+
+
+# What is printed, and where.
+
+
+def hostile() -> Trace:
+    """One failed attempt with a name and an error that would like to break the table."""
+    trace = Trace()
+    name = "再試行\x1b[2J\n<b>\ud800\u202e\t" * 5
+    error = OSError("\x1b]0;title\x07 <script>alert('再')</script>\r\n" * 50)
+    trace(Opening(name, 1, 0, 0.0))
+    trace(Failed(name, 1, 0, 1.0, error, 1, 1, None))
+    trace(Exhausted(name, 1, 0, 1.0, error, 1))
+    return trace
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8", "utf-16"])
+def test_print_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What standard output cannot encode is escaped: `print` never fails for it."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, newline="\n"))
+    print(hostile())
+    sys.stdout.flush()
+    lines = written.getvalue().decode(encoding).split("\n")
+    assert len(lines) == 5
+    assert max(map(width, lines)) <= 100
+
+
+@pytest.mark.parametrize("stdout", [None, io.StringIO(), SimpleNamespace(encoding=7)])
+def test_no_encoding(stdout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where standard output does not say what it can encode, or there is none, text is text."""
+    monkeypatch.setattr(sys, "stdout", stdout)
+    text = str(hostile())
+    monkeypatch.undo()
+    assert text.startswith("source")
+    assert "再試行" in text
+
+
+def test_very_many_attempts() -> None:
+    """A trace of 100,000 attempts is shown in as many lines as a screen has."""
+    trace, error = Trace(), OSError("gone")
+    for number in range(100_000):
+        at = number * 1.0
+        trace(Opening("a", number + 1, 0, at))
+        trace(Failed("a", number + 1, 0, at, error, number + 1, 1, None))
+        trace(Waiting("a", number + 1, 0, at, error, 1.0, None))
+    lines = str(trace).split("\n")
+    assert len(lines) == 43
+    assert lines[21] == "... 99,961 attempts left out ..."
+    assert lines[-2] == "waiting 1.00s, then a is opened"
+
+
+# Random streams, with streams inside, as the grammar allows them.
+
+
+def width(text: str) -> int:
+    """How many columns a terminal gives it, reckoned here once more."""
+    marks = ("Mn", "Me")
+    return sum(
+        0 if category(char) in marks else 1 + (east_asian_width(char) in "WF") for char in text
+    )
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+NAMES = (
+    "a",
+    "b",
+    "再試行",
+    "<b>&amp;</b>",
+    "\x1b[31m",
+    "two\nlines",
+    "x" * 300,
+    "",
+    "\u0301" * 999,
+)
+ERRORS = (
+    OSError("gone"),
+    OSError("再試行\t" * 99),
+    OSError("\x1b[2J<script>\n\u2028\ud800\u202e"),
+    OSError(),
+    Unspeakable(),
+    ExceptionGroup("group", [OSError("gone")]),
+)
+MODES: tuple[Mode | None, ...] = (None, "restart", "skip", "resume")
+
+
+class Script:
+    """Makes up what a stream tells, and what should be read from it."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.events: list[Event] = []
+        #: Per attempt: depth, name, number, and the events that open and end it.
+        self.expected: list[list[Any]] = []
+
+    def stream(self, depth: int, delivered: int, deliver: Callable[[], None]) -> None:
+        """One stream from its first attempt to its end; `deliver` = it handed out an item."""
+        random, names = self.random, list(NAMES)
+        name, attempt, now = random.choice(names), 1, 0.0
+        while True:
+            where = (name, attempt)
+            self.expected.append([depth, *where, len(self.events), None])
+            row = self.expected[-1]
+            self.events.append(Opening(*where, delivered, now))
+            delivered, now, error = self._attempt(where, depth, delivered, now, deliver)
+            row[4] = len(self.events) - 1
+            if error is None or random.random() < 0.1:
+                return
+            if random.random() < 0.3:
+                self.events.append(Exhausted(*where, delivered, now, error, attempt))
+                return
+            pause, mode = random.choice((0.0, 0.5)), random.choice(MODES)
+            if random.random() < 0.5:
+                self.events.append(Waiting(*where, delivered, now, error, pause, mode))
+                attempt += 1
+            else:
+                to = random.choice(names)
+                self.events.append(Switched(*where, delivered, now, to, error, pause, mode))
+                name, attempt = to, 1
+            now += pause
+
+    def _attempt(
+        self,
+        where: tuple[str, int],
+        depth: int,
+        delivered: int,
+        now: float,
+        deliver: Callable[[], None],
+    ) -> tuple[int, float, Exception | None]:
+        random, committed = self.random, False
+
+        def commit() -> None:
+            nonlocal committed, now
+            if not committed and random.random() < 0.8:
+                committed = True
+                now += random.choice((0.001, 1.0))
+                self.events.append(Committed(*where, delivered, now))
+                deliver()
+
+        for _ in range(random.choice((0, 0, 1, 2)) if depth < 3 else 0):
+            self.stream(depth + 1, delivered, commit)
+        commit()
+        delivered += random.randint(1, 9) if committed else 0
+        now += random.choice((0.001, 0.5, 1e5))
+        at = (*where, delivered, now)
+        if random.random() < 0.6:
+            error, closing = random.choice(ERRORS), random.choice((None, *ERRORS))
+            self.events.append(Failed(*at, error, 1, 1, closing))
+            return delivered, now, error
+        closed = Closed(*at, random.choice((None, GeneratorExit(), *ERRORS)))
+        self.events.append(random.choice((Completed(*at), closed)))
+        return delivered, now, None
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> tuple[Script, int]:
+    """A script of a few streams, and how many of its events were told so far."""
+    script = Script(draw(st.randoms(use_true_random=False)))
+    for _ in range(draw(st.integers(0, 3))):
+        script.stream(0, 0, lambda: None)
+    return script, draw(st.integers(0, len(script.events)))
+
+
+@given(scripts())
+def test_what_is_read_from_any_events(made: tuple[Script, int]) -> None:
+    """Each attempt is found at its depth, with its own events, at any time of any stream."""
+    script, told = made
+    trace = Trace()
+    for event in script.events[:told]:
+        trace(event)
+    expected = []
+    for depth, name, attempt, opened, ended in script.expected:
+        if opened < told:
+            end = script.events[ended] if ended < told else None
+            outcome = "running" if end is None else type(end).__name__.lower()
+            expected.append((depth, name, attempt, outcome))
+    found = [(row.depth, row.source, row.attempt, row.outcome) for row in trace.attempts]
+    assert found == expected
+
+
+@given(scripts())
+def test_what_is_shown_of_any_events(made: tuple[Script, int]) -> None:
+    """Each attempt has one line, no wider than 100 columns, and one row of HTML."""
+    script, told = made
+    trace = Trace()
+    trace.events.extend(script.events[:told])
+    rows = len(trace.attempts)
+    if not rows:
+        return
+    text = str(trace)
+    lines = text.splitlines()
+    assert text.split("\n") == lines
+    assert max(map(width, lines)) <= 100
+    assert all(len(line) < 1000 and line.isprintable() for line in lines)
+    shown = layout(read(trace.events))
+    assert len(lines) == len(shown) + 2 + lines[-2].startswith("takeover: ")
+    if len(trace.events) <= 40:
+        assert sum(isinstance(line, TracedAttempt) for line in shown) == rows
+    html = trace._repr_html_()
+    html.encode()
+    assert "<script" not in html
+    assert "\x1b" not in html
+    if len(trace.events) <= 40:
+        assert html.count('<div style="position:relative') == rows

@@ -1,0 +1,295 @@
+"""The table as text: its words and numbers, the time line, and that nothing breaks its frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from failover_iter._trace_rows import Line, Remark, TracedAttempt
+from failover_iter._trace_text import (
+    SHOWN,
+    WIDTH,
+    clean,
+    count,
+    cut,
+    outcome,
+    render,
+    seconds,
+    share,
+    width,
+)
+from failover_iter.events import Exhausted, Switched, Waiting
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def row(**known: Any) -> TracedAttempt:
+    """An attempt that failed, but for what is said."""
+    values: dict[str, Any] = {
+        "source": "a",
+        "attempt": 1,
+        "stream": 1,
+        "depth": 0,
+        "takeover": None,
+        "waited": 0.0,
+        "start": 0.0,
+        "first": None,
+        "end": 1.0,
+        "delivered": 0,
+        "outcome": "failed",
+        "error": OSError("gone"),
+        "close_error": None,
+    }
+    return TracedAttempt(**(values | known))
+
+
+def table(*lines: TracedAttempt | Remark) -> list[str]:
+    text = render(list(lines), "utf-8").split("\n")
+    assert all(width(line) <= WIDTH for line in text)
+    return text
+
+
+def bars(*lines: TracedAttempt) -> list[str]:
+    """The bars, from the column on where the time line begins."""
+    head, *text = table(*lines)
+    return [line[head.index(" 0 ") + 1 :] for line in text[: len(lines)]]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0ms"),
+        (0.00001, "0ms"),
+        (0.0004, "0.4ms"),
+        (0.00994, "9.9ms"),
+        (0.00996, "10ms"),
+        (0.9994, "999ms"),
+        (0.9996, "1.00s"),
+        (9.994, "9.99s"),
+        (9.996, "10.0s"),
+        (99.94, "99.9s"),
+        (99.96, "1m40s"),
+        (3599.4, "59m59s"),
+        (3599.6, "1h00m"),
+        (86369, "23h59m"),
+        (86371, "1d"),
+        (1e9, "1.16e+04d"),
+    ],
+)
+def test_seconds(value: float | None, text: str) -> None:
+    """A time is shown in milliseconds below a second, and in a few figures ever after."""
+    assert seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(None, "-"), (0, "0"), (999_999, "999999"), (1_000_000, "1.0e+06")]
+)
+def test_count(number: int | None, text: str) -> None:
+    """A number that its column cannot hold is rounded, not cut."""
+    assert count(number, 6) == text
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        ({}, "failed OSError: gone"),
+        ({"error": KeyError()}, "failed KeyError"),
+        ({"error": Unspeakable()}, "failed Unspeakable: (its message cannot be shown)"),
+        ({"close_error": OSError("bad")}, "failed OSError: gone; closing it: OSError: bad"),
+        ({"outcome": "completed", "error": None}, "completed"),
+        ({"outcome": "running", "error": None}, "running"),
+        ({"outcome": "closed", "error": None}, "closed"),
+        ({"outcome": "closed", "error": GeneratorExit()}, "closed by the consumer"),
+        ({"outcome": "closed", "error": KeyboardInterrupt()}, "closed by KeyboardInterrupt"),
+    ],
+)
+def test_outcome(known: dict[str, Any], text: str) -> None:
+    """What became of an attempt is said with the error's type and message."""
+    assert outcome(row(**known)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("plain text, zurück, 再試行", "plain text, zurück, 再試行"),
+        (" a\r\n\tb\x0b\u2028c\u00a0d\x85", "a b c d"),
+        ("\x1b[31mred\x1b[0m\x07", r"\x1b[31mred\x1b[0m\x07"),
+        ("\u202eabc\u200b", r"\u202eabc\u200b"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_clean(text: str, cleaned: str) -> None:
+    """White space becomes one space; what a terminal would obey becomes an escape."""
+    assert clean(text, 100) == cleaned
+
+
+def test_clean_reads_no_more_than_needed() -> None:
+    """Of a long message only the beginning is looked at."""
+    assert len(clean("x" * 10**7, 50)) == 51
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("", 0), ("abc", 3), ("再試", 4), ("e\u0301", 1), ("❤\ufe0f", 2), ("ﾊﾝ", 2), ("é", 1)],
+)
+def test_width(text: str, columns: int) -> None:
+    """Wide characters take two columns, marks on another one none."""
+    assert width(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("12345678", "12345678"),
+        ("123456789", "12345..."),
+        ("再試行再試", "再試..."),
+        ("e\u0301" * 9, "e\u0301" * 5 + "..."),
+    ],
+)
+def test_cut(text: str, shown: str) -> None:
+    """What is too wide for eight columns ends in three dots, and never in half a character."""
+    assert cut(text, 8) == shown
+
+
+def test_empty() -> None:
+    """A trace of nothing says so."""
+    assert render([], "utf-8") == "no attempts yet"
+
+
+def test_time_line() -> None:
+    """A bar shows the pause before, the time until the first item, the delivery and the end."""
+    found = bars(
+        row(first=1.0, end=3.0),
+        row(waited=2.0, start=5.0, end=6.0),
+        row(start=6.0, first=8.0, end=10.0, outcome="completed", error=None),
+    )
+    width_of_bar = WIDTH - 1 - table(row())[0].index(" 0 ")
+    assert 16 <= len(found[2]) <= width_of_bar
+    for shown, pattern in zip(found, ("-=x", ".-x", "-=|"), strict=True):
+        assert "".join(dict.fromkeys(shown.strip())) == pattern
+    assert [len(shown) for shown in found] == sorted(len(shown) for shown in found)
+    assert found[1].index(".") >= found[0].index("x")  # nobody waits while it runs
+    assert found[2].index("-") == found[1].index("x")
+
+
+def test_time_line_of_what_runs() -> None:
+    """What is not over reaches to the last moment that is known."""
+    first, second = bars(row(end=4.0), row(start=2.0, first=3.0, end=None, outcome="running"))
+    assert second.endswith("=>")
+    assert len(first) == len(second)
+
+
+def test_time_line_without_length() -> None:
+    """Where no time passed at all each bar is its end alone."""
+    still = {"end": 0.0, "outcome": "closed", "error": None}
+    assert bars(row(end=0.0), row(**still)) == ["x", "/"]
+    assert share(0.0, 0.0) == 0.0
+
+
+def test_a_clock_that_goes_back() -> None:
+    """A bar whose end lies before its start is still one."""
+    assert bars(row(start=5.0, first=9.0, end=1.0), row(end=9.0))[0].strip() == "x"
+    assert share(-1.0, 2.0) == 0.0
+    assert share(3.0, 2.0) == 1.0
+
+
+def test_one_way_of_takeover_is_said_once() -> None:
+    """Where all attempts took over in one way, a line says it and leaves the errors more room."""
+    text = table(row(), row(takeover="skip"), row(takeover="skip"))
+    assert "takeover" not in text[0]
+    assert text[-2] == "takeover: skip"
+
+
+def test_several_ways_of_takeover_have_a_column() -> None:
+    """Where attempts took over in different ways each row says which."""
+    head, *text = table(row(), row(takeover="skip"), row(takeover="restart"))
+    column = head.index("takeover")
+    assert [line[column:].split()[0] for line in text[:3]] == ["failed", "skip", "restart"]
+    assert len(text) == 4
+
+
+def test_no_takeover() -> None:
+    """Where nothing was delivered before a failure there is no word of takeovers."""
+    assert not any("takeover" in line for line in table(row(), row()))
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (
+            Exhausted("a", 1, 5, 1.0, OSError("gone"), 2),
+            "exhausted after 2 failures, 5 delivered: OSError: gone",
+        ),
+        (Exhausted("a", 1, None, 1.0, OSError(), 1), "exhausted after 1 failure: OSError"),
+        (Waiting("a", 1, 0, 1.0, OSError(), 2.5, None), "waiting 2.50s, then a is opened"),
+        (
+            Switched("a", 1, 0, 1.0, "b", OSError(), 0.5, "resume"),
+            "waiting 500ms, then b is opened (takeover: resume)",
+        ),
+    ],
+)
+def test_remarks(event: Exhausted | Waiting | Switched, text: str) -> None:
+    """That no source is left, or what is waited for, has a line of its own."""
+    assert table(row(), Remark(1, 0, event))[2] == text
+    assert table(row(), Remark(1, 2, event))[2] == "    " + text
+
+
+def test_several_streams_have_a_heading() -> None:
+    """Above the rows of each stream stands its number, where there are several."""
+    text = table(row(), row(stream=2, source="b"), row(stream=2, source="c"))
+    assert [line.split()[0] for line in text[1:6]] == ["stream", "a", "stream", "b", "c"]
+    assert text[3] == "stream 2:"
+
+
+def test_streams_inside_are_indented() -> None:
+    """Rows of a stream inside stand to the right, but not without end."""
+    text = table(*(row(depth=depth) for depth in (0, 1, 2, 3, 9)))
+    assert [line.index("a") for line in text[1:6]] == [0, 2, 4, 6, 6]
+
+
+def test_very_many_rows() -> None:
+    """Of very many attempts the first and the last are shown, and how many are left out."""
+    text = table(*(row(source=f"s{number}") for number in range(10_000)))
+    assert len(text) == 2 * SHOWN + 3
+    assert text[SHOWN + 1] == "... 9,960 attempts left out ..."
+    assert [text[1][:5], text[SHOWN + 2][:5]] == ["s0   ", "s9980"]
+
+
+def test_as_many_rows_as_fit() -> None:
+    """Nothing is left out of what fits."""
+    assert len(table(*[row()] * (2 * SHOWN))) == 2 * SHOWN + 2
+
+
+@pytest.mark.parametrize("modes", [("skip", "skip"), ("restart", "resume")])
+def test_the_widest_table(modes: tuple[str, str]) -> None:
+    """Whatever is too long in every column at once, lines stay within the width, bars included."""
+    worst = {
+        "source": "a long name " * 9,
+        "attempt": 10**6 - 1,
+        "depth": 5,
+        "waited": 1e9,
+        "start": 1e10,
+        "first": 2e10,
+        "end": 3e10,
+        "delivered": 10**9 - 1,
+        "error": OSError("再試行 " * 99),
+    }
+    text = table(*(row(**worst, takeover=mode) for mode in modes))
+    assert all(line.endswith("x") and width(line) > 90 for line in text[1:3])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_encodings(encoding: str) -> None:
+    """What an encoding lacks is escaped, in rows and remarks alike, before they are laid out."""
+    remark = Remark(1, 1, Exhausted("é", 1, 0, 1.0, OSError("再試行"), 1))
+    lines: list[Line] = [row(source="é再", error=OSError("再試行")), remark]
+    text = render(lines, encoding)
+    text.encode(encoding)
+    assert r"\u518d\u8a66\u884c" in text
+    assert ("é\\u518d" in text) == (encoding == "cp1252")
+    assert max(map(len, text.split("\n"))) <= WIDTH

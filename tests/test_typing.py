@@ -1,0 +1,32 @@
+"""The types that a user sees: tests/typing holds what a checker must accept and must refuse.
+
+Here mypy looks at it; pyright, which needs node, does so in CI.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TYPING = Path(__file__).parent / "typing"
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("mypy"), reason="mypy is not installed ('.[dev]')")
+def test_mypy_accepts_what_is_right_and_refuses_what_is_wrong() -> None:
+    """mypy infers each type as asserted, and complains just where an ignore says so."""
+    mypy = [sys.executable, "-m", "mypy", "--no-error-summary", str(TYPING)]
+    checked = subprocess.run(
+        mypy, cwd=TYPING.parent.parent, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["streams", "astreams", "decorated"])
+def test_what_a_checker_accepts_is_accepted_at_run_time(name: str) -> None:
+    """The calls that are right for a type checker are right when they are made, too."""
+    runpy.run_path(str(TYPING / f"{name}.py"))

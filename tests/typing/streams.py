@@ -1,0 +1,183 @@
+"""What must pass a type checker: the item type of sync streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from itertools import cycle
+from typing import Any, assert_type
+
+from failover_iter import (
+    Decide,
+    Failed,
+    Policy,
+    Progress,
+    Resume,
+    Skip,
+    Source,
+    Takeover,
+    Trace,
+    backoff,
+    failover_stream,
+)
+
+Ints = Generator[int, Any, Any]
+Announced = Generator[int | Takeover, Any, Any]
+
+
+def numbers() -> Iterator[int]:
+    """A generator function."""
+    yield 1
+
+
+def words() -> Generator[str, None, None]:
+    """One with another item type."""
+    yield "a"
+
+
+def listed() -> list[int]:
+    """A function that gives an iterable."""
+    return [1]
+
+
+def table(name: str, size: int = 0) -> Iterator[int]:
+    """One with parameters, to be bound."""
+    yield len(name) + size
+
+
+def rest(progress: Progress[int]) -> Iterator[int]:
+    """A resumable one."""
+    yield progress.delivered
+
+
+def rest_of_any(progress: Progress) -> Iterator[int]:
+    """A resumable one that says nothing of the item."""
+    yield progress.delivered
+
+
+def rest_or_all(progress: Progress[int] = Progress()) -> Iterator[int]:
+    """A resumable one that can be called without."""
+    yield progress.delivered
+
+
+class Rows:
+    """An iterable class: the class itself is the factory."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([1])
+
+
+class Reader:
+    """Its method is a factory, and so is the object."""
+
+    def rows(self) -> Iterator[int]:
+        yield 1
+
+    def __call__(self) -> Iterable[int]:
+        return [1]
+
+
+reader = Reader()
+bound = partial(table, "a")
+
+# Callables of every kind.
+assert_type(failover_stream([numbers], retry_on=OSError), Ints)
+assert_type(failover_stream([numbers, numbers], retry_on=OSError), Ints)
+assert_type(failover_stream([numbers, listed], retry_on=OSError), Ints)
+assert_type(failover_stream((numbers, listed), retry_on=OSError), Ints)
+assert_type(failover_stream([lambda: [1, 2]], retry_on=OSError), Ints)
+assert_type(failover_stream([lambda: table("a"), lambda: table("b")], retry_on=OSError), Ints)
+assert_type(failover_stream([numbers, lambda: table("b")], retry_on=OSError), Ints)
+assert_type(failover_stream([reader.rows, numbers], retry_on=OSError), Ints)
+assert_type(failover_stream([reader], retry_on=OSError), Ints)
+assert_type(failover_stream([Rows], retry_on=OSError), Ints)
+assert_type(failover_stream([bound, partial(table, "b", size=2)], retry_on=OSError), Ints)
+
+# Source objects.
+assert_type(failover_stream([Source(numbers)], retry_on=OSError), Ints)
+assert_type(failover_stream([Source(lambda: table("a"), name="a")], retry_on=OSError), Ints)
+assert_type(failover_stream([Source(numbers), Source(listed, attempts=2)], retry_on=OSError), Ints)
+
+# Kinds that have no base class in common: mypy takes the elements of such a list for `object`,
+# those of a tuple as they are.
+assert_type(failover_stream((numbers, Source(listed)), retry_on=OSError), Ints)
+assert_type(failover_stream((reader.rows, reader, Rows, bound), retry_on=OSError), Ints)
+in_a_list: Iterator[int] = failover_stream([numbers, Source(listed), Rows, bound], retry_on=OSError)
+
+# Items of several types: mypy needs to be told, pyright gives the union by itself.
+both: Iterator[int | str] = failover_stream([numbers, words], retry_on=OSError)
+
+# Variables, generators, endless iterables.
+known = [numbers, numbers]
+assert_type(failover_stream(known, retry_on=OSError), Ints)
+annotated: list[Callable[[], Iterable[int]]] = [numbers, listed, Rows]
+assert_type(failover_stream(annotated, retry_on=OSError), Ints)
+sources = [Source(numbers), Source(numbers)]
+assert_type(failover_stream(sources, retry_on=OSError), Ints)
+assert_type(failover_stream(cycle([numbers]), retry_on=OSError), Ints)
+assert_type(failover_stream((partial(table, n) for n in "ab"), retry_on=OSError), Ints)
+
+# Resumable factories.
+assert_type(failover_stream([rest, rest], retry_on=OSError, mid_stream="resume"), Ints)
+assert_type(failover_stream([rest_of_any], retry_on=OSError, mid_stream="resume"), Ints)
+assert_type(failover_stream([rest_or_all], retry_on=OSError, mid_stream=Resume(keep=None)), Ints)
+assert_type(failover_stream([Source(rest)], retry_on=OSError, mid_stream="resume"), Ints)
+assert_type(failover_stream((rest, Source(rest)), retry_on=OSError, mid_stream="resume"), Ints)
+assert_type(
+    failover_stream([lambda p: table("a", p.delivered)], retry_on=OSError, mid_stream="resume"),
+    Ints,
+)
+assert_type(Progress().last, Any | None)
+assert_type(Progress[int]().last, int | None)
+assert_type(Progress[int]().items, tuple[int, ...])
+assert_type(Progress[int]().failures, tuple[Failed, ...])
+
+# The marker is part of the item type where it may come.
+assert_type(failover_stream([numbers], retry_on=OSError, announce=False), Ints)
+assert_type(failover_stream([numbers], retry_on=OSError, announce=True), Announced)
+
+
+def announced(flag: bool) -> Announced:
+    """Where it is known at run time only, it may come."""
+    stream = failover_stream([numbers], retry_on=OSError, announce=flag)
+    assert_type(stream, Announced)
+    for item in failover_stream([numbers], retry_on=OSError, announce=True):
+        if isinstance(item, Takeover):
+            assert_type(item, Takeover)
+        else:
+            assert_type(item, int)
+    return stream
+
+
+# The options take what they say.
+everything = failover_stream(
+    [numbers],
+    retry_on=lambda error: "busy" in str(error),
+    mid_stream=Skip(key=str),
+    attempts=None,
+    reset_on_progress=True,
+    wait=backoff(0.1),
+    commit_when=lambda item: item is not None,
+    complete_when=lambda item: item == "end",
+    allow_empty=False,
+    on_exhausted="group",
+    on_event=Trace(),
+)
+assert_type(everything, Ints)
+decided = Decide(lambda progress: "raise" if progress.last is None else "skip", key=str)
+assert_type(failover_stream([rest], retry_on=(OSError, ValueError), mid_stream=decided), Ints)
+
+# Policy, and a source that is a failover itself.
+policy = Policy(retry_on=OSError)
+assert_type(policy.stream([numbers]), Ints)
+assert_type(policy.stream((numbers, Source(listed))), Ints)
+assert_type(policy.stream([numbers], announce=True), Announced)
+inner = policy.source([numbers, listed], name="inner")
+assert_type(inner, Source[Iterable[int]])
+assert_type(policy.stream([inner]), Ints)
+assert_type(policy.stream((numbers, inner)), Ints)
+assert_type(policy.stream([policy.source([listed]), policy.source([inner])]), Ints)
+
+with closing(failover_stream([numbers], retry_on=OSError)) as stream:
+    assert_type(stream, Ints)

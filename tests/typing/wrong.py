@@ -1,0 +1,88 @@
+"""What must not pass a type checker.
+
+Each call stands under an ignore of the error that it must give: where a checker finds nothing to
+complain of any more, it reports the ignore. Nothing here is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+from failover_iter import Decide, Policy, Progress, Source, afailover_stream, failover
+from failover_iter import failover_stream as stream
+
+
+def numbers() -> Iterator[int]:
+    yield 1
+
+
+async def anumbers() -> AsyncIterator[int]:
+    yield 1
+
+
+def table(name: str) -> Iterator[int]:
+    yield len(name)
+
+
+def number() -> int:
+    return 1
+
+
+@failover(table, retry_on=OSError)
+def primary(name: str) -> Iterator[int]:
+    yield len(name)
+
+
+policy = Policy(retry_on=OSError)
+
+# Not a list of factories.
+stream(numbers, retry_on=OSError)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+stream([1, 2], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream([numbers()], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream([number], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream([table], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream([Source(number)], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+policy.stream([number])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+policy.stream([numbers, 1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+# The wrong twin.
+stream([anumbers], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+afailover_stream([numbers], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+policy.stream([anumbers])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+policy.astream([numbers])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+policy.stream([policy.source([anumbers])])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+policy.astream([policy.source([numbers])])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+# Options.
+stream([numbers])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+stream([numbers], retry_on=KeyboardInterrupt)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream([numbers], retry_on=[OSError])  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+stream([numbers], retry_on=OSError, mid_stream="retry")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+stream([numbers], retry_on=OSError, attempts="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+stream([numbers], retry_on=OSError, wait="1s")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+stream([numbers], retry_on=OSError, on_exhausted="first")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+stream([numbers], retry_on=OSError, retries=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+stream([numbers], OSError)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+stream([numbers], retry_on=OSError, commit_when="first")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+Policy()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Policy(retry_on=OSError, announce=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Source(numbers, on_event=print)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Source("numbers")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Decide(lambda progress: "again")  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+Progress(3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+policy.attempts = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+# Results.
+words: Iterator[str] = stream([numbers], retry_on=OSError)  # type: ignore[list-item]  # pyright: ignore[reportAssignmentType]
+ints: Iterator[int] = stream([numbers], retry_on=OSError, announce=True)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+awaited: AsyncIterator[int] = stream([numbers], retry_on=OSError)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+# The decorator.
+primary()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+primary(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+primary("a", progress=Progress())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+failover(table)(table)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+failover([table], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+failover(table, retry_on=OSError)(number)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+policy.failover(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+described: Iterator[str] = primary("a")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
