@@ -37,30 +37,32 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         await attempt.open()
                         watch = attempt.watch
                         while attempt.held or not attempt.ended:
-                            while attempt.held:
+                            thrown = sent = None
+                            if attempt.held:
                                 item = attempt.hand_out()
                                 try:
                                     sent = yield item
-                                except BaseException as thrown:
-                                    await attempt.throw(thrown)
-                                else:
-                                    if sent is not None:
-                                        await attempt.send(sent)
-                            if attempt.ended:
-                                break
-                            async for item in attempt:
-                                if watch is not None:
-                                    watch(item)
-                                try:
-                                    sent = yield item
-                                except BaseException as thrown:
-                                    await attempt.throw(thrown)
-                                    break
-                                if sent is not None:
-                                    await attempt.send(sent)
-                                    break
+                                except BaseException as error:
+                                    thrown = error
                             else:
-                                attempt.ended = True
+                                attempt.at_marker = False
+                                async for item in attempt:
+                                    if watch is not None:
+                                        watch(item)
+                                    try:
+                                        sent = yield item
+                                    except BaseException as error:
+                                        thrown = error
+                                        break
+                                    if sent is not None:
+                                        break
+                                else:
+                                    attempt.ended = True
+                            # Out of the `except`, or the source would run as if it handled it.
+                            if thrown is not None:
+                                await attempt.throw(thrown)
+                            elif sent is not None:
+                                await attempt.send(sent)
                     except BaseException as error:
                         # Not one line of the next attempt may run in here: its errors would get
                         # this one as their context, 100,000 failures one chain.
@@ -70,10 +72,18 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     else:
                         command = await attempt.completed()
                 case Sleep(seconds):
-                    await async_sleep(seconds)
+                    try:
+                        await async_sleep(seconds)
+                    except BaseException as error:
+                        run.interrupted(error)
+                        raise
                     command = run.slept()
                 case Raise():
-                    raise command.error
+                    context = command.error.__context__
+                    try:
+                        raise command.error
+                    finally:  # its own context, not what the consumer is handling just now
+                        command.error.__context__ = context
                 case Return():
                     return
                 case _:
@@ -82,7 +92,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.finish()
-        item = watch = None
+        item = watch = thrown = sent = context = None
         del run, attempt, command
 
 
@@ -95,9 +105,9 @@ class _AsyncAttempt(Attempt):
         """Open the source and pull it until it commits."""
         if self.run.listens:
             self.opening()
-        command = self.command
+        factory, args = self.command.take()
         try:
-            opened = command.factory(*command.args)
+            opened = factory(*args)
             if not offers(opened, "__aiter__") and offers(opened, "__await__"):
                 opened = await opened
             self.iterable = opened
@@ -106,6 +116,8 @@ class _AsyncAttempt(Attempt):
         except (StopIteration, StopAsyncIteration) as leak:
             # PEP 479, as in an `async for` over the factory's result: it is not an end.
             raise RuntimeError(f"async generator raised {type(leak).__name__}") from leak
+        finally:
+            del factory, args  # a traceback holds this frame: failure by failure, a chain of all
         await self._pull_until_commit(iterator)
 
     def _check(self, opened: object) -> None:
@@ -143,7 +155,8 @@ class _AsyncAttempt(Attempt):
 
     async def throw(self, thrown: BaseException) -> None:
         """Throw into the source what the consumer threw; an answer is held for the consumer."""
-        self.excused = self.thrown = True
+        self.excused = True
+        self.thrown = not isinstance(thrown, GeneratorExit)
         self.held.clear()
         try:
             if isinstance(thrown, GeneratorExit):
@@ -165,28 +178,29 @@ class _AsyncAttempt(Attempt):
 
     async def failed(self, error: BaseException) -> Command | None:
         """Close, and ask the core what follows; None: the error is not the source's, raise it."""
-        run, received = self.run, self.received > 0
+        run, received, close_error = self.run, self.received > 0, None
         try:
             close_error = await self._close()
             if self.is_outage(error):
                 return run.failed(error, close_error, received=received)
             run.closed(error, close_error, theirs=self.thrown)
-            if isinstance(error, GeneratorExit) and close_error is not None:
+            if isinstance(error, GeneratorExit) and self.excused and close_error is not None:
                 raise close_error
             return None
         finally:
             self.release()
-            del run, error
+            del run, error, close_error
 
     async def completed(self) -> Command:
         """Close, and ask the core what follows."""
         run, received, judged = self.run, self.received > 0, not self.excused
+        close_error = None
         try:
             close_error = await self._close()
             return run.ended(None, close_error, received=received, judged=judged)
         finally:
             self.release()
-            del run
+            del run, close_error
 
     async def _leave(self) -> None:
         """Close the iterator for a consumer who closes the stream."""

@@ -44,6 +44,7 @@ class Attempt:
     #: It is what the consumer threw, or what came of that.
     thrown = False
     to_skip = 0
+    replayed_inside = 0
     key: Key | None = None
     replayed: blake2b | None = None
 
@@ -56,12 +57,12 @@ class Attempt:
         self.held: list[Any] = []
         #: What has to be called with each item that is delivered; None: nothing is recorded.
         record = run.record
-        watch = self._note if record.digests else record.deliver  # only a key can raise
+        watch = self._note if record.digests or command.handover else record.deliver
         self.watch: Callable[[Any], None] | None = watch if record.needs else None
         if isinstance(self.entry.factory, Nested):
             # What is skipped is judged and dropped inside; so is what comes before a commit there.
             same = self.entry.factory.options.commit_when == self.entry.options.commit_when
-            self.received, self.committed = command.skip, same or command.skip > 0
+            self.replayed_inside, self.committed = command.skip, same or command.skip > 0
         elif command.skip:
             self.to_skip = command.skip
             if command.key is not None:
@@ -73,8 +74,15 @@ class Attempt:
             self.watch(item)
 
     def _note(self, item: Any) -> None:
+        inside = self.command.handover
+        if inside is not None and inside.restarted:
+            inside.restarted = False
+            self.run.restart()
         self.excused = True
-        self.run.record.deliver(item)
+        try:
+            self.run.record.deliver(item)
+        except StopIteration as leak:  # in here it would be taken for the end of the source
+            raise RuntimeError("the function of key raised StopIteration") from leak
         self.excused = False
 
     def opening(self) -> None:
@@ -138,12 +146,14 @@ class Attempt:
         self.held.reverse()
         if self.command.marker is not None:
             self.held.append(self.command.marker)
+            self.command.marker = None
 
     def finish(self, value: Any) -> None:
         """The source ended before the attempt committed."""
         self.ended, self.value = True, value
         name = self.entry.name
-        if not (self.entry.options.allow_empty or (self.committed and self.received)):
+        received = self.received or self.replayed_inside
+        if not (self.entry.options.allow_empty or (self.committed and received)):
             how = "before commit_when was met" if self.received else "without an item"
             raise EmptyStream(f"{name} ended {how}")
         if self.to_skip:

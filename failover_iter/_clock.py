@@ -67,9 +67,16 @@ def async_sleep(seconds: float) -> Awaitable[None]:
 
 
 async def give_way() -> None:
-    """Let the other tasks of an asyncio loop run once."""
-    if async_library() == "asyncio":
-        await async_sleep(0)
+    """Let other tasks run once; no cancellation comes in here."""
+    match async_library():
+        case "trio":
+            import trio
+
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        case "asyncio":
+            await async_sleep(0)
+        case _:
+            return
 
 
 async def _no_sleep(seconds: float) -> None:

@@ -31,6 +31,11 @@ class Open:
     handover: Handover | None = None
     """What the stream inside was told, and says of its end."""
 
+    def take(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """What to call with what; given once, so that nothing here holds on to the arguments."""
+        args, self.args = self.args, ()
+        return self.factory, args
+
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
@@ -62,6 +67,10 @@ class Handover:
     key: Key | None
     error: Exception | None
     failures: tuple[Failed, ...]
+    count: int
+    """Failures so far, those that are not kept included."""
+    restarted: bool = False
+    """The stream inside starts over with the item that it gives next."""
     excused: bool = False
     """The stream inside ended by its consumer or by a callback: no failure of a source."""
 

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from failover_iter._checks import identity, seconds_of, verdict
+from failover_iter._checks import seconds_of, verdict
 from failover_iter._commands import Command, Handover, Open, Raise, Return, Sleep
-from failover_iter._failures import NO_FAILURES, Failures, add_note, describe, note_close_error
+from failover_iter._failures import NO_FAILURES, Failures, note_close_error
 from failover_iter._matching import matches
 from failover_iter._options import Nested
 from failover_iter._record import Needs, Record
 from failover_iter._sources import Sources
 from failover_iter._strategies import MODES, Decide, Resume, Skip
+from failover_iter._telling import Teller
 from failover_iter.errors import (
     NoSources,
     ReusedIterator,
@@ -28,12 +29,8 @@ from failover_iter.errors import (
     wrong_use,
 )
 from failover_iter.events import (
-    Closed,
     Committed,
-    Completed,
-    Exhausted,
     Failed,
-    Opening,
     Switched,
     Takeover,
     Waiting,
@@ -51,19 +48,18 @@ if TYPE_CHECKING:
     Report: TypeAlias = Callable[[Event, bool], None]
 
 
-class Run:
+_PASSED_OVER = 1000  # so many in a row that may not take over: they will never end
+
+
+class Run(Teller):
     """One stream from its first pull to its end: all that changes meanwhile is here."""
 
     # Class attributes are what most streams never change: to make one is half the work then.
-    _attempt = 1
-    _mode: Mode | None = None
     _error: Exception | None = None  # what the last attempt failed with
     _consecutive = 0
     _count_at_opening = 0
     _restart_due = False
-    _hinted = False
-    _handover: Handover | None = None  # from a stream around
-    _failures = NO_FAILURES
+    _count_before = 0  # failures of a stream around
     #: This stream has delivered something itself.
     any = False
 
@@ -92,6 +88,7 @@ class Run:
 
     def _take_over(self, handover: Handover, needs: Needs) -> None:
         self._handover = handover
+        self._count_before = handover.count
         self.record, self._mode, self._error = handover.record, handover.mode, handover.error
         if not self.record.widen(needs):
             raise wrong_use(
@@ -107,19 +104,19 @@ class Run:
         """The first item is asked for."""
         self._now = now
         self._started = now()
-        entry = self._next_entry()
+        try:
+            entry = self._next_entry()
+        except BaseException:  # of `factories` itself: no outage of a stream around
+            self._excuse()
+            raise
         if entry is None:
             raise NoSources("factories gave no source at all")
         self._entry = entry
         return self._open()
 
-    def opening(self) -> None:
-        """The factory is going to be called."""
-        self._tell(Opening(*self._where()))
-
     def opened(self, *, ended: bool) -> None:
         """The factory gave something; `ended` = a generator that has ended already."""
-        if ended and self._failures.count:
+        if ended and (self._failures.count or self._count_before):
             raise ReusedIterator(
                 f"source {self._entry.name!r} gave back a generator that has already ended: a "
                 "factory must make a new iterator at each call, not hand out the same one again"
@@ -128,7 +125,8 @@ class Run:
     def committed(self) -> None:
         """The attempt starts to deliver."""
         if self._restart_due:
-            self._restart()
+            self._restart_due = False
+            self.restart()
         if self.listens:
             self._tell(Committed(*self._where()))
 
@@ -139,6 +137,8 @@ class Run:
         except BaseException as raised:  # by a callback, or by `factories`
             self._excuse()
             self._failures.tell(raised)
+            if raised.__context__ is None:  # the error was made by us, and never raised
+                raised.__context__ = error
             raise
 
     def _failed(
@@ -146,9 +146,8 @@ class Run:
     ) -> Command:
         note_close_error(error, self._entry.name, close_error)
         self._consecutive = 1 if received else self._consecutive + 1
-        failed = Failed(
-            *self._where(), error, self._failures.count + 1, self._consecutive, close_error
-        )
+        count = self._count_before + self._failures.count + 1
+        failed = Failed(*self._where(), error, count, self._consecutive, close_error)
         self._tell(failed)
         stays = self._options.mid_stream == "raise" and self.any
         if stays or not matches(error, self._entry.options.retry_on):
@@ -163,8 +162,6 @@ class Run:
         self, value: Any, close_error: Exception | None, *, received: bool, judged: bool
     ) -> Command:
         """The source ended, and was closed; `judged` = it has to be complete."""
-        if self._restart_due:
-            self._restart()
         if judged and not self._judge(close_error):
             cut = TruncatedStream(f"{self._entry.name} ended before complete_when was met")
             return self.failed(cut, close_error, received=received)
@@ -172,25 +169,31 @@ class Run:
             self.closed(close_error, None, theirs=False)
             return Raise(close_error)
         if self.listens:
-            self._tell(Completed(*self._where()))
+            self._tell_completed()
         return Return(value)
 
     def closed(self, error: BaseException, close_error: Exception | None, *, theirs: bool) -> None:
         """The attempt was ended from outside; `theirs` = by what the consumer threw."""
         self._excuse()
-        if not isinstance(error, GeneratorExit):
+        if isinstance(error, GeneratorExit) and close_error is not None:
+            self._failures.tell(close_error)
+        elif not isinstance(error, GeneratorExit):
             note_close_error(error, self._entry.name, close_error)
             if not theirs:
                 self._failures.tell(error)
-        if not self.listens:
-            return
-        try:
-            self._tell(Closed(*self._where(), error))
-        except Exception as raised:
-            # It must not take the place of a cancellation or of Ctrl-C, which nobody would see.
-            if isinstance(error, Exception | GeneratorExit):
-                raise
-            add_note(error, f"on_event raised {describe(raised)}")
+        if self.listens:
+            self._tell_closed(error, close_error)
+
+    def restart(self) -> None:
+        """The items start over now, and no sooner: an attempt that gave none changed nothing."""
+        self.record.restart()
+        if self._handover is not None:
+            self._handover.restarted = True
+
+    def interrupted(self, error: BaseException) -> None:
+        """A pause was broken off."""
+        self._excuse()
+        self._failures.tell(error)
 
     def slept(self) -> Command:
         """The pause is over."""
@@ -220,14 +223,11 @@ class Run:
             else Switched(*self._where(), entry.name, failed.error, seconds, mode)
         )
         self._entry, self._attempt, self._mode = entry, attempt, mode
-        self._report(event, self._repeats_unasked())
-        self._tell(event)
+        self._tell_next(event)
         return Sleep(seconds) if known else self._open()
 
     def _exhaust(self, failed: Failed) -> Command:
-        event = Exhausted(*self._where(), failed.error, self._failures.count)
-        self._report(event, False)
-        self._tell(event)
+        self._tell_exhausted(failed.error)
         if self._options.on_exhausted == "group":
             return Raise(self._failures.group())
         return self._give_up(failed.error, but_last=True)
@@ -244,15 +244,12 @@ class Run:
         attempt = 1 if options.reset_on_progress and went_on else self._attempt + 1
         if options.attempts is not None and attempt > options.attempts:
             entry, attempt = self._next_entry(), 1
-        passed_over: set[object] = set()
-        while entry is not None:
+        for _ in range(_PASSED_OVER):
+            if entry is None:
+                return None
             mode = self._mode_of(entry, attempt)
             if mode != "raise" or not entry.has_own_mode:
                 return entry, attempt, mode
-            place = identity(entry.factory)
-            if place in passed_over:  # an endless cycle of sources that may not take over
-                return None
-            passed_over.add(place)
             entry, attempt = self._next_entry(), 1
         return None
 
@@ -264,6 +261,8 @@ class Run:
             return "skip"
         if isinstance(way, Resume):
             return "resume"
+        if way == "raise" and not (self.any or entry.has_own_mode):
+            return self._mode  # it was a stream around that delivered
         if not isinstance(way, Decide):
             return way
         told = self.record.progress(way.keep, self._told(), attempt, start_over=False)
@@ -304,7 +303,11 @@ class Run:
         self.awaits_commit = self.listens or self._restart_due
         skip = record.count if mode == "skip" else 0
         if isinstance(entry.factory, Nested):
-            handover = Handover(record.fork(), mode, self._key(entry), self._error, self._told())
+            count = self._count_before + self._failures.count
+            handover = Handover(
+                record.fork(), mode, self._key(entry), self._error, self._told(), count
+            )
+            self._error = None
             given = (self._flavour, handover, self._announce)
             return Open(entry, entry.factory.open, given, skip, None, None, handover)
         args = () if not entry.resumable else (self._progress(entry),)
@@ -319,17 +322,22 @@ class Run:
         marker = None
         if self._announce and mode is not None and self._error is not None:
             marker = Takeover(mode, entry.name, self._error, record.count)
+        self._error = None  # it holds its traceback, and that the frames of the failed source
         return Open(entry, entry.factory, args, skip, self._key(entry) if skip else None, marker)
 
     def _progress(self, entry: Entry) -> Progress:
         way = entry.options.way
         keep = way.keep if isinstance(way, Resume | Decide) else 0
+        for failed in self._told():  # its frames hold the Progress before this one: cut the chain
+            failed.error.__traceback__ = None
         start_over = self._mode in ("restart", "skip")
         return self.record.progress(keep, self._told(), self._attempt, start_over=start_over)
 
     def _key(self, entry: Entry) -> Key | None:
         way = entry.options.way
         own = way.key if isinstance(way, Skip | Decide) else None
+        if not self.record.digestible:
+            return None
         return self._handover.key if own is None and self._handover is not None else own
 
     def _told(self) -> tuple[Failed, ...]:
@@ -347,37 +355,13 @@ class Run:
     def _judge(self, close_error: Exception | None) -> bool:
         """Whether the stream is complete with the last item."""
         complete_when, items = self._entry.options.complete_when, self.record.items
-        if complete_when is None:
-            return True
+        if complete_when is None or self._restart_due:  # it would start over, but gave nothing
+            return complete_when is None
         try:
             return bool(items) and verdict("complete_when", complete_when(items[-1]))
         except BaseException as raised:
             self.closed(raised, close_error, theirs=False)
             raise
-
-    def _excuse(self) -> None:
-        if self._handover is not None:
-            self._handover.excused = True
-
-    def _repeats_unasked(self) -> bool:
-        """Whether items are delivered again though nobody said so; true once in a stream."""
-        if self._hinted or self._mode != "restart" or self._entry.options.mid_stream is not None:
-            return False
-        self._hinted = True
-        return True
-
-    def _restart(self) -> None:
-        """The items start over now, and no sooner: an attempt that gave none changed nothing."""
-        self._restart_due = False
-        self.record.restart()
-
-    def _where(self) -> tuple[str, int, int | None, float]:
-        elapsed = self._now() - self._started
-        return self._entry.name, self._attempt, self.record.delivered, elapsed
-
-    def _tell(self, event: Event) -> None:
-        if self._options.on_event is not None:
-            self._options.on_event(event)
 
 
 def _pause(wait: Wait, failed: Failed) -> float:

@@ -204,7 +204,7 @@ _ABSTRACT = re.compile(r"(?:\w+\.)*(?P<is_async>Async)?(?:Iterator|Iterable|Gene
 
 
 def _check_progress(function: Callable[..., Any], policy: Policy) -> None:
-    parameters = inspect.signature(function).parameters
+    parameters = inspect.signature(function, follow_wrapped=False).parameters
     declared = parameters.get("progress")
     if declared is None:
         if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
@@ -248,7 +248,7 @@ class _Call:
         self.index = index
         self.policy = policy
         self.resumes = resumes
-        self.signature = inspect.signature(function)
+        self.signature = inspect.signature(function, follow_wrapped=False)
         self.name = name_of(function, index)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:

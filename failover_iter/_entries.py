@@ -7,7 +7,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from failover_iter._checks import check_factory, is_async, is_generator_function
+from failover_iter._checks import check_factory, is_async, is_generator_function, offers
 from failover_iter._options import Nested, Source
 from failover_iter._strategies import Decide, Progress, Resume
 from failover_iter.errors import NoSources, wrong_use
@@ -76,10 +76,9 @@ def read_factories(
             f"factories must be an iterable of factories, got {factories!r}: "
             "put the source into a list, [source], also when it is the only one"
         )
-    try:
-        return iter(factories)
-    except TypeError:
-        raise TypeError(f"factories must be an iterable of factories, got {factories!r}") from None
+    if not (offers(factories, "__iter__") or offers(factories, "__getitem__")):
+        raise TypeError(f"factories must be an iterable of factories, got {factories!r}")
+    return factories
 
 
 def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options) -> Entry:
@@ -124,6 +123,9 @@ def _check_flavour(entry: Entry, flavour: Flavour | None) -> None:
         raise wrong_flavour(entry.name, flavour)
     if flavour == "async" and is_generator_function(entry.factory):
         raise wrong_flavour(entry.name, flavour)
+    if isinstance(entry.factory, Nested):
+        for inner in entry.factory.entries:
+            _check_flavour(inner, flavour)
 
 
 def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
@@ -155,7 +157,7 @@ def _check_parameters(entry: Entry) -> None:
     if isinstance(entry.factory, Nested):
         return
     try:
-        inspect.signature(entry.factory).bind(*[Progress()] * entry.resumable)
+        inspect.signature(entry.factory, follow_wrapped=False).bind(*[Progress()] * entry.resumable)
     except ValueError:  # a builtin that does not tell
         return
     except TypeError as mismatch:

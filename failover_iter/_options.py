@@ -171,6 +171,8 @@ class Source(Generic[OpenedT]):
         own = {name: value for name, value in own.items() if value is not UNSET}
         if not own:
             return options
+        if own.get("mid_stream", "skip") in ("restart", "raise") and options.reset_on_progress:
+            own.setdefault("reset_on_progress", False)  # it has no meaning for this source
         name = self.name or getattr(self.factory, "__name__", repr(self.factory))
         if options.mid_stream == "raise" and own.get("mid_stream", "raise") != "raise":
             raise ValueError(

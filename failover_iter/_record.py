@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 class Needs:
     """What has to be recorded of each item for these options. Nothing costs nothing."""
 
-    __slots__ = ("counts", "keep", "keys")
+    __slots__ = ("counts", "keep", "keys", "must_count")
 
     def __init__(self, *, counts: bool = False) -> None:
         """Need no more than a count, if that."""
         self.counts = counts
+        #: A mode rests on the count; else it is told where it is known.
+        self.must_count = False
         self.keep: int | None = 0
         self.keys: dict[object, Key] = {}  # by identity, for a callable need not be hashable
 
@@ -61,7 +63,7 @@ class Needs:
                 self.add_entry(inner)
 
     def _add_way(self, way: Mode | Skip | Resume | Decide) -> None:
-        self.counts = True
+        self.counts = self.must_count = True
         if isinstance(way, Resume | Decide):
             self._keep(way.keep if way.keep is None else max(1, way.keep))
         if isinstance(way, Skip | Decide) and way.key is not None:
@@ -70,6 +72,7 @@ class Needs:
     def join(self, other: Needs) -> None:
         """Need what the others need too."""
         self.counts = self.counts or other.counts
+        self.must_count = self.must_count or other.must_count
         self._keep(other.keep)
         self.keys |= other.keys
 
@@ -83,7 +86,7 @@ class Needs:
     def covers(self, other: Needs) -> bool:
         """Whether what is recorded for these needs serves the others too."""
         return (
-            (self.counts or not other.counts)
+            (self.counts or not other.must_count)
             and (self.keep is None or (other.keep is not None and other.keep <= self.keep))
             and self.keys.keys() >= other.keys.keys()
         )
@@ -92,7 +95,7 @@ class Needs:
 class Record:
     """What one stream has delivered since its last restart, and in all."""
 
-    __slots__ = ("any", "before", "count", "digests", "items", "needs")
+    __slots__ = ("any", "before", "count", "digestible", "digests", "items", "needs")
 
     def __init__(self, needs: Needs, seed: Progress | None) -> None:
         """Begin at the start, or where the stream around is."""
@@ -102,6 +105,7 @@ class Record:
         self.items: deque[Any] = _NO_ITEMS if needs.keep == 0 else deque(maxlen=needs.keep)
         self.digests = {place: new_digest() for place in needs.keys} if needs.keys else {}
         self.any = False
+        self.digestible = seed is None or not seed.delivered  # nobody knows the keys of a seed
         if seed is not None:
             self.count = seed.delivered
             self.before = max(0, seed.total - seed.delivered)
@@ -113,6 +117,7 @@ class Record:
         record = Record(self.needs, None)
         record.count, record.before, record.any = self.count, self.before, self.any
         record.items.extend(self.items)
+        record.digestible = self.digestible
         record.digests = {place: digest.copy() for place, digest in self.digests.items()}
         return record
 
@@ -134,14 +139,13 @@ class Record:
         self.before += self.count
         self.count = 0
         self.items.clear()
+        self.digestible = True
         self.digests = {place: new_digest() for place in self.needs.keys}
 
     def widen(self, needs: Needs) -> bool:
         """Record more from now on; False where what was delivered can no longer be known."""
-        if self.needs.covers(needs):
-            return True
         if self.any:
-            return False
+            return self.needs.covers(needs)
         needs.join(self.needs)
         self.__init__(needs, None)  # type: ignore[misc]  # nothing was delivered: begin again
         return True

@@ -20,7 +20,7 @@ _REMEMBERED = 64  # sources that count as "opened before"
 class Sources:
     """What is left of `factories`, and the last sources that were opened."""
 
-    __slots__ = ("_entries", "_flavour", "_index", "_opened", "_options", "known", "lazy")
+    __slots__ = ("_entries", "_flavour", "_index", "_left", "_opened", "_options", "known", "lazy")
 
     def __init__(
         self, entries: tuple[Entry, ...] | Iterable[Any], flavour: Flavour, options: Options
@@ -29,7 +29,8 @@ class Sources:
         self.lazy = not isinstance(entries, tuple)
         #: All of them, where they are known before they are needed.
         self.known: tuple[Entry, ...] = entries if isinstance(entries, tuple) else ()
-        self._entries: Iterator[Any] = iter(entries)
+        self._entries = entries
+        self._left: Iterator[Any] | None = None
         self._flavour: Flavour = flavour
         self._options = options
         self._index = 0
@@ -37,7 +38,9 @@ class Sources:
 
     def next(self) -> Entry | None:
         """The next source; None where there is none left."""
-        for item in self._entries:
+        if self._left is None:  # not before: `factories` may be anything
+            self._left = iter(self._entries)
+        for item in self._left:
             return self._read(item) if self.lazy else item
         return None
 

@@ -52,7 +52,10 @@ class Progress(Generic[ItemT]):
     total: int = 0
     """Items delivered by the stream, those before a restart included."""
     failures: tuple[Failed, ...] = ()
-    """The failures so far, oldest first; of more than 32 the first and the last 16."""
+    """The failures so far, oldest first; of more than 32 the first and the last 16.
+
+    Their errors have no traceback any more: it would hold on to every attempt before.
+    """
     attempt: int = 1
     """Which opening of this source it is, from 1."""
 

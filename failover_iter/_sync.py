@@ -73,11 +73,19 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                     else:
                         command = attempt.completed(value)
                 case Sleep(seconds):
-                    if seconds:
-                        time.sleep(seconds)
+                    try:
+                        if seconds:
+                            time.sleep(seconds)
+                    except BaseException as error:
+                        run.interrupted(error)
+                        raise
                     command = run.slept()
                 case Raise():
-                    raise command.error
+                    context = command.error.__context__
+                    try:
+                        raise command.error
+                    finally:  # its own context, not what the consumer is handling just now
+                        command.error.__context__ = context
                 case Return():
                     return command.value
                 case _:
@@ -85,7 +93,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error.
         run.finish()
-        item = None
+        item = sent = context = None
         del run, attempt, command
 
 
@@ -94,14 +102,16 @@ class _SyncAttempt(Attempt):
         """Open the source and pull it until it commits."""
         if self.run.listens:
             self.opening()
-        command = self.command
+        factory, args = self.command.take()
         try:
-            self.iterable = iterable = command.factory(*command.args)
+            self.iterable = iterable = factory(*args)
             self._check(iterable)
             self.iterator = iterator = iter(iterable)
         except StopIteration as leak:
             # PEP 479, as in a `yield from` over the factory's result: it is not an end.
             raise RuntimeError("generator raised StopIteration") from leak
+        finally:
+            del factory, args  # a traceback holds this frame: failure by failure, a chain of all
         self._pull_until_commit(iterator)
         return _Held(self)
 
@@ -146,28 +156,29 @@ class _SyncAttempt(Attempt):
 
     def failed(self, error: BaseException) -> Command | None:
         """Close, and ask the core what follows; None: the error is not the source's, raise it."""
-        run, received = self.run, self.received > 0
+        run, received, close_error = self.run, self.received > 0, None
         try:
             close_error = self._close()
             if self.is_outage(error):
                 return run.failed(error, close_error, received=received)
             run.closed(error, close_error, theirs=self.thrown)
-            if isinstance(error, GeneratorExit) and close_error is not None:
+            if isinstance(error, GeneratorExit) and self.excused and close_error is not None:
                 raise close_error
             return None
         finally:
             self.release()
-            del run, error
+            del run, error, close_error
 
     def completed(self, value: Any) -> Command:
         """Close, and ask the core what follows."""
         run, received, judged = self.run, self.received > 0, not self.excused
+        close_error = None
         try:
             close_error = self._close()
             return run.ended(value, close_error, received=received, judged=judged)
         finally:
             self.release()
-            del run
+            del run, close_error
 
     def close_iterator(self) -> None:
         """Close the iterator, once."""
@@ -238,13 +249,13 @@ class _Delegate:
             item = throw(*thrown)
         finally:
             del thrown  # or the traceback holds this frame, and this frame the error
-        attempt.excused = attempt.thrown = False
+        attempt.excused = attempt.thrown = attempt.at_marker = False
         attempt.note(item)
         return item
 
     def close(self) -> None:
         """The consumer closes, or throws GeneratorExit."""
-        self.attempt.excused = self.attempt.thrown = True
+        self.attempt.excused = True
         self.attempt.close_iterator()
 
 

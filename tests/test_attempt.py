@@ -15,7 +15,6 @@ from failover_iter import (
     Policy,
     ReusedIterator,
     Skip,
-    Source,
     Takeover,
 )
 from failover_iter._attempt import Attempt
@@ -190,8 +189,7 @@ def test_an_empty_end_commits_nothing(items: tuple[Any, ...]) -> None:
     attempt = first()
     take(attempt, *items)
     attempt.finish(None)
-    assert attempt.ended
-    assert not attempt.run.any
+    assert (attempt.ended, attempt.run.any) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +290,18 @@ def test_the_key_of_what_is_dropped_is_no_outage() -> None:
     assert not attempt.is_outage(caught.value)
 
 
+def test_a_key_that_stops_is_no_end() -> None:
+    """A `StopIteration` of the function of key is PEP 479's `RuntimeError`, and no outage."""
+
+    def key(item: Any) -> str:
+        raise StopIteration
+
+    attempt = first(mid_stream=Skip(key=key))
+    with pytest.raises(RuntimeError, match="^the function of key raised StopIteration$") as caught:
+        attempt.note("a")
+    assert not attempt.is_outage(caught.value)
+
+
 def test_a_generator_that_has_ended_is_a_wrong_use() -> None:
     """A generator that was used before is refused after a failure, and is no outage."""
     first().opened(ended=True)
@@ -355,10 +365,11 @@ def nested(commit_when: Any = 1, **options: Any) -> Any:
 
 
 def test_a_stream_inside_drops_and_judges_itself() -> None:
-    """What is skipped counts as received, and the first item that comes is delivered at once."""
+    """What is skipped is dropped inside, and the first item that comes is delivered at once."""
     attempt = second("1", "2", after=nested(mid_stream="skip"), mid_stream="skip", commit_when=2)
-    assert (attempt.to_skip, attempt.received) == (0, 2)
+    assert (attempt.to_skip, attempt.replayed_inside) == (0, 2)
     assert attempt.receive("3")
+    assert attempt.received == 1
 
 
 @pytest.mark.parametrize(("inside", "around", "commits"), [(2, 2, True), (1, 2, False)])
@@ -376,7 +387,13 @@ def test_a_stream_inside_says_who_is_to_blame() -> None:
     assert not attempt.is_outage(lost())
 
 
-def test_a_source_of_its_own_options() -> None:
-    """What a source says of its commit holds for it alone."""
-    assert not first(Source(A, commit_when=2)).receive("a")
-    assert second(after=Source(B, commit_when=1), commit_when=2).receive("a")
+def test_a_restart_inside_begins_with_the_item_after_it() -> None:
+    """The stream around forgets what was delivered with the first item after a restart inside."""
+    attempt = first(nested(), complete_when=bool)
+    record, handover = attempt.run.record, attempt.command.handover
+    assert handover is not None
+    attempt.note("1")
+    handover.restarted = True
+    assert list(record.items) == ["1"]
+    attempt.note("a")
+    assert (list(record.items), handover.restarted) == (["a"], False)

@@ -135,6 +135,16 @@ def test_iterables_of_both_flavours_go_into_both(make: Any) -> None:
     assert drain(make([Both], retry_on=OSError)) == [1]
 
 
+@pytest.mark.parametrize(
+    ("make", "fallback"), [(failover_stream, good), (afailover_stream, good_async)]
+)
+def test_what_is_no_iterable_of_either_flavour(make: Any, fallback: Any) -> None:
+    """A factory that gives no iterable at all fails as Python says, and like any other source."""
+    with pytest.raises(TypeError, match="'int' object is not (an async )?itera"):
+        drain(make([lambda: 5, fallback], retry_on=OSError))
+    assert drain(make([lambda: 5, fallback], retry_on=TypeError)) == [1]
+
+
 # When it is reached.
 
 

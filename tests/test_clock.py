@@ -223,8 +223,8 @@ def test_a_pause_of_nothing_lets_others_run() -> None:
     trio.run(in_trio)
 
 
-def test_to_give_way_is_for_asyncio_alone() -> None:
-    """Under asyncio the other tasks run once; elsewhere nothing happens."""
+def test_to_give_way_lets_the_others_run_once() -> None:
+    """The other tasks run once, under trio also in a scope that is cancelled; else nothing does."""
     ran: list[str] = []
 
     async def in_asyncio() -> None:
@@ -233,11 +233,18 @@ def test_to_give_way_is_for_asyncio_alone() -> None:
         assert ran == ["asyncio"]
 
     async def in_trio() -> None:
-        with trio.testing.assert_no_checkpoints():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other_in_trio)
+            nursery.cancel_scope.cancel()
             await give_way()
+            ran.append("not cancelled")
+
+    async def other_in_trio() -> None:
+        ran.append("trio")
 
     asyncio.run(in_asyncio())
     trio.run(in_trio)
+    assert sorted(ran) == ["asyncio", "not cancelled", "trio"]
     with pytest.raises(StopIteration):
         give_way().send(None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
@@ -129,6 +130,13 @@ TABLE: dict[str, tuple[Any, dict[str, Any], str, str, str]] = {
         "open a skip 2, return value",
         "12",
     ),
+    "no new count without progress": (
+        [A],
+        {"attempts": 2, "mid_stream": "skip", "reset_on_progress": True},
+        "1x 1x 1x",
+        "open a, sleep 0, open a skip 1, sleep 0, open a skip 1, raise ConnectionError",
+        "1",
+    ),
     "no bound": (
         [A],
         {"attempts": None, "wait": lambda failed: failed.consecutive},
@@ -209,6 +217,19 @@ def test_what_it_answers(row: str) -> None:
     play = Play(run_of(factories, **options), openings).start()
     assert play.commands == commands.split(", ")
     assert play.delivered == delivered
+
+
+def test_each_source_that_is_passed_over_is_another_one() -> None:
+    """Sources that are made one by one are never taken for a cycle: the last of them is reached."""
+
+    def factories() -> Iterator[Any]:
+        yield A
+        for name in ("b",) * 5:
+            yield Source(named(name), mid_stream="raise")
+        yield C
+
+    play = Play(run_of(factories(), mid_stream="skip"), "1x 12.").start()
+    assert play.commands == ["open a", "open c skip 1", "return value"]
 
 
 def events_of(factories: Any, openings: str, **options: Any) -> list[Any]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from failover_iter import Failed, Policy, Skip, Source
-from failover_iter._commands import Handover, Open
+from failover_iter import Completed, Failed, Policy, ReusedIterator, Skip, Source
+from failover_iter._commands import Open, Raise, Sleep
 from failover_iter._core import Run
-from failover_iter._record import Needs, Record
 from failover_iter.errors import is_wrong_use
 from support.play import lost, named, started
 
@@ -115,9 +114,71 @@ def test_a_stream_inside_that_needs_more_than_was_recorded() -> None:
     assert is_wrong_use(caught.value)
 
 
-def test_a_handover_says_what_it_was_made_of() -> None:
-    """It holds the record, mode, key, error and failures, and blames nobody at first."""
-    record = Record(Needs(), None)
-    handover = Handover(record, "skip", str, None, ())
-    assert (handover.record, handover.mode, handover.key) == (record, "skip", str)
-    assert not handover.excused
+def test_factories_that_raise_inside_are_no_outage() -> None:
+    """What reading the factories of a stream inside raises ends the stream around it too."""
+
+    def factories() -> Iterator[Any]:
+        raise ConnectionError("no list of mirrors")
+        yield
+
+    policy = Policy(retry_on=OSError)
+    command = handed_over(policy.source({B: "read when opened"}))
+    assert command.handover is not None
+    with pytest.raises(ConnectionError, match="mirrors"):
+        inside(command, policy, factories()).start(lambda: 0.0)
+    assert command.handover.excused
+
+
+def test_a_listener_inside_that_raises_at_the_end() -> None:
+    """What it raises at `Completed` is no failure of the source inside."""
+
+    def listens(event: object) -> None:
+        if isinstance(event, Completed):
+            raise ConnectionError("listener")
+
+    policy = Policy(retry_on=OSError, on_event=listens)
+    command = handed_over(policy.source([B]))
+    assert command.handover is not None
+    run = inside(command, policy, [B])
+    run.start(lambda: 0.0)
+    with pytest.raises(ConnectionError, match="listener"):
+        run.ended(None, None, received=False, judged=True)
+    assert command.handover.excused
+
+
+def test_a_restart_inside_is_told_around() -> None:
+    """The stream around starts over with the item that comes after a restart inside."""
+    policy = Policy(retry_on=OSError)
+    command = handed_over(policy.source([B]), on_event=lambda event: None)
+    assert command.handover is not None
+    run = inside(command, policy, [B])
+    run.start(lambda: 0.0)
+    assert not command.handover.restarted
+    run.committed()
+    assert command.handover.restarted
+    assert (run.record.count, run.record.before) == (0, 1)
+
+
+def test_a_stream_inside_raises_only_for_what_it_delivered() -> None:
+    """Under its own "raise" it takes over as the stream around says, until it delivers itself."""
+    policy = Policy(retry_on=OSError, mid_stream="raise")
+    command = handed_over(policy.source([B, C]), mid_stream="skip")
+    run = inside(command, policy, [B, C])
+    first = run.start(lambda: 0.0)
+    second = run.failed(lost(), None, received=False)
+    assert isinstance(first, Open)
+    assert isinstance(second, Open)
+    assert (first.skip, second.skip) == (1, 1)
+    run.any = True
+    assert isinstance(run.failed(lost(), None, received=True), Raise)
+
+
+def test_failures_around_count_inside() -> None:
+    """A generator that has ended is refused inside too, and failures are counted on."""
+    policy = Policy(retry_on=OSError, attempts=2, wait=lambda failed: failed.failures)
+    command = handed_over(policy.source([B]))
+    run = inside(command, policy, [B])
+    run.start(lambda: 0.0)
+    with pytest.raises(ReusedIterator):
+        run.opened(ended=True)
+    assert run.failed(lost(), None, received=False) == Sleep(2)

@@ -299,3 +299,65 @@ def test_an_error_holds_nothing_of_the_stream() -> None:
     for name in ("_options", "_sources", "record"):
         assert not hasattr(run, name)
     assert (run._error, run._handover, run._failures.count) == (None, None, 0)
+
+
+def test_an_interrupted_pause_tells_of_the_failures() -> None:
+    """What breaks off a pause goes on with the failures before it in its notes."""
+    run = started([A], attempts=2, wait=1)
+    assert run.failed(lost(), None, received=False) == Sleep(1)
+    interrupt = KeyboardInterrupt()
+    run.interrupted(interrupt)
+    assert interrupt.__notes__ == ["failure 1 before it: a (attempt 1): ConnectionError: lost"]
+
+
+def test_what_a_callback_raises_has_the_failure_as_its_context() -> None:
+    """Where Python knows of none, the failure that was being handled is the context."""
+    run = started([A, B], retry_on=raises)
+    error = lost()
+    with pytest.raises(LookupError, match="callback") as caught:
+        run.failed(error, None, received=False)
+    assert caught.value.__context__ is error
+    run = started([A, B], retry_on=raises)
+    with pytest.raises(LookupError, match="callback") as caught:
+        try:
+            raise KeyError("handled")
+        except KeyError:
+            run.failed(error, None, received=False)
+    assert isinstance(caught.value.__context__, KeyError)
+
+
+def test_what_a_listener_raises_at_the_end_keeps_what_ended_it() -> None:
+    """The error that ended the attempt is its context, and an error of closing is in its notes."""
+
+    def listens(event: object) -> None:
+        if isinstance(event, Closed):
+            raise failing
+
+    error, failing = KeyError("mine"), LookupError("listener")
+    with pytest.raises(LookupError):
+        started([A], on_event=listens).closed(error, OSError("closing"), theirs=True)
+    assert failing.__context__ is error
+    assert failing.__notes__ == ["closing a raised OSError: closing"]
+    with pytest.raises(LookupError):
+        started([A], on_event=listens).closed(failing, None, theirs=True)
+    assert failing.__context__ is error
+
+
+def test_an_error_of_closing_for_a_closing_consumer() -> None:
+    """With a plain close the error of closing is what arrives: it tells of the failures."""
+    run = started([A, B])
+    run.failed(lost(), None, received=False)
+    closing = OSError("closing")
+    run.closed(GeneratorExit(), closing, theirs=False)
+    assert closing.__notes__ == ["failure 1 before it: a (attempt 1): ConnectionError: lost"]
+
+
+def test_keys_of_what_a_caller_delivered_are_not_known() -> None:
+    """A stream that a caller starts midway replays by count alone, until it starts over."""
+    way = Decide(lambda progress: "skip", key=str)
+    run = run_of([A, B], mid_stream=way, seed=Progress(delivered=1, last="1", total=1))
+    run.start(lambda: 0.0)
+    run.any = True
+    command = run.failed(lost(), None, received=False)
+    assert isinstance(command, Open)
+    assert (command.skip, command.key) == (1, None)

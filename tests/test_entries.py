@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from failover_iter import NoSources, Policy
-from failover_iter._entries import name_of, read_entry, read_factories, wrong_flavour
+from failover_iter._entries import Entry, name_of, read_entry, read_factories, wrong_flavour
 from failover_iter._options import Options, Source
 from failover_iter._strategies import Decide, Resume
 from failover_iter.errors import is_wrong_use
@@ -152,8 +152,7 @@ def test_what_is_no_iterable_of_factories(factories: Any, hint: str) -> None:
     expected = f"factories must be an iterable of factories, got {factories!r}{hint}"
     with pytest.raises(TypeError, match="^" + re.escape(expected) + "$") as caught:
         read_factories(factories, "sync", OPTIONS)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ is (not hint)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 @pytest.mark.parametrize("wrap", [lambda f: f, partial, Source])
@@ -268,3 +267,37 @@ def test_nested_sources_are_not_asked_for_parameters() -> None:
     source = Policy(retry_on=OSError, mid_stream="resume").source([resumes])
     for options in (OPTIONS, RESUMING):
         assert read_entry(source, 0, "sync", options).name == "resumes"
+
+
+def test_an_entry_is_taken_as_it_is() -> None:
+    """What `@failover` has made and checked itself is not read again."""
+    entry = Entry(resumes, 3, RESUMING)
+    assert read_entry(entry, 0, "sync", OPTIONS) is entry
+
+
+@pytest.mark.parametrize("inner", [None, "restart", "raise", "skip"])
+def test_nested_sources_that_cannot_go_on_are_refused(inner: Any) -> None:
+    """Under a stream that resumes, a nested list that would start over is refused at the call."""
+    source = Policy(retry_on=OSError, mid_stream=inner).source([opens])
+    shown = "'restart' (not set)" if inner is None else repr(inner)
+    message = (
+        f"source 'opens' is a Policy.source with mid_stream={shown}: under a stream that resumes, "
+        "give its policy mid_stream='resume' or a Decide"
+    )
+    with pytest.raises(ValueError, match="^" + re.escape(message) + "$") as caught:
+        read_entry(source, 0, "sync", RESUMING)
+    assert is_wrong_use(caught.value)
+    assert read_entry(source, 0, "sync", OPTIONS).nests
+
+
+def test_nested_sources_that_can_go_on_pass() -> None:
+    """`Resume`, `Decide` and what is nested once more are no obstacle; nor is a lazy iterable."""
+    inner = Policy(retry_on=OSError, mid_stream="resume").source([resumes])
+    for source in (
+        inner,
+        Policy(retry_on=OSError).source([inner]),
+        Policy(retry_on=OSError, mid_stream=Decide(lambda progress: "resume")).source([resumes]),
+        Policy(retry_on=OSError).source({opens: "read when opened"}),
+    ):
+        entry = read_entry(source, 0, "sync", RESUMING)
+        assert (entry.nests, entry.resumable) == (True, False)

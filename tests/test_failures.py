@@ -11,7 +11,9 @@ import pytest
 
 from failover_iter import (
     AllSourcesFailed,
+    Closed,
     Decide,
+    Event,
     Failed,
     Opening,
     Source,
@@ -243,6 +245,33 @@ def test_the_error_of_a_callback_hides_no_failure(callback: str) -> None:
         list(stream)
     notes = getattr(caught.value, "__notes__", [])
     assert any(note.endswith("ConnectionError: one") for note in notes)
+
+
+def test_the_error_of_a_callback_has_the_failure_as_its_context() -> None:
+    """What a callback raises about a failure shows that failure, and keeps the ones before it."""
+    stream = failover_stream([ONE, TWO], retry_on=OSError, on_event=raises_on(Failed))
+    with pytest.raises(LookupError, match="callback") as caught:
+        list(stream)
+    assert str(caught.value.__context__) == "two"
+    assert caught.value.__notes__ == [
+        "failure 1 before it: factory (attempt 1): ConnectionError: one"
+    ]
+
+
+def test_a_judge_that_raises_closes_the_attempt() -> None:
+    """When `complete_when` raises, the listener is told `Closed` with its error, as the last."""
+    events: list[Event] = []
+    stream = failover_stream(
+        [ONE, lambda: [1]],
+        retry_on=OSError,
+        complete_when=raises_at(1, answer=True),
+        on_event=events.append,
+    )
+    with pytest.raises(LookupError, match="callback") as caught:
+        list(stream)
+    assert isinstance(events[-1], Closed)
+    assert events[-1].error is caught.value
+    assert [type(event) for event in events].count(Closed) == 1
 
 
 @pytest.mark.parametrize("error", [Unreadable("x"), Refuses("x")])

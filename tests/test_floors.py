@@ -14,7 +14,7 @@ HOUSE = Path(failover_iter.__file__).parent
 FLOORS = (
     {"errors", "events", "_types"},
     {"_checks", "_strategies", "_options", "_entries", "_matching", "_backoff"},
-    {"_failures", "_record", "_commands", "_sources", "_core", "_attempt"},
+    {"_failures", "_record", "_commands", "_sources", "_telling", "_core", "_attempt"},
     {"_log", "_clock"},
     {"_sync", "_async"},
     {"policy", "_decorator", "_api"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -139,6 +140,43 @@ def test_a_closing_error_of_a_closing_consumer(twin: SyncTwin, depth: int) -> No
     twin.next(stream)
     with pytest.raises(OSError, match="closing"):
         twin.close(stream)
+
+
+def test_a_source_that_ends_when_it_is_sent_a_value(twin: SyncTwin, depth: int) -> None:
+    """It has ended well, and so have all streams around it."""
+
+    def takes_one() -> Iterator[Any]:
+        yield "first"
+
+    stream = twin.of(EAGER, [inside(twin.generator(takes_one), never, depth=depth), never])
+    assert twin.next(stream) == "first"
+    with pytest.raises(twin.stop):
+        twin.send(stream, "value")
+
+
+def test_a_loop_that_closes_all_streams_at_once(depth: int) -> None:
+    """When asyncio shuts down, each abandoned stream and its source are closed without a word."""
+    complaints: list[Any] = []
+    closed: list[str] = []
+
+    async def endless() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            await asyncio.sleep(0)
+            closed.append("source")
+
+    async def main() -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+        streams = [EAGER.astream([inside(endless, depth=depth)]) for _ in range(3)]
+        for stream in streams:
+            await anext(stream)
+        return streams
+
+    with asyncio.Runner() as runner:
+        kept = runner.run(main())
+    assert (closed, complaints, len(kept)) == (["source"] * 3, [], 3)
 
 
 # What a callback inside raises is no outage of a stream around.

@@ -324,10 +324,20 @@ def test_what_cannot_go_on_is_refused(inner: Any) -> None:
         f"source 'good' is a Policy.source with mid_stream={shown}: under a stream that resumes, "
         "give its policy mid_stream='resume' or a Decide"
     )
-    for make in (outer.stream, outer.astream):
-        with pytest.raises(ValueError, match="^" + re.escape(message) + "$") as caught:
-            make([source, resumable])  # type: ignore[list-item]
-        assert is_wrong_use(caught.value)
+    with pytest.raises(ValueError, match="^" + re.escape(message) + "$") as caught:
+        outer.stream([source, resumable])
+    assert is_wrong_use(caught.value)
+
+
+def test_the_flavour_of_what_is_inside_is_checked_at_the_call() -> None:
+    """A nested list of the other flavour is refused at once, at any depth, by the source's name."""
+    policy = Policy(retry_on=Exception)
+    nested = policy.source([policy.source([good])])
+    message = r"^source 'good' is sync: use failover_stream \(or Policy.stream\) for it$"
+    with pytest.raises(TypeError, match=message) as caught:
+        policy.astream([nested])
+    assert is_wrong_use(caught.value)
+    assert list(policy.stream([nested])) == [1, 2, 3]
 
 
 def test_a_nested_source_that_decides_may_stand_under_one_that_resumes() -> None:

@@ -19,6 +19,7 @@ from failover_iter import (
     Source,
     Takeover,
 )
+from failover_iter._entries import read_factories
 from failover_iter._options import Options
 from failover_iter._record import Needs, Record, feed, new_digest
 from failover_iter.errors import is_wrong_use
@@ -161,8 +162,8 @@ def test_needs_add_up() -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"on_event": print},
         {"complete_when": bool},
+        {"mid_stream": "skip"},
         {"mid_stream": Skip(key=str)},
         {"mid_stream": Resume(keep=2)},
         {"mid_stream": Resume(keep=None)},
@@ -174,6 +175,13 @@ def test_less_does_not_cover_more(more: dict[str, Any]) -> None:
     assert needs_of(**more).covers(needs_of(**more))
     assert needs_of(mid_stream=Resume(keep=None)).covers(needs_of(mid_stream=Resume(keep=7)))
     assert not needs_of(mid_stream=Resume(keep=7)).covers(needs_of(mid_stream=Resume(keep=None)))
+
+
+@pytest.mark.parametrize("told", [{"on_event": print}, {"wait": lambda failed: 0}])
+def test_a_count_that_is_only_told_is_not_missing(told: dict[str, Any]) -> None:
+    """A listener and a callable `wait` are told `None` where nobody has counted."""
+    assert Needs().covers(needs_of(**told))
+    assert not needs_of(**told).covers(needs_of(complete_when=bool))
 
 
 def digest_in(record: Record) -> bytes:
@@ -299,3 +307,76 @@ def test_a_lazy_source_that_needs_less_harms_no_other() -> None:
     ]
     policy = Policy(retry_on=OSError, complete_when=lambda item: item == "end")
     assert list(policy.stream(iter(factories))) == ["end"]
+
+
+def opens(progress: object = None) -> Iterator[str]:
+    yield ""
+
+
+def test_the_needs_of_a_list_are_those_of_all_its_sources() -> None:
+    """The options of the stream, of each source, and of streams inside at any depth add up."""
+    deepest = Policy(retry_on=OSError, mid_stream=Skip(key=str)).source([opens])
+    inner = Policy(retry_on=OSError).source([deepest, Source(opens, mid_stream=Resume(keep=4))])
+    options = Options(retry_on=OSError)
+    factories: list[Any] = [opens, Source(opens, complete_when=bool), inner]
+    entries = read_factories(factories, "sync", options)
+    assert isinstance(entries, tuple)
+    assert not Needs.of(options, entries[:1], counts=False)
+    needs = Needs.of(options, entries[:2], counts=False)
+    assert (needs.counts, needs.keep, len(needs.keys)) == (False, 1, 0)
+    needs = Needs.of(options, entries, counts=False)
+    assert (needs.counts, needs.keep, len(needs.keys)) == (True, 4, 1)
+    assert Needs.of(options, entries[:1], counts=True).counts
+
+
+def test_needs_are_joined() -> None:
+    """Two needs together ask for the larger of each, and leave the other as it was."""
+    one, other = needs_of(mid_stream=Skip(key=str)), needs_of(mid_stream=Resume(keep=3))
+    one.join(other)
+    assert (one.counts, one.keep, len(one.keys)) == (True, 3, 1)
+    assert (other.counts, other.keep, len(other.keys)) == (True, 3, 0)
+    one.join(needs_of(mid_stream=Resume(keep=None)))
+    assert one.keep is None
+    counted = needs_of(complete_when=bool)
+    counted.join(needs_of(on_event=print))
+    assert (counted.counts, counted.keep) == (True, 1)
+
+
+class Rows:
+    """Items with a method as their key: a bound method is made anew at each access."""
+
+    def key(self, item: Any) -> str:
+        return str(item)
+
+
+def test_a_method_is_one_key() -> None:
+    """The same method of the same object is the same key, of another object another one."""
+    rows, others = Rows(), Rows()
+    needs = needs_of(mid_stream=Skip(key=rows.key))
+    assert needs.covers(needs_of(mid_stream=Skip(key=rows.key)))
+    assert not needs.covers(needs_of(mid_stream=Skip(key=others.key)))
+
+
+def test_a_fork_goes_on_by_itself() -> None:
+    """A copy knows what was delivered, and what either delivers later is not the other's."""
+    record = Record(needs_of(mid_stream=Decide(len, keep=2, key=str)), None)
+    record.any = True
+    for item in ("x", "a"):
+        record.deliver(item)
+        if item == "x":
+            record.restart()
+    fork = record.fork()
+    record.deliver("b")
+    fork.deliver("c")
+    assert (fork.count, fork.before, fork.any) == (2, 1, True)
+    assert (list(fork.items), list(record.items)) == (["a", "c"], ["a", "b"])
+    assert digest_in(fork) == digest_of(["a", "c"])
+    assert digest_in(record) == digest_of(["a", "b"])
+
+
+def test_a_fork_of_what_is_not_recorded() -> None:
+    """Where nothing is recorded, a copy says no more than that something was delivered."""
+    record = Record(Needs(), None)
+    record.any = True
+    fork = record.fork()
+    assert (fork.any, fork.count, fork.delivered, list(fork.items)) == (True, 0, None, [])

@@ -265,3 +265,30 @@ def test_pauses_let_other_tasks_run() -> None:
 
     assert run(main) == (None, [])
     assert steps == ["attempt", "other", "attempt", "other", "attempt", "other"]
+
+
+def test_an_error_keeps_its_own_context() -> None:
+    """Also where the consumer is handling another error when it arrives."""
+
+    async def late() -> AsyncIterator[int]:
+        yield 1
+        try:
+            raise KeyError("cause")
+        except KeyError:
+            raise ConnectionError("late")  # noqa: B904 (the context is what is tested)
+
+    async def main() -> BaseException | None:
+        stream = stream_of(late)
+        await anext(stream)
+        try:
+            raise LookupError("of the consumer")
+        except LookupError:
+            try:
+                await anext(stream)
+            except ConnectionError as error:
+                return error.__context__
+        return None
+
+    context, complaints = run(main)
+    assert isinstance(context, KeyError)
+    assert complaints == []

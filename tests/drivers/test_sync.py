@@ -1,9 +1,10 @@
-"""The blocking driver: the scenario table, the laws and the traps."""
+"""The blocking driver: the scenario table, the laws, the traps and the corners."""
 
 from __future__ import annotations
 
 import pytest
 
+from drivers.corners import Corners
 from drivers.laws import Laws
 from drivers.traps import Traps
 from support.model import model
@@ -26,5 +27,11 @@ class TestLaws(Laws):
 
 class TestTraps(Traps):
     """The traps that others fell into, on this driver."""
+
+    twin_class = SyncTwin
+
+
+class TestCorners(Corners):
+    """Corners that were once wrong, on this driver."""
 
     twin_class = SyncTwin

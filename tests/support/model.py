@@ -163,14 +163,13 @@ class Model:
                 for one in held:
                     self.deliver(one)
                     new += 1
-            elif self.mode == "restart":
-                self.before, self.delivered = self.total, []
+        gave_nothing = self.mode == "restart" and new == 0
         if fault == "base":
             noted = self.close(opening) is not None
             self.event("Closed", error="Base")
             self.raised("Base", len(self.failures) + noted)
         close_error = self.close(opening)
-        if fault is None and not self.complete():
+        if fault is None and not self.complete(gave_nothing):
             fault = "truncated"
         if fault is not None:
             return self.failed(fault, opening, close_error, received=received > 0, new=new)
@@ -181,10 +180,11 @@ class Model:
         self.trace.append(("ended",))
         raise Over
 
-    def complete(self) -> bool:
+    def complete(self, gave_nothing: bool) -> bool:
+        """Judged is the last item since the last restart, one without an item included."""
         complete_when = self.case.complete_when
-        if complete_when is None:
-            return True
+        if complete_when is None or gave_nothing:
+            return complete_when is None
         return bool(self.delivered) and complete_when(self.delivered[-1])
 
     def diverged(self, key: Any, delivered: list[int], replayed: list[int]) -> bool:

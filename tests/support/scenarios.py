@@ -88,6 +88,15 @@ SCENARIOS: dict[str, Case] = {
     "not complete after an empty restart": Case(
         (failing("a", 1, 2, 3), plan("b")), complete_when=is_three
     ),
+    "an empty restart changes nothing": Case(
+        (A, plan("x"), B), announce=True, complete_when=is_three
+    ),
+    "an empty restart changes nothing for skip": Case(
+        (A, plan("x", mid_stream="restart"), B),
+        announce=True,
+        complete_when=is_three,
+        mid_stream="skip",
+    ),
     "empty is a failure": Case((plan("a"), B), allow_empty=False),
     "empty, nobody else": Case((plan("a"),), allow_empty=False),
     "empty, never committed": Case((plan("a", 1), B), allow_empty=False, commit_when=2),

@@ -116,6 +116,7 @@ class AsyncTwin(SyncTwin):
         self.loop.set_exception_handler(lambda _, context: None)
 
     def finish(self) -> None:
+        self.settle()  # what was let go is closed by a task: let it come to its end
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
