@@ -1,0 +1,75 @@
+"""The bare `for` that the blocking driver uses for iterators of builtins: no law is lost by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from failover_iter import failover_stream
+
+SOURCES: dict[str, Callable[[], Iterable[Any]]] = {
+    "list": lambda: [0, 1, 2],
+    "tuple": lambda: (0, 1, 2),
+    "range": lambda: range(3),
+    "dict": lambda: {0: "a", 1: "b", 2: "c"},
+    "values": lambda: {"a": 0, "b": 1, "c": 2}.values(),
+    "items": lambda: {"a": 0}.items(),
+    "set": lambda: {0, 1, 2},
+    "str": lambda: "abc",
+    "bytes": lambda: b"abc",
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_items_and_end_are_those_of_yield_from(name: str) -> None:
+    """All items, and None as the value at the end."""
+    stream = failover_stream([SOURCES[name]], retry_on=OSError)
+    assert list(stream) == list(SOURCES[name]())
+    stream = failover_stream([SOURCES[name]], retry_on=OSError)
+    with pytest.raises(StopIteration) as caught:
+        while True:
+            next(stream)
+    assert caught.value.value is None
+
+
+@pytest.mark.parametrize("pulls", [1, 2])
+def test_what_is_thrown_comes_out_and_opens_nothing(pulls: int) -> None:
+    """At the first item, which is handed out by other means, and at a later one."""
+    stream = failover_stream([SOURCES["list"], SOURCES["list"]], retry_on=Exception)
+    for _ in range(pulls):
+        next(stream)
+    thrown = KeyError("mine")
+    with pytest.raises(KeyError) as caught:
+        stream.throw(thrown)
+    assert caught.value is thrown
+    assert thrown.__context__ is None
+    assert list(stream) == []
+
+
+@pytest.mark.parametrize("pulls", [1, 2])
+def test_what_is_sent_is_refused_as_by_yield_from(pulls: int) -> None:
+    """A list iterator has no `send`: the AttributeError is the consumer's."""
+    stream = failover_stream([SOURCES["list"], SOURCES["list"]], retry_on=Exception)
+    for _ in range(pulls):
+        next(stream)
+    with pytest.raises(AttributeError, match="'list_iterator' object has no attribute 'send'"):
+        stream.send(1)
+
+
+def test_closing_ends_it() -> None:
+    """Nothing is pulled after a close."""
+    stream = failover_stream([SOURCES["range"]], retry_on=OSError)
+    assert [next(stream), next(stream)] == [0, 1]
+    stream.close()
+    assert list(stream) == []
+
+
+def test_a_dict_that_changes_is_a_failure_of_the_source() -> None:
+    """The RuntimeError of the iterator switches where it is named."""
+    changing = {0: "a", 1: "b"}
+    stream = failover_stream([lambda: changing, lambda: [9]], retry_on=RuntimeError)
+    assert [next(stream), next(stream)] == [0, 1]
+    changing[2] = "c"
+    assert list(stream) == [9]
