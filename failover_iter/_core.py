@@ -11,7 +11,7 @@ called from here; what they raise goes to the consumer by way of the driver.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import seconds_of, verdict
 from failover_iter._commands import Command, Handover, Open, Raise, Return, Sleep
@@ -42,10 +42,8 @@ if TYPE_CHECKING:
     from failover_iter._entries import Entry
     from failover_iter._options import Options, Wait
     from failover_iter._strategies import Key, Progress
+    from failover_iter._telling import Report
     from failover_iter._types import Flavour, Mode
-    from failover_iter.events import Event
-
-    Report: TypeAlias = Callable[[Event, bool], None]
 
 
 _PASSED_OVER = 1000  # so many in a row that may not take over: they will never end
@@ -162,7 +160,12 @@ class Run(Teller):
         self, value: Any, close_error: Exception | None, *, received: bool, judged: bool
     ) -> Command:
         """The source ended, and was closed; `judged` = it has to be complete."""
-        if judged and not self._judge(close_error):
+        complete_when = self._entry.options.complete_when
+        if (
+            judged
+            and complete_when is not None
+            and not self._is_complete(complete_when, close_error)
+        ):
             cut = TruncatedStream(f"{self._entry.name} ended before complete_when was met")
             return self.failed(cut, close_error, received=received)
         if close_error is not None:
@@ -352,13 +355,15 @@ class Run(Teller):
             return True
         return any(entry.resumable or entry.nests for entry in sources.known)
 
-    def _judge(self, close_error: Exception | None) -> bool:
-        """Whether the stream is complete with the last item."""
-        complete_when, items = self._entry.options.complete_when, self.record.items
-        if complete_when is None or self._restart_due:  # it would start over, but gave nothing
-            return complete_when is None
+    def _is_complete(
+        self, complete_when: Callable[[Any], bool], close_error: Exception | None
+    ) -> bool:
+        """Whether the stream is complete with the last item since the last restart."""
+        items = self.record.items
+        if self._restart_due or not items:  # it would have started over, but gave nothing
+            return False
         try:
-            return bool(items) and verdict("complete_when", complete_when(items[-1]))
+            return verdict("complete_when", complete_when(items[-1]))
         except BaseException as raised:
             self.closed(raised, close_error, theirs=False)
             raise

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from failover_iter._failures import describe
 from failover_iter.events import Exhausted, Switched, Waiting
 
 if TYPE_CHECKING:
-    from failover_iter.events import Event
+    import logging
 
+_WARNING, _ERROR = 30, 40  # those of logging
 _HINT = "; items are delivered again; set mid_stream"
 
 
@@ -17,14 +19,17 @@ def _number(seconds: float) -> str:
     return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
-def log(event: Event, repeats_unasked: bool) -> None:  # noqa: FBT001 (called by the core alone)
-    """Log what an operator should know of this event, if anything."""
-    if not isinstance(event, Waiting | Switched | Exhausted):
-        return
+@cache
+def _logger() -> logging.Logger:
     import logging  # only when something failed: most streams need it never
 
-    logger = logging.getLogger("failover_iter")
-    level = logging.ERROR if isinstance(event, Exhausted) else logging.WARNING
+    return logging.getLogger("failover_iter")
+
+
+def log(event: Waiting | Switched | Exhausted, repeats_unasked: bool) -> None:  # noqa: FBT001 (internal)
+    """Log what an operator should know of this event."""
+    logger = _logger()
+    level = _ERROR if type(event) is Exhausted else _WARNING
     if logger.isEnabledFor(level):
         failed = f"{event.source} (attempt {event.attempt}) failed: {describe(event.error)}"
         hint = _HINT if repeats_unasked else ""

@@ -55,13 +55,16 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                             value = None
                             for item in attempt.iterator:
                                 try:
-                                    sent = yield item
+                                    if (yield item) is not None:
+                                        break
                                 except BaseException:
                                     attempt.excused = attempt.thrown = True
                                     raise
-                                if sent is not None:
-                                    attempt.excused = True
-                                    attempt.iterator.send(sent)  # AttributeError: PEP 380
+                            else:
+                                attempt.ended = True
+                            if not attempt.ended:
+                                attempt.excused = True
+                                attempt.iterator.send  # noqa: B018 (AttributeError: PEP 380)
                         elif value is _MORE:
                             value = yield from attempt.pull()  # pyright: ignore[reportUnknownVariableType]
                     except BaseException as error:
@@ -93,7 +96,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error.
         run.finish()
-        item = sent = context = None
+        item = context = None
         del run, attempt, command
 
 
@@ -184,7 +187,8 @@ class _SyncAttempt(Attempt):
         """Close the iterator, once."""
         if self.entry.owned and not self.iterator_closed:
             self.iterator_closed = True
-            _close(self.iterator)
+            if getattr(self.iterator, "gi_frame", self) is not None:  # a generator that ended
+                _close(self.iterator)
 
     def _close(self) -> Exception | None:
         """Close what was opened; give the error of that, or raise it if it is no Exception."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from failover_iter._types import Mode
     from failover_iter.events import Event, Switched, Waiting
 
-    Report: TypeAlias = Callable[[Event, bool], None]
+    Report: TypeAlias = Callable[[Waiting | Switched | Exhausted, bool], None]
 
 
 class Teller:

@@ -100,8 +100,9 @@ def leaves(error: BaseException) -> tuple[Any, ...]:
 
 def is_wrong_use(error: BaseException) -> bool:
     """Whether an error, or a leaf of it, says that the library was used wrongly, here or inside."""
-    if any(map(is_wrong_use, leaves(error))):
+    inside = leaves(error)
+    if inside and any(map(is_wrong_use, inside)):
         return True
-    return isinstance(error, NoSources | ReusedIterator) or (
+    return isinstance(error, (NoSources, ReusedIterator)) or (
         "_failover_iter_wrong_use" in getattr(error, "__dict__", ())
     )

@@ -12,13 +12,8 @@ import pytest
 from failover_iter import Decide, Policy, Source, failover_stream
 from failover_iter._log import log
 from failover_iter.events import (
-    Closed,
-    Committed,
-    Completed,
     Event,
     Exhausted,
-    Failed,
-    Opening,
     Switched,
     Waiting,
 )
@@ -85,23 +80,6 @@ def test_pauses_are_told_in_readable_numbers(
     found = re.search(r"again in ([0-9.]+) s$", told(caplog)[0][1])
     assert found is not None
     assert float(found[1]) == pytest.approx(seconds, rel=0.01)
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        Opening("a", 1, 0, 0.0),
-        Committed("a", 1, 0, 0.0),
-        Failed("a", 1, 0, 0.0, LOST, 1, 1, None),
-        Completed("a", 1, 0, 0.0),
-        Closed("a", 1, 0, 0.0, None),
-    ],
-)
-def test_the_rest_is_not_logged(event: Event, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is logged of a stream that runs well, and each failure is told once only."""
-    caplog.set_level(logging.DEBUG)
-    log(event, repeats_unasked=False)
-    assert told(caplog) == []
 
 
 @pytest.mark.parametrize(
@@ -174,3 +152,16 @@ def test_each_stream_has_a_hint_of_its_own(caplog: pytest.LogCaptureFixture) -> 
     for _ in range(2):
         list(policy.stream([BREAKS, BREAKS, GOOD]))
     assert sum(HINT in message for _, message in told(caplog)) == 2
+
+
+def test_nothing_is_made_for_a_level_that_is_off(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the logger does not want a level, not even the text of the error is asked for."""
+
+    class Shown(ConnectionError):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with caplog.at_level(logging.CRITICAL, "failover_iter"):
+        log(Switched("a", 1, 0, 0.0, "b", Shown(), 0.0, None), repeats_unasked=False)
+        log(Exhausted("a", 1, 0, 0.0, Shown(), 1), repeats_unasked=False)
+    assert told(caplog) == []

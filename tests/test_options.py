@@ -298,3 +298,13 @@ def test_a_nested_factory_is_not_called_by_hand() -> None:
         Nested()()
     with pytest.raises(NotImplementedError):
         Nested().open("sync", None, announce=False)
+
+
+@pytest.mark.parametrize("mode", ["restart", "raise"])
+def test_a_source_that_starts_over_counts_no_progress(mode: Any) -> None:
+    """A source with a mode in which `reset_on_progress` says nothing stands under it too."""
+    options = Options(retry_on=OSError, mid_stream="skip", reset_on_progress=True)
+    assert Source(opens, mid_stream=mode).over(options).reset_on_progress is False
+    assert Source(opens, mid_stream="resume").over(options).reset_on_progress is True
+    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
+        Source(opens, mid_stream=mode, reset_on_progress=True).over(options)

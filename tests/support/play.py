@@ -92,7 +92,8 @@ class Play:
         run.opening()
         run.opened(ended=False)
         items, end = script[:-1], script[-1]
-        missing = items[command.args[0].delivered if command.args else command.skip :]
+        _, args = command.take()
+        missing = items[args[0].delivered if args else command.skip :]
         if missing:
             run.any = run.record.any = True
             if run.awaits_commit:
