@@ -6,7 +6,7 @@ calls `watch`, where there is one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._checks import identity, verdict
 from failover_iter._failures import note_close_error
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from failover_iter._commands import Open
     from failover_iter._core import Run
     from failover_iter._strategies import Key
+
+
+_RESTART: Final = object()  # stands before the item with which a stream inside starts over
 
 
 class Attempt:
@@ -106,6 +109,10 @@ class Attempt:
         self.received += 1
         if not self.committed:
             self._judge(item)
+        inside = self.command.handover
+        if inside is not None and inside.restarted:  # with this item, once that is handed out
+            inside.restarted = False
+            self.held.append(_RESTART)
         if self.to_skip:
             self._replay(item)
             return False
@@ -166,6 +173,9 @@ class Attempt:
     def hand_out(self) -> Any:
         """Take the next held item: with this it counts as delivered."""
         item = self.held.pop()
+        if item is _RESTART:
+            self.run.restart()
+            item = self.held.pop()
         self.at_marker = type(item) is Takeover
         self.note(item)
         return item

@@ -67,7 +67,7 @@ def async_sleep(seconds: float) -> Awaitable[None]:
 
 
 async def give_way() -> None:
-    """Let other tasks run once; no cancellation comes in here."""
+    """Let other tasks run once; under trio no cancellation comes in here."""
     match async_library():
         case "trio":
             import trio

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import seconds_of, verdict
 from failover_iter._commands import Command, Handover, Open, Raise, Return, Sleep
-from failover_iter._failures import NO_FAILURES, Failures, note_close_error
+from failover_iter._failures import NO_FAILURES, Failures, cut_tracebacks, note_close_error
 from failover_iter._matching import matches
 from failover_iter._options import Nested
 from failover_iter._record import Needs, Record
@@ -103,14 +103,29 @@ class Run(Teller):
         self._now = now
         self._started = now()
         try:
-            entry = self._next_entry()
+            entry = self._first_entry()
         except BaseException:  # of `factories` itself: no outage of a stream around
             self._excuse()
             raise
         if entry is None:
+            if self._error is not None:  # all of them were passed over
+                return Raise(self._error)
             raise NoSources("factories gave no source at all")
         self._entry = entry
         return self._open()
+
+    def _first_entry(self) -> Entry | None:
+        """The first source; where a stream around hands over, the first that may take over."""
+        entry = self._next_entry()
+        if self._mode is None:
+            return entry
+        while entry is not None and entry.sets_mode:
+            mode = self._mode_of(entry, 1)
+            if mode != "raise":
+                self._mode = mode
+                break
+            entry = self._next_entry()
+        return entry
 
     def opened(self, *, ended: bool) -> None:
         """The factory gave something; `ended` = a generator that has ended already."""
@@ -247,12 +262,12 @@ class Run(Teller):
         attempt = 1 if options.reset_on_progress and went_on else self._attempt + 1
         if options.attempts is not None and attempt > options.attempts:
             entry, attempt = self._next_entry(), 1
-        for _ in range(_PASSED_OVER):
-            if entry is None:
-                return None
+        passed_over = 0
+        while entry is not None and passed_over < _PASSED_OVER:
             mode = self._mode_of(entry, attempt)
             if mode != "raise" or not entry.has_own_mode:
                 return entry, attempt, mode
+            passed_over += self._sources.lazy  # a list comes to its end by itself
             entry, attempt = self._next_entry(), 1
         return None
 
@@ -331,8 +346,8 @@ class Run(Teller):
     def _progress(self, entry: Entry) -> Progress:
         way = entry.options.way
         keep = way.keep if isinstance(way, Resume | Decide) else 0
-        for failed in self._told():  # its frames hold the Progress before this one: cut the chain
-            failed.error.__traceback__ = None
+        for failed in self._told():
+            cut_tracebacks(failed.error)
         start_over = self._mode in ("restart", "skip")
         return self.record.progress(keep, self._told(), self._attempt, start_over=start_over)
 

@@ -206,13 +206,14 @@ _ABSTRACT = re.compile(r"(?:\w+\.)*(?P<is_async>Async)?(?:Iterator|Iterable|Gene
 def _check_progress(function: Callable[..., Any], policy: Policy) -> None:
     parameters = inspect.signature(function, follow_wrapped=False).parameters
     declared = parameters.get("progress")
+    takes_more = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters.values())
     if declared is None:
         if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
             return
     elif (
-        declared.kind is not inspect.Parameter.POSITIONAL_ONLY
-        and declared.default is not inspect.Parameter.empty
-    ):
+        declared.kind is inspect.Parameter.KEYWORD_ONLY
+        or (declared.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and not takes_more)
+    ) and declared.default is not inspect.Parameter.empty:
         return
     raise TypeError(
         f"{function!r} must declare progress: Progress = Progress() as a keyword, under "
@@ -253,8 +254,9 @@ class _Call:
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """Make a source of it; a wrong call fails here, and not as an outage."""
+        told = {"progress": None} if self.resumes else {}
         try:
-            self.signature.bind(*args, **kwargs)
+            self.signature.bind(*args, **kwargs, **told)
         except TypeError as mismatch:
             raise TypeError(f"{self.name}() cannot take this call: {mismatch}") from None
         if self.resumes:

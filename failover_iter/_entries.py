@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from failover_iter._checks import check_factory, is_async, is_generator_function, offers
 from failover_iter._options import Nested, Source
 from failover_iter._strategies import Decide, Progress, Resume
+from failover_iter._types import UNSET
 from failover_iter.errors import NoSources, wrong_use
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Entry:
         "options",
         "owned",
         "resumable",
+        "sets_mode",
     )
 
     def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
@@ -42,6 +44,8 @@ class Entry:
         self.index = index
         self.options = options
         self.owned = True
+        #: Whether it says itself how it takes over, and whether that may be not at all.
+        self.sets_mode = False
         self.has_own_mode = False
         #: Whether the factory is called with a `Progress`.
         self.resumable = False
@@ -94,6 +98,7 @@ def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options)
         entry = Entry(item.factory, index, item.over(options))
         entry.name = item.name
         entry.owned = item.close
+        entry.sets_mode = item.mid_stream is not UNSET
         entry.has_own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)
     else:
         check_factory(f"source[{index}]", item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from failover_iter.errors import AllSourcesFailed
+from failover_iter.errors import AllSourcesFailed, leaves
 
 if TYPE_CHECKING:
     from failover_iter.events import Failed
@@ -83,6 +83,20 @@ def describe(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 (a message that cannot be had must not hide the error)
         message = "(its message cannot be shown)"
     return f"{name}: {message}" if message else name
+
+
+def cut_tracebacks(error: BaseException | None) -> None:
+    """Take the tracebacks off an error, off what led to it and off the leaves of a group.
+
+    Their frames hold what a factory was called with, that is the failures before, and so on.
+    """
+    left, seen = [error], set[int]()
+    while left:
+        each = left.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            left += [each.__cause__, each.__context__, *leaves(each)]
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import identity
@@ -13,7 +14,7 @@ from failover_iter.errors import wrong_use
 from failover_iter.events import Takeover
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from failover_iter._entries import Entry
     from failover_iter._options import Options
@@ -92,24 +93,32 @@ class Needs:
         )
 
 
+_NO_ITEMS: deque[Any] = deque(maxlen=0)  # whatever is put into it, it stays empty: shared
+
+
 class Record:
     """What one stream has delivered since its last restart, and in all."""
 
-    __slots__ = ("any", "before", "count", "digestible", "digests", "items", "needs")
+    # Class attributes are what most streams never change: to make one is half the work then.
+    count = 0
+    before = 0  # items delivered before the last restart
+    any = False
+    digestible = True  # nobody knows the keys of what a seed says was delivered
+    items: deque[Any] = _NO_ITEMS
+    digests: Mapping[object, blake2b] = MappingProxyType({})
 
     def __init__(self, needs: Needs, seed: Progress | None) -> None:
         """Begin at the start, or where the stream around is."""
         self.needs = needs
-        self.count = 0
-        self.before = 0  # items delivered before the last restart
-        self.items: deque[Any] = _NO_ITEMS if needs.keep == 0 else deque(maxlen=needs.keep)
-        self.digests = {place: new_digest() for place in needs.keys} if needs.keys else {}
-        self.any = False
-        self.digestible = seed is None or not seed.delivered  # nobody knows the keys of a seed
+        if needs.keep != 0:
+            self.items = deque(maxlen=needs.keep)
+        if needs.keys:
+            self.digests = {place: new_digest() for place in needs.keys}
         if seed is not None:
             self.count = seed.delivered
             self.before = max(0, seed.total - seed.delivered)
             self.any = seed.total > 0 or seed.delivered > 0
+            self.digestible = not seed.delivered
             self.items.extend(seed.items or ((seed.last,) if seed.delivered else ()))
 
     def fork(self) -> Record:
@@ -172,9 +181,6 @@ class Record:
             failures=tuple(failures),
             attempt=attempt,
         )
-
-
-_NO_ITEMS: deque[Any] = deque(maxlen=0)  # whatever is put into it, it stays empty: shared
 
 
 def new_digest() -> blake2b:

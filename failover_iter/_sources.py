@@ -20,21 +20,25 @@ _REMEMBERED = 64  # sources that count as "opened before"
 class Sources:
     """What is left of `factories`, and the last sources that were opened."""
 
-    __slots__ = ("_entries", "_flavour", "_index", "_left", "_opened", "_options", "known", "lazy")
+    # Class attributes are what most streams never change: to make one is half the work then.
+    _left: Iterator[Any] | None = None
+    _index = 0
+    _opened: dict[object, object] | None = None
+    lazy = False
+    #: All of them, where they are known before they are needed.
+    known: tuple[Entry, ...] = ()
 
     def __init__(
         self, entries: tuple[Entry, ...] | Iterable[Any], flavour: Flavour, options: Options
     ) -> None:
         """Take the entries of a list, or a lazy iterable of factories."""
-        self.lazy = not isinstance(entries, tuple)
-        #: All of them, where they are known before they are needed.
-        self.known: tuple[Entry, ...] = entries if isinstance(entries, tuple) else ()
+        if isinstance(entries, tuple):
+            self.known = entries
+        else:
+            self.lazy = True
         self._entries = entries
-        self._left: Iterator[Any] | None = None
         self._flavour: Flavour = flavour
         self._options = options
-        self._index = 0
-        self._opened: dict[object, object] | None = None
 
     def next(self) -> Entry | None:
         """The next source; None where there is none left."""
