@@ -6,42 +6,21 @@ import gc
 import itertools
 import weakref
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
+from drivers.base import Behaviour, reset
 from failover_iter import Decide, Policy, Progress, ReusedIterator, Skip, Source, TruncatedStream
-from support.runners import quiet
 from support.twin import Ends, SyncTwin, Thing
-
-
-def reset() -> ConnectionError:
-    return ConnectionError("reset by peer")
 
 
 class Bug(ConnectionError):
     """Looks like an outage."""
 
 
-class Corners:
+class Corners(Behaviour):
     """What only a hostile reader finds; a test module names the twin that it runs on."""
-
-    twin_class: ClassVar[type[SyncTwin]]
-
-    @pytest.fixture
-    def twin(self) -> Iterator[SyncTwin]:
-        twin = self.twin_class()
-        with quiet():
-            yield twin
-        twin.finish()
-
-    def source(self, twin: SyncTwin, *items: Any, error: BaseException | None = None) -> Any:
-        def source() -> Iterator[Any]:
-            yield from items
-            if error is not None:
-                raise error
-
-        return twin.generator(source)
 
     def rows(self, twin: SyncTwin, *items: Any, fails: bool = False) -> Any:
         """A resumable source."""

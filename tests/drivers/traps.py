@@ -11,10 +11,11 @@ import itertools
 import tracemalloc
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
+from drivers.base import Behaviour, reset
 from failover_iter import Policy, SourceError
 from support.case import Falsy
 from support.twin import Ends, SyncTwin
@@ -22,28 +23,8 @@ from support.twin import Ends, SyncTwin
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
 
-def reset() -> ConnectionError:
-    return ConnectionError("reset by peer")
-
-
-class Traps:
+class Traps(Behaviour):
     """What went wrong elsewhere; a test module names the twin that it runs on."""
-
-    twin_class: ClassVar[type[SyncTwin]]
-
-    @pytest.fixture
-    def twin(self) -> Iterator[SyncTwin]:
-        twin = self.twin_class()
-        yield twin
-        twin.finish()
-
-    def source(self, twin: SyncTwin, *items: Any, error: BaseException | None = None) -> Any:
-        def source() -> Iterator[Any]:
-            yield from items
-            if error is not None:
-                raise error
-
-        return twin.generator(source)
 
     def test_trap_01_try_around_creation(self, twin: SyncTwin) -> None:
         """A lazy source fails when it is pulled, not when it is made: that switches too."""

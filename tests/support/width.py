@@ -1,0 +1,13 @@
+"""How wide a text stands in a terminal."""
+
+from __future__ import annotations
+
+from unicodedata import category, east_asian_width
+
+
+def width(text: str) -> int:
+    """How many columns a terminal gives it, reckoned here once more."""
+    marks = ("Mn", "Me")
+    return sum(
+        0 if category(char) in marks else 1 + (east_asian_width(char) in "WF") for char in text
+    )
