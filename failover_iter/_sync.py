@@ -57,6 +57,10 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                                 try:
                                     if (yield item) is not None:
                                         break
+                                except StopIteration as stop:  # thrown in: an end, PEP 380
+                                    attempt.excused = attempt.ended = True
+                                    value = stop.value
+                                    break
                                 except BaseException:
                                     attempt.excused = attempt.thrown = True
                                     raise

@@ -73,3 +73,12 @@ def test_a_dict_that_changes_is_a_failure_of_the_source() -> None:
     assert [next(stream), next(stream)] == [0, 1]
     changing[2] = "c"
     assert list(stream) == [9]
+
+
+def test_a_stop_that_is_thrown_in_is_the_end() -> None:
+    """As at a `yield from` over what has no `throw`: its value is that of the stream."""
+    stream = failover_stream([SOURCES["list"]], retry_on=Exception)
+    assert [next(stream), next(stream)] == [0, 1]
+    with pytest.raises(StopIteration) as caught:
+        stream.throw(StopIteration("value"))
+    assert caught.value.value == "value"
