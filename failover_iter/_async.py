@@ -107,36 +107,35 @@ class _AsyncAttempt(Attempt):
             self.opening()
         factory, args = self.command.take()
         try:
-            opened = factory(*args)
-            if not offers(opened, "__aiter__") and offers(opened, "__await__"):
-                opened = await opened
+            opened: Any = factory(*args)
+            if not isinstance(opened, AsyncGeneratorType):
+                if not offers(opened, "__aiter__") and offers(opened, "__await__"):
+                    opened = await opened
+                self.iterable = opened
+                self._refuse_sync(opened)
+            elif opened.ag_frame is None:
+                self.opened_ended()
             self.iterable = opened
-            self._check(opened)
-            self.iterator = iterator = aiter(opened)
+            self.iterator = aiter(self.iterable)
         except (StopIteration, StopAsyncIteration) as leak:
             # PEP 479, as in an `async for` over the factory's result: it is not an end.
             raise RuntimeError(f"async generator raised {type(leak).__name__}") from leak
         finally:
             del factory, args  # a traceback holds this frame: failure by failure, a chain of all
-        await self._pull_until_commit(iterator)
-
-    def _check(self, opened: object) -> None:
-        if isinstance(opened, AsyncGeneratorType):
-            self.opened(ended=opened.ag_frame is None)
-        elif not offers(opened, "__aiter__") and offers(opened, "__iter__"):
-            self.excused = True
-            raise wrong_flavour(self.entry.name, "async")
-
-    async def _pull_until_commit(self, iterator: AsyncIterator[Any]) -> None:
         while True:
             try:
-                item = await anext(iterator)
+                item = await anext(self.iterator)
             except StopAsyncIteration:
                 break
             if self.receive(item):
                 self.commit()
                 return
         self.finish(None)
+
+    def _refuse_sync(self, opened: object) -> None:
+        if not offers(opened, "__aiter__") and offers(opened, "__iter__"):
+            self.excused = True
+            raise wrong_flavour(self.entry.name, "async")
 
     async def send(self, value: Any) -> None:
         """Send a value to the source: a pull like any other, but where it takes no values."""
@@ -196,7 +195,8 @@ class _AsyncAttempt(Attempt):
         run, received, judged = self.run, self.received > 0, not self.excused
         close_error = None
         try:
-            close_error = await self._close()
+            if self.iterable is not self.iterator or not _has_ended(self.iterator):
+                close_error = await self._close()
             return run.ended(None, close_error, received=received, judged=judged)
         finally:
             self.release()
@@ -231,6 +231,11 @@ class _AsyncAttempt(Attempt):
             except BaseException as error:
                 errors.append(error)
         return self.settle(errors) if errors else None
+
+
+def _has_ended(opened: Any) -> bool:
+    """Whether this is an async generator with nothing left to close."""
+    return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is None
 
 
 def is_running(opened: Any) -> bool:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._checks import identity, verdict
 from failover_iter._failures import note_close_error
-from failover_iter._options import Nested
 from failover_iter._record import feed, new_digest
 from failover_iter.errors import DivergedStream, EmptyStream
 from failover_iter.events import Takeover
@@ -62,11 +61,14 @@ class Attempt:
         record = run.record
         watch = self._note if record.digests or command.handover else record.deliver
         self.watch: Callable[[Any], None] | None = watch if record.needs else None
-        if isinstance(self.entry.factory, Nested):
+        if self.entry.nests:
             # What is skipped is judged and dropped inside; so is what comes before a commit there.
-            same = self.entry.factory.options.commit_when == self.entry.options.commit_when
+            nested: Any = self.entry.factory
+            same = nested.options.commit_when == self.entry.options.commit_when
             self.replayed_inside, self.committed = command.skip, same or command.skip > 0
-        elif command.skip:
+            return
+        self.committed = self.entry.options.commit_when == 1  # with the first item, whatever it is
+        if command.skip:
             self.to_skip = command.skip
             if command.key is not None:
                 self.key, self.replayed = command.key, new_digest()
@@ -94,10 +96,10 @@ class Attempt:
         self.run.opening()
         self.excused = False
 
-    def opened(self, *, ended: bool) -> None:
-        """Check what the factory gave; `ended` = a generator that has ended already."""
+    def opened_ended(self) -> None:
+        """Refuse a generator that has ended already, where it may have been in use before."""
         self.excused = True
-        self.run.opened(ended=ended)
+        self.run.opened_ended()
         self.excused = False
 
     def receive(self, item: Any) -> bool:

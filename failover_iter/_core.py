@@ -3,7 +3,7 @@
 It does no I/O, knows no clock but the one it is handed, and is consulted at boundaries only:
 
     start, failed, ended, slept  ->  Open | Sleep | Raise | Return
-    opening, opened, committed, closed     (told, nothing to answer)
+    opening, opened_ended, committed, closed    (told, nothing to answer)
 
 Callbacks that concern a boundary (`retry_on`, `wait`, `Decide`, `complete_when`, `on_event`) are
 called from here; what they raise goes to the consumer by way of the driver.
@@ -17,7 +17,6 @@ from failover_iter._checks import seconds_of, verdict
 from failover_iter._commands import Command, Handover, Open, Raise, Return, Sleep
 from failover_iter._failures import NO_FAILURES, Failures, cut_tracebacks, note_close_error
 from failover_iter._matching import matches
-from failover_iter._options import Nested
 from failover_iter._record import Needs, Record
 from failover_iter._sources import Sources
 from failover_iter._strategies import MODES, Decide, Resume, Skip
@@ -103,7 +102,7 @@ class Run(Teller):
         self._now = now
         self._started = now()
         try:
-            entry = self._first_entry()
+            entry = self._next_entry() if self._mode is None else self._first_that_may_take_over()
         except BaseException:  # of `factories` itself: no outage of a stream around
             self._excuse()
             raise
@@ -114,11 +113,9 @@ class Run(Teller):
         self._entry = entry
         return self._open()
 
-    def _first_entry(self) -> Entry | None:
-        """The first source; where a stream around hands over, the first that may take over."""
+    def _first_that_may_take_over(self) -> Entry | None:
+        """Where a stream around hands over, not every source may be the first."""
         entry = self._next_entry()
-        if self._mode is None:
-            return entry
         while entry is not None and entry.sets_mode:
             mode = self._mode_of(entry, 1)
             if mode != "raise":
@@ -127,9 +124,9 @@ class Run(Teller):
             entry = self._next_entry()
         return entry
 
-    def opened(self, *, ended: bool) -> None:
-        """The factory gave something; `ended` = a generator that has ended already."""
-        if ended and (self._failures.count or self._count_before):
+    def opened_ended(self) -> None:
+        """The factory gave a generator that has ended already."""
+        if self._failures.count or self._count_before:
             raise ReusedIterator(
                 f"source {self._entry.name!r} gave back a generator that has already ended: a "
                 "factory must make a new iterator at each call, not hand out the same one again"
@@ -301,7 +298,7 @@ class Run(Teller):
         return entry
 
     def _widen(self, entry: Entry) -> None:
-        if entry.options is self._options and not isinstance(entry.factory, Nested):
+        if entry.options is self._options and not entry.nests:
             return
         needs = Needs()
         needs.add_entry(entry)
@@ -320,14 +317,15 @@ class Run(Teller):
         self._restart_due = mode == "restart"
         self.awaits_commit = self.listens or self._restart_due
         skip = record.count if mode == "skip" else 0
-        if isinstance(entry.factory, Nested):
+        if entry.nests:
             count = self._count_before + self._failures.count
             handover = Handover(
                 record.fork(), mode, self._key(entry), self._error, self._told(), count
             )
             self._error = None
             given = (self._flavour, handover, self._announce)
-            return Open(entry, entry.factory.open, given, skip, None, None, handover)
+            nested: Any = entry.factory
+            return Open(entry, nested.open, given, skip, None, None, handover)
         args = () if not entry.resumable else (self._progress(entry),)
         if mode == "resume" and not args:
             raise wrong_use(

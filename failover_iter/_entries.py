@@ -26,32 +26,22 @@ _OTHER_FLAVOUR = {"sync": _ASYNC, "async": inspect.CO_GENERATOR, None: 0}
 class Entry:
     """A source as the core uses it: its factory and the options that hold for it."""
 
-    __slots__ = (
-        "_name",
-        "factory",
-        "has_own_mode",
-        "index",
-        "nests",
-        "options",
-        "owned",
-        "resumable",
-        "sets_mode",
-    )
+    # Class attributes are what most sources never change: to make one is half the work then.
+    owned = True
+    #: Whether it says itself how it takes over, and whether that may be not at all.
+    sets_mode = False
+    has_own_mode = False
+    #: Whether the factory is called with a `Progress`.
+    resumable = False
+    #: Whether it is a failover itself.
+    nests = False
+    _name: str | None = None
 
     def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
         """Take a plain factory; a `Source` says more."""
         self.factory = factory
         self.index = index
         self.options = options
-        self.owned = True
-        #: Whether it says itself how it takes over, and whether that may be not at all.
-        self.sets_mode = False
-        self.has_own_mode = False
-        #: Whether the factory is called with a `Progress`.
-        self.resumable = False
-        #: Whether it is a failover itself.
-        self.nests = False
-        self._name: str | None = None
 
     @property
     def name(self) -> str:

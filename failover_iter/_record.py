@@ -26,15 +26,13 @@ if TYPE_CHECKING:
 class Needs:
     """What has to be recorded of each item for these options. Nothing costs nothing."""
 
-    __slots__ = ("counts", "keep", "keys", "must_count")
-
-    def __init__(self, *, counts: bool = False) -> None:
-        """Need no more than a count, if that."""
-        self.counts = counts
-        #: A mode rests on the count; else it is told where it is known.
-        self.must_count = False
-        self.keep: int | None = 0
-        self.keys: dict[object, Key] = {}  # by identity, for a callable need not be hashable
+    # Class attributes are what most streams never change: to make one is half the work then.
+    counts = False
+    #: A mode rests on the count; else it is told where it is known.
+    must_count = False
+    keep: int | None = 0
+    #: By identity, for a callable need not be hashable.
+    keys: Mapping[object, Key] = MappingProxyType({})
 
     def add(self, options: Options) -> None:
         """Need what these options need too."""
@@ -48,7 +46,9 @@ class Needs:
     @staticmethod
     def of(options: Options, entries: tuple[Entry, ...], *, counts: bool) -> Needs:
         """What a stream with these options needs, and its sources."""
-        needs = Needs(counts=counts)
+        needs = Needs()
+        if counts:
+            needs.counts = True
         needs.add(options)
         for entry in entries:
             if entry.options is not options or entry.nests:
@@ -68,14 +68,14 @@ class Needs:
         if isinstance(way, Resume | Decide):
             self._keep(way.keep if way.keep is None else max(1, way.keep))
         if isinstance(way, Skip | Decide) and way.key is not None:
-            self.keys[identity(way.key)] = way.key
+            self.keys = {**self.keys, identity(way.key): way.key}
 
     def join(self, other: Needs) -> None:
         """Need what the others need too."""
         self.counts = self.counts or other.counts
         self.must_count = self.must_count or other.must_count
         self._keep(other.keep)
-        self.keys |= other.keys
+        self.keys = {**self.keys, **other.keys}
 
     def _keep(self, keep: int | None) -> None:
         self.keep = None if keep is None or self.keep is None else max(self.keep, keep)

@@ -34,14 +34,11 @@ else:
 _EMPTY: Any = ([], (), range(0), {}, {}.values(), {}.items(), set[Any](), "", b"")
 _PLAIN: Final[set[type[Any]]] = {type(iter(empty)) for empty in _EMPTY}
 
-_MORE: Final = object()  # what is left of a source once the held items are handed out
-
 
 def drive(run: Run) -> Generator[Any, Any, Any]:
     """Deliver one stream."""
     attempt: _SyncAttempt | None = None
     command: Command | None = None
-    value: Any
     try:
         time = clock.get()
         command = run.start(time.time)
@@ -50,27 +47,36 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                 case Open():
                     attempt = _SyncAttempt(run, command)
                     try:
-                        value = yield from attempt.open()  # pyright: ignore[reportUnknownVariableType]
-                        if value is _MORE and attempt.is_plain:
-                            value = None
-                            for item in attempt.iterator:
+                        attempt.open()
+                        while attempt.held or not attempt.ended:
+                            thrown = sent = None
+                            if attempt.held:
+                                item = attempt.hand_out()
                                 try:
-                                    if (yield item) is not None:
+                                    sent = yield item
+                                except BaseException as error:
+                                    thrown = error
+                            elif attempt.is_plain:
+                                attempt.at_marker = False
+                                for item in attempt.iterator:
+                                    try:
+                                        if (yield item) is not None:
+                                            sent = attempt  # whatever it was: it will be refused
+                                            break
+                                    except BaseException as error:
+                                        thrown = error
                                         break
-                                except StopIteration as stop:  # thrown in: an end, PEP 380
-                                    attempt.excused = attempt.ended = True
-                                    value = stop.value
-                                    break
-                                except BaseException:
-                                    attempt.excused = attempt.thrown = True
-                                    raise
+                                else:
+                                    attempt.ended = True
                             else:
+                                item = None  # or the first one is held as long as the stream
+                                attempt.value = yield from attempt.pull()
                                 attempt.ended = True
-                            if not attempt.ended:
-                                attempt.excused = True
-                                attempt.iterator.send  # noqa: B018 (AttributeError: PEP 380)
-                        elif value is _MORE:
-                            value = yield from attempt.pull()  # pyright: ignore[reportUnknownVariableType]
+                            # Out of the `except`, or the source would run as if it handled it.
+                            if thrown is not None:
+                                attempt.throw(thrown)
+                            elif sent is not None:
+                                attempt.send(sent)
                     except BaseException as error:
                         # Not one line of the next attempt may run in here: its errors would get
                         # this one as their context, 100,000 failures one chain.
@@ -78,7 +84,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                         if command is None:
                             raise
                     else:
-                        command = attempt.completed(value)
+                        command = attempt.completed()
                 case Sleep(seconds):
                     try:
                         if seconds:
@@ -98,38 +104,38 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                 case _:
                     assert_never(command)
     finally:
-        # The traceback of an error that leaves holds this frame: it must not hold the error.
+        # The traceback of an error that leaves holds this frame: it must not hold the error, and
+        # not the last item either.
         run.finish()
-        item = context = None
+        item = thrown = sent = context = None
         del run, attempt, command
 
 
 class _SyncAttempt(Attempt):
-    def open(self) -> Any:
+    def open(self) -> None:
         """Open the source and pull it until it commits."""
         if self.run.listens:
             self.opening()
         factory, args = self.command.take()
         try:
-            self.iterable = iterable = factory(*args)
-            self._check(iterable)
-            self.iterator = iterator = iter(iterable)
+            self.iterable = self.iterator = iterable = factory(*args)
+            if not isinstance(iterable, GeneratorType):  # which is its own iterator
+                self._refuse_async(iterable)
+                self.iterator = None  # until it is known, there is nothing to close but this
+                self.iterator = iter(iterable)
+            elif iterable.gi_frame is None:
+                self.opened_ended()
         except StopIteration as leak:
             # PEP 479, as in a `yield from` over the factory's result: it is not an end.
             raise RuntimeError("generator raised StopIteration") from leak
         finally:
             del factory, args  # a traceback holds this frame: failure by failure, a chain of all
-        self._pull_until_commit(iterator)
-        return _Held(self)
-
-    def _check(self, iterable: object) -> None:
-        if isinstance(iterable, GeneratorType):
-            self.opened(ended=iterable.gi_frame is None)
-        elif not hasattr(type(iterable), "__iter__"):
-            self._refuse_async(iterable)
+        self._pull_until_commit(self.iterator)
 
     def _refuse_async(self, iterable: object) -> None:
         kind = type(iterable)
+        if hasattr(kind, "__iter__"):
+            return
         if hasattr(kind, "__aiter__") or hasattr(kind, "__await__"):
             if isinstance(iterable, CoroutineType):
                 iterable.close()
@@ -161,6 +167,47 @@ class _SyncAttempt(Attempt):
         pull.attempt = self
         return pull
 
+    def sender(self) -> Callable[[Any], Any]:
+        """The `send` of the source; where it has none, that is the consumer's fault."""
+        try:
+            return self.iterator.send  # type: ignore[no-any-return]  # whatever the source has
+        except AttributeError:
+            self.excused = True
+            raise
+
+    def send(self, value: Any) -> None:
+        """Send a value to the source: a pull like any other, but where it takes no values."""
+        if self.takes_no_value():
+            return
+        self.refuse_if_held(value)
+        send = self.sender()
+        try:
+            self.held.append(send(value))
+        except StopIteration as stop:
+            self.ended, self.value = True, stop.value
+
+    def throw(self, thrown: BaseException) -> None:
+        """Throw into the source what the consumer threw; an answer is held for the consumer."""
+        self.excused = True
+        self.thrown = not isinstance(thrown, GeneratorExit)
+        self.held.clear()
+        try:
+            if isinstance(thrown, GeneratorExit):
+                self.close_iterator()
+                raise thrown
+            throw = None if self.ended else getattr(self.iterator, "throw", None)
+            try:
+                if throw is None:
+                    raise thrown
+                answer = throw(thrown)
+            except StopIteration as stop:  # an end (PEP 380), which is not judged: it stays excused
+                self.ended, self.value = True, stop.value
+                return
+        finally:
+            del thrown  # or the traceback holds this frame, and this frame the error
+        self.excused = self.thrown = False
+        self.held.append(answer)
+
     def failed(self, error: BaseException) -> Command | None:
         """Close, and ask the core what follows; None: the error is not the source's, raise it."""
         run, received, close_error = self.run, self.received > 0, None
@@ -176,13 +223,14 @@ class _SyncAttempt(Attempt):
             self.release()
             del run, error, close_error
 
-    def completed(self, value: Any) -> Command:
+    def completed(self) -> Command:
         """Close, and ask the core what follows."""
         run, received, judged = self.run, self.received > 0, not self.excused
         close_error = None
         try:
-            close_error = self._close()
-            return run.ended(value, close_error, received=received, judged=judged)
+            if self.iterable is not self.iterator or not _has_ended(self.iterator):
+                close_error = self._close()
+            return run.ended(self.value, close_error, received=received, judged=judged)
         finally:
             self.release()
             del run, close_error
@@ -191,7 +239,7 @@ class _SyncAttempt(Attempt):
         """Close the iterator, once."""
         if self.entry.owned and not self.iterator_closed:
             self.iterator_closed = True
-            if getattr(self.iterator, "gi_frame", self) is not None:  # a generator that ended
+            if not _has_ended(self.iterator):
                 _close(self.iterator)
 
     def _close(self) -> Exception | None:
@@ -207,6 +255,11 @@ class _SyncAttempt(Attempt):
             except BaseException as error:
                 errors.append(error)
         return self.settle(errors) if errors else None
+
+
+def _has_ended(opened: object) -> bool:
+    """Whether this is a generator with nothing left to close."""
+    return isinstance(opened, GeneratorType) and opened.gi_frame is None
 
 
 def _close(opened: object) -> None:
@@ -227,22 +280,20 @@ class _Iterator:
         return self._iterator
 
 
-class _Delegate:
-    """What `yield from` hands on to the source as PEP 380 says, and who is to blame for it."""
+class _Pull(_DropWhile):
+    """Hands on what the source gives, at the speed of C, and to it what PEP 380 says.
 
-    __slots__ = ()
+    `dropwhile` passes everything on once its predicate has said no, which the first item does
+    here; unlike `chain` or `map` of Python code it keeps the value of a StopIteration.
+    """
+
+    __slots__ = ("attempt",)
     attempt: _SyncAttempt
 
     def send(self, value: Any) -> Any:
         """A pull like any other, but for a source that takes no values."""
-        attempt = self.attempt
-        try:
-            send = attempt.iterator.send
-        except AttributeError:
-            attempt.excused = True
-            raise
-        item = send(value)
-        attempt.note(item)
+        item = self.attempt.sender()(value)
+        self.attempt.note(item)
         return item
 
     @property
@@ -265,50 +316,6 @@ class _Delegate:
         """The consumer closes, or throws GeneratorExit."""
         self.attempt.excused = True
         self.attempt.close_iterator()
-
-
-class _Held(_Delegate):
-    """Hands out what is held: the marker, the items before the commit, and that which made it."""
-
-    __slots__ = ("attempt",)
-
-    def __init__(self, attempt: _SyncAttempt) -> None:
-        self.attempt = attempt
-
-    def __iter__(self) -> _Held:
-        return self
-
-    def __next__(self) -> Any:
-        attempt = self.attempt
-        if attempt.held:
-            return attempt.hand_out()
-        raise StopIteration(attempt.value if attempt.ended else _MORE)
-
-    def send(self, value: Any) -> Any:
-        """Refuse it while there is more: the source is ahead of the item that it answers."""
-        if self.attempt.takes_no_value():
-            return next(self)
-        self.attempt.refuse_if_held(value)
-        return super().send(value)
-
-    @property
-    def throw(self) -> Callable[..., Any]:
-        """Goes to the source, unless that has ended; what is held is thrown away."""
-        self.attempt.held.clear()
-        throw = super().throw
-        if self.attempt.ended:
-            raise AttributeError
-        return throw
-
-
-class _Pull(_Delegate, _DropWhile):
-    """Hands on what the source gives, at the speed of C.
-
-    `dropwhile` passes everything on once its predicate has said no, which the first item does
-    here; unlike `chain` or `map` of Python code it keeps the value of a StopIteration.
-    """
-
-    __slots__ = ("attempt",)
 
 
 _drop_none = deque[Any](maxlen=0).append  # a function in C that gives None for whatever it gets

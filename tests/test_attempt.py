@@ -304,11 +304,10 @@ def test_a_key_that_stops_is_no_end() -> None:
 
 def test_a_generator_that_has_ended_is_a_wrong_use() -> None:
     """A generator that was used before is refused after a failure, and is no outage."""
-    first().opened(ended=True)
+    first().opened_ended()
     attempt = second()
-    attempt.opened(ended=False)
     with pytest.raises(ReusedIterator) as caught:
-        attempt.opened(ended=True)
+        attempt.opened_ended()
     assert is_wrong_use(caught.value)
     assert not attempt.is_outage(caught.value)
 
@@ -318,7 +317,6 @@ def test_after_a_callback_the_source_is_to_blame_again() -> None:
     options: dict[str, Any] = {"on_event": lambda event: None, "commit_when": bool}
     attempt = second("1", mid_stream=Skip(key=str), **options)
     attempt.opening()
-    attempt.opened(ended=False)
     take(attempt, "1", "2")
     attempt.commit()
     hand_out(attempt)

@@ -69,7 +69,6 @@ class CoreMachine(RuleBasedStateMachine):
             assert (told.attempt, told.total) == (self.attempt, self.total)
             assert [each.error for each in told.failures] == self.errors
         self.run.opening()
-        self.run.opened(ended=False)
 
     def is_open(self) -> bool:
         return isinstance(self.command, Open)

@@ -180,5 +180,5 @@ def test_failures_around_count_inside() -> None:
     run = inside(command, policy, [B])
     run.start(lambda: 0.0)
     with pytest.raises(ReusedIterator):
-        run.opened(ended=True)
+        run.opened_ended()
     assert run.failed(lost(), None, received=False) == Sleep(2)

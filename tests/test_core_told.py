@@ -56,11 +56,10 @@ def test_no_source_at_all() -> None:
 def test_a_generator_that_has_ended() -> None:
     """Taken for empty at the first opening, and for the same one again after a failure."""
     run = started([A, B])
-    run.opened(ended=True)
+    run.opened_ended()
     run.failed(lost(), None, received=False)
-    run.opened(ended=False)
     with pytest.raises(ReusedIterator, match="^source 'b' gave back a generator that has already"):
-        run.opened(ended=True)
+        run.opened_ended()
 
 
 def test_a_progress_tells_how_far_it_is() -> None:

@@ -90,7 +90,6 @@ class Play:
     def open(self, command: Open) -> Command:
         run, script = self.run, next(self.openings)
         run.opening()
-        run.opened(ended=False)
         items, end = script[:-1], script[-1]
         _, args = command.take()
         missing = items[args[0].delivered if args else command.skip :]
