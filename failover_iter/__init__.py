@@ -13,6 +13,8 @@ from failover_iter.errors import (
     NoSources,
     ReusedIterator,
     SourceError,
+    SourceTimeout,
+    StreamTimeout,
     TruncatedStream,
 )
 from failover_iter.events import (
@@ -51,6 +53,8 @@ __all__ = [
     "Skip",
     "Source",
     "SourceError",
+    "SourceTimeout",
+    "StreamTimeout",
     "Switched",
     "Takeover",
     "Trace",

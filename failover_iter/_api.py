@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         CommitWhen,
         CompleteWhen,
         Factories,
+        Limit,
         MidStream,
         Wait,
     )
@@ -33,6 +34,10 @@ def failover_stream(
     commit_when: CommitWhen = ...,
     complete_when: CompleteWhen = ...,
     allow_empty: bool = ...,
+    first_item_timeout: Limit = ...,
+    idle_timeout: Limit = ...,
+    total_timeout: Limit = ...,
+    give_up_after: Limit = ...,
     on_exhausted: Literal["last", "group"] = ...,
     on_event: Callable[[Event], object] | None = ...,
     announce: Literal[False] = ...,
@@ -49,6 +54,10 @@ def failover_stream(
     commit_when: CommitWhen = ...,
     complete_when: CompleteWhen = ...,
     allow_empty: bool = ...,
+    first_item_timeout: Limit = ...,
+    idle_timeout: Limit = ...,
+    total_timeout: Limit = ...,
+    give_up_after: Limit = ...,
     on_exhausted: Literal["last", "group"] = ...,
     on_event: Callable[[Event], object] | None = ...,
     announce: bool,
@@ -64,6 +73,10 @@ def failover_stream(
     commit_when: CommitWhen = 1,
     complete_when: CompleteWhen = None,
     allow_empty: bool = True,
+    first_item_timeout: Limit = None,
+    idle_timeout: Limit = None,
+    total_timeout: Limit = None,
+    give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
     announce: bool = False,
@@ -109,6 +122,19 @@ def failover_stream(
             and has failed (`TruncatedStream`). Not checked by default.
         allow_empty: `False`: a source that ends without an item, or without meeting
             `commit_when`, has failed (`EmptyStream`).
+        first_item_timeout: how long an attempt may take from its opening to its first item, in
+            seconds or as a timedelta; past it the source has failed (`SourceTimeout`). None or
+            infinity = no limit, as for the three below.
+        idle_timeout: how long the source may take for each further item, and for the first where
+            `first_item_timeout` is not set. Only waiting for the source counts, never the
+            consumer's own time. With a limit on its items, or on the stream, a blocking source
+            runs in a thread of its own, for Python cannot interrupt a blocked thread: past the
+            limit the source is left alone there, and closed as soon as it comes back.
+        total_timeout: how long the stream may take from its first pull to its end, pauses and
+            the consumer's time included; past it the stream ends with `StreamTimeout`.
+        give_up_after: how long an outage may last, counted from the first failure since an item
+            was last received; a failure past it, or a pause that would lead past it, ends the
+            stream as if no source were left. It interrupts nothing.
         on_exhausted: what the consumer gets when no source is left. "last": the last error, the
             same object, the earlier ones in its notes; "group": all of them, in order, in an
             `AllSourcesFailed`.
@@ -147,6 +173,10 @@ def failover_stream(
         commit_when=commit_when,
         complete_when=complete_when,
         allow_empty=allow_empty,
+        first_item_timeout=first_item_timeout,
+        idle_timeout=idle_timeout,
+        total_timeout=total_timeout,
+        give_up_after=give_up_after,
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
@@ -165,6 +195,10 @@ def afailover_stream(
     commit_when: CommitWhen = ...,
     complete_when: CompleteWhen = ...,
     allow_empty: bool = ...,
+    first_item_timeout: Limit = ...,
+    idle_timeout: Limit = ...,
+    total_timeout: Limit = ...,
+    give_up_after: Limit = ...,
     on_exhausted: Literal["last", "group"] = ...,
     on_event: Callable[[Event], object] | None = ...,
     announce: Literal[False] = ...,
@@ -181,6 +215,10 @@ def afailover_stream(
     commit_when: CommitWhen = ...,
     complete_when: CompleteWhen = ...,
     allow_empty: bool = ...,
+    first_item_timeout: Limit = ...,
+    idle_timeout: Limit = ...,
+    total_timeout: Limit = ...,
+    give_up_after: Limit = ...,
     on_exhausted: Literal["last", "group"] = ...,
     on_event: Callable[[Event], object] | None = ...,
     announce: bool,
@@ -196,6 +234,10 @@ def afailover_stream(
     commit_when: CommitWhen = 1,
     complete_when: CompleteWhen = None,
     allow_empty: bool = True,
+    first_item_timeout: Limit = None,
+    idle_timeout: Limit = None,
+    total_timeout: Limit = None,
+    give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
     announce: bool = False,
@@ -231,6 +273,10 @@ def afailover_stream(
         commit_when: what comes before it is held: a number of items, or a predicate on the item.
         complete_when: predicate on the last item: a stream that ends without it was cut.
         allow_empty: `False`: an attempt that ends without an item has failed.
+        first_item_timeout: seconds from opening a source until its first item.
+        idle_timeout: seconds that each further item may take, and the first by default.
+        total_timeout: seconds for the whole stream; past them it ends with `StreamTimeout`.
+        give_up_after: seconds that an outage may last before no source is tried any more.
         on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
         on_event: called with each event; a plain function.
         announce: `True`: yield a `Takeover` marker before the first item of a takeover.
@@ -269,6 +315,10 @@ def afailover_stream(
         commit_when=commit_when,
         complete_when=complete_when,
         allow_empty=allow_empty,
+        first_item_timeout=first_item_timeout,
+        idle_timeout=idle_timeout,
+        total_timeout=total_timeout,
+        give_up_after=give_up_after,
         on_exhausted=on_exhausted,
         on_event=on_event,
     )

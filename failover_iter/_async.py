@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from failover_iter._attempt import Attempt
 from failover_iter._checks import offers
-from failover_iter._clock import async_sleep, async_time, give_way
+from failover_iter._clock import async_library, async_sleep, async_time, give_way
+from failover_iter._closing import aclose, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._entries import wrong_flavour
+from failover_iter._limits import READY
+from failover_iter.errors import wrong_use
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from failover_iter._commands import Command
     from failover_iter._core import Run
+    from failover_iter._limits import Limits
+    from failover_iter._types import Puller
 
 
 async def drive(run: Run) -> AsyncGenerator[Any, Any]:
@@ -39,11 +44,34 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         while attempt.held or not attempt.ended:
                             thrown = sent = None
                             if attempt.held:
+                                attempt.check_stream()
                                 item = attempt.hand_out()
                                 try:
                                     sent = yield item
                                 except BaseException as error:
                                     thrown = error
+                            elif attempt.is_timed:
+                                attempt.at_marker = False
+                                puller: Any = attempt.puller
+                                steps = puller.steps(attempt.iterator)
+                                while True:
+                                    try:
+                                        waited_for = next(steps)
+                                        if waited_for is not READY:
+                                            await puller.rest(steps, waited_for)
+                                    except StopAsyncIteration:
+                                        attempt.ended = True
+                                        break
+                                    item = puller.item
+                                    if watch is not None:
+                                        watch(item)
+                                    try:
+                                        sent = yield item
+                                    except BaseException as error:
+                                        thrown = error
+                                        break
+                                    if sent is not None:
+                                        break
                             else:
                                 attempt.at_marker = False
                                 async for item in attempt:
@@ -92,11 +120,19 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.finish()
-        item = watch = thrown = sent = context = None
+        item = watch = thrown = sent = context = puller = steps = waited_for = None
         del run, attempt, command
 
 
 class _AsyncAttempt(Attempt):
+    #: What waits for the source, where it has a limit of time.
+    puller: Puller | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether there is a limit of time for what comes after the first item."""
+        return self.limits is not None and self.limits.lasting
+
     def __aiter__(self) -> AsyncIterator[Any]:
         """The iterator of the source itself, which may lack `__aiter__`."""
         return self.iterator  # type: ignore[no-any-return]  # whatever aiter() gave
@@ -107,10 +143,12 @@ class _AsyncAttempt(Attempt):
             self.opening()
         factory, args = self.command.take()
         try:
+            if self.limits is not None:
+                self.puller = _new_puller(self.limits)
             opened: Any = factory(*args)
             if not isinstance(opened, AsyncGeneratorType):
                 if not offers(opened, "__aiter__") and offers(opened, "__await__"):
-                    opened = await opened
+                    opened = await self._in_time(opened)
                 self.iterable = opened
                 self._refuse_sync(opened)
             elif opened.ag_frame is None:
@@ -123,14 +161,19 @@ class _AsyncAttempt(Attempt):
         finally:
             del factory, args  # a traceback holds this frame: failure by failure, a chain of all
         while True:
+            self.check_stream()
             try:
-                item = await anext(self.iterator)
+                item = await self._in_time(anext(self.iterator))
             except StopAsyncIteration:
                 break
             if self.receive(item):
                 self.commit()
                 return
         self.finish(None)
+
+    def _in_time(self, awaitable: Any) -> Any:
+        """What waits for this no longer than it may."""
+        return awaitable if self.puller is None else self.puller.wait(awaitable)
 
     def _refuse_sync(self, opened: object) -> None:
         if not offers(opened, "__aiter__") and offers(opened, "__iter__"):
@@ -142,13 +185,14 @@ class _AsyncAttempt(Attempt):
         if self.takes_no_value():
             return
         self.refuse_if_held(value)
+        self.check_stream()
         try:
             asend = self.iterator.asend
         except AttributeError:
             self.excused = True
             raise
         try:
-            self.held.append(await asend(value))
+            self.held.append(await self._in_time(asend(value)))
         except StopAsyncIteration:
             self.ended = True
 
@@ -182,7 +226,7 @@ class _AsyncAttempt(Attempt):
             close_error = await self._close()
             if self.is_outage(error):
                 return run.failed(error, close_error, received=received)
-            run.closed(error, close_error, theirs=self.thrown)
+            run.closed(error, close_error, theirs=self.thrown, expired=self.has_expired(error))
             if isinstance(error, GeneratorExit) and self.excused and close_error is not None:
                 raise close_error
             return None
@@ -195,7 +239,7 @@ class _AsyncAttempt(Attempt):
         run, received, judged = self.run, self.received > 0, not self.excused
         close_error = None
         try:
-            if self.iterable is not self.iterator or not _has_ended(self.iterator):
+            if self.iterable is not self.iterator or not has_ended(self.iterator):
                 close_error = await self._close()
             return run.ended(None, close_error, received=received, judged=judged)
         finally:
@@ -216,7 +260,7 @@ class _AsyncAttempt(Attempt):
         """Close the iterator, once."""
         if self.entry.owned and not self.iterator_closed:
             self.iterator_closed = True
-            await _close(self.iterator)
+            await aclose(self.iterator)
 
     async def _close(self) -> Exception | None:
         """Close what was opened; give the error of that, or raise it if it is no Exception."""
@@ -227,27 +271,24 @@ class _AsyncAttempt(Attempt):
             errors.append(error)
         if self.iterable is not self.iterator and self.entry.owned:
             try:
-                await _close(self.iterable)
+                await aclose(self.iterable)
             except BaseException as error:
                 errors.append(error)
         return self.settle(errors) if errors else None
 
 
-def _has_ended(opened: Any) -> bool:
-    """Whether this is an async generator with nothing left to close."""
-    return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is None
+def _new_puller(limits: Limits) -> Puller:
+    """What waits under the library that runs this task."""
+    match async_library():
+        case "trio":
+            from failover_iter import _pull_trio
 
+            return _pull_trio.Puller(limits)
+        case "asyncio":
+            from failover_iter import _pull_asyncio
 
-def is_running(opened: Any) -> bool:
-    """Whether this is an async generator that somebody is in the middle of."""
-    return isinstance(opened, AsyncGeneratorType) and bool(opened.ag_running)
-
-
-async def _close(opened: Any) -> None:
-    if is_running(opened):
-        return  # the loop is closing it already (shutdown_asyncgens), and waits for it itself
-    close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
-    if callable(close):
-        closing: Any = close()
-        if offers(closing, "__await__"):
-            await closing
+            return _pull_asyncio.Puller(limits)
+        case _:
+            raise wrong_use(
+                RuntimeError("a limit of time needs asyncio or trio: neither runs this stream")
+            )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from failover_iter._checks import identity, verdict
 from failover_iter._failures import note_close_error
 from failover_iter._record import feed, new_digest
-from failover_iter.errors import DivergedStream, EmptyStream
+from failover_iter.errors import DivergedStream, EmptyStream, StreamTimeout
 from failover_iter.events import Takeover
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from failover_iter._commands import Open
     from failover_iter._core import Run
+    from failover_iter._limits import Limits
     from failover_iter._strategies import Key
 
 
@@ -57,6 +58,7 @@ class Attempt:
         self.entry = command.entry
         #: What was received before the commit; from there on in reverse, the next one last.
         self.held: list[Any] = []
+        self.limits: Limits | None = run.limits(self.entry)
         #: What has to be called with each item that is delivered; None: nothing is recorded.
         record = run.record
         watch = self._note if record.digests or command.handover else record.deliver
@@ -109,6 +111,8 @@ class Attempt:
                 self.held.append(item)
             return False
         self.received += 1
+        if self.limits is not None:
+            self.limits.received = True
         if not self.committed:
             self._judge(item)
         inside = self.command.handover
@@ -197,9 +201,21 @@ class Attempt:
 
     def is_outage(self, error: BaseException) -> TypeGuard[Exception]:
         """Whether the source is to blame; a stream inside says so of what its consumer did."""
+        if self.limits is not None and error is self.limits.over_with:
+            return not self.has_expired(error)  # whatever a stream inside says of being cancelled
         inside = self.command.handover
         excused = self.excused or (inside is not None and inside.excused)
         return isinstance(error, Exception) and not excused
+
+    def check_stream(self) -> None:
+        """Refuse to hand out what is held once the time of the stream is over."""
+        if self.limits is not None:
+            self.limits.check_stream()
+
+    def has_expired(self, error: BaseException) -> bool:
+        """Whether this error says that the time of this stream is over."""
+        is_ours = self.limits is not None and error is self.limits.over_with
+        return is_ours and isinstance(error, StreamTimeout)
 
     def settle(self, errors: list[BaseException]) -> Exception:
         """Give the error of closing, others in its notes; raise it if it is no Exception."""
@@ -221,6 +237,8 @@ class Attempt:
 
     def release(self) -> None:
         """Let go of everything, for the frames in a traceback may hold on to this attempt."""
-        self.iterable = self.iterator = self.key = self.watch = None
+        if self.limits is not None:
+            self.limits.over_with = None
+        self.iterable = self.iterator = self.key = self.watch = self.limits = None
         self.held.clear()
         del self.run, self.command, self.entry

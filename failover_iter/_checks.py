@@ -100,6 +100,34 @@ def seconds_of(option: str, value: Any) -> float:
     return seconds
 
 
+def check_limit(option: str, value: Any) -> None:
+    """Refuse what is no limit of time: more than 0 seconds, infinity and None for no limit."""
+    if value is not None:
+        limit_of(option, value)
+
+
+def limit_of(option: str, value: Any) -> float:
+    """Read a limit of time, in seconds; infinity where there is none."""
+    if value is None:
+        return inf
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(
+            f"{option} must be seconds (int or float), a timedelta or None, got {value!r}"
+        )
+    else:
+        seconds = value
+    if not seconds > 0:  # NaN is not
+        raise ValueError(
+            f"{option} must be more than 0 (None or infinity: no limit), got {value!r}"
+        )
+    try:
+        return float(seconds)
+    except OverflowError:
+        return inf
+
+
 def check_retry_on(value: Any) -> None:
     """Refuse what is neither exception classes nor a predicate, and what is no Exception."""
     if isinstance(value, type) and issubclass(value, Exception):

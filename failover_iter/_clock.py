@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from _thread import TIMEOUT_MAX
 from contextvars import ContextVar
 from time import monotonic
 from time import sleep as block
@@ -10,8 +11,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from threading import Lock
+    from typing import Protocol
 
-    from failover_iter._types import Clock
+    class Clock(Protocol):
+        """What a blocking stream needs of time."""
+
+        def time(self) -> float:
+            """Seconds on a clock that only goes forward."""
+            ...
+
+        def sleep(self, seconds: float, /) -> None:
+            """Block for so many seconds."""
+            ...
+
+        def acquire(self, lock: Lock, seconds: float, /) -> bool:
+            """Block until the lock is there, for so many seconds at most; True: it is taken."""
+            ...
 
 
 class SystemClock:
@@ -19,6 +35,13 @@ class SystemClock:
 
     time = staticmethod(monotonic)
     sleep = staticmethod(block)
+
+    @staticmethod
+    def acquire(lock: Lock, seconds: float) -> bool:
+        """Wait for a lock for so many seconds, which may be none, or infinitely many."""
+        if seconds > TIMEOUT_MAX:
+            return lock.acquire()
+        return lock.acquire(True, max(0, seconds))
 
 
 #: The clock that a blocking stream takes at its first pull.

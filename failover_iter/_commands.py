@@ -73,6 +73,10 @@ class Handover:
     """The stream inside starts over with the item that it gives next."""
     excused: bool = False
     """The stream inside ended by its consumer or by a callback: no failure of a source."""
+    outage_since: float | None = None
+    """When the outage began in which the stream inside is opened."""
+    failing_since: float | None = None
+    """When the outage began that ended the stream inside."""
 
 
 Command: TypeAlias = Open | Sleep | Raise | Return

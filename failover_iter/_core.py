@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from failover_iter._checks import seconds_of, verdict
+from failover_iter._checks import verdict
 from failover_iter._commands import Command, Handover, Open, Raise, Return, Sleep
 from failover_iter._failures import NO_FAILURES, Failures, cut_tracebacks, note_close_error
 from failover_iter._matching import matches
 from failover_iter._record import Needs, Record
 from failover_iter._sources import Sources
 from failover_iter._strategies import MODES, Decide, Resume, Skip
-from failover_iter._telling import Teller
+from failover_iter._timing import Timing, pause_after
 from failover_iter.errors import (
     NoSources,
     ReusedIterator,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from failover_iter._entries import Entry
-    from failover_iter._options import Options, Wait
+    from failover_iter._options import Options
     from failover_iter._strategies import Key, Progress
     from failover_iter._telling import Report
     from failover_iter._types import Flavour, Mode
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _PASSED_OVER = 1000  # so many in a row that may not take over: they will never end
 
 
-class Run(Teller):
+class Run(Timing):
     """One stream from its first pull to its end: all that changes meanwhile is here."""
 
     # Class attributes are what most streams never change: to make one is half the work then.
@@ -87,6 +87,7 @@ class Run(Teller):
         self._handover = handover
         self._count_before = handover.count
         self.record, self._mode, self._error = handover.record, handover.mode, handover.error
+        self._outage_since = handover.outage_since
         if not self.record.widen(needs):
             raise wrong_use(
                 ValueError(
@@ -100,7 +101,7 @@ class Run(Teller):
     def start(self, now: Callable[[], float]) -> Command:
         """The first item is asked for."""
         self._now = now
-        self._started = now()
+        self.start_timing()
         try:
             entry = self._next_entry() if self._mode is None else self._first_that_may_take_over()
         except BaseException:  # of `factories` itself: no outage of a stream around
@@ -140,10 +141,17 @@ class Run(Teller):
         if self.listens:
             self._tell(Committed(*self._where()))
 
-    def failed(self, error: Exception, close_error: Exception | None, *, received: bool) -> Command:
-        """The source failed, and was closed; `received` = it gave an item before."""
+    def failed(
+        self,
+        error: Exception,
+        close_error: Exception | None,
+        *,
+        received: bool,
+        abandoned: bool = False,
+    ) -> Command:
+        """The source failed, and was closed, or abandoned; `received` = it gave an item before."""
         try:
-            return self._failed(error, close_error, received=received)
+            return self._failed(error, close_error, received=received, abandoned=abandoned)
         except BaseException as raised:  # by a callback, or by `factories`
             self._excuse()
             self._failures.tell(raised)
@@ -152,12 +160,13 @@ class Run(Teller):
             raise
 
     def _failed(
-        self, error: Exception, close_error: Exception | None, *, received: bool
+        self, error: Exception, close_error: Exception | None, *, received: bool, abandoned: bool
     ) -> Command:
         note_close_error(error, self._entry.name, close_error)
         self._consecutive = 1 if received else self._consecutive + 1
         count = self._count_before + self._failures.count + 1
-        failed = Failed(*self._where(), error, count, self._consecutive, close_error)
+        failed = Failed(*self._where(), error, count, self._consecutive, close_error, abandoned)
+        self._note_outage(self._started + failed.elapsed, received=received)
         self._tell(failed)
         stays = self._options.mid_stream == "raise" and self.any
         if stays or not matches(error, self._entry.options.retry_on):
@@ -187,9 +196,22 @@ class Run(Teller):
             self._tell_completed()
         return Return(value)
 
-    def closed(self, error: BaseException, close_error: Exception | None, *, theirs: bool) -> None:
-        """The attempt was ended from outside; `theirs` = by what the consumer threw."""
-        self._excuse()
+    def closed(
+        self,
+        error: BaseException,
+        close_error: Exception | None,
+        *,
+        theirs: bool,
+        expired: bool = False,
+        abandoned: bool = False,
+    ) -> None:
+        """The attempt was ended from outside.
+
+        `theirs` = by what the consumer threw; `expired` = the time of the stream is over, which
+        for a stream around is an error like any other.
+        """
+        if not expired:
+            self._excuse()
         if isinstance(error, GeneratorExit) and close_error is not None:
             self._failures.tell(close_error)
         elif not isinstance(error, GeneratorExit):
@@ -197,7 +219,7 @@ class Run(Teller):
             if not theirs:
                 self._failures.tell(error)
         if self.listens:
-            self._tell_closed(error, close_error)
+            self._tell_closed(error, close_error, abandoned=abandoned)
 
     def restart(self) -> None:
         """The items start over now, and no sooner: an attempt that gave none changed nothing."""
@@ -212,18 +234,21 @@ class Run(Teller):
 
     def slept(self) -> Command:
         """The pause is over."""
-        return self._open()
+        return self._end_in_time() or self._open()
 
     def finish(self) -> None:
         """Let go of everything: an error that outlives the stream must not hold on to it."""
-        self._error = self._handover = None
+        self._error = self._handover = self._inside = None
         self._failures = NO_FAILURES
         del self._options, self._sources, self.record
 
     # What it decides.
 
     def _go_on(self, failed: Failed) -> Command:
-        chosen = self._choose()
+        ended = self._end_in_time()
+        if ended is not None:
+            return ended
+        chosen = None if self._lasts_too_long(failed, 0) else self._choose()
         if chosen is None:
             return self._exhaust(failed)
         entry, attempt, mode = chosen
@@ -231,7 +256,9 @@ class Run(Teller):
             return self._give_up(failed.error, but_last=True)
         again = entry is self._entry
         known = again or self._sources.opened_before(entry, left=self._entry)
-        seconds = _pause(entry.options.wait, failed) if known else 0.0
+        seconds = pause_after(failed, entry.options.wait) if known else 0.0
+        if self._lasts_too_long(failed, seconds):
+            return self._exhaust(failed)
         event: Waiting | Switched = (
             Waiting(*self._where(), failed.error, seconds, mode)
             if again
@@ -239,7 +266,9 @@ class Run(Teller):
         )
         self._entry, self._attempt, self._mode = entry, attempt, mode
         self._tell_next(event)
-        return Sleep(seconds) if known else self._open()
+        if not known:
+            return self._open()
+        return Sleep(max(0.0, min(seconds, self.stream_until - self._now())))
 
     def _exhaust(self, failed: Failed) -> Command:
         self._tell_exhausted(failed.error)
@@ -294,22 +323,8 @@ class Run(Teller):
     def _next_entry(self) -> Entry | None:
         entry = self._sources.next()
         if entry is not None and self._sources.lazy:
-            self._widen(entry)
+            self.record.require(entry, self._options)
         return entry
-
-    def _widen(self, entry: Entry) -> None:
-        if entry.options is self._options and not entry.nests:
-            return
-        needs = Needs()
-        needs.add_entry(entry)
-        if not self.record.widen(needs):
-            raise wrong_use(
-                ValueError(
-                    f"source {entry.name!r} has mid_stream={entry.options.mode_given} (or another "
-                    "option that looks at each item), but the items before it were not recorded: "
-                    "give the sources as a list, or set the option for the whole stream"
-                )
-            )
 
     def _open(self) -> Open:
         entry, mode, record = self._entry, self._mode, self.record
@@ -322,10 +337,12 @@ class Run(Teller):
             handover = Handover(
                 record.fork(), mode, self._key(entry), self._error, self._told(), count
             )
+            handover.outage_since, self._inside = self._outage_since, handover
             self._error = None
             given = (self._flavour, handover, self._announce)
             nested: Any = entry.factory
             return Open(entry, nested.open, given, skip, None, None, handover)
+        self._inside = None
         args = () if not entry.resumable else (self._progress(entry),)
         if mode == "resume" and not args:
             raise wrong_use(
@@ -380,12 +397,3 @@ class Run(Teller):
         except BaseException as raised:
             self.closed(raised, close_error, theirs=False)
             raise
-
-
-def _pause(wait: Wait, failed: Failed) -> float:
-    if not callable(wait):
-        return seconds_of("wait", wait)
-    try:
-        return seconds_of("what the function of wait gives", wait(failed))
-    except (TypeError, ValueError) as error:
-        raise wrong_use(error)  # noqa: B904 (the same error, marked)

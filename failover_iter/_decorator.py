@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
-    from failover_iter._options import CommitWhen, CompleteWhen, MidStream, Wait
+    from failover_iter._options import CommitWhen, CompleteWhen, Limit, MidStream, Wait
     from failover_iter._types import Flavour, RetryOn, T
     from failover_iter.events import Event
 
@@ -43,6 +43,10 @@ def failover(
     commit_when: CommitWhen = 1,
     complete_when: CompleteWhen = None,
     allow_empty: bool = True,
+    first_item_timeout: Limit = None,
+    idle_timeout: Limit = None,
+    total_timeout: Limit = None,
+    give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
 ) -> Decorator:
@@ -68,6 +72,10 @@ def failover(
         commit_when: what comes before it is held: a number of items, or a predicate on the item.
         complete_when: predicate on the last item: a stream that ends without it was cut.
         allow_empty: `False`: an attempt that ends without an item has failed.
+        first_item_timeout: seconds from opening a source until its first item.
+        idle_timeout: seconds that each further item may take, and the first by default.
+        total_timeout: seconds for the whole stream; past them it ends with `StreamTimeout`.
+        give_up_after: seconds that an outage may last before no source is tried any more.
         on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
         on_event: called with each event.
 
@@ -96,6 +104,10 @@ def failover(
         commit_when=commit_when,
         complete_when=complete_when,
         allow_empty=allow_empty,
+        first_item_timeout=first_item_timeout,
+        idle_timeout=idle_timeout,
+        total_timeout=total_timeout,
+        give_up_after=give_up_after,
         on_exhausted=on_exhausted,
         on_event=on_event,
     )

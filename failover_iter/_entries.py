@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -94,12 +95,21 @@ def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options)
         check_factory(f"source[{index}]", item)
         entry = Entry(item, index, options)
     entry.nests = isinstance(entry.factory, Nested)
-    if not entry.nests:
+    if isinstance(entry.factory, Nested):
+        _leave_limits_to(entry.factory, item, entry)
+    else:
         entry.resumable = isinstance(entry.options.way, Resume | Decide)
     _check_flavour(entry, flavour)
     _check_parameters(entry)
     _check_nested(entry)
     return entry
+
+
+def _leave_limits_to(nested: Nested, item: Any, entry: Entry) -> None:
+    """Let a `Policy.source` with limits of its own judge its sources: it would switch in time."""
+    own, inside = (item.first_item_timeout, item.idle_timeout), nested.options
+    if own == (UNSET, UNSET) and (inside.first_item_timeout, inside.idle_timeout) != (None, None):
+        entry.options = replace(entry.options, first_item_timeout=None, idle_timeout=None)
 
 
 _NOT_RESUMABLE = (None, "restart", "raise", "skip")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic
 
 from failover_iter._checks import (
@@ -10,7 +11,9 @@ from failover_iter._checks import (
     check_callback,
     check_count,
     check_factory,
+    check_limit,
     check_retry_on,
+    limit_of,
     seconds_of,
 )
 from failover_iter._strategies import Decide, Progress, Resume, Skip, check_mid_stream
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from failover_iter._types import T
     from failover_iter.events import Event, Failed
 
+    Limit: TypeAlias = float | timedelta | None
     Wait: TypeAlias = float | timedelta | Callable[[Failed], float | timedelta]
     CommitWhen: TypeAlias = int | Callable[[Any], bool]
     CompleteWhen: TypeAlias = Callable[[Any], bool] | None
@@ -51,6 +55,10 @@ class Options:
     commit_when: CommitWhen = 1
     complete_when: CompleteWhen = None
     allow_empty: bool = True
+    first_item_timeout: Limit = None
+    idle_timeout: Limit = None
+    total_timeout: Limit = None
+    give_up_after: Limit = None
     on_exhausted: Literal["last", "group"] = "last"
     on_event: Callable[[Event], object] | None = None
 
@@ -71,14 +79,28 @@ class Options:
             check_complete_when(self.complete_when)
         if self.allow_empty is not True:
             check_bool("allow_empty", self.allow_empty)
+        if self.first_item_timeout is not None:
+            check_limit("first_item_timeout", self.first_item_timeout)
+        if self.idle_timeout is not None:
+            check_limit("idle_timeout", self.idle_timeout)
+        if self.total_timeout is not None:
+            check_limit("total_timeout", self.total_timeout)
+        if self.give_up_after is not None:
+            check_limit("give_up_after", self.give_up_after)
         if self.on_exhausted not in ("last", "group"):
             raise ValueError(f"on_exhausted must be 'last' or 'group', got {self.on_exhausted!r}")
         if self.on_event is not None:
             check_callback("on_event", self.on_event, "a function event -> anything, or None")
-        if self.attempts is None and not callable(self.wait) and seconds_of("wait", self.wait) == 0:
+        if self.attempts is None:
+            self._check_that_it_ends()
+
+    def _check_that_it_ends(self) -> None:
+        no_wait = not callable(self.wait) and seconds_of("wait", self.wait) == 0
+        if no_wait and limit_of("give_up_after", self.give_up_after) == inf:
             raise ValueError(
-                "attempts=None needs something that slows it down: set wait "
-                f"(seconds, or backoff(...)), got wait={self.wait!r}"
+                "attempts=None needs something that slows it down or ends it: set wait (seconds, "
+                f"or backoff(...)) or give_up_after, got wait={self.wait!r} and "
+                f"give_up_after={self.give_up_after!r}"
             )
 
     def _check_reset_on_progress(self) -> None:
@@ -122,7 +144,8 @@ class Source(Generic[OpenedT]):
         name: shown in events, errors and the log; the factory's own name unless given.
         close: `False`: keep hands off what the factory gave, at the end too.
         retry_on, mid_stream, attempts, reset_on_progress, wait, commit_when, complete_when,
-            allow_empty: as in `failover_stream`, for this source only.
+            allow_empty, first_item_timeout, idle_timeout: as in `failover_stream`, for this
+            source only.
             With `mid_stream="raise"` the source is passed over once items were delivered.
 
     Raises:
@@ -153,6 +176,8 @@ class Source(Generic[OpenedT]):
     commit_when: CommitWhen | Unset = UNSET
     complete_when: CompleteWhen | Unset = UNSET
     allow_empty: bool | Unset = UNSET
+    first_item_timeout: Limit | Unset = UNSET
+    idle_timeout: Limit | Unset = UNSET
 
     def __post_init__(self) -> None:
         """Check the factory and each option that was given."""
@@ -237,4 +262,6 @@ _SOURCE_CHECKS: dict[str, Callable[[Any], None]] = {
     "commit_when": check_commit_when,
     "complete_when": check_complete_when,
     "allow_empty": lambda value: check_bool("allow_empty", value),
+    "first_item_timeout": lambda value: check_limit("first_item_timeout", value),
+    "idle_timeout": lambda value: check_limit("idle_timeout", value),
 }

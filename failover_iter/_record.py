@@ -159,6 +159,21 @@ class Record:
         self.__init__(needs, None)  # type: ignore[misc]  # nothing was delivered: begin again
         return True
 
+    def require(self, entry: Entry, options: Options) -> None:
+        """Record from now on what a source needs that was not known before."""
+        if entry.options is options and not entry.nests:
+            return
+        needs = Needs()
+        needs.add_entry(entry)
+        if not self.widen(needs):
+            raise wrong_use(
+                ValueError(
+                    f"source {entry.name!r} has mid_stream={entry.options.mode_given} (or another "
+                    "option that looks at each item), but the items before it were not recorded: "
+                    "give the sources as a list, or set the option for the whole stream"
+                )
+            )
+
     @property
     def delivered(self) -> int | None:
         """Items delivered in all, where they are counted."""

@@ -7,6 +7,7 @@ yield; `send`, `throw` and `close`, which are rare, go through Python and say wh
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from functools import partial
 from itertools import dropwhile, filterfalse
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from failover_iter._attempt import Attempt
 from failover_iter._clock import clock
+from failover_iter._closing import close, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._entries import wrong_flavour
 
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
 
     from failover_iter._commands import Command
     from failover_iter._core import Run
+    from failover_iter._limits import Limits
+    from failover_iter._pull_thread import Worker
 
 if TYPE_CHECKING:
     _DropWhile = dropwhile[Any]
 else:
     _DropWhile = dropwhile  # it takes no type argument at run time
+
+#: A StopIteration that is thrown at an iterator without `throw` ends a `yield from` since 3.12.
+_ENDS_BY_THROW: Final = sys.version_info >= (3, 12)
 
 #: Iterators that a bare `for` serves as well as `yield from`, and faster: they have no `send`, no
 #: `throw`, no `close`, and their StopIteration never has a value.
@@ -51,6 +58,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                         while attempt.held or not attempt.ended:
                             thrown = sent = None
                             if attempt.held:
+                                attempt.check_stream()
                                 item = attempt.hand_out()
                                 try:
                                     sent = yield item
@@ -112,25 +120,40 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
 
 
 class _SyncAttempt(Attempt):
+    #: The thread that the source lives in, where it has a limit of time.
+    worker: Worker | None = None
+
     def open(self) -> None:
         """Open the source and pull it until it commits."""
         if self.run.listens:
             self.opening()
         factory, args = self.command.take()
         try:
-            self.iterable = self.iterator = iterable = factory(*args)
-            if not isinstance(iterable, GeneratorType):  # which is its own iterator
+            if self.limits is None:
+                self.iterable = iterable = factory(*args)
+            else:
+                iterable = self._open_in_time(factory, args, self.limits)
+            if not isinstance(iterable, GeneratorType):
                 self._refuse_async(iterable)
-                self.iterator = None  # until it is known, there is nothing to close but this
-                self.iterator = iter(iterable)
             elif iterable.gi_frame is None:
                 self.opened_ended()
+            self.iterator = iter(self.iterable)
         except StopIteration as leak:
             # PEP 479, as in a `yield from` over the factory's result: it is not an end.
             raise RuntimeError("generator raised StopIteration") from leak
         finally:
             del factory, args  # a traceback holds this frame: failure by failure, a chain of all
         self._pull_until_commit(self.iterator)
+
+    def _open_in_time(
+        self, factory: Callable[..., Any], args: tuple[Any, ...], limits: Limits
+    ) -> Any:
+        from failover_iter._pull_thread import Remote, Worker  # threads: for those who need them
+
+        self.worker = Worker(self.entry, limits)
+        opened = self.worker.open(factory, args)
+        self.iterable = Remote(self.worker, opened)
+        return opened
 
     def _refuse_async(self, iterable: object) -> None:
         kind = type(iterable)
@@ -196,6 +219,8 @@ class _SyncAttempt(Attempt):
                 self.close_iterator()
                 raise thrown
             throw = None if self.ended else getattr(self.iterator, "throw", None)
+            if throw is None and not (_ENDS_BY_THROW and isinstance(thrown, StopIteration)):
+                raise thrown
             try:
                 if throw is None:
                     raise thrown
@@ -214,8 +239,16 @@ class _SyncAttempt(Attempt):
         try:
             close_error = self._close()
             if self.is_outage(error):
-                return run.failed(error, close_error, received=received)
-            run.closed(error, close_error, theirs=self.thrown)
+                return run.failed(
+                    error, close_error, received=received, abandoned=self.is_abandoned
+                )
+            run.closed(
+                error,
+                close_error,
+                theirs=self.thrown,
+                expired=self.has_expired(error),
+                abandoned=self.is_abandoned,
+            )
             if isinstance(error, GeneratorExit) and self.excused and close_error is not None:
                 raise close_error
             return None
@@ -228,7 +261,7 @@ class _SyncAttempt(Attempt):
         run, received, judged = self.run, self.received > 0, not self.excused
         close_error = None
         try:
-            if self.iterable is not self.iterator or not _has_ended(self.iterator):
+            if self.iterable is not self.iterator or not has_ended(self.iterator):
                 close_error = self._close()
             return run.ended(self.value, close_error, received=received, judged=judged)
         finally:
@@ -239,8 +272,8 @@ class _SyncAttempt(Attempt):
         """Close the iterator, once."""
         if self.entry.owned and not self.iterator_closed:
             self.iterator_closed = True
-            if not _has_ended(self.iterator):
-                _close(self.iterator)
+            if not has_ended(self.iterator):
+                close(self.iterator)
 
     def _close(self) -> Exception | None:
         """Close what was opened; give the error of that, or raise it if it is no Exception."""
@@ -251,21 +284,17 @@ class _SyncAttempt(Attempt):
             errors.append(error)
         if self.iterable is not self.iterator and self.entry.owned:
             try:
-                _close(self.iterable)
+                close(self.iterable)
             except BaseException as error:
                 errors.append(error)
+        if self.worker is not None:
+            self.worker.stop()
         return self.settle(errors) if errors else None
 
-
-def _has_ended(opened: object) -> bool:
-    """Whether this is a generator with nothing left to close."""
-    return isinstance(opened, GeneratorType) and opened.gi_frame is None
-
-
-def _close(opened: object) -> None:
-    close = getattr(opened, "close", None)
-    if callable(close):
-        close()
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the source is still blocked: it will be closed when it comes back."""
+        return self.worker is not None and self.worker.abandoned
 
 
 class _Iterator:

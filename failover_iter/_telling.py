@@ -49,9 +49,11 @@ class Teller:
             self._excuse()
             raise
 
-    def _tell_closed(self, error: BaseException, close_error: Exception | None) -> None:
+    def _tell_closed(
+        self, error: BaseException, close_error: Exception | None, *, abandoned: bool
+    ) -> None:
         try:
-            self._tell(Closed(*self._where(), error))
+            self._tell(Closed(*self._where(), error, abandoned))
         except Exception as raised:
             # It must not take the place of a cancellation or of Ctrl-C, which nobody would see.
             if isinstance(error, Exception | GeneratorExit):

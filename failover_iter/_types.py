@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterator
     from typing import Protocol
 
-    class Clock(Protocol):
-        """What a blocking stream needs of time."""
+    class Puller(Protocol):
+        """What waits for an async source, as long as its limits allow."""
 
-        def time(self) -> float:
-            """Seconds on a clock that only goes forward."""
+        item: Any
+
+        def steps(self, iterator: AsyncIterator[Any], /) -> Iterator[Any]:
+            """Pull item by item: give `READY`, or what is to be handed to `rest`."""
             ...
 
-        def sleep(self, seconds: float, /) -> None:
-            """Block for so many seconds."""
+        def rest(self, steps: Iterator[Any], waited_for: Any, /) -> Awaitable[None]:
+            """Go on in time with a step that waits for something."""
+            ...
+
+        def wait(self, awaitable: Awaitable[Any]) -> Awaitable[Any]:
+            """Await this in time."""
             ...
 
 

@@ -6,7 +6,10 @@
     ├── NoSources (ValueError)          there was no factory at all
     ├── AllSourcesFailed (ExceptionGroup)
     │                                   no source is left, under on_exhausted="group"
+    ├── StreamTimeout (TimeoutError)    total_timeout is over
     ├── SourceError                     an attempt failed without an exception of its own
+    │   ├── SourceTimeout (TimeoutError)
+    │   │                               it gave nothing for too long
     │   ├── TruncatedStream             it ended, and complete_when was not met
     │   ├── EmptyStream                 it ended without an item, under allow_empty=False
     │   └── DivergedStream              it did not replay what was delivered
@@ -14,8 +17,8 @@
 
 A `SourceError` always causes a switch, whatever `retry_on` says: a factory may raise it, or a
 subclass of its own, to say "this source is no good, go on". All others end the stream and never
-match `retry_on`, the `AllSourcesFailed` of a stream inside excepted, which is an error like any
-other there.
+match `retry_on`, the `AllSourcesFailed` and the `StreamTimeout` of a stream inside excepted, which
+are errors like any other there.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ __all__ = [
     "NoSources",
     "ReusedIterator",
     "SourceError",
+    "SourceTimeout",
+    "StreamTimeout",
     "TruncatedStream",
 ]
 
@@ -59,11 +64,19 @@ class AllSourcesFailed(FailoverError, ExceptionGroup[Exception]):
         return AllSourcesFailed(self.message, excs)
 
 
+class StreamTimeout(FailoverError, TimeoutError):
+    """The stream was not at its end when `total_timeout` was over; no other source is tried."""
+
+
 class SourceError(FailoverError):
     """An attempt failed without an exception of its own; it always causes a switch.
 
     Raise it, or a subclass, from a factory or a source to have the next one tried.
     """
+
+
+class SourceTimeout(SourceError, TimeoutError):
+    """The source gave nothing for longer than `first_item_timeout` or `idle_timeout` allows."""
 
 
 class TruncatedStream(SourceError):

@@ -7,6 +7,8 @@ source again) or `Switched` (another one). Last `Exhausted`, where no source is 
     Opening Committed? (Failed (Waiting | Switched) Opening Committed?)*
         (Failed Exhausted? | Completed | Closed)
 
+A pause that is broken off, by the consumer or by `total_timeout`, has nothing behind it.
+
 >>> from failover_iter import failover_stream
 >>> def primary():
 ...     yield 1
@@ -77,6 +79,8 @@ class Failed(_Record):
     """Failures in a row, this one included: since an item was last received."""
     close_error: Exception | None
     """What closing the failed source raised, if it did."""
+    abandoned: bool = False
+    """It was blocked when its time was over: it will be closed when it comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,14 @@ class Completed(_Record):
 class Closed(_Record):
     """The attempt was ended from outside, and the source was closed.
 
-    The consumer closed the stream, threw something into it or was cancelled; or a callback
-    raised; or closing the source after its normal end did.
+    The consumer closed the stream, threw something into it or was cancelled; or `total_timeout`
+    was over; or a callback raised; or closing the source after its normal end did.
     """
 
     error: BaseException | None
     """What ended it; `GeneratorExit` for a plain close."""
+    abandoned: bool = False
+    """It was blocked when it was ended: it will be closed when it comes back."""
 
 
 @dataclass(frozen=True, slots=True)

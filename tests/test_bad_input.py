@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import aclosing
+from datetime import timedelta
+from decimal import Decimal
 from functools import partial
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,10 +137,56 @@ def test_reset_on_progress_without_skip_or_resume(
 @ways
 def test_attempts_without_bound_or_brake(give: Callable[..., object]) -> None:
     """`attempts=None` with nothing that slows it down would be an endless loop."""
-    with refuses(ValueError, "attempts=None needs something that slows it down: set wait "):
+    with refuses(ValueError, "attempts=None needs something that slows it down or ends it: set "):
         give(retry_on=OSError, attempts=None)
-    with refuses(ValueError, "got wait=0.0"):
+    with refuses(ValueError, "got wait=0.0 and give_up_after=None"):
         give(retry_on=OSError, attempts=None, wait=0.0)
+    with refuses(ValueError, "got wait=0 and give_up_after=inf"):
+        give(retry_on=OSError, attempts=None, give_up_after=inf)
+    give(retry_on=OSError, attempts=None, give_up_after=1)
+
+
+LIMITS = ("first_item_timeout", "idle_timeout", "total_timeout", "give_up_after")
+#: What is no limit of time, and what the message says of it.
+NO_LIMITS: list[tuple[Any, type[Exception], str]] = [
+    *(
+        (value, ValueError, "must be more than 0 (None or infinity: no limit), got ")
+        for value in (0, 0.0, -1, -0.5, nan, -inf, timedelta(0), timedelta(seconds=-1))
+    ),
+    *(
+        (value, TypeError, "must be seconds (int or float), a timedelta or None, got ")
+        for value in ("1", True, 1j, [1], Decimal(1))
+    ),
+]
+
+
+@ways
+@pytest.mark.parametrize("option", LIMITS)
+@pytest.mark.parametrize(("value", "error", "message"), NO_LIMITS)
+def test_what_is_no_limit_of_time(
+    give: Callable[..., object], option: str, value: Any, error: type[Exception], message: str
+) -> None:
+    """Zero, negative, NaN and what is no number are refused at the call."""
+    with refuses(error, f"{option} {message}{value!r}"):
+        give(retry_on=OSError, **{option: value})
+
+
+@pytest.mark.parametrize("option", LIMITS[:2])
+@pytest.mark.parametrize(("value", "error", "message"), NO_LIMITS)
+def test_what_is_no_limit_of_a_source(
+    option: str, value: Any, error: type[Exception], message: str
+) -> None:
+    """A source refuses the same as its stream does."""
+    with refuses(error, f"{option} {message}{value!r}"):
+        Source(good, **{option: value})
+
+
+@ways
+@pytest.mark.parametrize("option", LIMITS)
+@pytest.mark.parametrize("value", [None, 1, 0.5, inf, 10**400, timedelta(hours=1)])
+def test_limits_of_time(give: Callable[..., object], option: str, value: Any) -> None:
+    """Seconds, a timedelta, infinity and None for no limit."""
+    give(retry_on=OSError, **{option: value})
 
 
 @ways

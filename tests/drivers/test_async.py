@@ -10,6 +10,7 @@ from drivers.traps import Traps
 from support.model import model
 from support.runners import run_asyncio
 from support.scenarios import SCENARIOS
+from support.timed import TIMED
 from support.twin import AsyncTwin
 
 
@@ -17,6 +18,12 @@ from support.twin import AsyncTwin
 def test_scenario(name: str) -> None:
     """Each scenario of the table has the trace of the reference model."""
     assert run_asyncio(SCENARIOS[name]) == model(SCENARIOS[name])
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_timed_scenario(name: str) -> None:
+    """So has each scenario in which time passes."""
+    assert run_asyncio(TIMED[name]) == model(TIMED[name])
 
 
 class TestLaws(Laws):

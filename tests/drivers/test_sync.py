@@ -10,6 +10,7 @@ from drivers.traps import Traps
 from support.model import model
 from support.runners import run_sync
 from support.scenarios import SCENARIOS
+from support.timed import TIMED
 from support.twin import SyncTwin
 
 
@@ -17,6 +18,12 @@ from support.twin import SyncTwin
 def test_scenario(name: str) -> None:
     """Each scenario of the table has the trace of the reference model."""
     assert run_sync(SCENARIOS[name]) == model(SCENARIOS[name])
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_timed_scenario(name: str) -> None:
+    """So has each scenario in which time passes."""
+    assert run_sync(TIMED[name]) == model(TIMED[name], blocking=True)
 
 
 class TestLaws(Laws):

@@ -16,6 +16,7 @@ from failover_iter import afailover_stream
 from support.model import model
 from support.runners import run_trio
 from support.scenarios import SCENARIOS
+from support.timed import TIMED
 
 
 def stream_of(*factories: Any, **options: Any) -> Any:
@@ -34,6 +35,12 @@ def run(main: Any) -> Any:
 def test_scenario(name: str) -> None:
     """Each scenario of the table has the trace of the reference model."""
     assert run_trio(SCENARIOS[name]) == model(SCENARIOS[name])
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_timed_scenario(name: str) -> None:
+    """So has each scenario in which time passes."""
+    assert run_trio(TIMED[name]) == model(TIMED[name])
 
 
 def test_the_sources_own_cancel_scope_works() -> None:

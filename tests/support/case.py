@@ -76,6 +76,11 @@ class Opening:
     iterating: Fault | None = None  # raised by iter() or aiter()
     closing: Fault | None = None  # raised by close() of the iterator
     kind: Literal["generator", "iterator", "bare", "iterable"] = "generator"
+    opening_delay: float = 0  # seconds that the factory takes
+    delays: tuple[float, ...] = ()  # seconds that each pull takes, that to the end included
+
+    def delay(self, pull: int) -> float:
+        return self.delays[pull] if pull < len(self.delays) else 0
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,15 @@ class Case:
     commit_when: int | Callable[[int], bool] = 1
     complete_when: Callable[[int], bool] | None = None
     allow_empty: bool = True
+    first_item_timeout: float | None = None
+    idle_timeout: float | None = None
+    total_timeout: float | None = None
+    give_up_after: float | None = None
     on_exhausted: Literal["last", "group"] = "last"
     announce: bool = False
     leave: Literal["drain", "close", "throw", "drop"] = "drain"
     after: int = 0  # so many outputs before the consumer leaves
+    pace: float = 0  # seconds that the consumer takes for each output
     options: dict[str, Any] = field(default_factory=dict)
 
 

@@ -8,17 +8,20 @@ where the consumer leaves.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NoReturn
 
 from failover_iter import Decide, Progress, Resume, Skip
 
 from .case import Case, Fault, Opening, SourcePlan, make_error, switches
+from .leaving import left
 from .runners import Trace, kind_of
 
 GIVEN_ERRORS = {
     "truncated": "TruncatedStream",
     "empty": "EmptyStream",
     "diverged": "DivergedStream",
+    "source timeout": "SourceTimeout",
 }
 
 
@@ -32,6 +35,7 @@ class Model:
 
     case: Case
     listen: bool = True
+    blocking: bool = False  # a source that is timed out is abandoned, and closed at the end
     trace: Trace = field(default_factory=list)
     delivered: list[int] = field(default_factory=list)  # since the last restart
     before: int = 0  # delivered before the last restart
@@ -42,6 +46,8 @@ class Model:
     index: int = 0
     attempt: int = 1
     mode: str | None = None
+    outage_since: float = 0
+    late: list[str] = field(default_factory=list)  # abandoned, and with something to close
 
     # What is written down.
 
@@ -70,6 +76,25 @@ class Model:
     def deliver(self, item: int) -> None:
         self.delivered.append(item)
         self.trace.append(("item", item))
+        self.now += self.case.pace
+
+    # Time.
+
+    @property
+    def stream_until(self) -> float:
+        return inf if self.case.total_timeout is None else self.case.total_timeout
+
+    def wait_for(self, seconds: float, until: float) -> str | None:
+        """Let a source take so long; which limit is met first, if any."""
+        if self.now + seconds < min(until, self.stream_until):
+            self.now += seconds
+            return None
+        self.now = min(until, self.stream_until)
+        return "stream timeout" if self.stream_until <= until else "source timeout"
+
+    def is_over(self) -> bool:
+        """Whether the time of the stream is over when the consumer asks for more."""
+        return self.now >= self.stream_until
 
     # The stream.
 
@@ -78,7 +103,7 @@ class Model:
             while True:
                 self.one_attempt()
         except Over:
-            return self.trace
+            return self.trace + [("late close", name) for name in sorted(self.late)]
 
     def way(self, source: SourcePlan) -> Any:
         if source.mid_stream is not None:
@@ -107,6 +132,14 @@ class Model:
         self.openings[source.name] = count + 1
         self.event("Opening")
         self.trace.append(("open", source.name))
+        first = case.idle_timeout if case.first_item_timeout is None else case.first_item_timeout
+        first_until = inf if first is None else self.now + first
+        over = self.wait_for(opening.opening_delay, first_until)
+        if over is not None:
+            closes = opening.kind in ("iterator", "iterable")  # a generator has not begun
+            if self.blocking and opening.opening is None and closes:
+                self.late.append(source.name)
+            return self.timed_out(over, opening, received=0, opened=False)
         if opening.opening is not None:
             return self.failed(opening.opening, opening, None, received=False)
         if opening.iterating is not None and opening.kind == "iterable":
@@ -128,8 +161,14 @@ class Model:
             fault = opening.closing  # raised from the `finally` of the generator
         received = 0
         new = 0
-        for item in items:
+        for pull, item in enumerate(items):
+            if self.is_over():
+                return self.expired(opening)
             self.trace.append(("pull", source.name))
+            idle = inf if case.idle_timeout is None else case.idle_timeout
+            over = self.wait_for(opening.delay(pull), self.now + idle if pull else first_until)
+            if over is not None:
+                return self.timed_out(over, opening, received=received, opened=True, new=new)
             received += 1
             met = met or (
                 received >= case.commit_when
@@ -148,10 +187,19 @@ class Model:
                     open_to_deliver = True
                     self.commit()
                 for one in held:
+                    if self.is_over():
+                        return self.expired(opening)
                     self.deliver(one)
                     new += 1
                 held = []
+        if self.is_over():
+            return self.expired(opening)
         self.trace.append(("pull", source.name))
+        idle = inf if case.idle_timeout is None else case.idle_timeout
+        until = self.now + idle if items else first_until
+        over = self.wait_for(opening.delay(len(items)), until)
+        if over is not None:
+            return self.timed_out(over, opening, received=received, opened=True, new=new)
         self.close_after_end(opening)
         if fault is None and not open_to_deliver:
             if not met and not case.allow_empty:
@@ -161,12 +209,14 @@ class Model:
             elif held:
                 self.commit()
                 for one in held:
+                    if self.is_over():
+                        return self.expired(opening, ended=True)
                     self.deliver(one)
                     new += 1
         gave_nothing = self.mode == "restart" and new == 0
         if fault == "base":
             noted = self.close(opening) is not None
-            self.event("Closed", error="Base")
+            self.event("Closed", error="Base", abandoned=False)
             self.raised("Base", len(self.failures) + noted)
         close_error = self.close(opening)
         if fault is None and not self.complete(gave_nothing):
@@ -174,11 +224,34 @@ class Model:
         if fault is not None:
             return self.failed(fault, opening, close_error, received=received > 0, new=new)
         if close_error is not None:
-            self.event("Closed", error=close_error)
+            self.event("Closed", error=close_error, abandoned=False)
             self.raised(close_error, len(self.failures))
         self.event("Completed")
         self.trace.append(("ended",))
         raise Over
+
+    def timed_out(
+        self, over: str, opening: Opening, *, received: int, opened: bool, new: int = 0
+    ) -> None:
+        """A source was waited for in vain."""
+        close_error = None
+        if opened and not self.blocking:
+            if opening.kind == "generator":  # it is cancelled where it waits
+                self.trace.append(("close", self.source.name))
+            close_error = self.close(opening)
+        elif opened and opening.kind != "bare":
+            self.late.append(self.source.name)
+        if over == "source timeout":
+            self.failed(over, opening, close_error, received=received > 0, new=new)
+            return
+        self.event("Closed", error="StreamTimeout", abandoned=self.blocking)
+        self.raised("StreamTimeout", len(self.failures) + (close_error is not None))
+
+    def expired(self, opening: Opening, *, ended: bool = False) -> NoReturn:
+        """The time of the stream is over, and its source is not waited for."""
+        close_error = self.close(opening) if ended else self.close_from_outside(opening)
+        self.event("Closed", error="StreamTimeout", abandoned=False)
+        self.raised("StreamTimeout", len(self.failures) + (close_error is not None))
 
     def complete(self, gave_nothing: bool) -> bool:
         """Judged is the last item since the last restart, one without an item included."""
@@ -202,6 +275,7 @@ class Model:
         if mode is not None and self.case.announce:
             error = self.failures[-1]
             self.trace.append(("marker", mode, self.source.name, error, superseded))
+            self.now += self.case.pace
 
     def close_after_end(self, opening: Opening) -> None:
         """A generator closes itself when it ends."""
@@ -238,7 +312,7 @@ class Model:
         noted = close_error is not None
         self.consecutive = 1 if received else self.consecutive + 1
         if fault == "base":
-            self.event("Closed", error=kind)
+            self.event("Closed", error=kind, abandoned=False)
             self.raised(kind, len(self.failures) + noted)
         self.event(
             "Failed",
@@ -246,13 +320,27 @@ class Model:
             failures=len(self.failures) + 1,
             consecutive=self.consecutive,
             close_error=close_error,
+            abandoned=fault == "source timeout" and self.blocking,
         )
+        if received or not self.failures:
+            self.outage_since = self.now
         stream_raises = self.case.mid_stream == "raise" and self.total > 0
         survivable = fault in GIVEN_ERRORS or switches(fault)  # type: ignore[arg-type]
         if stream_raises or not survivable:
             self.raised(kind, len(self.failures) + noted)
         self.failures.append(kind)
-        following = self.following(starts_anew=self.case.reset_on_progress and new > 0)
+        if self.is_over():
+            self.raised("StreamTimeout", len(self.failures))
+        outage = self.now - self.outage_since
+        limit = inf if self.case.give_up_after is None else self.case.give_up_after
+        following = (
+            None
+            if outage > limit
+            else self.following(starts_anew=self.case.reset_on_progress and new > 0)
+        )
+        pauses = following is not None and following[2] != "raise" and following[0] == self.index
+        if pauses and outage + self.case.wait > limit:
+            following = None
         if following is None:
             self.event("Exhausted", error=kind, failures=len(self.failures))
             if self.case.on_exhausted == "group":
@@ -270,6 +358,8 @@ class Model:
             to = self.case.sources[index].name
             self.event("Switched", error=kind, seconds=seconds, mode=mode, to=to)
         self.index, self.attempt, self.mode = index, attempt, mode
+        if self.now + seconds >= self.stream_until:
+            self.raised("StreamTimeout", len(self.failures))
         self.now += seconds
 
     def following(self, *, starts_anew: bool) -> tuple[int, int, str | None] | None:
@@ -287,41 +377,9 @@ class Model:
         return None
 
 
-def model(case: Case, *, listen: bool = True) -> Trace:
-    """The trace that a case must have."""
-    whole = Model(case, listen=listen).run()
+def model(case: Case, *, listen: bool = True, blocking: bool = False) -> Trace:
+    """The trace that a case must have; `blocking`: on the sync driver, which abandons sources."""
+    whole = Model(case, listen=listen, blocking=blocking).run()
     if case.leave == "drain":
         return whole
     return left(case, whole, listen=listen)
-
-
-def left(case: Case, whole: Trace, *, listen: bool) -> Trace:
-    """Cut the trace where the consumer leaves, and close what is open there."""
-    places = [i for i, entry in enumerate(whole) if entry[0] in ("item", "marker")]
-    if case.after > len(places):
-        return whole
-    leaves: Trace = [("leaves", case.leave)]
-    thrown: Trace = [("raised", "Transparent", 0)] if case.leave == "throw" else []
-    if case.after == 0:
-        return leaves + thrown
-    seen = whole[: places[case.after - 1] + 1]
-    source = next(entry[1] for entry in reversed(seen) if entry[0] == "open")
-    opened = sum(entry == ("open", source) for entry in seen) - 1
-    plan = next(plan for plan in case.sources if plan.name == source)
-    opening = plan.openings[min(opened, len(plan.openings) - 1)]
-    since = seen[max(i for i, entry in enumerate(seen) if entry == ("open", source)) :]
-    closed_itself = ("close", source) in since
-    closing: Trace = []
-    if opening.kind != "bare" and not closed_itself:
-        closing.append(("close", source))
-    if listen:
-        start = next(dict(entry[1]) for entry in reversed(seen) if entry[0] == "Opening")
-        event = {
-            "source": source,
-            "attempt": start["attempt"],
-            "elapsed": start["elapsed"],
-            "delivered": sum(entry[0] == "item" for entry in seen),
-            "error": "Transparent" if case.leave == "throw" else "GeneratorExit",
-        }
-        closing.append(("Closed", tuple(sorted(event.items()))))
-    return seen + leaves + closing + thrown

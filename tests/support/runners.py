@@ -17,8 +17,8 @@ from failover_iter import Event, Takeover, afailover_stream, failover_stream
 from failover_iter._clock import clock
 
 from .case import Case, Retryable, Transparent
-from .clocks import FakeClock, JumpingLoop
-from .sources import ASYNC, SYNC, Log, make_source
+from .clocks import JumpingLoop, ThreadClock
+from .sources import ASYNC, SYNC, Log, make_source, nap
 
 Trace = list[tuple[Any, ...]]
 Combinator = Callable[..., Any]
@@ -58,6 +58,7 @@ def event_entry(event: Event) -> tuple[Any, ...]:
             "mode",
             "failures",
             "consecutive",
+            "abandoned",
         )
         if hasattr(event, name)
     }
@@ -80,6 +81,10 @@ def options_of(case: Case, log: Log, *, listen: bool) -> dict[str, Any]:
         "commit_when",
         "complete_when",
         "allow_empty",
+        "first_item_timeout",
+        "idle_timeout",
+        "total_timeout",
+        "give_up_after",
         "on_exhausted",
         "announce",
     ):
@@ -104,21 +109,38 @@ def end_entry(error: BaseException) -> tuple[Any, ...]:
 
 def run_sync(case: Case, combinator: Combinator = failover_stream, *, listen: bool = True) -> Trace:
     """Run a case on a blocking combinator."""
-    log: Log = []
-    fake = FakeClock()
+    fake = ThreadClock()
+    log = LateLog(fake)
     token = clock.set(fake)
     try:
         with quiet():
             factories = [make_source(log, plan, SYNC) for plan in case.sources]
             stream = combinator(factories, **options_of(case, log, listen=listen))
-            _consume(case, stream, log)
+            _consume(case, stream, log, lambda: fake.sleep(case.pace))
             del stream
+            fake.wake_all()
     finally:
         clock.reset(token)
-    return log
+    return [*log, *log.late]
 
 
-def _consume(case: Case, stream: Any, log: Log) -> None:
+class LateLog(list[tuple[Any, ...]]):
+    """A log that keeps apart what abandoned sources did when they came back: their closing."""
+
+    def __init__(self, fake: ThreadClock) -> None:
+        super().__init__()
+        self.fake = fake
+        self.late: Trace = []
+
+    def append(self, entry: tuple[Any, ...]) -> None:
+        if not self.fake.is_late():
+            super().append(entry)
+        elif entry[0] == "close":
+            self.late.append(("late close", entry[1]))
+            self.late.sort()
+
+
+def _consume(case: Case, stream: Any, log: Log, pause: Callable[[], None]) -> None:
     outputs = 0
     try:
         while case.leave == "drain" or outputs < case.after:
@@ -126,6 +148,7 @@ def _consume(case: Case, stream: Any, log: Log) -> None:
             log.append(output_entry(output))
             del output
             outputs += 1
+            pause()
         log.append(("leaves", case.leave))
         if case.leave == "close":
             stream.close()
@@ -138,12 +161,16 @@ def _consume(case: Case, stream: Any, log: Log) -> None:
         traceback.clear_frames(error.__traceback__)
 
 
-async def _aconsume(case: Case, stream: Any, log: Log) -> None:
+async def _aconsume(
+    case: Case, stream: Any, log: Log, pause: Callable[[], Coroutine[Any, Any, Any]]
+) -> None:
     outputs = 0
     try:
         while case.leave == "drain" or outputs < case.after:
             log.append(output_entry(await anext(stream)))
             outputs += 1
+            if case.pace:
+                await pause()
         log.append(("leaves", case.leave))
         if case.leave == "close":
             await stream.aclose()
@@ -165,7 +192,7 @@ async def _run_case(
 ) -> None:
     factories = [make_source(log, plan, ASYNC) for plan in case.sources]
     stream = combinator(factories, **options_of(case, log, listen=listen))
-    await _aconsume(case, stream, log)
+    await _aconsume(case, stream, log, lambda: nap(case.pace))
     del stream
     for _ in range(3):  # what was dropped is closed by the loop, soon
         await checkpoint()

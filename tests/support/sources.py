@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from failover_iter import Progress, Source
+from failover_iter._clock import async_sleep, clock
 
 from .case import Opening, SourcePlan, make_error
 
 Log = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Nap:
+    """A pull takes so long."""
+
+    seconds: float
 
 
 class Closer:
@@ -28,12 +37,39 @@ class Closer:
 
 def script(log: Log, name: str, opening: Opening, items: tuple[int, ...]) -> Iterator[int]:
     """What a pull does, as a plain generator that never is a source itself."""
-    for item in items:
+    for pull, item in enumerate(items):
         log.append(("pull", name))
+        if opening.delay(pull):
+            yield Nap(opening.delay(pull))
         yield item
     log.append(("pull", name))
+    if opening.delay(len(items)):
+        yield Nap(opening.delay(len(items)))
     if opening.fault is not None:
         raise make_error(opening.fault)
+
+
+def pulled(pulls: Iterator[Any]) -> Any:
+    """The next item, waited for on the blocking clock."""
+    for item in pulls:
+        if not isinstance(item, Nap):
+            return item
+        clock.get().sleep(item.seconds)
+    raise StopIteration
+
+
+async def apulled(pulls: Iterator[Any]) -> Any:
+    """The next item, waited for on the clock of the library that runs the task."""
+    for item in pulls:
+        if not isinstance(item, Nap):
+            return item
+        await nap(item.seconds)
+    raise StopAsyncIteration
+
+
+async def nap(seconds: float) -> None:
+    """Sleep under asyncio or trio."""
+    await async_sleep(seconds)
 
 
 class SyncBare:
@@ -46,7 +82,7 @@ class SyncBare:
         return self
 
     def __next__(self) -> int:
-        return next(self.pulls)
+        return pulled(self.pulls)  # type: ignore[no-any-return]  # an item
 
 
 class SyncIterator(SyncBare):
@@ -76,10 +112,13 @@ class SyncIterable:
         self.closer.closed()
 
 
-def sync_generator(pulls: Iterator[int], closer: Closer) -> Iterator[int]:
+def sync_generator(pulls: Iterator[Any], closer: Closer) -> Iterator[int]:
     try:
         for item in pulls:
-            yield item
+            if isinstance(item, Nap):
+                clock.get().sleep(item.seconds)
+            else:
+                yield item
     finally:
         closer.closed()
 
@@ -94,9 +133,7 @@ class AsyncBare:
         return self
 
     async def __anext__(self) -> int:
-        for item in self.pulls:
-            return item
-        raise StopAsyncIteration
+        return await apulled(self.pulls)  # type: ignore[no-any-return]  # an item
 
 
 class ClosingAsyncIterator(AsyncBare):
@@ -126,10 +163,13 @@ class ClosingAsyncIterable:
         self.closer.closed()
 
 
-async def async_generator(pulls: Iterator[int], closer: Closer) -> AsyncIterator[int]:
+async def async_generator(pulls: Iterator[Any], closer: Closer) -> AsyncIterator[int]:
     try:
         for item in pulls:
-            yield item
+            if isinstance(item, Nap):
+                await nap(item.seconds)
+            else:
+                yield item
     finally:
         closer.closed()
 
@@ -152,19 +192,33 @@ def make_factory(log: Log, plan: SourcePlan, kinds: dict[str, Callable[..., Any]
     """A factory that does what the plan says, and takes a `Progress` if it gets one."""
     count = 0
 
-    def factory(progress: Progress[int] | None = None) -> Any:
+    def next_opening() -> Opening:
         nonlocal count
-        opening = plan.openings[min(count, len(plan.openings) - 1)]
         count += 1
         log.append(("open", plan.name))
+        return plan.openings[min(count, len(plan.openings)) - 1]
+
+    def factory(progress: Progress[int] | None = None) -> Any:
+        opening = next_opening()
+        if opening.opening_delay:
+            clock.get().sleep(opening.opening_delay)
+        return opened(opening, progress)
+
+    async def slow_factory(progress: Progress[int] | None = None) -> Any:
+        opening = next_opening()
+        await nap(opening.opening_delay)
+        return opened(opening, progress)
+
+    def opened(opening: Opening, progress: Progress[int] | None) -> Any:
         if opening.opening is not None:
             raise make_error(opening.opening)
         items = opening.items if progress is None else opening.items[progress.delivered :]
         pulls = script(log, plan.name, opening, items)
         return kinds[opening.kind](pulls, Closer(log, plan.name, opening))
 
-    factory.__name__ = plan.name
-    return factory
+    factory.__name__ = slow_factory.__name__ = plan.name
+    is_slow = kinds is ASYNC and any(opening.opening_delay for opening in plan.openings)
+    return slow_factory if is_slow else factory
 
 
 def make_source(log: Log, plan: SourcePlan, kinds: dict[str, Callable[..., Any]]) -> Any:

@@ -1,0 +1,143 @@
+"""Pulling an async source with a limit of time, under asyncio.
+
+The source is stepped in the task of the consumer. What is there at once costs no timer. Where the
+source waits for a future there is one for the rest of the pull, and past the limit it cancels
+that future, as `Task.cancel` does. The task itself is not cancelled by that: `Task.cancelling`
+counts the cancellations of others alone, so none of them is taken for a timeout, and none is
+swallowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from types import AsyncGeneratorType, coroutine
+from typing import TYPE_CHECKING, Any
+
+from failover_iter._limits import READY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+
+    from failover_iter._limits import Limits
+
+
+class Puller:
+    """Waits for the source of one attempt for as long as its limits allow."""
+
+    __slots__ = ("_fired", "_is_due", "_limits", "_loop", "_timer", "_waited_for", "item")
+
+    def __init__(self, limits: Limits) -> None:
+        """Know the limits."""
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.Handle | None = None
+        self._waited_for: Any = None
+        self._is_due = self._fired = False
+        #: What came of the last step.
+        self.item: Any = None
+
+    def steps(self, iterator: AsyncIterator[Any]) -> Any:
+        """Pull item by item: give READY where one is there, else what is to be handed to `rest`."""
+        if isinstance(iterator, AsyncGeneratorType):
+            return self._steps(iterator.__anext__)
+        return self._steps(lambda: _awaited(iterator.__anext__()))
+
+    @coroutine
+    def _steps(self, pull: Callable[[], Any]) -> Any:
+        limits = self._limits
+        has_end = limits.has_end
+        while True:
+            if has_end:
+                limits.check_stream()
+            self.item = yield from pull()
+            yield READY
+
+    @coroutine
+    def _once(self, awaitable: Awaitable[Any]) -> Any:
+        self.item = yield from _awaited(awaitable)
+        yield READY
+
+    async def wait(self, awaitable: Awaitable[Any]) -> Any:
+        """Await this, in the time that there is for it."""
+        steps: Any = self._once(awaitable)
+        waited_for = next(steps)
+        if waited_for is not READY:
+            await self.rest(steps, waited_for)
+        return self.item
+
+    @coroutine
+    def rest(self, steps: Any, waited_for: Any) -> Generator[Any, Any, None]:
+        """Go on with a step that waits for something, in the time that there is for it."""
+        task: Any = asyncio.current_task(self._loop)
+        cancelled_before = task.cancelling()
+        until = self._limits.until()
+        self._is_due = False
+        answer: BaseException | None = None
+        thrown: BaseException | None = None
+        try:
+            while waited_for is not READY:
+                thrown = sent = None
+                self._waited_for = waited_for
+                if waited_for is not None and self._timer is None:
+                    self._timer = self._loop.call_at(until, self._expire)
+                try:
+                    sent = yield waited_for
+                except BaseException as error:
+                    thrown = error
+                # After a bare `yield`, as of sleep(0): there is nothing that a timer could cancel.
+                if (
+                    waited_for is thrown is None
+                    and not self._fired
+                    and (self._is_due or self._loop.time() >= until)
+                ):
+                    self._fired, thrown = True, asyncio.CancelledError()
+                elif thrown is not None and task.cancelling() > cancelled_before:
+                    until = self._stop()  # cleaning up for a consumer that leaves is not timed
+                # Out of the `except`, or the source would run as if it handled what is thrown.
+                waited_for = steps.send(sent) if thrown is None else steps.throw(thrown)
+        except (Exception, asyncio.CancelledError) as error:
+            if not self._fired:
+                raise
+            answer = error
+        finally:
+            self._stop()
+            self._timer = None
+            thrown = None  # or the traceback holds this frame, and this frame the error
+        if self._fired:
+            self._fired = False
+            try:
+                raise self._late(task.cancelling() > cancelled_before) from _cause(answer)
+            finally:
+                answer = None
+
+    def _late(self, is_cancelled: bool) -> BaseException:  # noqa: FBT001 (internal)
+        """What to raise whatever the source made of it, an item at the last moment too."""
+        self.item = None
+        # By the consumer as well, who goes first.
+        return asyncio.CancelledError() if is_cancelled else self._limits.over()
+
+    def _stop(self) -> float:
+        if self._timer is not None:
+            self._timer.cancel()
+        return inf
+
+    def _expire(self) -> None:
+        if self._waited_for is None:
+            self._is_due = True
+        elif self._waited_for.done():  # the source goes on in this very turn: let it
+            self._timer = self._loop.call_soon(self._expire)
+        else:
+            self._fired = True
+            self._waited_for.cancel()
+
+
+def _cause(answer: BaseException | None) -> BaseException | None:
+    """What the source raised of its own; that it was cancelled, or ended by that, is no news."""
+    no_news = isinstance(answer, asyncio.CancelledError | StopAsyncIteration)
+    return None if no_news else answer
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    """Await what cannot be stepped itself."""
+    return await awaitable
