@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Puller:
     """Waits for the source of one attempt for as long as its limits allow."""
 
-    __slots__ = ("_fired", "_is_due", "_limits", "_loop", "_timer", "_waited_for", "item")
+    __slots__ = ("_fired", "_limits", "_loop", "_timer", "_waited_for", "item")
 
     def __init__(self, limits: Limits) -> None:
         """Know the limits."""
@@ -33,7 +33,7 @@ class Puller:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.Handle | None = None
         self._waited_for: Any = None
-        self._is_due = self._fired = False
+        self._fired = False
         #: What came of the last step.
         self.item: Any = None
 
@@ -72,7 +72,6 @@ class Puller:
         task: Any = asyncio.current_task(self._loop)
         cancelled_before = task.cancelling()
         until = self._limits.until()
-        self._is_due = False
         answer: BaseException | None = None
         thrown: BaseException | None = None
         try:
@@ -86,11 +85,7 @@ class Puller:
                 except BaseException as error:
                     thrown = error
                 # After a bare `yield`, as of sleep(0): there is nothing that a timer could cancel.
-                if (
-                    waited_for is thrown is None
-                    and not self._fired
-                    and (self._is_due or self._loop.time() >= until)
-                ):
+                if waited_for is thrown is None and not self._fired and self._loop.time() >= until:
                     self._fired, thrown = True, asyncio.CancelledError()
                 elif thrown is not None and task.cancelling() > cancelled_before:
                     until = self._stop()  # cleaning up for a consumer that leaves is not timed
@@ -124,7 +119,7 @@ class Puller:
 
     def _expire(self) -> None:
         if self._waited_for is None:
-            self._is_due = True
+            self._timer = None  # the clock is looked at next; a new one is armed where it is wanted
         elif self._waited_for.done():  # the source goes on in this very turn: let it
             self._timer = self._loop.call_soon(self._expire)
         else:

@@ -26,6 +26,30 @@ if TYPE_CHECKING:
     from failover_iter._limits import Limits
 
 
+class _Job:
+    """One thing to do, and what came of it."""
+
+    __slots__ = ("answered", "call", "error", "is_open", "result")
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
+        self.result: Any = None
+        self.error: BaseException | None = None
+        #: The consumer waits for it.
+        self.answered = threading.Lock()
+        self.answered.acquire()
+        #: Who takes what is in here decides whether it was done in time; to pop is atomic.
+        self.is_open: list[None] = [None]
+
+    def decide(self) -> bool:
+        """Decide it; False: the other side has done so before."""
+        try:
+            self.is_open.pop()
+        except IndexError:
+            return False
+        return True
+
+
 class Worker:
     """The thread of one attempt: it does what it is asked for, one thing at a time."""
 
@@ -34,15 +58,9 @@ class Worker:
         self._entry = entry
         self._limits = limits
         self._acquire = clock.get().acquire
-        # Taken by who has to wait: the thread for a job, the consumer for what comes of it.
-        self._asked, self._answered = threading.Lock(), threading.Lock()
+        self._job: _Job | None = None
+        self._asked = threading.Lock()  # the thread waits for it
         self._asked.acquire()
-        self._answered.acquire()
-        self._job: Callable[[], Any] | None = None
-        self._result: Any = None
-        self._error: BaseException | None = None
-        # Who takes it decides whether the job was done in time; to pop is atomic.
-        self._open_question: list[None] = []
         self._opened: list[Any] = []  # what has to be closed, the iterator last
         self.abandoned = False
         self._thread = threading.Thread(
@@ -77,69 +95,55 @@ class Worker:
         job = partial(self._close, opened)
         if threading.get_ident() == self._thread.ident:
             job()  # the garbage collector closes a stream in whatever thread it happens to run
-        elif sys.is_finalizing():
-            self.abandoned = True  # the thread does not run any more: nobody would answer
-        elif not self.abandoned:
+        elif not self._is_gone():
             self._do(job, inf)
 
     def stop(self) -> None:
         """Let the thread end."""
-        if not self.abandoned:
+        if not self._is_gone():
+            self._job = None
             self._asked.release()
             if threading.get_ident() != self._thread.ident:
                 self._thread.join()
 
-    def _do(self, job: Callable[[], Any], until: float) -> Any:
+    def _is_gone(self) -> bool:
+        """Whether nobody would answer: at its exit the interpreter stops the thread."""
+        return self.abandoned or sys.is_finalizing()
+
+    def _do(self, call: Callable[[], Any], until: float) -> Any:
+        self._job = job = _Job(call)
         # Nothing between asking and waiting: what runs there the thread has to wait for.
         seconds = until if until == inf else until - self._limits.now()
-        self._job = job
-        self._open_question.append(None)
         try:
             self._asked.release()
-            if not self._acquire(self._answered, seconds) and not self._abandon():
-                self._answered.acquire()  # it came at the last moment
-        except BaseException:  # the consumer is interrupted, by Ctrl-C say
-            self._abandon()
+            if not self._acquire(job.answered, seconds):
+                self.abandoned = job.decide()
+                if not self.abandoned:
+                    job.answered.acquire()  # it came at the last moment
+        except BaseException:  # Ctrl-C, say
+            self.abandoned = self.abandoned or job.decide()
             raise
         if self.abandoned:
             raise self._limits.over()
-        result, self._result = self._result, None
-        if self._error is not None:
-            self._raise()
-        return result
-
-    def _raise(self) -> NoReturn:
-        error: Any
-        error, self._error = self._error, None
-        context = error.__context__
-        try:
-            raise error
-        finally:  # its own context, not what the consumer is handling just now
-            error.__context__ = context
-            del error, context
-
-    def _abandon(self) -> bool:
-        if not self.abandoned:
-            self.abandoned = _pops(self._open_question)
-        return self.abandoned
+        return job.result if job.error is None else _raise(job)
 
     # In the thread.
 
     def _work(self) -> None:
         while True:
             self._asked.acquire()
-            job, self._job = self._job, None
+            job = self._job
             if job is None:
                 return
             try:
-                self._result = job()
+                job.result = job.call()
             except BaseException as error:  # whatever it is, it is for the consumer
-                self._error = error
-            del job
-            if not _pops(self._open_question):
-                self._come_back()
+                job.error = error
+            if not job.decide():
+                self._come_back(job.error)
                 return
-            self._answered.release()
+            job.answered.release()
+            self._job = job = None
 
     def _keep(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         opened = factory(*args)
@@ -156,9 +160,8 @@ class Worker:
         self._opened = [other for other in self._opened if other is not opened]
         close(opened)
 
-    def _come_back(self) -> None:
+    def _come_back(self, late: BaseException | None) -> None:
         """Close what the consumer does not wait for any more; nobody but the log is told."""
-        late, self._result, self._error = self._error, None, None
         if late is not None and not isinstance(late, StopIteration):
             log_abandoned(self._entry.name, "raised", late)
         if self._entry.owned:
@@ -169,12 +172,15 @@ class Worker:
                     log_abandoned(self._entry.name, "raised when it was closed", error)
 
 
-def _pops(question: list[None]) -> bool:
+def _raise(job: _Job) -> NoReturn:
+    error: Any
+    error, job.error = job.error, None
+    context = error.__context__
     try:
-        question.pop()
-    except IndexError:
-        return False
-    return True
+        raise error
+    finally:  # its own context, not what the consumer is handling just now
+        error.__context__ = context
+        del error, context
 
 
 class Remote:

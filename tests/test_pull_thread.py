@@ -16,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from failover_iter import (
-    failover_stream,
-)
+from failover_iter import Source, failover_stream
+from failover_iter._pull_thread import _Job
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 LONG = 60.0  # seconds, of which none passes here
@@ -228,14 +227,30 @@ def test_let_go_by_its_own_thread() -> None:
     next(stream)
     worker = next(each for each in threading.enumerate() if each.name.startswith("failover_iter"))
     frame = sys._current_frames()[worker.ident or 0]
-    asked = frame.f_locals["self"]._asked  # the thread waits for it
+    its = frame.f_locals["self"]
     kept.append(stream)
-    del stream
-    frame.f_locals["self"]._job = kept.clear  # as if it collected garbage between two jobs
-    del frame
-    asked.release()
+    del stream, frame
+    its._job = _Job(kept.clear)  # as if it collected garbage between two jobs
+    its._asked.release()
     worker.join()
     assert closed == ["closed"]
+
+
+def test_at_the_exit_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that is closed while the interpreter ends waits for no thread."""
+    stream = stream_of(Source(lambda: iter([1, 2]), close=False))
+    other = stream_of(lambda: iter([1, 2]))
+    next(stream), next(other)
+    workers = [each for each in threading.enumerate() if each.name.startswith("failover_iter")]
+    its = [sys._current_frames()[worker.ident or 0].f_locals["self"] for worker in workers]
+    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+    stream.close()
+    other.close()
+    for worker, thread in zip(its, workers, strict=True):
+        assert thread.is_alive()
+        worker._job = None
+        worker._asked.release()
+        thread.join()
 
 
 def test_it_does_not_keep_the_interpreter() -> None:
