@@ -15,7 +15,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from failover_iter._api import afailover_stream, failover_stream
-from failover_iter._demo_servers import CUT, END, FAILURES, TEXT, afetch, fetch, serving
+from failover_iter._demo_servers import CUT, END, FAILURES, IDLE, TEXT, afetch, fetch, serving
 from failover_iter._options import Source
 from failover_iter._strategies import Decide
 from failover_iter.trace import Trace
@@ -52,6 +52,7 @@ class Scenario:
     path: str = "/reset"
     """How the first source breaks off."""
     complete_when: Callable[[str], bool] | None = None
+    idle_timeout: float | None = None
 
 
 def _decide(progress: Progress[str]) -> Mode:
@@ -94,6 +95,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         "resume",
         path="/early",
         complete_when=lambda line: line == END,
+    ),
+    Scenario(
+        'idle_timeout, mid_stream="resume"',
+        f"the first source says nothing more after line {CUT}, without an error; after "
+        f"{IDLE:g} s it has failed, and the next source is asked for what is missing",
+        "resume",
+        path="/stall",
+        idle_timeout=IDLE,
     ),
 )
 
@@ -156,6 +165,7 @@ def _pull(scenario: Scenario, primary: TextServer, replica: TextServer, outcome:
         retry_on=FAILURES,
         mid_stream=scenario.mid_stream,
         complete_when=scenario.complete_when,
+        idle_timeout=scenario.idle_timeout,
         on_event=outcome.trace,
     )
     with closing(stream):
@@ -180,6 +190,7 @@ async def _apull(
         retry_on=FAILURES,
         mid_stream=scenario.mid_stream,
         complete_when=scenario.complete_when,
+        idle_timeout=scenario.idle_timeout,
         on_event=outcome.trace,
     )
     async with aclosing(stream):

@@ -39,6 +39,11 @@ CUT: Final = 4  # a server that is cut short sends so many lines
 #: an IncompleteRead of http.client or (EOFError) of asyncio.
 FAILURES: Final = (OSError, HTTPException, EOFError)
 
+#: Seconds without a line after which a client of the demo gives a server up, and for how long a
+#: server stalls: a reader that is blocked comes back then.
+IDLE: Final = 0.25
+STALL: Final = 0.75
+
 _SECONDS: Final = 2.0  # nothing here takes long; no thread may hang because its peer is gone
 _START: Final[Progress[str]] = Progress()
 
@@ -46,8 +51,8 @@ _START: Final[Progress[str]] = Progress()
 class TextServer(ThreadingTCPServer):
     """Streams `TEXT` on a loopback port, from line `?from=N` on.
 
-    The path says how that ends: /whole, /reset (a TCP reset after `CUT` lines) or /early (a clean
-    end there). Not an HTTPServer, which looks its own host name up: that can take seconds.
+    The path says how that ends: /whole, /reset (a TCP reset after `CUT` lines), /early (a clean
+    end there) or /stall (nothing more comes). Not an HTTPServer, which looks its own host name up: that can take seconds.
     """
 
     def __init__(self) -> None:
@@ -98,7 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            (self._send_and_reset if url.path == "/reset" else self._send_whole)(start)
+            ways = {"/reset": self._send_and_reset, "/stall": self._send_and_stall}
+            ways.get(url.path, self._send_whole)(start)
 
     def _send_whole(self, start: int) -> None:
         self._send_chunks(TEXT[start:])
@@ -111,6 +117,14 @@ class _Handler(BaseHTTPRequestHandler):
         # A reset may throw away what the peer has not read yet (on Windows it does).
         received.wait(_SECONDS)
         _reset(self.connection)
+
+    def _send_and_stall(self, start: int) -> None:
+        self._send_chunks(TEXT[start:CUT])
+        self.connection.settimeout(STALL)
+        with suppress(TimeoutError):
+            self.connection.recv(1)  # until the client leaves
+        with suppress(OSError):  # it has left
+            self.wfile.write(b"0\r\n\r\n")
 
     def _send_early(self, start: int) -> None:
         # Neither chunked nor with a length: its end is all that a client can go by.

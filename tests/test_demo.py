@@ -70,18 +70,19 @@ def told() -> str:
 
 
 def test_each_mode_keeps_its_promise_over_real_sockets(capsys: pytest.CaptureFixture[str]) -> None:
-    """The demo ends with 0 and says that all twelve outcomes were those promised."""
+    """The demo ends with 0 and says that all fourteen outcomes were those promised."""
     assert demo() == 0
-    assert "12 of 12 outcomes as promised" in capsys.readouterr().out
+    assert "14 of 14 outcomes as promised" in capsys.readouterr().out
 
 
 def test_it_says_what_was_delivered_and_how_it_differs(told: str) -> None:
     """Each mode is told in plain words, in both flavours."""
     assert told.count("no: lines 1-4 came twice, as promised") == 2
     assert told.count("no: stopped after 4 lines with ConnectionResetError, as promised") == 2
-    assert told.count("same as the original: yes, as promised") == 8
+    assert told.count("same as the original: yes, as promised") == 10
     assert told.count("delivered: 13 lines: 1-4, then 1-9") == 2
     assert told.count("failed: TruncatedStream: primary ended before") == 2
+    assert told.count("failed: SourceTimeout: primary gave no item for 0.25") == 2
     blocking, with_asyncio = told.split("=== afailover_stream")
     assert "5. mid_stream=Decide(...)\n" in blocking
     assert "5. mid_stream=Decide(...)\n" in with_asyncio
@@ -93,7 +94,7 @@ def test_each_scenario_shows_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failover_iter.Trace, "__str__", lambda trace: show(len(trace.events)))
     out = StringIO()
     demo(out)
-    assert out.getvalue().count("\ntrace of 7 events\nsecond line\n") == 10
+    assert out.getvalue().count("\ntrace of 7 events\nsecond line\n") == 12
     assert out.getvalue().count("\ntrace of 3 events\nsecond line\n") == 2
 
 
@@ -103,7 +104,7 @@ def test_log_lines_are_told_and_the_logger_is_left_as_it_was() -> None:
     before = list(logger.handlers)
     out = StringIO()
     demo(out)
-    assert out.getvalue().count("log:       warning: primary (attempt 1) failed: ") == 10
+    assert out.getvalue().count("log:       warning: primary (attempt 1) failed: ") == 12
     assert logger.handlers == before
 
 
@@ -115,7 +116,7 @@ def test_it_fits_into_100_columns(told: str) -> None:
 def test_colours_on_a_terminal(screen: Terminal) -> None:
     """On a terminal what was promised is green, and nothing is red."""
     demo(screen)
-    assert screen.getvalue().count("\x1b[32mas promised\x1b[0m") == 12
+    assert screen.getvalue().count("\x1b[32mas promised\x1b[0m") == 14
     assert "\x1b[31m" not in screen.getvalue()
 
 
@@ -146,9 +147,12 @@ def test_no_colours_in_the_old_windows_console(
 
 
 def test_nothing_is_left_running() -> None:
-    """The servers' threads are gone when the demo ends."""
+    """The servers' threads are gone when the demo ends, and so, soon, is that which stalled."""
     before = threading.active_count()
     demo(StringIO())
+    for thread in threading.enumerate():
+        if thread.name.startswith("failover_iter"):
+            thread.join()
     assert threading.active_count() == before
 
 
@@ -389,6 +393,6 @@ def test_python_m_in_under_five_seconds() -> None:
         command, env=env, capture_output=True, encoding="utf-8", timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    told = re.search(r"12 of 12 outcomes as promised, in (\d+\.\d+) s", done.stdout)
+    told = re.search(r"14 of 14 outcomes as promised, in (\d+\.\d+) s", done.stdout)
     assert told is not None
     assert float(told[1]) < 5
