@@ -44,7 +44,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         while attempt.held or not attempt.ended:
                             thrown = sent = None
                             if attempt.held:
-                                attempt.check_stream()
+                                if attempt.limits is not None:
+                                    attempt.limits.check_stream()
                                 item = attempt.hand_out()
                                 try:
                                     sent = yield item
@@ -161,7 +162,8 @@ class _AsyncAttempt(Attempt):
         finally:
             del factory, args  # a traceback holds this frame: failure by failure, a chain of all
         while True:
-            self.check_stream()
+            if self.limits is not None:
+                self.limits.check_stream()
             try:
                 item = await self._in_time(anext(self.iterator))
             except StopAsyncIteration:
@@ -185,7 +187,8 @@ class _AsyncAttempt(Attempt):
         if self.takes_no_value():
             return
         self.refuse_if_held(value)
-        self.check_stream()
+        if self.limits is not None:
+            self.limits.check_stream()
         try:
             asend = self.iterator.asend
         except AttributeError:

@@ -50,6 +50,9 @@ class Attempt:
     replayed_inside = 0
     key: Key | None = None
     replayed: blake2b | None = None
+    limits: Limits | None = None
+    #: What has to be called with each item that is delivered; None: nothing is recorded.
+    watch: Callable[[Any], None] | None = None
 
     def __init__(self, run: Run, command: Open) -> None:
         """Know what to open; nothing is called yet."""
@@ -58,11 +61,11 @@ class Attempt:
         self.entry = command.entry
         #: What was received before the commit; from there on in reverse, the next one last.
         self.held: list[Any] = []
-        self.limits: Limits | None = run.limits(self.entry)
-        #: What has to be called with each item that is delivered; None: nothing is recorded.
+        if run.is_timed or self.entry.options.is_timed:
+            self.limits = run.limits(self.entry)
         record = run.record
-        watch = self._note if record.digests or command.handover else record.deliver
-        self.watch: Callable[[Any], None] | None = watch if record.needs else None
+        if record.is_watched:
+            self.watch = self._note if record.digests or command.handover else record.deliver
         if self.entry.nests:
             # What is skipped is judged and dropped inside; so is what comes before a commit there.
             nested: Any = self.entry.factory
@@ -183,7 +186,8 @@ class Attempt:
             self.run.restart()
             item = self.held.pop()
         self.at_marker = type(item) is Takeover
-        self.note(item)
+        if self.watch is not None:
+            self.watch(item)
         return item
 
     def takes_no_value(self) -> bool:
@@ -206,11 +210,6 @@ class Attempt:
         inside = self.command.handover
         excused = self.excused or (inside is not None and inside.excused)
         return isinstance(error, Exception) and not excused
-
-    def check_stream(self) -> None:
-        """Refuse to hand out what is held once the time of the stream is over."""
-        if self.limits is not None:
-            self.limits.check_stream()
 
     def has_expired(self, error: BaseException) -> bool:
         """Whether this error says that the time of this stream is over."""

@@ -52,7 +52,8 @@ class TextServer(ThreadingTCPServer):
     """Streams `TEXT` on a loopback port, from line `?from=N` on.
 
     The path says how that ends: /whole, /reset (a TCP reset after `CUT` lines), /early (a clean
-    end there) or /stall (nothing more comes). Not an HTTPServer, which looks its own host name up: that can take seconds.
+    end there) or /stall (nothing more comes). Not an HTTPServer, which looks its own host name up:
+    that can take seconds.
     """
 
     def __init__(self) -> None:

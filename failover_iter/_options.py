@@ -113,6 +113,21 @@ class Options:
             )
 
     @property
+    def is_timed(self) -> bool:
+        """Whether the items of a source have a limit of time."""
+        return self.first_item_timeout is not None or self.idle_timeout is not None
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether any option looks at what was delivered."""
+        return (
+            self.on_event is not None
+            or self.complete_when is not None
+            or self.mid_stream not in (None, "restart", "raise")
+            or callable(self.wait)
+        )
+
+    @property
     def mode_given(self) -> str:
         """What was given as `mid_stream`, for messages."""
         return "'restart' (not set)" if self.mid_stream is None else repr(self.mid_stream)

@@ -49,7 +49,8 @@ class Needs:
         needs = Needs()
         if counts:
             needs.counts = True
-        needs.add(options)
+        if options.is_watching:
+            needs.add(options)
         for entry in entries:
             if entry.options is not options or entry.nests:
                 needs.add_entry(entry)
@@ -103,6 +104,8 @@ class Record:
     count = 0
     before = 0  # items delivered before the last restart
     any = False
+    #: Each item has to be looked at.
+    is_watched = False
     digestible = True  # nobody knows the keys of what a seed says was delivered
     items: deque[Any] = _NO_ITEMS
     digests: Mapping[object, blake2b] = MappingProxyType({})
@@ -110,6 +113,8 @@ class Record:
     def __init__(self, needs: Needs, seed: Progress | None) -> None:
         """Begin at the start, or where the stream around is."""
         self.needs = needs
+        if needs:
+            self.is_watched = True
         if needs.keep != 0:
             self.items = deque(maxlen=needs.keep)
         if needs.keys:

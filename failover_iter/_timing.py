@@ -24,28 +24,23 @@ class Timing(Teller):
     # Class attributes are what most streams never change: to make one is half the work then.
     _inside: Handover | None = None  # what the stream inside was told that was opened last
     _outage_since: float | None = None
-    #: When the time of the stream is over.
+    #: When the time of the stream is over, if it has a limit.
     stream_until = inf
+    is_timed = False
 
     def start_timing(self) -> None:
         """The stream begins now."""
         self._started = self._now()
         if self._options.total_timeout is not None:
             self.stream_until = self._started + self._total
+            self.is_timed = self.stream_until != inf
 
     @property
     def _total(self) -> float:
         return limit_of("total_timeout", self._options.total_timeout)
 
-    def limits(self, entry: Entry) -> Limits | None:
-        """What the attempt that is made now has to wait for its source; None: no limit."""
-        options = entry.options
-        if (
-            self.stream_until == inf
-            and options.first_item_timeout is None
-            and options.idle_timeout is None
-        ):
-            return None
+    def limits(self, entry: Entry) -> Limits:
+        """How long the attempt that is made now may wait for its source."""
         return Limits(entry, self._now, self._total, self.stream_until)
 
     def _note_outage(self, now: float, *, received: bool) -> None:

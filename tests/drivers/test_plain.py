@@ -108,3 +108,88 @@ def test_a_stop_that_is_thrown_in_is_the_end() -> None:
     for pulls in (1, 2):
         stream = failover_stream([SOURCES["list"]], retry_on=Exception)
         assert outcome(stream, pulls) == outcome(twin(), pulls)
+
+
+def bare() -> Iterator[int]:
+    yield 1
+    yield 2
+
+
+def returns() -> Iterator[int]:
+    yield 1
+    yield 2
+    return "value"
+
+
+def returns_none() -> Iterator[int]:
+    yield 1
+    if variable:
+        return
+    yield 2
+    return None
+
+
+def returns_either() -> Iterator[int]:
+    yield 1
+    yield 2
+    return variable or None
+
+
+def returns_a_constant_of_many() -> Iterator[int]:
+    yield 1
+    return 300
+
+
+def delegates() -> Iterator[int]:
+    return (yield from returns())
+
+
+variable: list[int] = []
+MANY: dict[str, Any] = {}
+exec(  # so many constants that one takes an instruction to extend its number
+    "def many():\n    yield 1\n"
+    + "".join(f"    x = {n}.5\n" for n in range(300))
+    + "    return 'v'\n",
+    MANY,
+)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        bare,
+        returns,
+        returns_none,
+        returns_either,
+        returns_a_constant_of_many,
+        delegates,
+        MANY["many"],
+    ],
+)
+def test_the_value_of_a_generator_is_kept(source: Any) -> None:
+    """Whichever way it is pulled: what `yield from` gives is the value of the stream."""
+
+    def value_of(stream: Any) -> Any:
+        while True:
+            try:
+                next(stream)
+            except StopIteration as stop:
+                return stop.value
+
+    assert value_of(failover_stream([source], retry_on=OSError)) == value_of(source())
+
+
+@pytest.mark.parametrize("source", [bare, returns, returns_none])
+@pytest.mark.parametrize("pulls", [1, 2])
+def test_a_value_that_is_sent_reaches_a_generator(source: Any, pulls: int) -> None:
+    """Also one that ignores it: what is sent is a pull like any other."""
+    stream, twin = failover_stream([source], retry_on=OSError), source()
+    for _ in range(pulls):
+        assert next(stream) == next(twin)
+    results = []
+    for each in (stream, twin):
+        try:
+            results.append(("item", each.send("sent")))
+        except StopIteration as stop:
+            results.append(("end", stop.value))
+    assert results[0] == results[1]
