@@ -144,12 +144,14 @@ class _AsyncAttempt(Attempt):
             self.opening()
         factory, args = self.command.take()
         try:
-            if self.limits is not None:
+            if self.run.is_timed or self.entry.options.is_timed:
+                self.limits = self.run.limits(self.entry)
                 self.puller = _new_puller(self.limits)
             opened: Any = factory(*args)
             if not isinstance(opened, AsyncGeneratorType):
                 if not offers(opened, "__aiter__") and offers(opened, "__await__"):
-                    opened = await self._in_time(opened)
+                    await self._in_time(self._await_opened(opened))
+                    opened = self.iterable
                 self.iterable = opened
                 self._refuse_sync(opened)
             elif opened.ag_frame is None:
@@ -172,6 +174,10 @@ class _AsyncAttempt(Attempt):
                 self.commit()
                 return
         self.finish(None)
+
+    async def _await_opened(self, awaitable: Any) -> None:
+        """Keep what comes of it, also where it comes too late: it has to be closed."""
+        self.iterable = await awaitable
 
     def _in_time(self, awaitable: Any) -> Any:
         """What waits for this no longer than it may."""

@@ -61,8 +61,6 @@ class Attempt:
         self.entry = command.entry
         #: What was received before the commit; from there on in reverse, the next one last.
         self.held: list[Any] = []
-        if run.is_timed or self.entry.options.is_timed:
-            self.limits = run.limits(self.entry)
         record = run.record
         if record.is_watched:
             self.watch = self._note if record.digests or command.handover else record.deliver
@@ -155,6 +153,7 @@ class Attempt:
         """Start to deliver: the marker first, then what is held."""
         run = self.run
         run.any = run.record.any = True
+        run.outage_ended()
         if run.awaits_commit:
             self.excused = True
             run.committed()

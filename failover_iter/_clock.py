@@ -48,6 +48,12 @@ class SystemClock:
 clock: ContextVar[Clock] = ContextVar("failover_iter.clock", default=SystemClock())  # noqa: B039 (it has no state)
 
 
+#: Whether the thread that this runs in is that of a source which was given up.
+is_abandoned: ContextVar[Callable[[], bool]] = ContextVar(
+    "failover_iter.is_abandoned", default=lambda: False
+)
+
+
 def async_library() -> str | None:
     """Which library runs this task: "trio", "asyncio" or none; neither is imported for it."""
     trio = sys.modules.get("trio")

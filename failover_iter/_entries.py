@@ -5,10 +5,17 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from functools import partial
+from math import inf
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from failover_iter._checks import check_factory, is_async, is_generator_function, offers
+from failover_iter._checks import (
+    check_factory,
+    is_async,
+    is_generator_function,
+    limit_of,
+    offers,
+)
 from failover_iter._options import Nested, Source
 from failover_iter._strategies import Decide, Progress, Resume
 from failover_iter._types import UNSET
@@ -106,10 +113,18 @@ def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options)
 
 
 def _leave_limits_to(nested: Nested, item: Any, entry: Entry) -> None:
-    """Let a `Policy.source` with limits of its own judge its sources: it would switch in time."""
-    own, inside = (item.first_item_timeout, item.idle_timeout), nested.options
-    if own == (UNSET, UNSET) and (inside.first_item_timeout, inside.idle_timeout) != (None, None):
-        entry.options = replace(entry.options, first_item_timeout=None, idle_timeout=None)
+    """Let a `Policy.source` with a limit of its own judge its sources: it would switch in time."""
+    idle = limit_of("idle_timeout", nested.options.idle_timeout)
+    first = limit_of("first_item_timeout", nested.options.first_item_timeout)
+    left: dict[str, Any] = {}
+    if item.idle_timeout is not UNSET:
+        return  # said of this source, it is meant for it, and for its first item too
+    if idle < inf:
+        left["idle_timeout"] = inf
+    if min(first, idle) < inf and item.first_item_timeout is UNSET:
+        left["first_item_timeout"] = inf
+    if left:
+        entry.options = replace(entry.options, **left)
 
 
 _NOT_RESUMABLE = (None, "restart", "raise", "skip")

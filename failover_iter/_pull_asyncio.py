@@ -10,7 +10,6 @@ swallowed.
 from __future__ import annotations
 
 import asyncio
-from math import inf
 from types import AsyncGeneratorType, coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +69,8 @@ class Puller:
     def rest(self, steps: Any, waited_for: Any) -> Generator[Any, Any, None]:
         """Go on with a step that waits for something, in the time that there is for it."""
         task: Any = asyncio.current_task(self._loop)
-        cancelled_before = task.cancelling()
+        # One that was asked for since the last pull, and is still to come, is news too.
+        cancelled_before = task.cancelling() - getattr(task, "_must_cancel", False)
         until = self._limits.until()
         answer: BaseException | None = None
         thrown: BaseException | None = None
@@ -78,17 +78,22 @@ class Puller:
             while waited_for is not READY:
                 thrown = sent = None
                 self._waited_for = waited_for
-                if waited_for is not None and self._timer is None:
+                is_cancelled = task.cancelling() > cancelled_before
+                if is_cancelled:  # cleaning up for a consumer that leaves is not timed
+                    self._stop()
+                elif waited_for is not None and self._timer is None:
                     self._timer = self._loop.call_at(until, self._expire)
                 try:
                     sent = yield waited_for
                 except BaseException as error:
                     thrown = error
                 # After a bare `yield`, as of sleep(0): there is nothing that a timer could cancel.
-                if waited_for is thrown is None and not self._fired and self._loop.time() >= until:
+                if (
+                    waited_for is thrown is None
+                    and not (self._fired or is_cancelled)
+                    and self._loop.time() >= until
+                ):
                     self._fired, thrown = True, asyncio.CancelledError()
-                elif thrown is not None and task.cancelling() > cancelled_before:
-                    until = self._stop()  # cleaning up for a consumer that leaves is not timed
                 # Out of the `except`, or the source would run as if it handled what is thrown.
                 waited_for = steps.send(sent) if thrown is None else steps.throw(thrown)
         except (Exception, asyncio.CancelledError) as error:
@@ -97,25 +102,24 @@ class Puller:
             answer = error
         finally:
             self._stop()
-            self._timer = None
-            thrown = None  # or the traceback holds this frame, and this frame the error
+            # Or the traceback holds this frame, and this frame the error, or what holds that.
+            thrown = waited_for = self._waited_for = None
+            is_cancelled = task.cancelling() > cancelled_before
+            del task  # it may come to hold the error
         if self._fired:
-            self._fired = False
+            # Whatever the source made of it, an item at the last moment too, is late.
+            self._fired, self.item = False, None
             try:
-                raise self._late(task.cancelling() > cancelled_before) from _cause(answer)
+                if is_cancelled:  # by the consumer too, who goes first
+                    raise _cancellation(answer) from _cause(answer)
+                raise self._limits.over() from _cause(answer)
             finally:
                 answer = None
 
-    def _late(self, is_cancelled: bool) -> BaseException:  # noqa: FBT001 (internal)
-        """What to raise whatever the source made of it, an item at the last moment too."""
-        self.item = None
-        # By the consumer as well, who goes first.
-        return asyncio.CancelledError() if is_cancelled else self._limits.over()
-
-    def _stop(self) -> float:
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        return inf
+            self._timer = None
 
     def _expire(self) -> None:
         if self._waited_for is None:
@@ -125,6 +129,13 @@ class Puller:
         else:
             self._fired = True
             self._waited_for.cancel()
+
+
+def _cancellation(answer: BaseException | None) -> asyncio.CancelledError:
+    """The cancellation of the consumer, with its message where that is known."""
+    return asyncio.CancelledError(
+        *(answer.args if isinstance(answer, asyncio.CancelledError) else ())
+    )
 
 
 def _cause(answer: BaseException | None) -> BaseException | None:

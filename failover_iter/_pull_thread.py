@@ -15,7 +15,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from failover_iter._clock import clock
+from failover_iter._clock import clock, is_abandoned
 from failover_iter._closing import close
 from failover_iter._log import log_abandoned
 
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 class _Job:
     """One thing to do, and what came of it."""
 
-    __slots__ = ("answered", "call", "error", "is_open", "result")
+    __slots__ = ("answered", "call", "error", "is_open", "result", "worker")
 
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self.call = call
+    def __init__(self, worker: Worker, call: Callable[[], Any]) -> None:
+        self.worker = worker
+        self.call: Callable[[], Any] | None = call
         self.result: Any = None
         self.error: BaseException | None = None
         #: The consumer waits for it.
@@ -49,27 +50,69 @@ class _Job:
             return False
         return True
 
+    def do(self) -> bool:
+        """Do it, in the thread; False: nobody has waited for it."""
+        call: Any
+        call, self.call = self.call, None  # it may hold what is thrown
+        try:
+            self.result = call()
+        except BaseException as error:  # whatever it is, it is for the consumer
+            self.error = error
+        finally:
+            del call
+        if self.decide():
+            self.answered.release()
+            return True
+        self.worker.come_back(self.error)
+        return False
+
+
+class _Desk:
+    """Where the jobs of a thread are put down: all that it holds on to while it is idle.
+
+    So a stream that is let go in a cycle with its source is found by the garbage collector.
+    """
+
+    __slots__ = ("abandoned", "asked", "job")
+
+    def __init__(self) -> None:
+        self.abandoned = False
+        self.job: _Job | None = None
+        self.asked = threading.Lock()  # the thread waits for it
+        self.asked.acquire()
+
+    def serve(self) -> None:
+        """Do what is put down, until there is nothing."""
+        is_abandoned.set(lambda: self.abandoned)
+        while self.asked.acquire():
+            job, self.job = self.job, None
+            if job is None or not job.do():
+                return
+            del job
+
 
 class Worker:
-    """The thread of one attempt: it does what it is asked for, one thing at a time."""
+    """The thread of one attempt, for its consumer: it does one thing at a time."""
 
     def __init__(self, entry: Entry, limits: Limits) -> None:
         """Start the thread."""
         self._entry = entry
         self._limits = limits
         self._acquire = clock.get().acquire
-        self._job: _Job | None = None
-        self._asked = threading.Lock()  # the thread waits for it
-        self._asked.acquire()
         self._opened: list[Any] = []  # what has to be closed, the iterator last
-        self.abandoned = False
+        self._desk = desk = _Desk()
         self._thread = threading.Thread(
             target=copy_context().run,
-            args=(self._work,),
+            args=(desk.serve,),
             name=f"failover_iter: {entry.name}",
             daemon=True,
         )
         self._thread.start()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the source any more."""
+        return self._desk.abandoned
 
     # For the consumer.
 
@@ -88,7 +131,12 @@ class Worker:
 
     def throw(self, throw: Callable[..., Any], *thrown: Any) -> Any:
         """Throw into the source, and wait for as long as that takes."""
-        return self._do(partial(throw, *thrown), inf)
+        job = partial(throw, *thrown)
+        del throw, thrown  # or the traceback holds this frame, and this frame the error
+        try:
+            return self._do(job, inf)
+        finally:
+            del job
 
     def close(self, opened: Any) -> None:
         """Close what was opened, and wait for as long as that takes."""
@@ -101,49 +149,34 @@ class Worker:
     def stop(self) -> None:
         """Let the thread end."""
         if not self._is_gone():
-            self._job = None
-            self._asked.release()
+            self._desk.asked.release()
             if threading.get_ident() != self._thread.ident:
                 self._thread.join()
 
     def _is_gone(self) -> bool:
-        """Whether nobody would answer: at its exit the interpreter stops the thread."""
-        return self.abandoned or sys.is_finalizing()
+        """Whether nobody would answer: no thread outlives a fork, nor the interpreter's exit."""
+        return self.abandoned or sys.is_finalizing() or not self._thread.is_alive()
 
     def _do(self, call: Callable[[], Any], until: float) -> Any:
-        self._job = job = _Job(call)
+        desk = self._desk
+        desk.job = job = _Job(self, call)
+        del call
         # Nothing between asking and waiting: what runs there the thread has to wait for.
         seconds = until if until == inf else until - self._limits.now()
         try:
-            self._asked.release()
+            desk.asked.release()
             if not self._acquire(job.answered, seconds):
-                self.abandoned = job.decide()
-                if not self.abandoned:
+                desk.abandoned = job.decide()
+                if not desk.abandoned:
                     job.answered.acquire()  # it came at the last moment
         except BaseException:  # Ctrl-C, say
-            self.abandoned = self.abandoned or job.decide()
+            desk.abandoned = desk.abandoned or job.decide()
             raise
-        if self.abandoned:
+        if desk.abandoned:
             raise self._limits.over()
         return job.result if job.error is None else _raise(job)
 
     # In the thread.
-
-    def _work(self) -> None:
-        while True:
-            self._asked.acquire()
-            job = self._job
-            if job is None:
-                return
-            try:
-                job.result = job.call()
-            except BaseException as error:  # whatever it is, it is for the consumer
-                job.error = error
-            if not job.decide():
-                self._come_back(job.error)
-                return
-            job.answered.release()
-            self._job = job = None
 
     def _keep(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         opened = factory(*args)
@@ -160,7 +193,7 @@ class Worker:
         self._opened = [other for other in self._opened if other is not opened]
         close(opened)
 
-    def _come_back(self, late: BaseException | None) -> None:
+    def come_back(self, late: BaseException | None) -> None:
         """Close what the consumer does not wait for any more; nobody but the log is told."""
         if late is not None and not isinstance(late, StopIteration):
             log_abandoned(self._entry.name, "raised", late)

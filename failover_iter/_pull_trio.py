@@ -1,7 +1,8 @@
 """Pulling an async source with a limit of time, under trio.
 
 A cancel scope around each pull, entered before the source is stepped: armed later it would not
-nest with the scopes of the source.
+nest with the scopes of the source. For the same reason a source that keeps a nursery or a cancel
+scope open while it yields cannot be timed.
 """
 
 from __future__ import annotations
@@ -41,15 +42,16 @@ class Puller:
         """Await this, in the time that there is for it."""
         item: Any = None
         answer: Exception | None = None
-        with trio.CancelScope(deadline=self._limits.until()) as scope:
-            try:
+        scope = trio.CancelScope(deadline=self._limits.until())
+        try:
+            with scope:
                 item = await awaitable
-            except Exception as error:
-                if not scope.cancel_called:
-                    raise
-                answer = None if isinstance(error, StopAsyncIteration) else error
+        except Exception as error:  # out of the scope: a group may have been parted there
             if not scope.cancel_called:
-                return item
+                raise
+            answer = None if isinstance(error, StopAsyncIteration) else error
+        if not scope.cancel_called:
+            return item
         # What the source made of being cancelled, an item at the last moment too, is late.
         try:
             await trio.lowlevel.checkpoint_if_cancelled()  # by the consumer as well, who goes first

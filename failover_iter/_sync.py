@@ -16,7 +16,7 @@ from types import CodeType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from failover_iter._attempt import Attempt
-from failover_iter._clock import clock
+from failover_iter._clock import clock, is_abandoned
 from failover_iter._closing import close, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._entries import wrong_flavour
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from failover_iter._commands import Command
     from failover_iter._core import Run
-    from failover_iter._limits import Limits
     from failover_iter._pull_thread import Worker
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
         while True:
             match command:
                 case Open():
+                    if attempt is not None and is_abandoned.get()():
+                        return None  # in a thread that nobody waits for: nothing more is opened
                     attempt = _SyncAttempt(run, command)
                     try:
                         attempt.open()
@@ -162,10 +163,10 @@ class _SyncAttempt(Attempt):
             self.opening()
         factory, args = self.command.take()
         try:
-            if self.limits is None:
-                self.iterable = iterable = factory(*args)
+            if self.run.is_timed or self.entry.options.is_timed:
+                iterable = self._open_in_time(factory, args)
             else:
-                iterable = self._open_in_time(factory, args, self.limits)
+                self.iterable = iterable = factory(*args)
             if not isinstance(iterable, GeneratorType):
                 self._refuse_async(iterable)
             elif iterable.gi_frame is None:
@@ -188,12 +189,11 @@ class _SyncAttempt(Attempt):
                 return
         self.finish(value)
 
-    def _open_in_time(
-        self, factory: Callable[..., Any], args: tuple[Any, ...], limits: Limits
-    ) -> Any:
+    def _open_in_time(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         from failover_iter._pull_thread import Remote, Worker  # threads: for those who need them
 
-        self.worker = Worker(self.entry, limits)
+        self.limits = self.run.limits(self.entry)
+        self.worker = Worker(self.entry, self.limits)
         opened = self.worker.open(factory, args)
         self.iterable = Remote(self.worker, opened)
         return opened

@@ -53,6 +53,11 @@ class Timing(Teller):
         if self._handover is not None:
             self._handover.failing_since = self._outage_since
 
+    def outage_ended(self) -> None:
+        """An attempt delivers: the outage before it is no affair of a stream around any more."""
+        if self._handover is not None:
+            self._handover.failing_since = None
+
     def _lasts_too_long(self, failed: Failed, seconds: float) -> bool:
         """Whether the outage would last for longer than it may, so many seconds from now on."""
         limit, since = self._options.give_up_after, self._outage_since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sqlite3
 import subprocess
 import sys
@@ -225,15 +226,19 @@ def test_let_go_by_its_own_thread() -> None:
 
     stream = stream_of(LetsGo)
     next(stream)
-    worker = next(each for each in threading.enumerate() if each.name.startswith("failover_iter"))
-    frame = sys._current_frames()[worker.ident or 0]
-    its = frame.f_locals["self"]
+    thread, desk = desks()[0]
     kept.append(stream)
-    del stream, frame
-    its._job = _Job(kept.clear)  # as if it collected garbage between two jobs
-    its._asked.release()
-    worker.join()
+    del stream
+    desk.job = _Job(Any, kept.clear)  # as if it collected garbage between two jobs
+    desk.asked.release()
+    thread.join()
     assert closed == ["closed"]
+
+
+def desks() -> list[tuple[threading.Thread, Any]]:
+    """The threads that wait for something to do, and where their jobs are put down."""
+    threads = [each for each in threading.enumerate() if each.name.startswith("failover_iter")]
+    return [(each, sys._current_frames()[each.ident or 0].f_locals["self"]) for each in threads]
 
 
 def test_at_the_exit_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,16 +246,67 @@ def test_at_the_exit_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = stream_of(Source(lambda: iter([1, 2]), close=False))
     other = stream_of(lambda: iter([1, 2]))
     next(stream), next(other)
-    workers = [each for each in threading.enumerate() if each.name.startswith("failover_iter")]
-    its = [sys._current_frames()[worker.ident or 0].f_locals["self"] for worker in workers]
+    idle = desks()
     monkeypatch.setattr(sys, "is_finalizing", lambda: True)
     stream.close()
     other.close()
-    for worker, thread in zip(its, workers, strict=True):
+    for thread, desk in idle:
         assert thread.is_alive()
-        worker._job = None
-        worker._asked.release()
+        desk.asked.release()
         thread.join()
+
+
+def test_let_go_in_a_cycle_with_its_source() -> None:
+    """An idle thread holds on to nothing: the garbage collector finds the stream, and closes it."""
+    closed: list[str] = []
+
+    class Knot:
+        stream: Any = None
+
+        def __iter__(self) -> Knot:
+            return self
+
+        def __next__(self) -> int:
+            return 1
+
+        def close(self) -> None:
+            closed.append("closed")
+
+    def tie() -> None:
+        knot = Knot()
+        knot.stream = stream_of(lambda: knot)
+        next(knot.stream)
+
+    tie()
+    gc.collect()
+    assert closed == ["closed"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_in_a_child_of_a_fork_nobody_waits() -> None:
+    """The thread of the source stays behind; to close the stream there does not hang."""
+    script = """
+        import os, warnings
+        from failover_iter import failover_stream
+
+        warnings.simplefilter("ignore")
+        stream = failover_stream([lambda: iter([1, 2])], retry_on=OSError, idle_timeout=60)
+        next(stream)
+        child = os.fork()
+        stream.close()
+        if child:
+            os.waitpid(child, 0)
+            print("done")
+        os._exit(0) if not child else None
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "done\n"
 
 
 def test_it_does_not_keep_the_interpreter() -> None:

@@ -215,3 +215,23 @@ def test_the_time_of_a_stream_inside_is_an_error_like_any_other(fake: ThreadCloc
     inner = Policy(retry_on=OSError, total_timeout=1).source([lambda: stall])
     assert list(failover_stream([inner, lambda: [7]], retry_on=TimeoutError)) == [7]
     fake.wake_all()
+
+
+def test_a_stream_inside_that_is_abandoned_opens_nothing_more(fake: ThreadClock) -> None:
+    """In a thread that nobody waits for, the next source inside is not tried (trap 12)."""
+    opened: list[str] = []
+
+    def fails_late() -> Iterator[int]:
+        opened.append("first")
+        fake.sleep(1e6)
+        raise ConnectionError("late")
+        yield
+
+    def second() -> Iterator[int]:
+        opened.append("second")
+        yield 1
+
+    inner = Policy(retry_on=ConnectionError).source([fails_late, second])
+    assert list(stream_of(inner, Source(lambda: [7], idle_timeout=None), idle_timeout=1)) == [7]
+    fake.wake_all()
+    assert opened == ["first"]
