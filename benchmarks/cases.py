@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from failover_iter import Policy, afailover_stream, failover, failover_stream
+from failover_iter import Policy, Resume, Skip, afailover_stream, failover, failover_stream
 
 from . import streams
 from .streams import async_naive, drain, drain_async, naive, run
@@ -61,23 +62,83 @@ def _per_async_item(factory: Callable[[], Any], limit: float | None = None, **op
     )
 
 
+def _per_resumed_item(mid_stream: Any = "resume", limit: float | None = 1.30) -> Case:
+    return Case(
+        naive=lambda: naive([streams.generator]),
+        ours=lambda: failover_stream(
+            [lambda _: streams.generator()], retry_on=OSError, mid_stream=mid_stream
+        ),
+        limit=limit,
+    )
+
+
+def _same(item: int) -> int:
+    return item
+
+
+def _is_last(item: int) -> bool:
+    return item == len(streams.ITEMS) - 1
+
+
+#: Whether streams of this version know time limits.
+HAS_TIMEOUTS = "idle_timeout" in signature(failover_stream).parameters
+#: A limit that is never reached, in seconds: what is measured is what it costs to have one.
+LIMIT = 3600
+
+
+def _with_timeouts() -> dict[str, Case]:
+    if not HAS_TIMEOUTS:
+        return {}
+    return {
+        "generator, idle_timeout (its own thread)": _per_item(
+            streams.generator, idle_timeout=LIMIT
+        ),
+        "generator, total_timeout (its own thread)": _per_item(
+            streams.generator, total_timeout=LIMIT
+        ),
+        "generator, give_up_after": _per_item(streams.generator, give_up_after=LIMIT),
+        "async generator, idle_timeout": _per_async_item(
+            streams.async_generator, idle_timeout=LIMIT
+        ),
+        "async generator, total_timeout": _per_async_item(
+            streams.async_generator, total_timeout=LIMIT
+        ),
+        "async generator, give_up_after": _per_async_item(
+            streams.async_generator, give_up_after=LIMIT
+        ),
+    }
+
+
 #: Ratio of the time per item, ours to naive.
 PER_ITEM = {
-    "generator": _per_item(streams.generator, 1.35),
-    "generator, the cheapest there is": _per_item(streams.cheapest_generator, 1.35),
+    "generator": _per_item(streams.generator, 1.15),
+    "generator, the cheapest there is": _per_item(streams.cheapest_generator, 1.15),
     "generator, first of three sources": Case(
         lambda: naive([streams.generator] * 3),
         lambda: failover_stream([streams.generator] * 3, retry_on=OSError),
-        limit=1.35,
+        limit=1.15,
     ),
     "list iterator": _per_item(streams.list_iterator, 1.20),
     "map object": _per_item(streams.map_object, 1.20),
     "class iterator": _per_item(streams.ClassIterator, 1.20),
-    "async generator": _per_async_item(streams.async_generator, 1.15),
-    "async class iterator": _per_async_item(streams.AsyncClassIterator, 1.15),
-    "generator, mid_stream=skip": _per_item(streams.generator, mid_stream="skip"),
-    "generator, on_event": _per_item(streams.generator, on_event=_ignore),
-    "async generator, mid_stream=skip": _per_async_item(streams.async_generator, mid_stream="skip"),
+    "async generator": _per_async_item(streams.async_generator, 1.00),
+    "async class iterator": _per_async_item(streams.AsyncClassIterator, 1.00),
+    "generator, mid_stream=raise": _per_item(streams.generator, 1.15, mid_stream="raise"),
+    "generator, mid_stream=skip": _per_item(streams.generator, 1.30, mid_stream="skip"),
+    "generator, mid_stream=resume": _per_resumed_item(),
+    "generator, Resume(keep=10)": _per_resumed_item(Resume(keep=10), None),
+    "generator, commit_when=3": _per_item(streams.generator, 1.30, commit_when=3),
+    "generator, complete_when": _per_item(streams.generator, 1.30, complete_when=_is_last),
+    "generator, on_event": _per_item(streams.generator, 1.30, on_event=_ignore),
+    "generator, Skip(key=...)": _per_item(streams.generator, mid_stream=Skip(key=_same)),
+    "async generator, mid_stream=skip": _per_async_item(
+        streams.async_generator, 1.30, mid_stream="skip"
+    ),
+    "async generator, commit_when=3, complete_when": _per_async_item(
+        streams.async_generator, 1.30, commit_when=3, complete_when=_is_last
+    ),
+    "async generator, on_event": _per_async_item(streams.async_generator, 1.30, on_event=_ignore),
+    **_with_timeouts(),
 }
 
 

@@ -68,7 +68,7 @@ def _per_item(case: Case, seconds: float) -> list[float]:
         case.drain(stream)
         return perf_counter() - start
 
-    pairs = _in_turn(lambda: timed(case.naive), lambda: timed(case.ours), seconds)
+    pairs = in_turn(lambda: timed(case.naive), lambda: timed(case.ours), seconds)
     naive, ours = zip(*pairs, strict=True)
     return [median(each / other for other, each in pairs), min(ours) / min(naive)]
 
@@ -88,15 +88,16 @@ def _microseconds(case: Case, seconds: float, *, calls: int, per: int) -> list[f
             function()
         return (perf_counter() - start) / per * MICROSECONDS
 
-    pairs = _in_turn(lambda: timed(case.naive), lambda: timed(case.ours), seconds)
+    pairs = in_turn(lambda: timed(case.naive), lambda: timed(case.ours), seconds)
     naive, ours = zip(*pairs, strict=True)
     # Opening is what ours costs beyond the bare source; so is a switch, beyond the naive one.
     return [median(ours) - median(naive), min(ours) - min(naive), median(naive)]
 
 
-def _in_turn(
+def in_turn(
     naive: Callable[[], float], ours: Callable[[], float], seconds: float
 ) -> list[tuple[float, float]]:
+    """Call both in turn for so long, at least `ROUNDS` times each: what each round gave."""
     naive(), ours()  # warm up: what is specialised and cached at first use
     pairs: list[tuple[float, float]] = []
     end = perf_counter() + seconds

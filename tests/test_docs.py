@@ -14,11 +14,18 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.parsers.rest import DocTestParser
 
 import failover_iter
+from support.needs import needs
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 PACKAGE = Path(failover_iter.__file__).parent
 FENCE = re.compile(r"^```(.*)$", re.MULTILINE)
+#: The first line of a page whose code uses what is not installed with the tests.
+NEEDS = re.compile(r"\A<!--- needs: (.*) -->$", re.MULTILINE)
+#: A link to a file of ours, with its anchor.
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)")
+#: Pages that are made when the site is built.
+MADE = {ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "explanation" / ".." / "benchmarks.md"}
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -36,6 +43,9 @@ def docstrings() -> Iterator[object]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page(page: Path) -> None:
     """Each Python block of a page runs, in order, in the names that the page has made so far."""
+    for modules in NEEDS.findall(page.read_text("utf-8")):
+        for module in modules.split(", "):
+            needs(module)
     for example in Document.parse(str(page), PythonCodeBlockParser()):
         example.evaluate()
 
@@ -58,6 +68,22 @@ def test_no_block_escapes(page: Path) -> None:
     fences = FENCE.findall(page.read_text("utf-8"))
     assert set(fences[::2]) <= {"python", "sh", "text"}
     assert set(fences[1::2]) <= {""}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_link_is_broken(page: Path) -> None:
+    """A link to a page, a picture or a section leads to one that is there."""
+    for target, anchor in LINK.findall(page.read_text("utf-8")):
+        path = page if not target else page.parent / target
+        assert path.exists() or path in MADE, target
+        if anchor:
+            assert anchor in anchors(path.read_text("utf-8")), f"{target}#{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """The names by which the headings of a page are linked to."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_commands_of_the_readme() -> None:

@@ -1,0 +1,110 @@
+"""Measuring the peers: beside the naive loop, in turn with it, in one process."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from . import peers, peers_async, streams
+from .cases import SWITCHES
+from .measure import MICROSECONDS, OPENINGS, ROUNDS, in_turn
+from .streams import async_naive, naive, quiet_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .peers import Peer
+
+
+def blocking(seconds: float) -> dict[str, dict[str, float | None]]:
+    """For each blocking peer: the ratio per item, the µs of an opening and of a switch."""
+    quiet_logger()
+    gc.disable()
+    try:
+        return {name: _blocking(peer, seconds) for name, peer in peers.PEERS.items()}
+    finally:
+        gc.enable()
+
+
+def _blocking(peer: Peer, seconds: float) -> dict[str, float | None]:
+    pairs = in_turn(
+        lambda: _drained(lambda: naive([streams.generator]), streams.drain, pulls=peer.pulls),
+        lambda: _drained(peer.items, peer.drain, pulls=peer.pulls),
+        seconds,
+    )
+    return {
+        "item": median(other / plain for plain, other in pairs),
+        "opening": _micro(peer, peer.one, OPENINGS, OPENINGS, seconds),
+        "switch": _micro(peer, peer.switching, 1, SWITCHES, seconds),
+    }
+
+
+def _drained(make: Callable[[], Any], drain: Callable[[Any], None], *, pulls: bool) -> float:
+    stream = make()
+    if pulls:
+        next(stream)  # what is left is the cost per item alone
+    start = perf_counter()
+    drain(stream)
+    return perf_counter() - start
+
+
+def _micro(
+    peer: Peer, make: Callable[[], Any] | None, calls: int, per: int, seconds: float
+) -> float | None:
+    if make is None:
+        return None
+
+    def timed() -> float:
+        start = perf_counter()
+        for _ in range(calls):
+            peer.drain(make())
+        return (perf_counter() - start) / per * MICROSECONDS
+
+    return median(first for first, _ in in_turn(timed, timed, seconds / 2))
+
+
+async def awaited(cases: Mapping[str, Peer], seconds: float) -> dict[str, float]:
+    """For each async peer the ratio per item, under the loop that runs this."""
+    quiet_logger()
+    gc.disable()
+    try:
+        return {name: await _awaited(peer, seconds) for name, peer in cases.items()}
+    finally:
+        gc.enable()
+
+
+async def _awaited(peer: Peer, seconds: float) -> float:
+    pairs: list[tuple[float, float]] = []
+    end = perf_counter() + seconds
+    while len(pairs) <= ROUNDS or perf_counter() < end:
+        plain = await _async_drained(lambda: async_naive([streams.async_generator]))
+        pairs.append((plain, await _async_drained(peer.items)))
+        gc.collect(0)
+    return median(other / plain for plain, other in pairs[1:])  # the first one warms up
+
+
+async def _async_drained(make: Callable[[], Any]) -> float:
+    stream = make()
+    if inspect.iscoroutine(stream):
+        stream = await stream
+    await anext(stream)
+    start = perf_counter()
+    async for _ in stream:
+        pass
+    return perf_counter() - start
+
+
+def lacks() -> dict[str, dict[str, str]]:
+    """What each peer does not do that `failover_stream` does."""
+    everyone = {
+        "blocking": peers.PEERS,
+        "asyncio": peers_async.ASYNCIO,
+        "trio": peers_async.TRIO,
+    }
+    return {
+        kind: {name: "; ".join(peer.lacks) for name, peer in some.items()}
+        for kind, some in everyone.items()
+    }

@@ -1,0 +1,145 @@
+"""The async peers, and a time limit for each item in the ways one writes it by hand.
+
+Measured inside a running loop, with `await`: a limit needs a task and a timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import aiostream
+import google.api_core.retry
+import stamina
+import trio
+from langchain_core.runnables import Runnable
+
+from failover_iter import Policy, afailover_stream
+
+from . import streams
+from .peers import FIRST_ITEM_ONLY, NO_SEND, NOT_CLOSED, RESTART_ONLY, THROW_SWITCHES, Peer
+from .streams import async_naive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+#: A limit that is never reached, in seconds: what is measured is what it costs to have one.
+LIMIT = 3600
+#: Whether streams of this version know time limits.
+HAS_TIMEOUTS = "idle_timeout" in inspect.signature(afailover_stream).parameters
+
+
+def _plain() -> Any:
+    return streams.async_generator()
+
+
+async def _asyncio_timeout() -> AsyncIterator[int]:
+    """Pull each item under a limit of its own."""
+    source = streams.async_generator()
+    while True:
+        try:
+            async with asyncio.timeout(LIMIT):
+                item = await anext(source)
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+async def _wait_for() -> AsyncIterator[int]:
+    source = streams.async_generator()
+    while True:
+        try:
+            item = await asyncio.wait_for(anext(source), LIMIT)
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+async def _trio_fail_after() -> AsyncIterator[int]:
+    source = streams.async_generator()
+    while True:
+        try:
+            with trio.fail_after(LIMIT):
+                item = await anext(source)
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+async def _aiostream() -> Any:
+    chain = aiostream.stream.chain(streams.async_generator(), streams.async_no_item())
+    streamer = chain.stream()
+    return await streamer.__aenter__()  # left when it is drained
+
+
+class _Streaming(Runnable[None, int]):
+    def invoke(self, input: None, config: Any = None, **_: Any) -> int:  # noqa: A002
+        raise NotImplementedError
+
+    def astream(self, input: None, config: Any = None, **_: Any) -> AsyncIterator[int]:  # noqa: A002
+        return streams.async_generator()
+
+
+_CHAIN = _Streaming().with_fallbacks([_Streaming()], exceptions_to_handle=(OSError,))
+_google: Any = google.api_core.retry.AsyncStreamingRetry(
+    google.api_core.retry.if_exception_type(OSError), initial=0, maximum=0, timeout=None
+)
+
+
+def _ours(**options: Any) -> Callable[[], Any]:
+    policy = Policy(retry_on=OSError, **options)
+    return lambda: policy.astream([streams.async_generator])
+
+
+def _resuming(**options: Any) -> Callable[[], Any]:
+    policy = Policy(retry_on=OSError, mid_stream="resume", **options)
+    return lambda: policy.astream([lambda _: streams.async_generator()])
+
+
+#: Under asyncio and under trio.
+BOTH = {
+    "bare async generator": Peer(_plain, lacks=("no failure is survived",)),
+    "naive loop": Peer(
+        lambda: async_naive([streams.async_generator]),
+        lacks=("what the consumer throws in causes a switch", NOT_CLOSED, NO_SEND),
+    ),
+    "afailover_stream": Peer(_ours()),
+    "afailover_stream, mid_stream=raise": Peer(_ours(mid_stream="raise")),
+    "afailover_stream, mid_stream=skip": Peer(_ours(mid_stream="skip")),
+    "afailover_stream, mid_stream=resume": Peer(_resuming()),
+    "afailover_stream, commit_when=3, complete_when": Peer(
+        _ours(commit_when=3, complete_when=lambda last: last == len(streams.ITEMS) - 1)
+    ),
+    "afailover_stream, on_event": Peer(_ours(on_event=lambda _: None)),
+}
+if HAS_TIMEOUTS:
+    BOTH |= {
+        "afailover_stream, idle_timeout": Peer(_ours(idle_timeout=LIMIT)),
+        "afailover_stream, total_timeout": Peer(_ours(total_timeout=LIMIT)),
+    }
+
+ASYNCIO = BOTH | {
+    "asyncio.timeout for each item, by hand": Peer(
+        _asyncio_timeout, lacks=("a limit and nothing else",)
+    ),
+    "asyncio.wait_for for each item, by hand": Peer(
+        _wait_for, lacks=("a limit and nothing else", "before 3.12 in another task")
+    ),
+    "aiostream chain": Peer(_aiostream, lacks=("joins, but survives no failure", NO_SEND)),
+    "stamina.retry": Peer(
+        stamina.retry(on=OSError, timeout=None)(streams.async_generator),
+        lacks=(RESTART_ONLY, THROW_SWITCHES),
+    ),
+    "google-api-core AsyncStreamingRetry": Peer(
+        _google(streams.async_generator), lacks=(RESTART_ONLY, THROW_SWITCHES)
+    ),
+    "langchain-core with_fallbacks": Peer(
+        lambda: _CHAIN.astream(None), lacks=(FIRST_ITEM_ONLY, NOT_CLOSED, NO_SEND)
+    ),
+}
+TRIO = BOTH | {
+    "trio.fail_after for each item, by hand": Peer(
+        _trio_fail_after, lacks=("a limit and nothing else",)
+    ),
+}

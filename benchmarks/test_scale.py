@@ -1,0 +1,28 @@
+"""What grows with a stream, and the whole of it over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import loopback, scale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("what", [scale.nesting, scale.at_once, scale.ten_million])
+def test_scale(
+    benchmark: Any, inside_asyncio: Callable[[Callable[[], Any]], None], what: Callable[..., Any]
+) -> None:
+    """Measures nesting 1 to 6 deep, 10,000 streams at once, 10,000,000 items."""
+    args = (0.1,) if what is scale.nesting else ()
+    inside_asyncio(
+        lambda: benchmark.extra_info.update(benchmark.pedantic(what, args=args, rounds=1))
+    )
+
+
+def test_end_to_end(benchmark: Any) -> None:
+    """Measures 1,000 async streams at once over loopback HTTP, a third of which break."""
+    benchmark.extra_info.update(benchmark.pedantic(loopback.end_to_end, rounds=1))

@@ -1,0 +1,51 @@
+"""What `import failover_iter` imports, and what it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import failover_iter
+
+#: Slow to import, or with effects of their own: each is for the one who uses it.
+FORBIDDEN = {
+    "asyncio", "concurrent", "email", "http", "importlib.metadata", "json", "logging",
+    "multiprocessing", "pickle", "queue", "selectors", "socket", "ssl", "statistics", "subprocess",
+    "threading", "traceback", "trio", "typing_extensions.asyncio", "unittest", "urllib", "uuid",
+}  # fmt: skip
+
+
+def imported_by(statement: str) -> set[str]:
+    """The modules that Python names with `-X importtime` for this, beyond its own start."""
+    return _imports(statement) - _imports("pass")
+
+
+def _imports(statement: str) -> set[str]:
+    home = str(Path(failover_iter.__file__).parents[1])
+    code = f"import sys; sys.path.insert(0, {home!r})\n{statement}"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code],
+        capture_output=True, encoding="utf-8", check=True, timeout=60,
+    )  # fmt: skip
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+def test_nothing_slow_is_imported() -> None:
+    """The package brings none of the modules that only some streams need."""
+    modules = imported_by("import failover_iter")
+    assert "failover_iter" in modules
+    assert modules & FORBIDDEN == set()
+
+
+def test_its_own_modules_are_few() -> None:
+    """The demonstration and the command are not imported with the package."""
+    modules = imported_by("import failover_iter")
+    assert modules & {f"failover_iter.{name}" for name in ("_demo", "_demo_servers")} == set()
+
+
+def test_a_stream_imports_no_more_than_it_needs() -> None:
+    """A stream that runs well brings no event loop, thread or log."""
+    stream = "list(failover_iter.failover_stream([lambda: [1]], retry_on=OSError))"
+    modules = imported_by(f"import failover_iter; {stream}")
+    assert modules & FORBIDDEN == set()
