@@ -39,6 +39,9 @@ MODULES = {
 }
 
 PROGRAMS = {name for name in MODULES if name.startswith("_demo")}  # started, never imported
+KIT = {
+    name for name in MODULES if name.startswith("testing.")
+}  # for tests: it has a loop of its own
 
 
 def floor_of(module: str) -> int:
@@ -112,4 +115,18 @@ PULLERS = {"_pull_asyncio", "_pull_trio"}  # imported by a stream that runs unde
 def test_no_loop_is_imported_with_the_package(module: str) -> None:
     """asyncio and trio are imported where they are used, never when a module is."""
     top = ast.parse(MODULES[module].read_text("utf-8")).body
-    assert roots(set(imported(top))) & {"asyncio", "trio"} == set()
+    loops = {"trio"} if module in KIT else {"asyncio", "trio"}
+    assert roots(set(imported(top))) & loops == set()
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_the_kit_alone_knows_hypothesis(module: str) -> None:
+    """And not even the kit knows pytest."""
+    forbidden = {"pytest"} if module in KIT else {"pytest", "hypothesis"}
+    assert roots(imports(MODULES[module])) & forbidden == set()
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - KIT - {"testing.__init__"}))
+def test_nothing_imports_the_kit(module: str) -> None:
+    """It stands on top: the package works without its extra."""
+    assert "testing" not in from_the_house(imports(MODULES[module]))

@@ -21,7 +21,7 @@ from failover_iter import (
     failover_stream,
 )
 from failover_iter._clock import clock
-from support.clocks import FakeClock, ThreadClock
+from failover_iter.testing import VirtualClock
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 LONG = 60.0  # seconds, of which none passes here
@@ -30,7 +30,7 @@ LONG = 60.0  # seconds, of which none passes here
 class Stall:
     """A source that blocks until it is told to go on, and writes down what is done to it."""
 
-    def __init__(self, fake: ThreadClock, *, late: BaseException | None = None) -> None:
+    def __init__(self, fake: VirtualClock, *, late: BaseException | None = None) -> None:
         self.fake = fake
         self.late = late
         self.log: list[str] = []
@@ -50,8 +50,8 @@ class Stall:
 
 
 @pytest.fixture
-def fake() -> Iterator[ThreadClock]:
-    threads = ThreadClock()
+def fake() -> Iterator[VirtualClock]:
+    threads = VirtualClock()
     token = clock.set(threads)
     yield threads
     clock.reset(token)
@@ -70,7 +70,7 @@ def stream_of(*factories: Any, **options: Any) -> Any:
     )
 
 
-def test_a_stalled_source_is_abandoned_and_closed_later(fake: ThreadClock) -> None:
+def test_a_stalled_source_is_abandoned_and_closed_later(fake: VirtualClock) -> None:
     """The consumer goes on at once; the thread closes the source when that comes back, once."""
     stall, events = Stall(fake), list[Any]()
     items = list(
@@ -89,7 +89,7 @@ def test_a_stalled_source_is_abandoned_and_closed_later(fake: ThreadClock) -> No
     assert stall.log == ["came back", "closed"]
 
 
-def test_hands_off_what_is_not_owned(fake: ThreadClock) -> None:
+def test_hands_off_what_is_not_owned(fake: VirtualClock) -> None:
     """`close=False` holds for what is abandoned too."""
     stall = Stall(fake)
     with pytest.raises(SourceTimeout):
@@ -98,7 +98,7 @@ def test_hands_off_what_is_not_owned(fake: ThreadClock) -> None:
     assert stall.log == ["came back"]
 
 
-def test_iterator_and_iterable_are_both_closed(fake: ThreadClock) -> None:
+def test_iterator_and_iterable_are_both_closed(fake: VirtualClock) -> None:
     """The iterator first, then what it came from."""
     stall = Stall(fake)
 
@@ -116,7 +116,7 @@ def test_iterator_and_iterable_are_both_closed(fake: ThreadClock) -> None:
 
 
 def test_what_comes_late_goes_to_the_log(
-    fake: ThreadClock, caplog: pytest.LogCaptureFixture
+    fake: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error that an abandoned source raises, or its closing, is not lost."""
 
@@ -138,7 +138,7 @@ def test_what_comes_late_goes_to_the_log(
     assert caplog.records[0].exc_info is not None
 
 
-def test_a_late_end_is_no_news(fake: ThreadClock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_late_end_is_no_news(fake: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
     """A source that ends when it comes back is closed, and nothing is said of it."""
     stall = Stall(fake, late=StopIteration())
     with pytest.raises(SourceTimeout):
@@ -151,7 +151,7 @@ def test_a_late_end_is_no_news(fake: ThreadClock, caplog: pytest.LogCaptureFixtu
 def test_an_item_at_the_last_moment_is_taken() -> None:
     """The source answers while the consumer gives up: one of them is first, and nothing is lost."""
 
-    class LastMoment(FakeClock):
+    class LastMoment(VirtualClock):
         def acquire(self, lock: threading.Lock, seconds: float) -> bool:
             lock.acquire()  # the item is there ...
             lock.release()
@@ -164,7 +164,7 @@ def test_an_item_at_the_last_moment_is_taken() -> None:
         clock.reset(token)
 
 
-class Interrupted(ThreadClock):
+class Interrupted(VirtualClock):
     """Somebody presses Ctrl-C where the time would be over."""
 
     def acquire(self, lock: threading.Lock, seconds: float) -> bool:
@@ -190,7 +190,7 @@ def test_an_interrupt_while_waiting_abandons() -> None:
     assert stall.log == ["came back", "closed"]
 
 
-def test_the_time_of_the_stream_abandons_too(fake: ThreadClock) -> None:
+def test_the_time_of_the_stream_abandons_too(fake: VirtualClock) -> None:
     """`StreamTimeout` in a pull: the source is left to its thread, no other is opened."""
     stall, events, opened = Stall(fake), list[Any](), list[str]()
     with pytest.raises(StreamTimeout):
@@ -209,7 +209,7 @@ def test_the_time_of_the_stream_abandons_too(fake: ThreadClock) -> None:
     assert stall.log == ["came back", "closed"]
 
 
-def test_the_time_of_a_stream_inside_is_an_error_like_any_other(fake: ThreadClock) -> None:
+def test_the_time_of_a_stream_inside_is_an_error_like_any_other(fake: VirtualClock) -> None:
     """The stream around it switches, where its `retry_on` names it."""
     stall = Stall(fake)
     inner = Policy(retry_on=OSError, total_timeout=1).source([lambda: stall])
@@ -217,7 +217,7 @@ def test_the_time_of_a_stream_inside_is_an_error_like_any_other(fake: ThreadCloc
     fake.wake_all()
 
 
-def test_a_stream_inside_that_is_abandoned_opens_nothing_more(fake: ThreadClock) -> None:
+def test_a_stream_inside_that_is_abandoned_opens_nothing_more(fake: VirtualClock) -> None:
     """In a thread that nobody waits for, the next source inside is not tried (trap 12)."""
     opened: list[str] = []
 

@@ -11,7 +11,7 @@ import pytest
 from failover_iter import Failed, Policy, Source, SourceTimeout, afailover_stream
 from failover_iter._clock import clock
 from failover_iter._commands import Open, Raise, Sleep
-from support.clocks import JumpingLoop, ThreadClock
+from failover_iter.testing import JumpingLoop, VirtualClock
 from support.play import lost, named, run_of
 
 A, B = named("a"), named("b")
@@ -79,14 +79,14 @@ class TestNested:
     """What an outer limit and an inner one mean to each other."""
 
     @pytest.fixture(autouse=True)
-    def fake(self) -> Iterator[ThreadClock]:
-        fake = ThreadClock()
+    def fake(self) -> Iterator[VirtualClock]:
+        fake = VirtualClock()
         token = clock.set(fake)
         yield fake
         fake.wake_all()
         clock.reset(token)
 
-    def test_an_outage_goes_on_through_a_stream_inside(self, fake: ThreadClock) -> None:
+    def test_an_outage_goes_on_through_a_stream_inside(self, fake: VirtualClock) -> None:
         """`[a, source([b, c])]` gives up where `[a, b, c]` does."""
 
         def slowly_failing(name: str) -> Any:
@@ -107,7 +107,7 @@ class TestNested:
                 list(policy.stream(sources))
             assert opened == ["a", "b", "c"]
 
-    def test_an_outage_inside_goes_on_outside(self, fake: ThreadClock) -> None:
+    def test_an_outage_inside_goes_on_outside(self, fake: VirtualClock) -> None:
         """It began with the first failure inside, not with the end of the stream there."""
 
         def slowly_failing() -> Iterator[int]:
@@ -124,13 +124,13 @@ class TestNested:
             list(policy.stream([inner, slowly_failing, slowly_failing]))
         assert len(opened) == 3
 
-    def test_limits_inside_are_judged_inside(self, fake: ThreadClock) -> None:
+    def test_limits_inside_are_judged_inside(self, fake: VirtualClock) -> None:
         """Under the same policy a stalled source inside is left for the next one inside (law 7)."""
         policy = Policy(retry_on=OSError, idle_timeout=1, mid_stream="skip")
         inner = policy.source([self.stalls(fake), lambda: iter([1, 2])])
         assert list(policy.stream([inner])) == [1, 2]
 
-    def test_limits_outside_hold_where_there_are_none_inside(self, fake: ThreadClock) -> None:
+    def test_limits_outside_hold_where_there_are_none_inside(self, fake: VirtualClock) -> None:
         """The stream inside is timed as one source then."""
         inner = Policy(retry_on=OSError).source([self.stalls(fake)])
         events: list[Any] = []
@@ -139,7 +139,7 @@ class TestNested:
         failed = next(event for event in events if isinstance(event, Failed))
         assert (failed.source, type(failed.error)) == ("stalls", SourceTimeout)
 
-    def stalls(self, fake: ThreadClock) -> Any:
+    def stalls(self, fake: VirtualClock) -> Any:
         def stalls() -> Iterator[int]:
             yield 1
             fake.sleep(1e6)

@@ -20,21 +20,21 @@ from failover_iter.events import (
     Opening,
     Waiting,
 )
-from support.clocks import FakeClock, JumpingLoop
+from failover_iter.testing import JumpingLoop, VirtualClock
 from support.width import width
 
 # Real streams under a clock that jumps.
 
 
 @pytest.fixture
-def time() -> Iterator[FakeClock]:
-    fake = FakeClock()
+def time() -> Iterator[VirtualClock]:
+    fake = VirtualClock()
     token = clock.set(fake)
     yield fake
     clock.reset(token)
 
 
-def source(time: FakeClock, name: str, *runs: tuple[int, Exception | None]) -> Source[Any]:
+def source(time: VirtualClock, name: str, *runs: tuple[int, Exception | None]) -> Source[Any]:
     """Gives so many items in each run, one each quarter of a second, then the error."""
     left = iter(runs)
 
@@ -76,7 +76,7 @@ def test_empty() -> None:
     assert repr(trace) == "<Trace of 0 events>"
 
 
-def test_table(time: FakeClock) -> None:
+def test_table(time: VirtualClock) -> None:
     """A stream with a retry, a pause and a switch, as it is printed."""
     primary = source(
         time, "primary", (3, ConnectionError("reset by peer")), (0, TimeoutError("no answer"))
@@ -97,7 +97,7 @@ def test_table(time: FakeClock) -> None:
     assert trace._repr_html_().count("<tr>") == 4
 
 
-def test_exhausted(time: FakeClock) -> None:
+def test_exhausted(time: VirtualClock) -> None:
     """Where no source is left a last line says it."""
     trace = Trace()
     first = source(time, "a", (1, OSError("gone")))
@@ -109,7 +109,7 @@ def test_exhausted(time: FakeClock) -> None:
     assert "exhausted after 2 failures" in trace._repr_html_()
 
 
-def test_looked_at_while_it_runs(time: FakeClock) -> None:
+def test_looked_at_while_it_runs(time: VirtualClock) -> None:
     """A stream that still runs, and one that was closed, are shown as that."""
     trace = Trace()
     with closing(
@@ -121,7 +121,7 @@ def test_looked_at_while_it_runs(time: FakeClock) -> None:
     assert "closed by the consumer" in str(trace)
 
 
-def test_error_that_is_no_failure(time: FakeClock) -> None:
+def test_error_that_is_no_failure(time: VirtualClock) -> None:
     """An error that ends the stream is shown; there is no line of exhaustion."""
     trace = Trace()
     with pytest.raises(KeyError):
@@ -134,7 +134,7 @@ def test_error_that_is_no_failure(time: FakeClock) -> None:
     assert "exhausted" not in str(trace)
 
 
-def test_callback_that_raises(time: FakeClock) -> None:
+def test_callback_that_raises(time: VirtualClock) -> None:
     """An error of a callback closes the attempt."""
     trace = Trace()
     stream = failover_stream(
@@ -149,7 +149,7 @@ def test_callback_that_raises(time: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("name", ["region", "a"])
-def test_streams_inside(time: FakeClock, name: str) -> None:
+def test_streams_inside(time: VirtualClock, name: str) -> None:
     """A failover inside another one is indented, on its time line, even under one name."""
     trace = Trace()
     policy = Policy(retry_on=OSError, mid_stream="restart", on_event=trace)
@@ -173,7 +173,7 @@ def test_streams_inside(time: FakeClock, name: str) -> None:
     assert [row.stream for row in trace.attempts] == [1] * 4
 
 
-def test_one_stream_after_the_other(time: FakeClock) -> None:
+def test_one_stream_after_the_other(time: VirtualClock) -> None:
     """Streams that share a trace are numbered."""
     trace = Trace()
     for _ in range(2):

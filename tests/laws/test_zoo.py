@@ -6,14 +6,16 @@ what a trace does not show. Each animal names the mistake that it makes, and whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
 
 from drivers.laws import Laws
 from drivers.traps import Traps
 from failover_iter import afailover_stream, failover_stream
+from failover_iter.testing import check_failover_laws
 from support.case import Case
 from support.model import model
 from support.runners import run_asyncio, run_sync
@@ -350,6 +352,29 @@ CHOSEN = [
 ]
 
 
+#: The law of the suite for anybody that each animal breaks.
+LAW_OF = {
+    try_around_creation: "switching",
+    yield_inside_the_try: "blame",
+    bare_yield_from: "blame",
+    never_closes: "closing",
+    closes_after_opening: "one at a time",
+    swallows_generator_exit: "blame",
+    recursion: "constant memory",
+    eager_list: "laziness",
+    loses_errors: "exhaustion",
+    reads_ahead: "laziness",
+    opens_all_at_once: "laziness",
+    catches_everything: "transparency",
+    first_item_only: "switching",
+    counts_the_replay_wrong: "switching",
+    async_try_around_creation: "switching",
+    async_yield_inside_the_try: "blame",
+    async_never_closes: "closing",
+    async_eager_list: "laziness",
+}
+
+
 def without_notes(trace: list[Any]) -> list[Any]:
     """A trace in which an error is its class: an animal is not killed for lacking notes."""
     return [entry[:2] if entry[0] == "raised" else entry for entry in trace]
@@ -379,6 +404,33 @@ def test_laws_kill_the_sync_zoo(animal: Callable[..., Any]) -> None:
 def test_laws_kill_the_async_zoo(animal: Callable[..., Any]) -> None:
     """At least one law or trap does, too."""
     assert killed_by_law(animal, AsyncTwin)
+
+
+@pytest.fixture
+def unshrunk() -> Iterator[None]:
+    """That it is killed counts here, not by how small a plan."""
+    settings.register_profile("unshrunk", settings.default, phases=[Phase.generate])
+    settings.load_profile("unshrunk")
+    yield
+    settings.load_profile("unhurried")
+
+
+@pytest.mark.usefixtures("unshrunk")
+@pytest.mark.parametrize("animal", SYNC_ZOO + ASYNC_ZOO, ids=lambda animal: animal.__name__)
+def test_the_suite_for_anybody_kills_the_zoo(animal: Callable[..., Any]) -> None:
+    """`check_failover_laws` finds the law that it breaks."""
+    mode: Any = "skip" if animal is counts_the_replay_wrong else "restart"
+    options = {"mid_stream": "skip"} if mode == "skip" else {}
+    with pytest.raises(ExceptionGroup) as caught:
+        check_failover_laws(
+            lambda factories: animal(factories, retry_on=ConnectionError, **options),
+            mode=mode,
+            flavour="asyncio" if animal in ASYNC_ZOO else "sync",
+            laws=[LAW_OF[animal]],
+            max_examples=400,
+        )
+    (error,) = caught.value.exceptions
+    assert LAW_OF[animal] in error.__notes__[-1]
 
 
 def test_the_real_ones_live() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from failover_iter import SourceTimeout, afailover_stream, failover_stream
 from failover_iter._clock import clock
-from support.clocks import ThreadClock
+from failover_iter.testing import VirtualClock
 from support.loops import Asyncio
 
 IDLE = 1.0
@@ -242,7 +242,7 @@ def right(factories: list[Any]) -> Any:
 
 def run_blocking(combinator: Callable[[list[Any]], Any]) -> tuple[list[Any], list[str]]:
     """A source that blocks, and one that has the rest; what was delivered, what was done to it."""
-    fake, log = ThreadClock(), list[str]()
+    fake, log = VirtualClock(), list[str]()
     token = clock.set(fake)
 
     def stalls() -> Iterator[int]:
@@ -270,7 +270,7 @@ def test_a_source_is_not_closed_while_its_thread_runs() -> None:
 
 def test_nobody_is_left_to_try() -> None:
     """A stall of the last source is an error, and no quiet end."""
-    fake = ThreadClock()
+    fake = VirtualClock()
     token = clock.set(fake)
     try:
         with pytest.raises(SourceTimeout):

@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from failover_iter import SourceError
+from failover_iter.testing import Bug, Interrupt
+from failover_iter.testing._faults import make_error as make
+
+#: Is not named in `retry_on`.
+Transparent = Bug
+#: Is no Exception, as a cancellation is none.
+Base = Interrupt
 
 
 class Retryable(Exception):
     """Is named in `retry_on`."""
-
-
-class Transparent(Exception):
-    """Is not named in `retry_on`."""
-
-
-class Base(BaseException):
-    """Is no Exception, as a cancellation is none."""
 
 
 class Falsy(Retryable):
@@ -42,23 +41,23 @@ class Falsy(Retryable):
 Fault = Literal["retryable", "transparent", "source", "group", "mixed", "base", "falsy"]
 
 
+#: What a plan may call a failure of a source.
+ERRORS = (Retryable, Falsy, SourceError)
+#: The errors of a case by their names in plans.
+NAMES: dict[str, str] = {
+    "retryable": "",
+    "transparent": "bug",
+    "source": "SourceError",
+    "group": "group",
+    "mixed": "mixed",
+    "base": "base",
+    "falsy": "Falsy",
+}
+
+
 def make_error(fault: Fault) -> BaseException:
     """A new error of this kind."""
-    match fault:
-        case "retryable":
-            return Retryable("outage")
-        case "transparent":
-            return Transparent("bug")
-        case "source":
-            return SourceError("no good")
-        case "falsy":
-            return Falsy()
-        case "group":
-            return ExceptionGroup("two", [Retryable("one"), ExceptionGroup("in", [Retryable("2")])])
-        case "mixed":
-            return ExceptionGroup("two", [Retryable("one"), Transparent("bug")])
-        case "base":
-            return Base("leaving")
+    return make(NAMES[fault], ERRORS, "outage")
 
 
 def switches(fault: Fault) -> bool:

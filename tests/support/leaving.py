@@ -12,7 +12,7 @@ def left(case: Case, whole: Trace, *, listen: bool) -> Trace:
     if case.after > len(places):
         return whole
     leaves: Trace = [("leaves", case.leave)]
-    thrown: Trace = [("raised", "Transparent", 0)] if case.leave == "throw" else []
+    thrown: Trace = [("raised", "Bug", 0)] if case.leave == "throw" else []
     if case.after == 0:
         return leaves + thrown
     seen = whole[: places[case.after - 1] + 1]
@@ -32,7 +32,7 @@ def left(case: Case, whole: Trace, *, listen: bool) -> Trace:
             "attempt": start["attempt"],
             "elapsed": start["elapsed"],
             "delivered": sum(entry[0] == "item" for entry in seen),
-            "error": "Transparent" if case.leave == "throw" else "GeneratorExit",
+            "error": "Bug" if case.leave == "throw" else "GeneratorExit",
             "abandoned": False,
         }
         closing.append(("Closed", tuple(sorted(event.items()))))

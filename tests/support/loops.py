@@ -10,7 +10,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from .clocks import JumpingLoop
+from failover_iter.testing import JumpingLoop
 
 
 class Asyncio:

@@ -151,6 +151,7 @@ class Model:
             goes_on = self.mode in (None, "resume")
             start = len(self.delivered) if goes_on else 0
             items = items[start:]
+        behind = len(opening.items) - len(items)  # a delay belongs to its item
         to_replay = list(self.delivered) if self.mode == "skip" else []
         key = getattr(way, "key", None)
         replayed: list[int] = []
@@ -166,7 +167,9 @@ class Model:
                 return self.expired(opening)
             self.trace.append(("pull", source.name))
             idle = inf if case.idle_timeout is None else case.idle_timeout
-            over = self.wait_for(opening.delay(pull), self.now + idle if pull else first_until)
+            over = self.wait_for(
+                opening.delay(behind + pull), self.now + idle if pull else first_until
+            )
             if over is not None:
                 return self.timed_out(over, opening, received=received, opened=True, new=new)
             received += 1
@@ -197,7 +200,7 @@ class Model:
         self.trace.append(("pull", source.name))
         idle = inf if case.idle_timeout is None else case.idle_timeout
         until = self.now + idle if items else first_until
-        over = self.wait_for(opening.delay(len(items)), until)
+        over = self.wait_for(opening.delay(behind + len(items)), until)
         if over is not None:
             return self.timed_out(over, opening, received=received, opened=True, new=new)
         self.close_after_end(opening)
@@ -216,8 +219,8 @@ class Model:
         gave_nothing = self.mode == "restart" and new == 0
         if fault == "base":
             noted = self.close(opening) is not None
-            self.event("Closed", error="Base", abandoned=False)
-            self.raised("Base", len(self.failures) + noted)
+            self.event("Closed", error="Interrupt", abandoned=False)
+            self.raised("Interrupt", len(self.failures) + noted)
         close_error = self.close(opening)
         if fault is None and not self.complete(gave_nothing):
             fault = "truncated"

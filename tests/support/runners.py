@@ -15,10 +15,10 @@ import trio.testing
 
 from failover_iter import Event, Takeover, afailover_stream, failover_stream
 from failover_iter._clock import clock
+from failover_iter.testing import JumpingLoop, VirtualClock
 
 from .case import Case, Retryable, Transparent
-from .clocks import JumpingLoop, ThreadClock
-from .sources import ASYNC, SYNC, Log, make_source, nap
+from .sources import Log, make_sources, nap
 
 Trace = list[tuple[Any, ...]]
 Combinator = Callable[..., Any]
@@ -109,12 +109,12 @@ def end_entry(error: BaseException) -> tuple[Any, ...]:
 
 def run_sync(case: Case, combinator: Combinator = failover_stream, *, listen: bool = True) -> Trace:
     """Run a case on a blocking combinator."""
-    fake = ThreadClock()
+    fake = VirtualClock()
     log = LateLog(fake)
     token = clock.set(fake)
     try:
         with quiet():
-            factories = [make_source(log, plan, SYNC) for plan in case.sources]
+            factories = make_sources(case, log, "sync")
             stream = combinator(factories, **options_of(case, log, listen=listen))
             _consume(case, stream, log, lambda: fake.sleep(case.pace))
             del stream
@@ -127,7 +127,7 @@ def run_sync(case: Case, combinator: Combinator = failover_stream, *, listen: bo
 class LateLog(list[tuple[Any, ...]]):
     """A log that keeps apart what abandoned sources did when they came back: their closing."""
 
-    def __init__(self, fake: ThreadClock) -> None:
+    def __init__(self, fake: VirtualClock) -> None:
         super().__init__()
         self.fake = fake
         self.late: Trace = []
@@ -190,7 +190,7 @@ async def _run_case(
     checkpoint: Callable[[], Coroutine[Any, Any, Any]],
     listen: bool,
 ) -> None:
-    factories = [make_source(log, plan, ASYNC) for plan in case.sources]
+    factories = make_sources(case, log, "async")
     stream = combinator(factories, **options_of(case, log, listen=listen))
     await _aconsume(case, stream, log, lambda: nap(case.pace))
     del stream

@@ -10,8 +10,7 @@ from typing import Any
 
 from failover_iter import Policy, afailover_stream, failover_stream
 from failover_iter._clock import clock
-
-from .clocks import FakeClock, JumpingLoop
+from failover_iter.testing import JumpingLoop, VirtualClock
 
 MISSING: Any = object()
 
@@ -31,7 +30,7 @@ class SyncTwin:
     stop: type[Exception] = StopIteration
 
     def __init__(self) -> None:
-        self.clock = FakeClock()
+        self.clock = VirtualClock()
         self.token = clock.set(self.clock)
 
     def finish(self) -> None:
@@ -65,11 +64,6 @@ class SyncTwin:
         """An iterable over that iterator, with a `close` of its own."""
         body = {} if close is MISSING else {"close": lambda self: close()}
         return type("Iterable", (), {"__iter__": lambda self: iterator, **body})()
-
-    def sources(self) -> dict[str, Any]:
-        from .sources import SYNC
-
-        return SYNC
 
     def next(self, stream: Any) -> Any:
         return next(stream)
@@ -160,11 +154,6 @@ class AsyncTwin(SyncTwin):
     def iterable(self, iterator: Any, close: Any = MISSING) -> Any:
         body = {} if close is MISSING else {"close": lambda self: close()}
         return type("Iterable", (), {"__aiter__": lambda self: iterator, **body})()
-
-    def sources(self) -> dict[str, Any]:
-        from .sources import ASYNC
-
-        return ASYNC
 
     def next(self, stream: Any) -> Any:
         return self.run(stream.__anext__())

@@ -1,7 +1,7 @@
-"""Law 1: `failover_stream([f])` behaves as `yield from f()`, whatever a consumer does to it.
+"""The law of identity: a stream over one source behaves as `yield from` over it.
 
 Two machines drive a stream and its reference side by side, in any order of calls, against sources
-that answer, refuse, raise and end as they will. The reference of the async stream is the sync
+that answer, refuse, raise and end as they will. The reference of an async stream is the sync
 `yield from` over the same source: PEP 380 says for both what should happen.
 """
 
@@ -10,55 +10,90 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from failover_iter import afailover_stream, failover_stream
-from laws import machines
-from laws.machines import ERRORS, Will
-from support.case import Retryable
-from support.runners import quiet
+from failover_iter.testing import _wills as wills
+from failover_iter.testing._faults import Bug, Interrupt
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
 
-@pytest.fixture(autouse=True)
-def let_go() -> Iterator[None]:
-    """A source that yields when it is closed can only be let go, and Python says so."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    yield
-    gc.collect()
-    sys.unraisablehook = hook
+    from hypothesis import settings
 
+#: What a consumer throws, beside what counts as a failure of the source.
+THROWN: tuple[type[BaseException], ...] = (
+    Bug, Interrupt, GeneratorExit, StopIteration, StopAsyncIteration, KeyError,
+)  # fmt: skip
 
-pull = st.sampled_from(["item", "item", "item", "item", "end", "raise", "base"])
-throw = st.sampled_from(["reraise", "item", "end", "raise", "base"])
-# No "base": where an error leaves, law 9 closes the source, and what is no Exception goes first.
-close = st.sampled_from(["end", "end", "reraise", "raise", "item"])
-wills = st.builds(
-    Will,
-    pulls=st.lists(pull, min_size=1, max_size=5).map(tuple),
-    throws=st.lists(throw, min_size=1, max_size=3).map(tuple),
-    closes=st.lists(close, min_size=1, max_size=2).map(tuple),
+_pull = st.sampled_from(["item", "item", "item", "item", "end", "raise", "base"])
+_throw = st.sampled_from(["reraise", "item", "end", "raise", "base"])
+# No "base": where an error leaves, the source is closed, and what is no Exception goes first.
+_close = st.sampled_from(["end", "end", "reraise", "raise", "item"])
+_wills: st.SearchStrategy[wills.Will] = st.builds(
+    wills.Will,
+    pulls=st.lists(_pull, min_size=1, max_size=5).map(tuple),
+    throws=st.lists(_throw, min_size=1, max_size=3).map(tuple),
+    closes=st.lists(_close, min_size=1, max_size=2).map(tuple),
     missing=st.frozensets(st.sampled_from(["send", "throw", "close"])),
     value=st.sampled_from([None, 0, "value"]),
 )
 
 
-def plain_list(will: Will, log: list[Any]) -> list[int]:
+def check_identity(
+    combinator: Callable[[Any], Any],
+    failure: type[Exception],
+    *,
+    is_async: bool,
+    settings: settings,
+) -> None:
+    """Run the machine on a combinator that takes a list of one factory."""
+    base: type[RuleBasedStateMachine] = _AsyncIdentity if is_async else _SyncIdentity
+    machine: Any = type(
+        "Identity", (base,), {"combinator": staticmethod(combinator), "failure": failure}
+    )
+    with _quiet():
+        run_state_machine_as_test(machine, settings=settings)
+        gc.collect()
+
+
+def _say_nothing(*_: Any) -> None:
+    """Of what is let go."""
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """A source that yields when it is closed can only be let go, and Python says so."""
+    hook, sys.unraisablehook = sys.unraisablehook, _say_nothing
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+
+
+def _plain_list(*_: Any) -> list[int]:
     """A source that is no generator and has no methods but the pull."""
     return [0, 1, 2]
 
 
-def reference(factory: Callable[[], Any]) -> Generator[Any, Any, Any]:
+def _reference(factory: Callable[[], Generator[Any, Any, Any]]) -> Generator[Any, Any, Any]:
     """What a stream over one source has to behave as."""
     return (yield from factory())
 
 
-def outcome_of(call: Callable[[], Any]) -> Any:
+def _outcome_of(call: Callable[[], Any]) -> Any:
     """What a call gives or raises, as data."""
     try:
         return ("gives", call())
@@ -66,11 +101,13 @@ def outcome_of(call: Callable[[], Any]) -> Any:
         return ("ends", getattr(stop, "value", None))
     except BaseException as error:
         # That closing what an error leaves behind failed too is law 9, and no identity.
-        notes = [note for note in getattr(error, "__notes__", ()) if "closing source" not in note]
+        notes = [
+            note for note in getattr(error, "__notes__", ()) if not note.startswith("closing ")
+        ]
         return ("raises", type(error).__name__, str(error), notes)
 
 
-def until_over(log: list[Any]) -> list[Any]:
+def _until_over(log: list[Any]) -> list[Any]:
     """The calls that reached the source, but for closing it at the end.
 
     To close what has ended is law 9 and no identity; and a source that yields when it is closed
@@ -82,38 +119,43 @@ def until_over(log: list[Any]) -> list[Any]:
     return log[:end]
 
 
-class SyncIdentity(RuleBasedStateMachine):
+class _SyncIdentity(RuleBasedStateMachine):
     """The blocking stream beside `yield from`."""
 
+    combinator: Callable[[Any], Any]
+    failure: type[Exception]
     stops_when_over = False
-    never_thrown: frozenset[str] = frozenset()
+    never_thrown: tuple[type[BaseException], ...] = ()
 
     def make(self, factory: Callable[[], Any]) -> Any:
-        return failover_stream([factory], retry_on=Retryable)
+        return self.combinator([factory])
 
-    @initialize(will=wills, kind=st.sampled_from(["generator", "iterator", "list"]))
-    def begin(self, will: Will, kind: str) -> None:
+    @initialize(will=_wills, kind=st.sampled_from(["generator", "iterator", "list"]))
+    def begin(self, will: wills.Will, kind: str) -> None:
         self.ours: list[Any] = []
         self.theirs: list[Any] = []
         mine, their = self.sources(kind)
-        self.stream = self.make(lambda: mine(will, self.ours))
-        self.twin = reference(lambda: their(will, self.theirs))
+
+        def factory(*_progress: Any) -> Any:
+            return mine(will, self.ours)
+
+        self.stream = self.make(factory)
+        self.twin = _reference(lambda: their(will, self.theirs))
         self.over = False
 
     def sources(self, kind: str) -> tuple[Any, Any]:
         if kind == "list":
-            return plain_list, plain_list
-        source = machines.sync_generator if kind == "generator" else machines.sync_iterator
+            return _plain_list, _plain_list
+        source = wills.sync_generator if kind == "generator" else wills.sync_iterator
         return source, source
 
     def both(self, mine: Callable[[], Any], their: Callable[[], Any]) -> None:
         if self.over and self.stops_when_over:
             return
-        with quiet():
-            ours, theirs = outcome_of(mine), outcome_of(their)
+        ours, theirs = _outcome_of(mine), _outcome_of(their)
         assert ours == self.adapt(theirs)
         self.over = ours[0] != "gives"
-        assert until_over(self.ours) == until_over(self.theirs)
+        assert _until_over(self.ours) == _until_over(self.theirs)
 
     def adapt(self, outcome: Any) -> Any:
         return outcome
@@ -126,18 +168,18 @@ class SyncIdentity(RuleBasedStateMachine):
     def send(self, value: Any) -> None:
         self.both(lambda: self.stream.send(value), lambda: self.twin.send(value))
 
-    @rule(name=st.sampled_from(sorted(ERRORS)), as_class=st.booleans())
-    def throw(self, name: str, as_class: bool) -> None:
-        if name in self.never_thrown:
+    @rule(which=st.sampled_from([None, *THROWN]), as_class=st.booleans())
+    def throw(self, which: type[BaseException] | None, *, as_class: bool) -> None:
+        if which in self.never_thrown:
             return
-        cls = ERRORS[name]
-        thrown = cls if as_class else cls("thrown")
+        cls = which or self.failure
+        thrown: Any = cls if as_class else cls("thrown")
         self.both(lambda: self.stream.throw(thrown), lambda: self.twin.throw(thrown))
 
     @rule()
     def close(self) -> None:
         over = self.over
-        self.both(lambda: self.stream.close(), lambda: self.twin.close())
+        self.both(self.stream.close, self.twin.close)
         self.over = True
         if not over:
             assert ("close" in self.ours) == ("close" in self.theirs)
@@ -154,31 +196,30 @@ class SyncIdentity(RuleBasedStateMachine):
 
     def let_go(self) -> None:
         """Abandoning it reaches the source as abandoning the reference does."""
-        with quiet():
-            del self.stream, self.twin
-        assert until_over(self.ours) == until_over(self.theirs)
+        del self.stream, self.twin
+        assert _until_over(self.ours) == _until_over(self.theirs)
 
 
-class AsyncIdentity(SyncIdentity):
+class _AsyncIdentity(_SyncIdentity):
     """The async stream beside the sync `yield from` over the same source."""
 
     # An async generator that is over answers calls in ways of its own, that differ by version.
     stops_when_over = True
     # They end an async generator where StopIteration ends a generator: no twin to compare with.
-    never_thrown = frozenset({"StopIteration", "StopAsyncIteration"})
+    never_thrown = (StopIteration, StopAsyncIteration)
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.runner.get_loop().set_exception_handler(lambda _, context: None)
+        self.runner.get_loop().set_exception_handler(_say_nothing)
 
     def make(self, factory: Callable[[], Any]) -> Any:
-        return AsyncDriver(afailover_stream([factory], retry_on=Retryable), self.runner)
+        return _AsyncDriver(self.combinator([factory]), self.runner)
 
     def sources(self, kind: str) -> tuple[Any, Any]:
         if kind == "generator":
-            return machines.async_generator, machines.sync_generator
-        return machines.async_iterator, machines.sync_iterator
+            return wills.async_generator, wills.sync_generator
+        return wills.async_iterator, wills.sync_iterator
 
     def adapt(self, outcome: Any) -> Any:
         """An async generator returns nothing, and has its own words for the same errors."""
@@ -186,27 +227,24 @@ class AsyncIdentity(SyncIdentity):
             case ("ends", _):
                 return ("ends", None)
             case ("raises", kind, message, notes):
-                for ours, theirs in WORDS.items():
+                for ours, theirs in _WORDS.items():
                     message = message.replace(theirs, ours)
                 return ("raises", kind, message, notes)
             case _:
                 return outcome
 
     def let_go(self) -> None:
-        with quiet():
-            self.stream.close()
-            self.twin.close()
+        """Closing it does; an async one that is abandoned is the loop's."""
+        _outcome_of(self.stream.close)
+        _outcome_of(self.twin.close)
 
     def teardown(self) -> None:
-        if hasattr(self, "stream"):
-            with quiet():
-                outcome_of(self.stream.close)
-                outcome_of(self.twin.close)
+        super().teardown()
         self.runner.close()
 
 
 #: The messages of async generators, and those of generators that mean the same.
-WORDS = {
+_WORDS = {
     "async generator ignored": "generator ignored",
     "async generator raised": "generator raised",
     "just-started async generator": "just-started generator",
@@ -214,7 +252,7 @@ WORDS = {
 }
 
 
-class AsyncDriver:
+class _AsyncDriver:
     """An async stream with the methods of a generator: each call runs the loop until it is done."""
 
     def __init__(self, stream: Any, runner: asyncio.Runner) -> None:
@@ -238,10 +276,3 @@ class AsyncDriver:
 
     def close(self) -> None:
         self.run(self.stream.aclose())
-
-
-machine_settings = settings(max_examples=200, stateful_step_count=12, deadline=None)
-TestSyncIdentity = SyncIdentity.TestCase
-TestSyncIdentity.settings = machine_settings
-TestAsyncIdentity = AsyncIdentity.TestCase
-TestAsyncIdentity.settings = machine_settings

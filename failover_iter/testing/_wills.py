@@ -1,24 +1,16 @@
-"""Sources with a will of their own, for the identity machines: any answer to any call."""
+"""Sources with a will of their own, for the law of identity: any answer to any call."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from support.case import Base, Retryable, Transparent
+from failover_iter.testing._faults import Bug, Interrupt
 
-Action = Literal["item", "end", "raise", "reraise", "base"]
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
 
-ERRORS: dict[str, type[BaseException]] = {
-    "Retryable": Retryable,
-    "Transparent": Transparent,
-    "Base": Base,
-    "GeneratorExit": GeneratorExit,
-    "StopIteration": StopIteration,
-    "StopAsyncIteration": StopAsyncIteration,
-    "KeyError": KeyError,
-}
+Action: TypeAlias = Literal["item", "end", "raise", "reraise", "base"]
 
 
 @dataclass(frozen=True)
@@ -54,14 +46,14 @@ class Willful:
             case "end":
                 raise Ended
             case "base":
-                raise Base("of the source")
+                raise Interrupt("of the source")
             case "reraise" if error is not None:
                 raise error
             case _:
-                raise Transparent("of the source")
+                raise Bug("of the source")
 
 
-def sync_generator(will: Will, log: list[Any]) -> Iterator[Any]:
+def sync_generator(will: Will, log: list[Any]) -> Generator[Any, Any, Any]:
     """A generator that answers as it will."""
     me = Willful(will, log)
     item: Any = None
@@ -85,7 +77,7 @@ def sync_generator(will: Will, log: list[Any]) -> Iterator[Any]:
             log.append(("send", sent))
 
 
-async def async_generator(will: Will, log: list[Any]) -> AsyncIterator[Any]:
+async def async_generator(will: Will, log: list[Any]) -> AsyncGenerator[Any, Any]:
     """The same, async."""
     me = Willful(will, log)
     item: Any = None
@@ -150,7 +142,7 @@ def sync_iterator(will: Will, log: list[Any]) -> Any:
 
     methods = {"send": send, "throw": throw, "close": close}
     body = {name: method for name, method in methods.items() if name not in will.missing}
-    return type("Iterator", (), {"__iter__": lambda self: self, "__next__": step, **body})()
+    return type("Iterator", (), {"__iter__": _itself, "__next__": step, **body})()
 
 
 def async_iterator(will: Will, log: list[Any]) -> Any:
@@ -171,7 +163,11 @@ def async_iterator(will: Will, log: list[Any]) -> Any:
 
     methods = {"send": asend, "throw": athrow, "close": aclose}
     body = {f"a{name}": method for name, method in methods.items() if name not in will.missing}
-    return type("Iterator", (), {"__aiter__": lambda self: self, "__anext__": step, **body})()
+    return type("Iterator", (), {"__aiter__": _itself, "__anext__": step, **body})()
+
+
+def _itself(me: Any) -> Any:
+    return me
 
 
 def _async_end(call: Any, *args: Any) -> Any:

@@ -1,0 +1,285 @@
+"""Runs a plan on an async pipeline, under asyncio or trio."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from failover_iter.testing._async_sources import AsyncHost, async_factory
+from failover_iter.testing._consumers import Ended, Session, is_async_iterable
+from failover_iter.testing._loop import JumpingLoop
+from failover_iter.testing._runs import Runaway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+
+    from failover_iter.testing._runs import Recorder
+
+#: Virtual seconds after which nobody waits any more: longer than any stall.
+FOREVER = 1_000_000.0
+FOREVER_SAID = "the pipeline waits for something that never comes"
+
+
+class Library(Protocol):
+    """What a run needs of asyncio or trio."""
+
+    cancelled: type[BaseException]
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        ...
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run it beside the session, and end it with the run at the latest."""
+        ...
+
+    def cancel(self) -> None:
+        """Cancel the session."""
+        ...
+
+
+class AsyncDriver:
+    """How an async session does its moves."""
+
+    def __init__(self, library: Library, recorder: Recorder, tick: float) -> None:
+        """Nothing happens yet."""
+        self.library = library
+        self.recorder = recorder
+        self.tick = tick
+        self.cancelled: type[BaseException] | None = library.cancelled
+        self.session = Session(recorder, self, tick)
+
+    async def begin(self, given: Any) -> Any:
+        """The stream that a pipeline gave, awaited or not."""
+        if not is_async_iterable(given) and inspect.isawaitable(given):
+            given = await given
+        if not is_async_iterable(given):
+            raise TypeError(f"the pipeline must give an async iterator, got {given!r}")
+        return aiter(given)
+
+    async def next(self, stream: Any) -> Any:
+        """Pull it, or raise `Ended`."""
+        return await _ask(stream.__anext__)
+
+    async def call(self, stream: Any, method: str, *args: Any) -> Any:
+        """Call its `asend`, `athrow`, `aclose`."""
+        if method == "close":
+            close = getattr(stream, "aclose", None)
+            return await close() if close is not None else None
+        return await _ask(getattr(stream, f"a{method}"), *args)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        await self.library.sleep(seconds)
+
+    async def intrude(self, of: tuple[int, int]) -> None:
+        """What the consumer does while a source is pulled or closed."""
+        session = self.session
+        if session.intrusion == "cancel":
+            self.recorder.note("interrupt", of=of)
+            self.library.cancel()
+            await self.library.sleep(self.tick)
+        elif session.intrusion == "reenter":
+            await session.nested()
+        else:
+            self.library.spawn(session.nested)
+            for _ in range(3):
+                await self.library.sleep(0)
+
+    async def settle(self) -> None:
+        """Let what was let go be closed by the loop."""
+        for pause in (0, 0, self.tick, 100 * self.tick):
+            await self.library.sleep(pause)
+            if not self.recorder.anything_open:
+                return
+            gc.collect(1)  # what was let go just now is young
+
+    async def main(
+        self,
+        guard: Callable[[Coroutine[Any, Any, None]], Awaitable[None]],
+        pipeline: Callable[..., Any],
+        *,
+        awaited: bool,
+    ) -> None:
+        """Run the session under that guard, then let the loop settle."""
+        recorder = self.recorder
+        recorder.begin(self.library.time)
+        host = AsyncHost(self.library.sleep, self.intrude)
+        factories = [
+            async_factory(recorder, host, source, self.tick, awaited=awaited)
+            for source in range(len(recorder.plan.sources))
+        ]
+        try:
+            try:
+                await guard(self.session.run(pipeline, factories))
+            except Runaway as runaway:
+                recorder.note("raised", value=runaway)
+            await self.settle()
+        finally:
+            recorder.sealed = True
+            for kept in recorder.kept:
+                await _aclose_quietly(kept)
+
+
+async def _ask(ask: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+    try:
+        return await ask(*args)
+    except StopAsyncIteration:
+        raise Ended from None
+
+
+async def _aclose_quietly(kept: Any) -> None:
+    close = getattr(kept, "aclose", None)
+    if close is not None:
+        try:
+            await close()
+        except Exception:  # noqa: BLE001 (the run is over; nobody wants to know)
+            return
+
+
+class _Asyncio:
+    cancelled: type[BaseException] = asyncio.CancelledError
+
+    task: asyncio.Task[None]
+
+    def __init__(self) -> None:
+        self.beside: list[asyncio.Task[None]] = []
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.beside.append(asyncio.get_running_loop().create_task(function()))
+
+    def cancel(self) -> None:
+        self.task.cancel()
+
+    async def guard(self, session: Coroutine[Any, Any, None]) -> None:
+        self.task = task = asyncio.get_running_loop().create_task(session)
+        await asyncio.wait({task}, timeout=FOREVER)
+        waits = not task.done()
+        task.cancel()
+        for beside in self.beside:
+            beside.cancel()
+        await asyncio.wait({task, *self.beside})
+        if waits:
+            raise Runaway(FOREVER_SAID)
+        if not task.cancelled():
+            task.result()
+
+
+def run_asyncio(
+    pipeline: Callable[..., Any], recorder: Recorder, tick: float, *, awaited: bool
+) -> None:
+    """Run the plan of this recorder on a loop whose clock jumps."""
+    library = _Asyncio()
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.get_loop().set_exception_handler(
+            lambda _, context: recorder.note("stray", value=context.get("exception"))
+        )
+        driver = AsyncDriver(library, recorder, tick)
+        runner.run(driver.main(library.guard, pipeline, awaited=awaited))
+
+
+def run_trio(  # noqa: C901 (all that needs trio, which is imported in here)
+    pipeline: Callable[..., Any], recorder: Recorder, tick: float, *, awaited: bool
+) -> None:
+    """Run the plan of this recorder under trio, with a clock that jumps."""
+    import trio
+    import trio.testing
+
+    class Trio:
+        cancelled: type[BaseException] = trio.Cancelled
+        nursery: trio.Nursery
+
+        def __init__(self) -> None:
+            self.session_scope = trio.CancelScope()
+
+        def time(self) -> float:
+            return trio.current_time()
+
+        async def sleep(self, seconds: float) -> None:
+            await trio.sleep(seconds)
+
+        def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            self.nursery.start_soon(function)
+
+        def cancel(self) -> None:
+            self.session_scope.cancel()
+
+        async def guard(self, session: Coroutine[Any, Any, None]) -> None:
+            with trio.move_on_after(FOREVER) as forever, self.session_scope:
+                await session
+            if forever.cancelled_caught:
+                raise Runaway(FOREVER_SAID)
+
+    library = Trio()
+    foreign: list[BaseException] = []  # no nursery may put it into a group
+
+    async def main() -> None:
+        driver = AsyncDriver(library, recorder, tick)
+        async with trio.open_nursery() as library.nursery:
+            try:
+                await driver.main(library.guard, pipeline, awaited=awaited)
+            except BaseException as error:  # noqa: BLE001 (raised below)
+                foreign.append(error)
+            library.nursery.cancel_scope.cancel()
+
+    with warnings.catch_warnings(), _strays_of_trio(recorder):
+        warnings.simplefilter("ignore", ResourceWarning)  # that a stream was let go is the plan
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    if foreign:
+        raise foreign.pop()
+
+
+@contextmanager
+def _strays_of_trio(recorder: Recorder) -> Generator[None]:
+    """What an async generator raises when trio closes it goes into the log of the run."""
+    logger = logging.getLogger("trio.async_generator_errors")
+
+    def note(record: logging.LogRecord) -> bool:
+        recorder.note("stray", value=record.exc_info[1] if record.exc_info else None)
+        return False
+
+    logger.addFilter(note)
+    try:
+        yield
+    finally:
+        logger.removeFilter(note)
+
+
+def drained_by(flavour: str, combinator: Callable[[Any], Any], sources: list[Any]) -> list[Any]:
+    """What a combinator delivers from generator functions, as types: the items are let go."""
+    if flavour == "sync":
+        return [type(item) for item in combinator(sources)]
+
+    def asynchronous(source: Callable[[], Any]) -> Callable[[], AsyncIterator[Any]]:
+        async def opened(*_: Any) -> AsyncIterator[Any]:
+            for item in source():
+                yield item
+                del item
+
+        return opened
+
+    async def main() -> list[Any]:
+        made = {source: asynchronous(source) for source in dict.fromkeys(sources)}
+        return [type(item) async for item in combinator([made[source] for source in sources])]
+
+    if flavour == "trio":
+        import trio
+
+        return trio.run(main)
+    with asyncio.Runner() as runner:
+        return runner.run(main())

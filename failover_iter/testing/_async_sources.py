@@ -1,0 +1,159 @@
+"""Async factories that do what a plan says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from failover_iter.testing._openings import Give, Opened, Over, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+
+    from failover_iter.testing._runs import Recorder
+
+
+class AsyncHost:
+    """Carries out the steps of async sources."""
+
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[object]],
+        intrude: Callable[[tuple[int, int]], Awaitable[None]],
+    ) -> None:
+        """Sleep so, and let the consumer in so."""
+        self.sleep = sleep
+        self.intrude = intrude
+
+    async def run(self, steps: Iterable[Any]) -> Any:
+        """Carry out steps until one gives an item."""
+        for step in steps:
+            if isinstance(step, Give):
+                return step.item
+            if isinstance(step, Wait):
+                await self.sleep(step.seconds)
+            else:
+                await self.intrude(step.of)
+        raise Over
+
+    async def finish(self, steps: Iterable[Any]) -> None:
+        """Carry out steps that give no item."""
+        try:
+            await self.run(steps)
+        except Over:
+            return
+
+
+def async_factory(
+    recorder: Recorder, host: AsyncHost, source: int, tick: float, *, awaited: bool
+) -> Any:
+    """A factory that opens as the plan says; `awaited`: it has to be awaited."""
+
+    def give(opened: Opened) -> Any:
+        given = _SHAPES[opened.opening.kind](opened, host)
+        recorder.kept.append(given)
+        recorder.last[source] = given
+        return given
+
+    def factory(start: Any = 0) -> Any:
+        opened = Opened(recorder, source, tick, start)
+        if opened.fails_at("call", "await"):
+            _at_once(opened, "call")
+        return give(opened)
+
+    async def awaited_factory(start: Any = 0) -> Any:
+        opened = Opened(recorder, source, tick, start)
+        await host.finish(opened.enters("await"))
+        return give(opened)
+
+    chosen = awaited_factory if awaited else factory
+    chosen.__name__ = chosen.__qualname__ = f"source_{source + 1}"
+    return chosen
+
+
+def _at_once(opened: Opened, phase: str) -> None:
+    """Fail in a call, which cannot wait."""
+    list(opened.entry(phase))
+
+
+class _Bare:
+    """An async iterator with nothing but `__anext__` and `__aiter__`."""
+
+    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+        self._opened = opened
+        self._host = host
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._host.run(self._opened.pulls)
+        except Over:
+            raise StopAsyncIteration from None
+
+
+class _Iterator(_Bare):
+    """An async iterator that can be closed."""
+
+    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+        super().__init__(opened, host)
+        opened.live()
+
+    async def aclose(self) -> None:
+        await self._host.finish(self._opened.closes())
+
+
+class _Iterable:
+    """An async iterable that can be closed, over an iterator that cannot.
+
+    By a `close` that is awaited, not an `aclose`: as the streams of SDKs have it.
+    """
+
+    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+        self._opened = opened
+        self._host = host
+        opened.live()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        if self._opened.fails_at("iter"):
+            _at_once(self._opened, "iter")
+        return _Bare(self._opened, self._host)
+
+    async def close(self) -> None:
+        await self._host.finish(self._opened.closes())
+
+
+async def _generator(opened: Opened, host: AsyncHost) -> AsyncGenerator[Any, Any]:
+    opened.live()
+    phase = "pull"
+    try:
+        while True:
+            item = await host.run(opened.pulls)
+            try:
+                sent = yield item
+            except BaseException as error:
+                phase = "close" if isinstance(error, GeneratorExit) else "throw"
+                if phase == "throw":
+                    opened.note("thrown", value=error)
+                raise
+            if sent is not None:
+                opened.note("sent", value=sent)
+    except Over:
+        return
+    finally:
+        await host.finish(opened.closes(phase))
+        if phase == "close" and opened.opening.closing == "yields":
+            yield "an item from a close"
+
+
+def _same(opened: Opened, host: AsyncHost) -> Any:
+    return opened.recorder.last.get(opened.of[0]) or _Iterator(opened, host)
+
+
+_SHAPES: dict[str, Callable[[Opened, AsyncHost], Any]] = {
+    "generator": _generator,
+    "iterator": _Iterator,
+    "iterable": _Iterable,
+    "bare": _Bare,
+    "same": _same,
+}

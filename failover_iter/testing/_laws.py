@@ -1,0 +1,336 @@
+"""The laws that a combinator is checked against, one function each."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from hypothesis import HealthCheck, given, settings
+
+from failover_iter.testing._async_runs import drained_by
+from failover_iter.testing._composed import equals
+from failover_iter.testing._identity import check_identity
+from failover_iter.testing._law_models import delivered_under
+from failover_iter.testing._plan_strategies import CONSUMERS, USUAL, plans
+from failover_iter.testing._plans import LEAVING, Plan
+from failover_iter.testing._play import play
+from failover_iter.testing._verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hypothesis import strategies as st
+
+    from failover_iter._types import Mode
+    from failover_iter.testing._oracles import Oracles
+    from failover_iter.testing._play import Flavour
+    from failover_iter.testing._runs import Run
+
+Combinator: TypeAlias = Callable[[Any], Any]
+
+#: Failures of a source, wherever it raises them.
+OUTAGES: Final = (*USUAL, "group", "await", "close slow", "late", "stalls")
+#: What is no failure of a source, beside those.
+EVERYTHING: Final = (*OUTAGES, "base", "mixed", "stop", "close bug")
+#: Consumers that leave before the end, or do what needs a generator.
+MEDDLING: Final = (*LEAVING, "send")
+
+MANY: Final = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A combinator, and how it is to be checked."""
+
+    combinator: Combinator
+    mode: Mode
+    failure: type[Exception]
+    flavour: Flavour
+    nest: Callable[[list[Any]], Any] | None
+    twin: Combinator | None
+    max_examples: int | None
+    #: Options of `play`.
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def settings(self) -> settings:
+        """The settings of the loaded profile, with as many examples as were asked for."""
+        quiet = settings(
+            deadline=None,
+            database=None,
+            report_multiple_bugs=False,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
+        )
+        if self.max_examples is None:
+            return quiet
+        return settings(quiet, max_examples=self.max_examples)
+
+    def plans(self, *, faults: Iterable[str], consumers: Iterable[str]) -> st.SearchStrategy[Plan]:
+        """Plans for this combinator."""
+        return plans(sources=3, errors=[self.failure], faults=faults, consumers=consumers)
+
+    def pipeline(self, *factories: Any) -> Any:
+        """The combinator as a pipeline, with its factories one by one."""
+        return self.combinator(iter(factories))
+
+    def explore(
+        self,
+        oracles: Oracles,
+        *,
+        faults: Iterable[str] = EVERYTHING,
+        consumers: Iterable[str] = ("drain", "slow"),
+    ) -> None:
+        """Verify plans at random."""
+        self.each(
+            lambda plan: self.verify(plan, oracles),
+            self.plans(faults=faults, consumers=consumers),
+        )
+
+    def each(self, check: Callable[[Plan], object], strategy: st.SearchStrategy[Plan]) -> None:
+        """Call a check with plans at random."""
+
+        @self.settings
+        @given(strategy)
+        def explore(plan: Plan) -> None:
+            check(plan)
+
+        explore()
+
+    def verify(self, plan: Plan, oracles: Oracles) -> None:
+        """Run one plan, and judge it."""
+        verify(self.pipeline, plan, oracles=oracles, flavour=self.flavour, **self.options)
+
+    def play(self, combinator: Combinator, plan: Plan) -> Run:
+        """Run one plan on some combinator of this flavour."""
+        return play(
+            lambda *factories: combinator(list(factories)),
+            plan,
+            flavour=self.flavour,
+            **self.options,
+        )
+
+    def drained(self, sources: list[Callable[[], Iterator[Any]]]) -> list[Any]:
+        """What the combinator delivers from generator functions, without a record."""
+        return drained_by(self.flavour, self.combinator, sources)
+
+
+Check: TypeAlias = Callable[[Suite], None]
+LAWS: Final[dict[str, Check]] = {}
+
+
+def _law(check: Check) -> Check:
+    LAWS[check.__name__.removeprefix("_").replace("_", " ")] = check
+    return check
+
+
+@_law
+def _identity(suite: Suite) -> None:
+    """Over one source it behaves as `yield from`: items, send, throw, close, value, errors."""
+    check_identity(
+        suite.combinator,
+        suite.failure,
+        is_async=suite.flavour != "sync",
+        settings=settings(suite.settings, stateful_step_count=12),
+    )
+
+
+@_law
+def _laziness(suite: Suite) -> None:
+    """Nothing is called, pulled, or taken from the factories before it is asked for."""
+    suite.explore(["lazy", "no_read_ahead"], consumers=CONSUMERS)
+
+    def check(plan: Plan) -> None:
+        taken: list[int] = []
+
+        def pipeline(*factories: Any) -> Any:
+            return suite.combinator(_counted(factories, taken))
+
+        def no_factory_is_taken_before_its_turn(run: Run) -> bool:
+            return len(taken) <= len(run.entries("open"))
+
+        verify(
+            pipeline,
+            plan,
+            oracles=no_factory_is_taken_before_its_turn,
+            flavour=suite.flavour,
+            **suite.options,
+        )
+
+    suite.each(check, suite.plans(faults=EVERYTHING, consumers=("drain", "close")))
+
+
+def _counted(factories: Iterable[Any], taken: list[int]) -> Iterator[Any]:
+    for number, factory in enumerate(factories):
+        taken.append(number)
+        yield factory
+
+
+@_law
+def _switching(suite: Suite) -> None:
+    """A failure, wherever it is raised, makes the next source take over, as the mode says."""
+    model = equals(delivered_under(suite.mode))
+    suite.explore(model, faults=(*OUTAGES, "ends early", "empty"))
+    suite.explore(model, faults=OUTAGES, consumers=("drain", *LEAVING))
+    if suite.mode in ("skip", "resume"):
+        suite.explore("exactly_once", faults=OUTAGES)
+
+
+@_law
+def _transparency(suite: Suite) -> None:
+    """What is no failure of a source reaches the consumer as it is, and opens nothing."""
+    model = equals(delivered_under(suite.mode))
+    suite.explore(["transparent", model])
+    suite.explore("transparent", consumers=("cancel", "cancel_close"))
+
+
+@_law
+def _blame(suite: Suite) -> None:
+    """What the consumer throws, sends or closes is the consumer's: it never causes a switch."""
+    suite.explore(["transparent", "no_reopen"], faults=EVERYTHING, consumers=MEDDLING)
+    if suite.mode in ("skip", "resume"):
+        suite.explore(
+            ["no_duplicates", "in_order", "nothing_else"],
+            faults=OUTAGES,
+            consumers=("send", "reenter", "concurrent"),
+        )
+
+
+@_law
+def _exhaustion(suite: Suite) -> None:
+    """When the last source has failed, its error is the consumer's: the same object."""
+    suite.explore("same_error")
+    suite.explore("same_error", faults=("raises", "call", "iter", "falsy", "iterator"))
+
+
+@_law
+def _associativity(suite: Suite) -> None:
+    """A combinator of combinators delivers what the flat one does."""
+    if suite.nest is None and suite.mode == "resume":
+        return  # what is nested has to be told where to go on: only `nest` knows how
+
+    def opened(factories: list[Any]) -> Any:
+        return lambda: suite.combinator(factories)
+
+    nest = suite.nest or opened
+
+    def nested(factories: list[Any]) -> Any:
+        return suite.combinator([factories[0], nest(factories[1:])])
+
+    def check(plan: Plan) -> None:
+        flat, deep = suite.play(suite.combinator, plan), suite.play(nested, plan)
+        assert seen(deep) == seen(flat), f"nested it delivers something else, for {plan!r}"
+
+    suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
+
+
+def seen(run: Run) -> tuple[Any, ...]:
+    """What the consumer of a run has seen."""
+    return run.delivered, run.ended, type(run.error)
+
+
+@_law
+def _one_at_a_time(suite: Suite) -> None:
+    """At most one source is open; a failed one is closed before the next is opened."""
+    suite.explore("one_open", consumers=CONSUMERS)
+
+
+@_law
+def _closing(suite: Suite) -> None:
+    """However the stream ends, what was opened is closed, exactly once."""
+    suite.explore(["no_leak", "closed_once"], consumers=CONSUMERS)
+
+
+@_law
+def _twins(suite: Suite) -> None:
+    """The other flavour does the same: opens, pulls, closes and delivers in the same order."""
+    twin = suite.twin
+    if twin is None:
+        return
+    other: Flavour = "asyncio" if suite.flavour == "sync" else "sync"
+
+    def check(plan: Plan) -> None:
+        theirs = play(lambda *factories: twin(list(factories)), plan, flavour=other)
+        ours = play(
+            lambda *factories: suite.combinator(list(factories)), plan, flavour=suite.flavour
+        )
+        assert steps(ours) == steps(theirs), f"the twins differ, for {plan!r}"
+
+    consumers = ("drain", "slow", "close", "throw", "drop")
+    suite.each(check, suite.plans(faults=EVERYTHING, consumers=consumers))
+
+
+def steps(run: Run) -> list[tuple[Any, ...]]:
+    """The log of a run as data that can be compared: errors by their kind, no depths, no time."""
+    return [
+        (entry.what, entry.source, entry.opening, _shown(entry.value), entry.phase)
+        for entry in run.log
+        if entry.what not in ("stray", "end", "left")
+    ]
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, BaseException):
+        return type(value).__name__
+    return None if isinstance(value, int) else value
+
+
+@_law
+def _no_shared_state(suite: Suite) -> None:
+    """Two streams know nothing of each other: one runs while the other is under way."""
+
+    def check(plan: Plan) -> None:
+        other = Plan("a#", "ab|", errors=plan.errors)
+        alone = steps(suite.play(suite.combinator, plan))
+        other_alone = steps(suite.play(suite.combinator, other))
+        within: list[Any] = []
+
+        def item(letter: str) -> str:
+            if not within:
+                within.append(None)
+                thread = threading.Thread(
+                    target=lambda: within.append(steps(suite.play(suite.combinator, other)))
+                )
+                thread.start()
+                thread.join()
+            return letter
+
+        both = play(
+            lambda *factories: suite.combinator(list(factories)),
+            plan,
+            flavour=suite.flavour,
+            item=item,
+        )
+        kept_apart = steps(both) == alone and within[1:] in ([], [other_alone])
+        assert kept_apart, f"another stream made a difference, for {plan!r}"
+
+    suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
+
+
+class _Thing:
+    """An item whose life can be watched."""
+
+
+@_law
+def _constant_memory(suite: Suite) -> None:
+    """Nothing delivered is kept but the last item, and failures leave nothing on the stack."""
+    alive: weakref.WeakSet[_Thing] = weakref.WeakSet()
+    most = 0
+
+    def many(*_progress: Any) -> Iterator[Any]:
+        nonlocal most
+        for _ in range(MANY):
+            thing = _Thing()
+            alive.add(thing)
+            most = max(most, len(alive))
+            yield thing
+            del thing
+
+    def fails(*_progress: Any) -> Iterator[Any]:
+        raise suite.failure("down")
+        yield
+
+    assert len(suite.drained([*[fails] * MANY, many])) == MANY
+    assert most <= 4, f"{most} of the items were kept"  # noqa: PLR2004 (ours, theirs, the last)

@@ -1,0 +1,72 @@
+"""Marbles: what one opening of a source does as a line of text, read and written."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+#: Marbles, as in Rx: a letter or digit is an item, `-` lets a tick of time pass, `{90}` ninety of
+#: them, `|` ends, `#` raises, and what has neither at its end stalls.
+_BODY: Final = re.compile(r"-|\{(\d+)\}|([^\W_])")
+_WHOLE: Final = re.compile(
+    r"(?P<body>(?:-|\{\d+\}|[^\W_])*)(?P<end>\||\#(?P<error>\w*)|)(?P<words>(?:\s+\w+=\w+)*)"
+)
+_WORDS: Final = {"at": "at", "as": "kind", "close": "closing", "open": "opens"}
+_MOST_DASHES: Final = 5
+
+
+def read_marble(text: str) -> dict[str, Any]:
+    """The fields of an `Opening` that a line of marbles stands for."""
+    match = _WHOLE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(
+            f"marbles must be items (letters or digits), '-', '{{ticks}}', then '|' or '#error', "
+            f"then words like 'at=call', 'as=iterator', 'close=raises'; got {text!r}"
+        )
+    items, ticks = _read_body(match["body"])
+    end = {"|": "ends", "#": "raises", "": "stalls"}[match["end"][:1]]
+    fields: dict[str, Any] = {"items": items, "ticks": ticks, "end": end}
+    fields["error"] = match["error"] or ""
+    return fields | _read_words(match["words"])
+
+
+def _read_body(body: str) -> tuple[str, tuple[int, ...]]:
+    items, passed = "", 0
+    ticks: list[int] = []
+    for match in _BODY.finditer(body):
+        count, item = match.groups()
+        if item is None:
+            passed += int(count or 1)
+        else:
+            items += item
+            ticks.append(passed)
+            passed = 0
+    return items, (*ticks, passed)
+
+
+def _read_words(words: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for word in words.split():
+        name, value = word.split("=")
+        if name not in _WORDS:
+            raise ValueError(f"words in marbles are {', '.join(_WORDS)}; got {word!r}")
+        fields[_WORDS[name]] = int(value) if value.isdecimal() else value
+    return fields
+
+
+def write_marble(opening: Any) -> str:
+    """The line of marbles that reads as this opening."""
+    ticks = (*opening.ticks, *[0] * (len(opening.items) + 1 - len(opening.ticks)))
+    marks = [dashes(passed) + item for passed, item in zip(ticks, opening.items, strict=False)]
+    end = {"ends": "|", "raises": f"#{opening.error}", "stalls": "-"}[opening.end]
+    words = [
+        f" {word}={getattr(opening, field)}"
+        for word, field in _WORDS.items()
+        if getattr(opening, field) != getattr(type(opening)(), field)
+    ]
+    return "".join([*marks, dashes(ticks[-1]), end, *words])
+
+
+def dashes(ticks: int) -> str:
+    """So many ticks of time."""
+    return "-" * ticks if ticks <= _MOST_DASHES else f"{{{ticks}}}"

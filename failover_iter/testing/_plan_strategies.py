@@ -1,0 +1,237 @@
+"""`plans`: plans at random, that shrink towards one fault at the smallest index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from string import ascii_letters, digits
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from hypothesis import strategies as st
+
+from failover_iter.testing._faults import name_of
+from failover_iter.testing._plans import LEAVING, Consumer, How, Opening, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from failover_iter.testing._faults import ErrorMaker
+
+ALPHABET: Final = ascii_letters + digits
+
+#: What a source may do wrong, by name; the simplest first.
+RAISING: Final = (
+    "raises",
+    "call",
+    "iter",
+    "await",
+    "bug",
+    "base",
+    "falsy",
+    "group",
+    "mixed",
+    "stop",
+)
+ENDING: Final = ("ends early", "empty", "stalls")
+REPLICA: Final = ("duplicates", "overlaps", "reorders", "diverges")
+SHAPES: Final = ("iterator", "iterable", "bare", "same")
+CLOSINGS: Final = ("close raises", "close bug", "close slow", "close yields")
+#: Ticks until an item comes that is slow, or late.
+TIMES: Final = {"slow": 1, "late": 100}
+FAULTS: Final = (*RAISING, *ENDING, *REPLICA, *SHAPES, *CLOSINGS, *TIMES)
+
+#: What every pipeline meets.
+USUAL: Final = (
+    "raises", "call", "iter", "bug", "falsy", "iterator", "iterable", "bare", "close raises",
+    "slow",
+)  # fmt: skip
+CONSUMERS: Final = get_args(How)
+USUAL_CONSUMERS: Final = ("drain", "close", "throw", "break", "drop", "slow")
+
+
+def plans(
+    *,
+    sources: int = 2,
+    errors: Iterable[ErrorMaker] = (ConnectionError,),
+    max_items: int = 4,
+    min_items: int = 0,
+    openings: int = 1,
+    faults: Iterable[str] = USUAL,
+    consumers: Iterable[str] = USUAL_CONSUMERS,
+) -> st.SearchStrategy[Plan]:
+    """Plans at random, that shrink towards one fault at the smallest index.
+
+    Args:
+        sources: how many factories the pipeline takes.
+        errors: what counts as a failure of a source: exception classes, or functions that make
+            an error.
+        max_items: how many items the whole stream has at most,
+        min_items: and at least.
+        openings: up to so many openings of a source may differ, as of one that heals and fails
+            again.
+        faults: what sources may do wrong: "raises" before or behind any item; "call", "await",
+            "iter" raise there; "bug" and "base" raise what is no failure of a source; "falsy",
+            "group", "mixed" (a group with a bug in it), "stop" (a StopIteration in the call);
+            "ends early", "empty", "stalls"; "duplicates", "overlaps", "reorders", "diverges" (what
+            a replica gives instead); "iterator", "iterable", "bare", "same" (what is opened);
+            "close raises", "close bug", "close slow", "close yields"; "slow" and "late" items.
+            By default what every pipeline meets; a pipeline that says it survives more is given
+            more: `faults=(*USUAL, "ends early")`. `FAULTS` are all.
+        consumers: "drain", "break", "close", "throw", "send", "drop", "slow", "cancel",
+            "cancel_close", "reenter", "concurrent". `CONSUMERS` are all.
+
+    Raises:
+        ValueError: there is no such fault or consumer, or a number is too small.
+
+    Example:
+        >>> from hypothesis import given
+        >>> from failover_iter.testing import plans, verify
+        >>> def pipeline(primary, replica):
+        ...     yield from primary()
+        >>> @given(plans(sources=2, errors=[ConnectionError, TimeoutError]))
+        ... def test_my_pipeline(plan):
+        ...     verify(pipeline, plan, oracles="exactly_once")
+    """
+    faults, consumers = tuple(faults), tuple(consumers)
+    for name, given, allowed in (("faults", faults, FAULTS), ("consumers", consumers, CONSUMERS)):
+        for one in given:
+            if one not in allowed:
+                raise ValueError(f"{name} must be among {', '.join(allowed)}; got {one!r}")
+    if not 0 <= min_items <= max_items <= len(ALPHABET):
+        raise ValueError(
+            f"min_items must be 0 to max_items, and max_items up to {len(ALPHABET)}; got "
+            f"{min_items!r} and {max_items!r}"
+        )
+    if not consumers:
+        raise ValueError("consumers must name at least one, got none")
+    for name, number in (("sources", sources), ("openings", openings)):
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number!r}")
+    known = [how for how in CONSUMERS if how in consumers]
+    return _plans(sources, tuple(errors), (min_items, max_items), openings, faults, known)
+
+
+@st.composite
+def _plans(  # noqa: PLR0917 (of `plans`, in its order)
+    draw: st.DrawFn,
+    sources: int,
+    errors: tuple[ErrorMaker, ...],
+    size: tuple[int, int],
+    openings: int,
+    faults: tuple[str, ...],
+    consumers: list[Any],
+) -> Plan:
+    """What is odd is drawn first, and always as much: the shrinker minimises the first first.
+
+    Left to chance alone, plans that say much would be seldom: that all fails midway but the last,
+    which is good; that somebody leaves while all is well.
+    """
+    odd = _oddities(errors, faults)
+    oddities = [[draw(odd) for _ in range(draw(st.integers(1, openings)))] for _ in range(sources)]
+    how: Any = draw(st.sampled_from(consumers))
+    leaving = [one for one in consumers if one in LEAVING] or consumers
+    leaves = draw(st.sampled_from([*leaving, *leaving[:2]]))
+    match draw(st.sampled_from(["free", "free", "survivable", "survivable", "left", "left"])):
+        case "survivable":
+            oddities, how = _survivable(oddities, "raises" in faults), consumers[0]
+        case "left":
+            oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
+        case _:
+            pass
+    least, most = size
+    longer = range(min(most, max(least, 2)), most + 1)
+    items = ALPHABET[: draw(st.sampled_from([*range(least, most + 1), *longer]))]
+    at = draw(st.integers(0, len(items)))
+    places = st.integers(0, len(items))
+    scripts = [
+        tuple(_opening(odd, items, draw(places), draw(places)) for odd in script)
+        for script in oddities
+    ]
+    consumer = Consumer(how, 0 if how == "drain" else at)
+    return Plan(*scripts, items=items, errors=errors, consumer=consumer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """What is odd about one opening."""
+
+    fault: str | None
+    error: str
+    closing: Any
+    shape: Any
+    ticks: int
+
+
+def _oddities(errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]) -> st.SearchStrategy[_Odd]:
+    """A third has no fault, and half of the others fail midway."""
+    hard = [fault for fault in (*RAISING, *ENDING, *REPLICA) if fault in faults]
+    closings = [name.removeprefix("close ") for name in CLOSINGS if name in faults]
+    shapes = [shape for shape in SHAPES if shape in faults]
+    times = [ticks for name, ticks in TIMES.items() if name in faults]
+    return st.builds(
+        _Odd,
+        # As many good sources as bad ones, and most of these fail midway.
+        st.sampled_from([*[None] * (len(hard) + 3), *hard[:1] * 3, *hard]),
+        st.sampled_from(["", *[name_of(error) for error in errors[1:]]]),
+        st.sampled_from([*["quietly"] * 3, *closings]),
+        st.sampled_from(["generator", *shapes]),
+        st.sampled_from([0, 0, 0, *times]),
+    )
+
+
+def _survivable(oddities: list[list[_Odd]], can_raise: bool) -> list[list[_Odd]]:  # noqa: FBT001
+    """All fail midway but the last opening, which is good."""
+    flat = [len(script) for script in oddities]
+    odds = [odd for script in oddities for odd in script]
+    failing = [replace(odd, fault="raises") if can_raise else odd for odd in odds[:-1]]
+    rest = iter([*failing, replace(odds[-1], fault=None, closing="quietly")])
+    return [list(islice(rest, length)) for length in flat]
+
+
+def _opening(odd: _Odd, items: str, place: int, late: int) -> Opening:
+    """The opening that is odd in these ways, at these places."""
+    fields: dict[str, Any] = {"items": items, "kind": odd.shape, "closing": odd.closing}
+    fields |= _fault(odd, items, place)
+    if odd.ticks:
+        fields["ticks"] = (*[0] * min(late, len(fields["items"])), odd.ticks)
+    return Opening(**fields)
+
+
+def _fault(odd: _Odd, items: str, place: int) -> dict[str, Any]:
+    raises: dict[str, Any] = {"items": items[:place], "end": "raises"}
+    at_once = raises | {"items": ""}
+    match odd.fault:
+        case None:
+            return {}
+        case "raises":
+            return raises | {"error": odd.error}
+        case "call" | "await":
+            return at_once | {"at": odd.fault, "error": odd.error}
+        case "iter":
+            return at_once | {"at": "iter", "kind": "iterable", "error": odd.error}
+        case "stop":
+            return at_once | {"at": "call", "error": "stop"}
+        case "ends early":
+            return {"items": items[:place]}
+        case "empty":
+            return {"items": ""}
+        case "stalls":
+            return {"items": items[:place], "end": "stalls"}
+        case "bug" | "base" | "falsy" | "group" | "mixed":
+            return raises | {"error": odd.fault}
+        case other:
+            return {"items": _replica(other, items, place)}
+
+
+def _replica(fault: str, items: str, place: int) -> str:
+    """What a replica gives that is not quite the same."""
+    before, here, behind = items[:place], items[place : place + 1], items[place + 1 :]
+    match fault:
+        case "duplicates":
+            return before + here * 2 + behind
+        case "overlaps":
+            return before + items[max(place - 1, 0) :]
+        case "reorders":
+            return before + behind[:1] + here + behind[1:]
+        case _:
+            return before + ALPHABET[-1] + behind

@@ -1,0 +1,107 @@
+"""`sometimes`: a guard against tests that pass because nothing ever happened in them."""
+
+from __future__ import annotations
+
+import functools
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from failover_iter.testing._runs import Run
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+CONDITIONS: Final[dict[str, Callable[[Run], bool]]] = {
+    "switched": lambda run: run.switches > 0,
+    "switched mid-stream": lambda run: run.switched_mid_stream,
+    "a source failed": lambda run: bool(run.entries("fail")),
+    "ended well": lambda run: run.ended,
+    "raised": lambda run: run.error is not None,
+    "left early": lambda run: run.left is not None,
+    "time passed": lambda run: run.seconds > 0,
+}
+
+_watching: ContextVar[tuple[_Watch, ...]] = ContextVar("failover_iter.testing", default=())
+
+
+class Vacuous(AssertionError):
+    """Something that a test is about never happened in any of its runs."""
+
+
+class _Watch:
+    def __init__(self, conditions: dict[str, Callable[[Run], bool]]) -> None:
+        self.missing = dict(conditions)
+        self.runs = 0
+
+    def saw(self, run: Run) -> None:
+        self.runs += 1
+        for name in [name for name, happened in self.missing.items() if happened(run)]:
+            del self.missing[name]
+
+
+def saw(run: Run) -> None:
+    """Show a run to all who wait for something to happen."""
+    for watch in _watching.get():
+        watch.saw(run)
+
+
+def sometimes(*conditions: str | Callable[[Run], bool]) -> Callable[[F], F]:
+    """Decorate a test that must see each of these happen in at least one of its runs.
+
+    Stands above `@given`, around all of its examples. Without it a test of a pipeline whose
+    sources never failed passes in silence.
+
+    Args:
+        conditions: predicates on a `Run`, or names: "switched", "switched mid-stream" (the
+            default), "a source failed", "ended well", "raised", "left early", "time passed".
+
+    Raises:
+        ValueError: there is no such name.
+        Vacuous: when the test runs: it passed, and one of them never happened.
+
+    Example:
+        >>> from hypothesis import given
+        >>> from failover_iter.testing import plans, sometimes, verify
+        >>> @sometimes("switched mid-stream")
+        ... @given(plans(sources=1, errors=[OSError]))
+        ... def test_reads_one_source(plan):
+        ...     verify(lambda source: source(), plan, oracles="no_duplicates")
+        >>> try:
+        ...     test_reads_one_source()
+        ... except AssertionError as error:
+        ...     print(str(error).split(":")[0])
+        this never happened in 100 runs
+
+    Source: the sometimes-assertions of Antithesis.
+    """
+    wanted = dict(map(_condition, conditions or ("switched mid-stream",)))
+
+    def decorate(test: F) -> F:
+        @functools.wraps(test)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            watch = _Watch(wanted)
+            token = _watching.set((*_watching.get(), watch))
+            try:
+                result = test(*args, **kwargs)
+            finally:
+                _watching.reset(token)
+            if watch.missing:
+                raise Vacuous(
+                    f"this never happened in {watch.runs} runs: {', '.join(watch.missing)}"
+                )
+            return result
+
+        return cast("F", watched)
+
+    return decorate
+
+
+def _condition(condition: str | Callable[[Run], bool]) -> tuple[str, Callable[[Run], bool]]:
+    if callable(condition):
+        return getattr(condition, "__name__", repr(condition)), condition
+    if condition not in CONDITIONS:
+        known = ", ".join(map(repr, CONDITIONS))
+        raise ValueError(f"a condition must be a predicate or one of {known}; got {condition!r}")
+    return condition, CONDITIONS[condition]

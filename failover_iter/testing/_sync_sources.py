@@ -1,0 +1,137 @@
+"""Blocking factories that do what a plan says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from failover_iter.testing._openings import Give, Opened, Over, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from failover_iter.testing._runs import Recorder
+
+
+class SyncHost:
+    """Carries out the steps of blocking sources."""
+
+    def __init__(
+        self, sleep: Callable[[float], object], intrude: Callable[[tuple[int, int]], None]
+    ) -> None:
+        """Sleep so, and let the consumer in so."""
+        self.sleep = sleep
+        self.intrude = intrude
+
+    def run(self, steps: Iterable[Any]) -> Any:
+        """Carry out steps until one gives an item."""
+        for step in steps:
+            if isinstance(step, Give):
+                return step.item
+            if isinstance(step, Wait):
+                self.sleep(step.seconds)
+            else:
+                self.intrude(step.of)
+        raise Over
+
+    def finish(self, steps: Iterable[Any]) -> None:
+        """Carry out steps that give no item."""
+        try:
+            self.run(steps)
+        except Over:
+            return
+
+
+def sync_factory(recorder: Recorder, host: SyncHost, source: int, tick: float) -> Any:
+    """A factory that opens as the plan says; it may be told how many items are not wanted."""
+
+    def factory(start: Any = 0) -> Any:
+        opened = Opened(recorder, source, tick, start)
+        host.finish(opened.enters("call"))
+        given = _SHAPES[opened.opening.kind](opened, host)
+        recorder.kept.append(given)
+        recorder.last[source] = given
+        return given
+
+    factory.__name__ = factory.__qualname__ = f"source_{source + 1}"
+    return factory
+
+
+class _Bare:
+    """An iterator with nothing but `__next__` and `__iter__`."""
+
+    def __init__(self, opened: Opened, host: SyncHost) -> None:
+        self._opened = opened
+        self._host = host
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._host.run(self._opened.pulls)
+        except Over:
+            raise StopIteration from None
+
+
+class _Iterator(_Bare):
+    """An iterator that can be closed."""
+
+    def __init__(self, opened: Opened, host: SyncHost) -> None:
+        super().__init__(opened, host)
+        opened.live()
+
+    def close(self) -> None:
+        self._host.finish(self._opened.closes())
+
+
+class _Iterable:
+    """An iterable that can be closed, over an iterator that cannot."""
+
+    def __init__(self, opened: Opened, host: SyncHost) -> None:
+        self._opened = opened
+        self._host = host
+        opened.live()
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._opened.fails_at("iter"):
+            self._host.finish(self._opened.entry("iter"))
+        return _Bare(self._opened, self._host)
+
+    def close(self) -> None:
+        self._host.finish(self._opened.closes())
+
+
+def _generator(opened: Opened, host: SyncHost) -> Generator[Any, Any, None]:
+    opened.live()
+    phase = "pull"
+    try:
+        while True:
+            item = host.run(opened.pulls)
+            try:
+                sent = yield item
+            except BaseException as error:
+                phase = "close" if isinstance(error, GeneratorExit) else "throw"
+                if phase == "throw":
+                    opened.note("thrown", value=error)
+                raise
+            if sent is not None:
+                opened.note("sent", value=sent)
+    except Over:
+        return
+    finally:
+        host.finish(opened.closes(phase))
+        if phase == "close" and opened.opening.closing == "yields":
+            yield "an item from a close"
+
+
+def _same(opened: Opened, host: SyncHost) -> Any:
+    return opened.recorder.last.get(opened.of[0]) or _Iterator(opened, host)
+
+
+_SHAPES: dict[str, Callable[[Opened, SyncHost], Any]] = {
+    "generator": _generator,
+    "iterator": _Iterator,
+    "iterable": _Iterable,
+    "bare": _Bare,
+    "same": _same,
+}

@@ -1,0 +1,33 @@
+"""The laws of DESIGN, by the suite that anybody may run: every mode, sync, asyncio and trio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from failover_iter import Policy
+from failover_iter.testing import check_failover_laws
+from failover_iter.testing._laws import LAWS
+
+MODES = ["skip", "restart", "raise", "resume"]
+FLAVOURS = ["sync", "asyncio", "trio"]
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_law(flavour: Any, mode: Any, law: str) -> None:
+    """Our own streams keep each law, in each mode and flavour, nested by `Policy.source` too."""
+    policy = Policy(retry_on=ConnectionError, mid_stream=mode)
+    twins = {"sync": policy.stream, "async": policy.astream}
+    ours, theirs = ("sync", "async") if flavour == "sync" else ("async", "sync")
+    check_failover_laws(
+        lambda factories: twins[ours](factories),
+        mode=mode,
+        flavour=flavour,
+        nest=policy.source,
+        twin=lambda factories: twins[theirs](factories),
+        laws=[law],
+        max_examples=200 if law == "identity" else 30,
+    )

@@ -1,0 +1,158 @@
+"""`check_failover_laws` says which laws a combinator breaks, and refuses what it cannot check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from failover_iter import afailover_stream, failover_stream
+from failover_iter.testing import BrokenLaw, Plan, check_failover_laws
+from failover_iter.testing._law_models import delivered_under
+from failover_iter.testing._wills import Will, sync_iterator
+
+
+def skips(factories: Any) -> Any:
+    return failover_stream(factories, retry_on=ConnectionError, mid_stream="skip")
+
+
+def restarts(factories: Any) -> Any:
+    return failover_stream(factories, retry_on=ConnectionError, mid_stream="restart")
+
+
+def askips(factories: Any) -> Any:
+    return afailover_stream(factories, retry_on=ConnectionError, mid_stream="skip")
+
+
+def in_the_way(factories: Any) -> Iterator[Any]:
+    """Right but for what the consumer throws."""
+    try:
+        yield from skips(factories)
+    except LookupError:
+        yield "swallowed"
+
+
+def test_what_keeps_the_laws_passes() -> None:
+    """Without a twin and without nesting of its own, too."""
+    check_failover_laws(skips, max_examples=10)
+    check_failover_laws(askips, flavour="asyncio", max_examples=10)
+
+
+def test_each_law_that_is_broken_is_told() -> None:
+    """In a group, with the law in the notes, and the run."""
+
+    def stubborn(factories: Any) -> Iterator[Any]:
+        for factory in factories:
+            try:
+                yield from factory()
+                return
+            except Exception:
+                continue
+
+    with pytest.raises(ExceptionGroup, match="stubborn breaks laws of failover") as caught:
+        check_failover_laws(
+            stubborn, mode="restart", laws=["transparency", "exhaustion"], max_examples=100
+        )
+    first, second = caught.value.exceptions
+    assert isinstance(first, BrokenLaw)
+    assert "the law of transparency: What is no failure" in first.__notes__[-1]
+    assert "the law of exhaustion: When the last source" in second.__notes__[-1]
+
+
+def test_the_failure_may_be_another() -> None:
+    """The exception that makes it go on is an option."""
+    check_failover_laws(
+        lambda factories: failover_stream(factories, retry_on=KeyError, mid_stream="skip"),
+        failure=KeyError,
+        laws=["switching"],
+        max_examples=20,
+    )
+
+
+def test_nesting_that_resumes_has_to_be_given() -> None:
+    """Under "resume" the law of associativity says nothing without it."""
+
+    def resumes(factories: Any) -> Any:
+        return failover_stream(factories, retry_on=ConnectionError, mid_stream="resume")
+
+    check_failover_laws(resumes, mode="resume", laws=["associativity"], max_examples=10)
+
+
+def test_twins_that_differ_are_found() -> None:
+    """One that starts over beside one that skips."""
+    with pytest.raises(ExceptionGroup) as caught:
+        check_failover_laws(askips, flavour="asyncio", twin=restarts, laws=["twins"])
+    assert "the twins differ" in str(caught.value.exceptions[0])
+
+
+def test_state_that_is_shared_is_found() -> None:
+    """Another stream makes a difference."""
+    current: list[Any] = [None]
+
+    def shares(factories: Any) -> Iterator[Any]:
+        current[0] = skips(factories)
+        while (item := next(current[0], None)) is not None:
+            yield item
+
+    with pytest.raises(ExceptionGroup) as caught:
+        check_failover_laws(shares, laws=["no shared state"])
+    assert "made a difference" in str(caught.value.exceptions[0])
+
+
+def test_memory_that_grows_is_found() -> None:
+    """Items that were delivered are kept."""
+    kept: list[Any] = []
+
+    def keeps(factories: Any) -> Iterator[Any]:
+        for item in skips(factories):
+            kept.append(item)
+            yield item
+
+    with pytest.raises(ExceptionGroup) as caught:
+        check_failover_laws(keeps, laws=["constant memory"])
+    assert "5000 of the items were kept" in str(caught.value.exceptions[0])
+
+
+def test_nesting_that_makes_a_difference_is_found() -> None:
+    """A combinator of combinators delivers something else."""
+    with pytest.raises(ExceptionGroup) as caught:
+        check_failover_laws(
+            restarts, mode="restart", nest=lambda factories: factories[-1], laws=["associativity"]
+        )
+    assert "nested it delivers something else" in str(caught.value.exceptions[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "jump"}, "mode must be one of restart, raise, skip, resume; got 'jump'"),
+        ({"flavour": "curio"}, "flavour must be one of sync, asyncio, trio; got 'curio'"),
+        ({"laws": ["gravity"]}, "laws must be among identity, laziness.*got 'gravity'"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(options: Any, message: str) -> None:
+    """There is no such law, mode, flavour."""
+    with pytest.raises(ValueError, match=message):
+        check_failover_laws(skips, **options)
+
+
+def test_sources_with_a_will_stay_ended() -> None:
+    """Pulled once more, by a combinator that should not, an iterator that has ended has ended."""
+    iterator = sync_iterator(Will(pulls=("end", "item")), [])
+    assert [next(iterator, "ended") for _ in range(2)] == ["ended", "ended"]
+
+
+@pytest.mark.parametrize("mode", ["skip", "restart", "raise", "resume"])
+def test_the_model_of_the_laws(mode: Any) -> None:
+    """What each mode delivers where a source fails midway, or is too short for a replay."""
+    model = delivered_under(mode)
+    taken_over = {"skip": "abc", "restart": "ababc", "raise": "ab", "resume": "abc"}
+    got: list[str] = []
+    with suppress(ConnectionError):
+        for item in model(Plan("ab#", "abc|")):
+            got.append(item)
+    assert "".join(got) == taken_over[mode]
+    if mode == "skip":
+        assert list(model(Plan("ab#", "a|", "abc|"))) == ["a", "b", "c"]

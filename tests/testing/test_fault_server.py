@@ -1,0 +1,188 @@
+"""The fault server fails for real, and pipelines are tested through their HTTP clients."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import IncompleteRead
+from time import monotonic
+from typing import Any
+
+import httpx
+import pytest
+
+from failover_iter import afailover_stream, failover_stream
+from failover_iter.testing import Plan, fault_server
+
+
+def with_urllib(url: str) -> Any:
+    """A source: the lines of a page, by urllib."""
+
+    def lines() -> Iterator[str]:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            for line in response:
+                yield line.decode().strip()
+
+    return lines
+
+
+def with_httpx(url: str) -> Any:
+    """A source: the lines of a page, by httpx."""
+
+    def lines() -> Iterator[str]:
+        with httpx.stream("GET", url, timeout=5) as response:
+            response.raise_for_status()
+            yield from response.iter_lines()
+
+    return lines
+
+
+CLIENTS = {
+    with_urllib: (OSError, IncompleteRead),
+    with_httpx: httpx.HTTPError,
+}
+CUT = Plan("ab#cut", "abc|")
+PLANS = [
+    CUT,
+    Plan("ab#", "abc|"),
+    Plan("#503", "abc|"),
+    Plan("# at=call", "abc|"),
+    Plan("#", "abc|"),
+    Plan("-a-b--#", "-a-b-c|"),
+]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
+@pytest.mark.parametrize("plan", PLANS, ids=repr)
+def test_a_pipeline_through_its_client(client: Any, plan: Plan) -> None:
+    """Resets, cuts, wrong statuses and slow trickle reach the pipeline as its client tells them."""
+    complete = (lambda line: line == "c") if plan is CUT else None  # urllib alone does not tell
+    with fault_server(plan, tick=0.01) as server:
+        sources = map(client, server.urls)
+        stream = failover_stream(
+            sources, retry_on=CLIENTS[client], mid_stream="skip", complete_when=complete
+        )
+        assert list(stream) == ["a", "b", "c"]
+        assert server.requests == [(0, 0, 0), (1, 0, 0)]
+
+
+def test_an_async_pipeline_through_its_client() -> None:
+    """The same, with httpx under asyncio."""
+    import asyncio
+
+    def source(client: httpx.AsyncClient, url: str) -> Any:
+        async def lines() -> Any:
+            async with client.stream("GET", url) as response:
+                async for line in response.aiter_lines():
+                    yield line
+
+        return lines
+
+    async def main(urls: list[str]) -> list[str]:
+        async with httpx.AsyncClient() as client:
+            sources = [source(client, url) for url in urls]
+            stream = afailover_stream(sources, retry_on=httpx.HTTPError, mid_stream="skip")
+            return [line async for line in stream]
+
+    with fault_server(Plan("ab#", "abc|")) as server:
+        assert asyncio.run(main(server.urls)) == ["a", "b", "c"]
+
+
+def test_a_reset_is_one() -> None:
+    """The connection is reset, not ended: a client can tell the two."""
+    with fault_server(Plan("a#")) as server, pytest.raises(ConnectionResetError):
+        list(with_urllib(server.urls[0])())
+
+
+def test_a_cut_is_told_by_some_clients() -> None:
+    """The response never ends, but the connection does: urllib sees it in `read`, not in lines."""
+    with fault_server(Plan("a#cut")) as server:
+        with pytest.raises(IncompleteRead), urllib.request.urlopen(server.urls[0]) as response:
+            response.read()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(with_httpx(server.urls[0])())
+        assert list(with_urllib(server.urls[0])()) == ["a"]
+
+
+def test_an_early_end_is_told_by_nobody() -> None:
+    """A response that is too short, and ends well."""
+    with fault_server(Plan("a|", items="abc")) as server:
+        assert list(with_urllib(server.urls[0])()) == ["a"]
+
+
+def test_openings_and_resuming() -> None:
+    """Each request is an opening, and may leave out what it has."""
+    with fault_server(Plan("ab#; abc|")) as server:
+        url = server.urls[0]
+
+        def resumed(progress: Any) -> Any:
+            return with_urllib(f"{url}?start={progress.delivered}")()
+
+        stream = failover_stream([resumed], retry_on=OSError, attempts=2, mid_stream="resume")
+        assert list(stream) == ["a", "b", "c"]
+        assert server.requests == [(0, 0, 0), (0, 1, 2)]
+
+
+def test_other_items() -> None:
+    """A letter stands for whatever bytes are wanted."""
+    with fault_server(Plan("ab|"), item=lambda letter: f"<{letter}>".encode()) as server:
+        assert urllib.request.urlopen(server.urls[0]).read() == b"<a><b>"
+
+
+@pytest.mark.parametrize("path", ["", "0", "2", "a"])
+def test_what_there_is_not_is_not_found(path: str) -> None:
+    """There is a page for each source, and no other."""
+    with fault_server(Plan("a|")) as server:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(server.urls[0][:-1] + path)
+        caught.value.close()
+        assert caught.value.code == 404
+        assert server.requests == []
+
+
+def connected(url: str, path: str = "/1") -> socket.socket:
+    """A client of its own, that has read the first item."""
+    host, port = url.removeprefix("http://").split("/")[0].split(":")
+    connection = socket.create_connection((host, int(port)), timeout=5)
+    connection.sendall(f"GET {path}".encode() + b" HTTP/1.1\r\nHost: here\r\n\r\n")
+    received = b""
+    while b"a\n" not in received:
+        received += connection.recv(1000)
+    return connection
+
+
+def test_a_stall_ends_with_the_client() -> None:
+    """Nothing comes any more; a client that says something more is not heard, one that goes is."""
+    with fault_server(Plan("a")) as server:
+        before = set(threading.enumerate())
+        for linger in (False, True):
+            connection = connected(server.urls[0])
+            (serving,) = set(threading.enumerate()) - before
+            connection.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                connection.recv(1000)
+            connection.sendall(b"still there")
+            if linger:  # a reset
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            serving.join(5)
+            assert not serving.is_alive()
+
+
+def test_nothing_remains_of_it() -> None:
+    """Leaving the block ends stalls and trickles at once, and every thread."""
+    before = set(threading.enumerate())
+    began = monotonic()
+    with fault_server(Plan("a", "a{9999}b|")) as server:
+        stalled = connected(server.urls[0])
+        slow = connected(server.urls[0], "/2")
+    assert set(threading.enumerate()) == before
+    assert monotonic() - began < 30
+    stalled.close()
+    slow.close()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(server.urls[0], timeout=5)

@@ -1,0 +1,68 @@
+"""The asyncio loop whose clock jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from failover_iter.testing import JumpingLoop
+from failover_iter.testing import _loop as loop_module
+
+
+def test_time_jumps_to_the_next_timer() -> None:
+    """An hour takes no time, and timers come in their order."""
+
+    async def main() -> tuple[list[str], float]:
+        order: list[str] = []
+
+        async def after(seconds: float, name: str) -> None:
+            await asyncio.sleep(seconds)
+            order.append(name)
+
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(after(3600, "late"), after(60, "soon"))
+        return order, asyncio.get_running_loop().time() - began
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        assert runner.run(main()) == (["soon", "late"], 3600.0)
+
+
+def test_it_waits_where_no_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not ready at once may become so; no time passes on its clock."""
+    loop = JumpingLoop()
+    before, answers = loop.time(), iter([[], ["ready"]])
+    with monkeypatch.context() as patch:
+        patch.setattr("selectors.DefaultSelector.select", lambda self, timeout: next(answers))
+        assert loop._selector.select(None) == ["ready"]  # type: ignore[attr-defined]
+    assert loop.time() == before
+    loop.close()
+
+
+def test_it_waits_for_threads() -> None:
+    """Where no timer is set, it waits in real time for who calls it."""
+
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+        threading.Thread(
+            target=loop.call_soon_threadsafe, args=(answer.set_result, "from a thread")
+        ).start()
+        return await answer
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        assert runner.run(main()) == "from a thread"
+
+
+def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody comes, no timer is set: that is an error, and no hanging test."""
+    monkeypatch.setattr(loop_module, "PATIENCE", 0.01)
+
+    async def main() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    runner = asyncio.Runner(loop_factory=JumpingLoop)
+    with pytest.raises(RuntimeError, match="waits for something that never comes"):
+        runner.run(main())
+    runner.close()

@@ -1,0 +1,376 @@
+"""`play` runs a plan on a pipeline of any flavour, and records what happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing
+from typing import Any
+
+import pytest
+
+from failover_iter import afailover_stream, failover_stream
+from failover_iter.testing import (
+    Bug,
+    Interruption,
+    Plan,
+    Run,
+    Runaway,
+    VirtualClock,
+    play,
+)
+
+FLAVOURS = ["sync", "asyncio", "trio"]
+
+
+def passed_on(flavour: str) -> Any:
+    """A pipeline that passes its first source on."""
+
+    def passes(source: Any, *_: Any) -> Iterator[Any]:
+        with closing(source()) as items:
+            yield from items
+
+    async def apasses(source: Any, *_: Any) -> AsyncIterator[Any]:
+        async with aclosing(source()) as items:
+            async for item in items:
+                yield item
+
+    return passes if flavour == "sync" else apasses
+
+
+def failover(flavour: str, **options: Any) -> Any:
+    stream: Any = failover_stream if flavour == "sync" else afailover_stream
+    return lambda *factories: stream(factories, retry_on=ConnectionError, **options)
+
+
+def told(run: Run) -> list[str]:
+    return [entry.what for entry in run.log]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_the_log_of_a_run(flavour: Any) -> None:
+    """What the consumer and the sources do, in order, with the time that has passed."""
+    run = play(failover(flavour, mid_stream="skip"), Plan("--a#", "a-b|"), flavour=flavour)
+    expected = "call ask open live pull give got ask pull fail close open live pull give pull give"
+    assert told(run) == [*expected.split(), "got", "ask", "pull", "stop", "close", "end"]
+    assert run.delivered == ["a", "b"]
+    assert (run.seconds, run.ended, run.error, run.switches) == (3.0, True, None, 1)
+    assert run.switched_mid_stream
+    assert run.flavour == flavour
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("how", ["close", "throw", "break", "drop", "cancel", "cancel_close"])
+def test_consumers_that_leave(flavour: Any, how: str) -> None:
+    """Each leaves after one item, and the source is closed."""
+    run = play(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
+    assert run.delivered == ["a"]
+    assert run.left is not None
+    assert told(run).count("close") == 1
+    if how in ("close", "break", "drop"):
+        assert run.over is None
+    elif how == "throw":
+        assert isinstance(run.error, ConnectionError)
+    elif flavour == "sync":
+        assert isinstance(run.error, Interruption)
+    else:
+        assert type(run.error).__name__ in ("CancelledError", "Cancelled")
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_consumer_that_sends(flavour: Any) -> None:
+    """The value reaches the generator behind a stream that hands it on."""
+    run = play(failover(flavour), Plan("abc|", consumer="send 1"), flavour=flavour)
+    assert [entry.value for entry in run.entries("sent")] == ["a value from the consumer"]
+    assert run.delivered == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("how", ["reenter", "concurrent"])
+def test_consumers_that_ask_twice_at_once(flavour: Any, how: str) -> None:
+    """A generator refuses, and goes on."""
+    run = play(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
+    (nested,) = run.entries("nested")
+    assert "already" in str(nested.value)
+    assert run.delivered == ["a", "b", "c"]
+
+
+class Shared:
+    """Gives each of its items to whoever asks, also while it is asked."""
+
+    def __init__(self, source: Any) -> None:
+        self.items = iter("xyz")
+        self.source = iter(source())
+
+    def __iter__(self) -> Shared:
+        return self
+
+    def __next__(self) -> Any:
+        next(self.source)
+        return next(self.items)
+
+
+def test_an_item_of_a_nested_pull_is_delivered_too() -> None:
+    """Where a pipeline allows it, what it gives is written down."""
+    run = play(Shared, Plan("abc| as=bare", consumer="reenter 0"))
+    assert [entry.value for entry in run.entries("nested")] == [None]
+    assert run.delivered == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_slow_consumer_does_not_count_as_waiting(flavour: Any) -> None:
+    """Its pauses pass, and are not the pipeline's."""
+    run = play(passed_on(flavour), Plan("-ab|", consumer="slow 5"), flavour=flavour)
+    assert run.log[-1].time == 11.0
+    assert run.seconds == 1.0
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_stall_ends_after_two_hours(flavour: Any) -> None:
+    """In virtual time, by the first of the plan's errors."""
+    run = play(passed_on(flavour), Plan("a"), flavour=flavour)
+    assert isinstance(run.error, ConnectionError)
+    assert run.seconds == 7200.0
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_a_source_raises_when_it_is_opened(flavour: Any) -> None:
+    """In the call, where it is awaited, in `iter()`; each takes the time it is given."""
+    pipeline = failover(flavour)
+    for marbles, phase in (("-# at=call", "call"), ("-# at=iter as=iterable", "iter")):
+        run = play(pipeline, Plan(marbles), flavour=flavour)
+        assert [entry.phase for entry in run.entries("fail")] == [phase]
+        assert run.seconds == (1.0 if flavour == "sync" else 0.0)  # these cannot wait
+    run = play(pipeline, Plan("-# at=await"), flavour=flavour, awaited=True)
+    assert [entry.phase for entry in run.entries("fail")] == [
+        "call" if flavour == "sync" else "await"
+    ]
+    assert run.seconds == 1.0
+    assert play(pipeline, Plan("a|"), flavour=flavour, awaited=True).delivered == ["a"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_an_opening_may_take_its_time(flavour: Any) -> None:
+    """In the call, or where it is awaited."""
+    run = (
+        play(passed_on(flavour), Plan("a| open=5"), flavour="sync")
+        if flavour == "sync"
+        else (play(failover(flavour), Plan("a| open=5"), flavour=flavour, awaited=True))
+    )
+    assert (run.delivered, run.seconds) == (["a"], 5.0)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_a_source_does_when_it_is_closed(flavour: Any) -> None:
+    """It raises, takes its time, or yields, which Python calls a RuntimeError."""
+    for marbles, error, seconds in (
+        ("ab| close=raises", ConnectionError, 0.0),
+        ("ab| close=bug", Bug, 0.0),
+        ("ab| close=slow", type(None), 10.0),
+        ("ab| close=yields", RuntimeError, 0.0),
+        ("ab| as=iterator close=raises", ConnectionError, 0.0),
+        ("ab| as=iterable close=bug", Bug, 0.0),
+    ):
+        run = play(failover(flavour), Plan(marbles, consumer="close 1"), flavour=flavour)
+        assert isinstance(run.error, error), marbles
+        assert run.seconds == seconds, marbles
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_the_same_iterator_twice(flavour: Any) -> None:
+    """A source can hand out the iterator of the time before."""
+    run = play(failover(flavour, attempts=2), Plan("a#; b| as=same", items="ab"), flavour=flavour)
+    assert type(run.error).__name__ == "ReusedIterator"
+    run = play(failover(flavour), Plan("ab| as=same"), flavour=flavour)
+    assert run.delivered == ["a", "b"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_sources_resume(flavour: Any) -> None:
+    """A factory may be told how many items are not wanted, by a number or a `Progress`."""
+    run = play(failover(flavour, mid_stream="resume"), Plan("ab#", "abc|"), flavour=flavour)
+    assert run.delivered == ["a", "b", "c"]
+    assert [entry.value for entry in run.entries("give")] == ["a", "b", "c"]
+    if flavour == "sync":
+        assert play(lambda source: source(2), Plan("abc|")).delivered == ["c"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_errors_of_those_who_run_it_go_through(flavour: Any) -> None:
+    """What is no part of the run, as a pytest.fail in a pipeline, reaches the test."""
+
+    def fails(_: Any) -> Iterator[Any]:
+        pytest.fail("no part of the run")
+        yield
+
+    async def afails(_: Any) -> AsyncIterator[Any]:
+        pytest.fail("no part of the run")
+        yield
+
+    with pytest.raises(pytest.fail.Exception, match="no part of the run"):
+        play(fails if flavour == "sync" else afails, Plan("a|"), flavour=flavour)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_groups_are_of_the_run(flavour: Any) -> None:
+    """An ExceptionGroup from a source is its error."""
+    run = play(passed_on(flavour), Plan("#group"), flavour=flavour)
+    assert isinstance(run.error, ExceptionGroup)
+
+
+def test_a_run_that_opens_without_end_is_broken_off() -> None:
+    """A pipeline that opens again and again ends in a Runaway."""
+
+    def stubborn(source: Any) -> Iterator[Any]:
+        while True:
+            try:
+                yield from source()
+            except ConnectionError:
+                continue
+
+    assert isinstance(play(stubborn, Plan("#")).error, Runaway)
+
+
+def test_a_run_that_delivers_without_end_is_broken_off() -> None:
+    """So does one that gives items for ever."""
+
+    def endless(_: Any) -> Iterator[Any]:
+        while True:
+            yield "more"
+
+    assert isinstance(play(endless, Plan("a|")).error, Runaway)
+
+
+@pytest.mark.parametrize("flavour", ["asyncio", "trio"])
+def test_a_run_that_waits_without_end_is_broken_off(flavour: Any) -> None:
+    """Nobody waits for what never comes."""
+
+    async def waits(_: Any) -> AsyncIterator[Any]:
+        if flavour == "trio":
+            import trio
+
+            await trio.sleep_forever()
+        import asyncio
+
+        await asyncio.Event().wait()
+        yield
+
+    run = play(waits, Plan("a|"), flavour=flavour)
+    assert isinstance(run.error, Runaway)
+    assert "never comes" in str(run.error)
+
+
+def test_the_flavour_is_found_out() -> None:
+    """A pipeline that gives an async iterator, or an awaitable of one, runs under asyncio."""
+
+    async def awaitable(source: Any) -> Any:
+        return source()
+
+    assert play(passed_on("sync"), Plan("a|")).flavour == "sync"
+    assert play(passed_on("asyncio"), Plan("a|")).flavour == "asyncio"
+    assert play(awaitable, Plan("a|")).delivered == ["a"]
+
+
+def test_wrong_pipelines_are_refused() -> None:
+    """One that gives nothing to iterate, and one of the other flavour than was said."""
+    with pytest.raises(ValueError, match="flavour must be one of sync, asyncio, trio"):
+        play(passed_on("sync"), Plan("a|"), flavour="curio")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the pipeline is async"):
+        play(passed_on("asyncio"), Plan("a|"), flavour="sync")
+    run = play(lambda _: 1, Plan("a|"))
+    assert str(run.error) == "the pipeline must give an iterator or async iterator, got 1"
+    run = play(lambda _: 1, Plan("a|"), flavour="asyncio")
+    assert str(run.error) == "the pipeline must give an async iterator, got 1"
+
+
+def test_a_pipeline_may_wait_on_the_clock_of_the_sources() -> None:
+    """Time that it sleeps on the virtual clock is waited for by the consumer."""
+    clock = VirtualClock()
+
+    def patient(source: Any) -> Iterator[Any]:
+        clock.sleep(30)
+        yield from source()
+
+    assert play(patient, Plan("a|"), clock=clock).seconds == 30.0
+    assert clock.slept == [30]
+
+
+def test_ticks_and_items_are_what_they_are_said_to_be() -> None:
+    """A tick takes so long, and a letter stands for such an item."""
+    run = play(lambda s: s(), Plan("--a|"), tick=0.5, item=str.upper)
+    assert (run.delivered, run.seconds, run.expected) == (["A"], 1.0, ["A"])
+    assert run.letter("A") == "a"
+    assert run.letter("B") is None
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_python_can_hand_to_nobody_is_noted(flavour: Any) -> None:
+    """The error of a stream that is let go stands in the log, and nowhere else."""
+    run = play(failover(flavour), Plan("ab| close=raises", consumer="drop 1"), flavour=flavour)
+    assert [type(entry.value) for entry in run.entries("stray")] == [ConnectionError]
+
+
+def test_streams_without_the_methods_of_a_generator() -> None:
+    """One that cannot be closed is let go; one that takes no value says so."""
+
+    def listed(source: Any) -> Any:
+        return list(source())
+
+    assert play(listed, Plan("ab|", consumer="close 1")).over is None
+    run = play(listed, Plan("ab|", consumer="send 1"))
+    assert isinstance(run.error, AttributeError)
+
+    class Bare:
+        def __init__(self, source: Any) -> None:
+            self.source = source()
+
+        def __aiter__(self) -> Bare:
+            return self
+
+        async def __anext__(self) -> Any:
+            return await anext(self.source)
+
+    assert play(Bare, Plan("ab|", consumer="close 1"), flavour="asyncio").over is None
+
+
+@pytest.mark.parametrize("how", ["drop", "break"])
+def test_a_source_itself_that_is_let_go(how: str) -> None:
+    """Where the pipeline gives the source as it is, nobody but the recorder holds on to it."""
+    assert told(play(lambda s: s(), Plan("ab|", consumer=f"{how} 1")))[-2:] == ["close", "left"]
+
+
+def test_what_the_collector_would_close_is_closed() -> None:
+    """A stream that was let go in a cycle closes its source when it is collected."""
+
+    class Cycle:
+        def __init__(self, source: Any) -> None:
+            self.me = self
+            self.stream = passed_on("sync")(source)
+
+        def __iter__(self) -> Cycle:
+            return self
+
+        def __next__(self) -> Any:
+            return next(self.stream)
+
+    run = play(Cycle, Plan("ab|", consumer="drop 1"))
+    assert told(run)[-1] == "close"
+
+
+def test_errors_that_a_message_alone_cannot_make() -> None:
+    """A class with arguments of its own is refused, a function that makes an error is not."""
+
+    class Status(Exception):
+        def __init__(self, code: int, *, reason: str) -> None:
+            super().__init__(code, reason)
+
+    def unavailable() -> Status:
+        return Status(503, reason="unavailable")
+
+    run = play(lambda s: s(), Plan("a#", errors=[Status]))
+    assert "cannot be made from a message alone" in str(run.error)
+    run = play(lambda s: s(), Plan("a#", errors=[unavailable]))
+    assert run.error is not None
+    assert run.error.args == (503, "unavailable")
+    run = play(lambda s: s(), Plan("a#falsy", errors=[lambda: OSError()]))
+    assert not run.error
+    assert isinstance(run.error, OSError)

@@ -1,0 +1,77 @@
+"""The kit finds each mistake of the zoo, by itself and soon, and shows it by a small plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import process_time
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, seed, settings
+
+from failover_iter import afailover_stream, failover_stream
+from failover_iter.testing import BrokenLaw, Plan, plans, play, verify
+from failover_iter.testing._composed import resolve
+from testing.zoo import RETRY, ZOO
+
+fixed = settings(database=None)
+unshrunk = settings(fixed, phases=[Phase.generate])
+
+
+def shown(animal: Callable[..., Any], settings: settings = fixed, **how: Any) -> BrokenLaw:
+    """What the kit says of it, with its default settings and a fixed seed."""
+
+    @seed(1)
+    @settings
+    @given(plans(sources=2, errors=[ConnectionError]))
+    def test(plan: Plan) -> None:
+        verify(animal, plan, **how)
+
+    with pytest.raises(BrokenLaw) as caught:
+        test()
+    return caught.value
+
+
+@pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.__name__)
+def test_killed_with_a_small_plan(animal: Callable[..., Any]) -> None:
+    """Default settings kill it in under 10 s, by a plan of at most one fault and two items.
+
+    Seconds of this process: on a machine that others use, those of the wall say nothing.
+    """
+    began = process_time()
+    broken = shown(animal)
+    assert process_time() - began < 10
+    plan = broken.run.plan
+    assert plan.faults <= 1
+    assert len(plan.items) <= 2
+    assert f"@example({plan!r})" in str(broken)
+
+
+@pytest.mark.parametrize(
+    ("animal", "laws"), ZOO.items(), ids=lambda value: getattr(value, "__name__", "")
+)
+def test_killed_for_the_mistake_it_makes(animal: Callable[..., Any], laws: set[str]) -> None:
+    """Asked for the law that its mistake breaks alone, the kit finds that too."""
+    broken = shown(animal, unshrunk, oracles=sorted(laws))
+    assert {oracle.name for oracle, _ in broken.broken} <= laws
+
+
+@pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.__name__)
+def test_works_where_nothing_fails(animal: Callable[..., Any]) -> None:
+    """It is no straw man: with sources that do not fail it delivers what it should."""
+    run = play(animal, Plan("abc|", "abc|"))
+    assert [judge(run) for judge in resolve("exactly_once")] == [None] * 4
+
+
+@pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
+def test_the_real_one_lives(flavour: Any) -> None:
+    """The same settings find nothing in the library itself."""
+    stream: Any = failover_stream if flavour == "sync" else afailover_stream
+
+    @seed(1)
+    @fixed
+    @given(plans(sources=2, errors=[ConnectionError]))
+    def test(plan: Plan) -> None:
+        verify(lambda *f: stream(f, retry_on=RETRY, mid_stream="skip"), plan, flavour=flavour)
+
+    test()
