@@ -264,11 +264,10 @@ class _SyncAttempt(Attempt):
                 self.close_iterator()
                 raise thrown
             throw = None if self.ended else getattr(self.iterator, "throw", None)
-            if throw is None and not (_ENDS_BY_THROW and isinstance(thrown, StopIteration)):
-                raise thrown
+            if throw is None:
+                self._throw_here(thrown)
+                return
             try:
-                if throw is None:
-                    raise thrown
                 answer = throw(thrown)
             except StopIteration as stop:  # an end (PEP 380), which is not judged: it stays excused
                 self.ended, self.value = True, stop.value
@@ -277,6 +276,18 @@ class _SyncAttempt(Attempt):
             del thrown  # or the traceback holds this frame, and this frame the error
         self.excused = self.thrown = False
         self.held.append(answer)
+
+    def _throw_here(self, thrown: BaseException) -> None:
+        """Do as a `yield from` does over what has no `throw`: raise it, with its own context."""
+        if _ENDS_BY_THROW and isinstance(thrown, StopIteration):
+            self.ended, self.value = True, thrown.value
+            return
+        context = thrown.__context__
+        try:
+            raise thrown
+        finally:
+            thrown.__context__ = context
+            del thrown, context
 
     def failed(self, error: BaseException) -> Command | None:
         """Close, and ask the core what follows; None: the error is not the source's, raise it."""

@@ -23,6 +23,11 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 TOLD = {
     "mirrors": r"127\.0\.0\.1:\d+ takes over at byte [\d,]{5,}\n4,194,304 bytes, .*: right\n",
     "replica_scan": r"row 4,750: primary.db breaks\n10,000 of 10,000 rows: each exactly once\n",
+    "chat": (
+        r"> Why is the sky blue\?\n"
+        r"Because blue light \[anthropic rest goes on\] scatters far more\.\n"
+        r"\(anthropic: stop\)\n"
+    ),
     "flaky_feed": r"100 lines over \d\d+ connections: each once\n",
 }
 

@@ -193,3 +193,19 @@ def test_a_value_that_is_sent_reaches_a_generator(source: Any, pulls: int) -> No
         except StopIteration as stop:
             results.append(("end", stop.value))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("pulls", [1, 2])
+@pytest.mark.parametrize("source", [lambda: [1, 2, 3], lambda: map(int, "123"), bare])
+def test_what_is_thrown_keeps_its_own_context(source: Any, pulls: int) -> None:
+    """Whatever the consumer handles while it throws, as at a `yield from`."""
+    stream = failover_stream([source], retry_on=OSError)
+    for _ in range(pulls):
+        next(stream)
+    thrown = ValueError("mine")
+    try:
+        raise LookupError("the consumer's")
+    except LookupError:
+        with pytest.raises(ValueError, match="mine"):
+            stream.throw(thrown)
+    assert thrown.__context__ is None

@@ -212,7 +212,12 @@ def closed_while_its_thread_runs(factories: list[Any]) -> Iterator[Any]:
         source = factory()
         while True:
             pulled: Future[Any] = Future()
-            thread = threading.Thread(target=_pull, args=(source, pulled), daemon=True)
+            thread = threading.Thread(
+                target=_pull,
+                args=(source, pulled),
+                name="failover_iter: not",  # for the clock: a source sleeps in it
+                daemon=True,
+            )
             answered = threading.Lock()
             answered.acquire()
             pulled.add_done_callback(lambda _, answered=answered: answered.release())

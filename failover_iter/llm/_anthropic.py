@@ -1,0 +1,122 @@
+"""Anthropic's messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
+from failover_iter.llm._answer import Answer
+from failover_iter.llm._chat import has_format, sync_or_async
+from failover_iter.llm._messages import split_system
+from failover_iter.llm._status import mapping
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from failover_iter import Source
+    from failover_iter.llm._chat import AsyncClient, SyncClient
+    from failover_iter.llm._chunk import Chunk, FinishReason
+    from failover_iter.llm._messages import Arguments
+
+__all__ = ["anthropic_messages"]
+
+
+class Message(Answer):
+    """An answer in content blocks."""
+
+    provider = "anthropic"
+    reasons: ClassVar[Mapping[str, FinishReason]] = {
+        "end_turn": "stop",
+        "stop_sequence": "stop",
+        "max_tokens": "length",
+        "model_context_window_exceeded": "length",
+        "tool_use": "tool_calls",
+        "refusal": "content_filter",
+        "pause_turn": "pause",
+    }
+    read_tokens: int | None = None
+
+    def read(self, event: Any) -> Iterator[Chunk]:
+        """An event, by its type; an error event is raised by the SDK."""
+        match event.type:
+            case "message_start":
+                self.read_tokens = event.message.usage.input_tokens
+            case "content_block_start" if event.content_block.type == "tool_use":
+                block = event.content_block
+                yield from self.tool(event.index, event, id=block.id, name=block.name)
+            case "content_block_delta":
+                yield from self.delta(event.delta, event)
+            case "message_delta":
+                # Its usage is the whole one: only older models leave out the input.
+                read = getattr(event.usage, "input_tokens", None)
+                read = self.read_tokens if read is None else read
+                self.spent(event.usage, read, event.usage.output_tokens)
+                self.finish(event.delta.stop_reason, event)
+            case _:
+                pass
+
+    def delta(self, delta: Any, event: Any) -> Iterator[Chunk]:
+        """A piece of a block; those of tools that the provider runs itself are bookkeeping."""
+        match delta.type:
+            case "text_delta":
+                yield from self.text(delta.text, event)
+            case "thinking_delta":
+                yield from self.reasoning(delta.thinking, event)
+            case "input_json_delta" if event.index in self.tools and delta.partial_json:
+                yield from self.tool(event.index, event, arguments=delta.partial_json)
+            case _:
+                pass
+
+
+def _prepare(arguments: Arguments) -> Arguments:
+    """System messages stand beside the conversation."""
+    system, messages = split_system(arguments.get("messages", ()))
+    arguments["messages"] = messages
+    if system:
+        given: Any = arguments.get("system") or ()
+        texts = [given, *system] if isinstance(given, str) else system
+        blocks = [{"type": "text", "text": text} for text in texts]
+        arguments["system"] = blocks if isinstance(given, str) else [*given, *blocks]
+    return arguments
+
+
+@overload
+def anthropic_messages(
+    client: SyncClient, *, name: str | None = None, **arguments: Any
+) -> Source[Iterator[Chunk]]: ...
+@overload
+def anthropic_messages(
+    client: AsyncClient, *, name: str | None = None, **arguments: Any
+) -> Source[AsyncIterator[Chunk]]: ...
+def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
+    """Make a source of Anthropic's messages.
+
+    Give the client `max_retries=0`, or its own retries hold up the switch for seconds.
+
+    Args:
+        client: an `Anthropic` or `AsyncAnthropic` (`AnthropicBedrock`, ...).
+        name: shown in events, errors and the log; "anthropic" and the model unless given.
+        arguments: those of `client.messages.create`: model, max_tokens, messages, ... System
+            messages among them are put where Anthropic takes them.
+
+    Example:
+        >>> from failover_iter.llm import anthropic_messages
+        >>> class Client:  # stands for anthropic.Anthropic(max_retries=0)
+        ...     class messages:
+        ...         def create(**arguments): ...
+        ...     def close(self): ...
+        >>> messages = [{"role": "user", "content": "Hi"}]
+        >>> anthropic_messages(Client(), model="claude", max_tokens=9, messages=messages).name
+        'anthropic claude'
+    """
+    create = client.messages.create
+    formats = [arguments.get("output_format")]
+    formats.append(mapping(arguments.get("output_config")).get("format"))
+    chat = sync_or_async(client.close)(
+        answer=Message,
+        arguments=arguments,
+        structured=any(map(has_format, formats)),
+        prepare=_prepare,
+        prefix={},
+        call=lambda arguments: create(**arguments, stream=True),
+    )
+    return chat.source(name)

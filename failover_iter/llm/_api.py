@@ -1,0 +1,184 @@
+"""`chat_stream` and `achat_stream`: the failover of streams, with defaults for LLM providers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
+
+from failover_iter import afailover_stream, failover_stream
+from failover_iter.llm._chat import armed
+from failover_iter.llm._chunk import has_content
+from failover_iter.llm._continue import ContinueWith
+from failover_iter.llm._transient import is_transient
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+    )
+    from datetime import timedelta
+    from typing import TypeAlias
+
+    from typing_extensions import Unpack
+
+    from failover_iter import Decide, Event, Failed, Progress, Resume, Skip, Source, Takeover
+
+    T = TypeVar("T")
+    Seconds: TypeAlias = float | timedelta
+    Sources: TypeAlias = Iterable[
+        Source[Iterable[T]] | Callable[[], Iterable[T]] | Callable[[Progress], Iterable[T]]
+    ]
+    Opened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
+    ASources: TypeAlias = Iterable[
+        Source[AsyncIterable[T]] | Callable[[], Opened[T]] | Callable[[Progress], Opened[T]]
+    ]
+
+__all__ = ["ChatOptions", "achat_stream", "chat_stream"]
+
+
+class ChatOptions(TypedDict, total=False):
+    """The options of `failover_stream`, with other defaults; see `chat_stream`."""
+
+    retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+    mid_stream: Literal["restart", "raise", "skip", "resume"] | Skip | Resume | Decide
+    attempts: int | None
+    reset_on_progress: bool
+    wait: Seconds | Callable[[Failed], Seconds]
+    commit_when: int | Callable[[Any], bool]
+    complete_when: Callable[[Any], bool] | None
+    allow_empty: bool
+    first_item_timeout: Seconds | None
+    idle_timeout: Seconds | None
+    total_timeout: Seconds | None
+    give_up_after: Seconds | None
+    on_exhausted: Literal["last", "group"]
+    on_event: Callable[[Event], object] | None
+
+
+@overload
+def chat_stream(
+    sources: Sources[T], *, announce: Literal[False] = False, **options: Unpack[ChatOptions]
+) -> Generator[T, Any, Any]: ...
+@overload
+def chat_stream(
+    sources: Sources[T], *, announce: bool, **options: Unpack[ChatOptions]
+) -> Generator[T | Takeover, Any, Any]: ...
+def chat_stream(
+    sources: Any, *, announce: bool = False, **options: Any
+) -> Generator[Any, Any, Any]:
+    """Deliver one answer from several LLM providers: when one fails, the next one is asked.
+
+    `failover_stream` with other defaults, and all of its options. The sources are those of the
+    adapters (`openai_chat`, `anthropic_messages`, ...), or any others that give chunks.
+
+    ================  ===============  =========================================================
+    option            default          what it means here
+    ================  ===============  =========================================================
+    retry_on          `is_transient`   also `is_unavailable`: no access counts as a failure
+    mid_stream        "raise"          once there was content, an error is yours; "restart" with
+                                       `announce=True` where the screen can be cleared;
+                                       `continue_with(...)` to have the next provider go on
+    commit_when       `has_content`    what a failed provider said before is thrown away
+    wait              0                `retry_after(...)` with `attempts` above 1
+    idle_timeout      none             seconds without a chunk: pings of the provider do not count
+    ================  ===============  =========================================================
+
+    Args:
+        sources: in the order in which they are tried.
+        announce: `True`: yield a `Takeover` before the first chunk of a takeover.
+        options: those of `failover_stream`.
+
+    Raises:
+        TypeError, ValueError, NoSources: as `failover_stream`.
+
+        While it is iterated: the error of the last source, as its SDK raised it, or a
+        `ProviderError` where it raised none.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, ProviderError, chat_stream
+        >>> def primary():
+        ...     raise ProviderError("busy", provider="openai", code="server_error")
+        ...     yield
+        >>> def backup():
+        ...     yield Chunk(text="Hello")
+        ...     yield Chunk(finish_reason="stop")
+        >>> "".join(chunk.text for chunk in chat_stream([primary, backup]))
+        'Hello'
+    """
+    options = _DEFAULTS | options
+    stream = failover_stream(sources, announce=announce, **options)
+    going_on = _going_on(sources, options["mid_stream"])
+    return failover_stream(going_on, announce=announce, **options) if going_on else stream
+
+
+@overload
+def achat_stream(
+    sources: ASources[T], *, announce: Literal[False] = False, **options: Unpack[ChatOptions]
+) -> AsyncGenerator[T, Any]: ...
+@overload
+def achat_stream(
+    sources: ASources[T], *, announce: bool, **options: Unpack[ChatOptions]
+) -> AsyncGenerator[T | Takeover, Any]: ...
+def achat_stream(
+    sources: Any, *, announce: bool = False, **options: Any
+) -> AsyncGenerator[Any, Any]:
+    """Deliver one answer from several LLM providers: the async twin of `chat_stream`.
+
+    `afailover_stream` with the defaults of `chat_stream`; the clients are the async ones. Wrap it
+    into `contextlib.aclosing` where you may leave the loop early: then the provider's stream is
+    closed at once.
+
+    Args:
+        sources: in the order in which they are tried.
+        announce: `True`: yield a `Takeover` before the first chunk of a takeover.
+        options: those of `afailover_stream`.
+
+    Raises:
+        TypeError, ValueError, NoSources: as `afailover_stream`; while it is iterated as
+            `chat_stream`.
+
+    Example:
+        >>> import asyncio
+        >>> from failover_iter.llm import Chunk, achat_stream, acollect
+        >>> async def primary():
+        ...     raise TimeoutError("no answer")
+        ...     yield
+        >>> async def backup():
+        ...     yield Chunk(text="Hello")
+        ...     yield Chunk(finish_reason="stop")
+        >>> asyncio.run(acollect(achat_stream([primary, backup]))).text
+        'Hello'
+    """
+    options = _DEFAULTS | options
+    stream = afailover_stream(sources, announce=announce, **options)
+    going_on = _going_on(sources, options["mid_stream"])
+    return afailover_stream(going_on, announce=announce, **options) if going_on else stream
+
+
+_DEFAULTS: dict[str, Any] = {
+    "retry_on": is_transient,
+    "mid_stream": "raise",
+    "commit_when": has_content,
+}
+
+
+def _going_on(sources: Iterable[Any], mid_stream: object) -> Iterator[Any] | None:
+    """The sources, told how to go on with an answer, if that is what is wanted."""
+    if not isinstance(mid_stream, ContinueWith):
+        return None
+    return _told(sources, mid_stream)
+
+
+def _told(sources: Iterable[Any], continuation: ContinueWith) -> Iterator[Any]:
+    # The next one is pulled from here once the one before it was given up.
+    for source in sources:
+        rejected: list[None] = []
+        yield armed(source, continuation, partial(rejected.append, None))
+        if rejected and continuation.or_restart:
+            yield replace(source, mid_stream="restart")

@@ -1,0 +1,168 @@
+"""Cohere's chat, version 2."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
+from failover_iter.llm._answer import Answer
+from failover_iter.llm._chat import has_format, sync_or_async
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from typing import Protocol
+
+    from failover_iter import Source
+    from failover_iter.llm._chunk import Chunk, FinishReason
+    from failover_iter.llm._messages import Arguments
+
+    class _Client(Protocol):
+        """A `cohere.ClientV2`."""
+
+        @property
+        def chat_stream(self) -> Callable[..., Iterator[Any]]: ...
+
+    class _AsyncClient(Protocol):
+        """A `cohere.AsyncClientV2`."""
+
+        @property
+        def chat_stream(self) -> Callable[..., AsyncIterator[Any]]: ...
+
+
+__all__ = ["cohere_chat"]
+
+
+class CohereChat(Answer):
+    """An answer in typed events."""
+
+    provider = "cohere"
+    reasons: ClassVar[Mapping[str, FinishReason]] = {
+        "COMPLETE": "stop",
+        "STOP_SEQUENCE": "stop",
+        "MAX_TOKENS": "length",
+        "TOOL_CALL": "tool_calls",
+    }
+    failures = frozenset({"ERROR", "ERROR_LIMIT", "TIMEOUT"})
+
+    def read(self, event: Any) -> Iterator[Chunk]:
+        """An event, by its type; one of no known type is an error."""
+        delta: Any = getattr(event, "delta", None)
+        match event.type:
+            case "content-delta":
+                content = delta.message.content
+                yield from self.reasoning(getattr(content, "thinking", None), event)
+                yield from self.text(content.text, event)
+            case "tool-plan-delta":
+                yield from self.reasoning(delta.message.tool_plan, event)
+            case "tool-call-start" | "tool-call-delta":
+                yield from self.call(event.index, delta.message.tool_calls, event)
+            case "message-end":
+                self.ended(delta, event)
+            case "error":
+                raise self.error(str(getattr(event, "message", "an error event")), raw=event)
+            case _:
+                pass
+
+    def call(self, index: object, call: Any, event: object) -> Iterator[Chunk]:
+        """A piece of a tool call."""
+        function = call.function
+        known = {"id": getattr(call, "id", None), "name": getattr(function, "name", None)}
+        yield from self.tool(index, event, arguments=function.arguments, **known)
+
+    def ended(self, delta: Any, event: object) -> None:
+        """The last event: it may say that the answer failed."""
+        usage = delta.usage
+        tokens = usage and usage.tokens
+        if tokens:
+            self.spent(usage, _int(tokens.input_tokens), _int(tokens.output_tokens))
+        error = getattr(delta, "error", None)
+        if error:
+            raise self.error(str(error), code=delta.finish_reason, raw=event)
+        self.finish(delta.finish_reason, event)
+
+
+def _int(tokens: float | None) -> int | None:
+    return None if tokens is None else int(tokens)
+
+
+def _check(lines: list[bytes]) -> None:
+    """Raise for an event that is no JSON: the SDK logs a warning and drops it, and so a token."""
+    for line in lines:
+        data = line.removeprefix(b"data:").strip()
+        if data != line.strip() and data != b"[DONE]":
+            json.loads(data)
+
+
+def _whole_lines(left: bytes, chunk: bytes) -> tuple[list[bytes], bytes]:
+    *lines, left = (left + chunk).replace(b"\r", b"\n").split(b"\n")
+    return lines, left
+
+
+def _checked(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    left = b""
+    for chunk in chunks:
+        lines, left = _whole_lines(left, chunk)
+        _check(lines)
+        yield chunk
+
+
+async def _achecked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    left = b""
+    async for chunk in chunks:
+        lines, left = _whole_lines(left, chunk)
+        _check(lines)
+        yield chunk
+
+
+def _events(client: Any, arguments: Arguments) -> Iterator[Any]:
+    """The SDK's events, from bytes that are looked at on their way to it."""
+    with client.with_raw_response.chat_stream(**arguments) as opened:
+        response = opened.response
+        response.iter_bytes = lambda bytes_of=response.iter_bytes: _checked(bytes_of())
+        yield from opened.data
+
+
+async def _aevents(client: Any, arguments: Arguments) -> AsyncIterator[Any]:
+    async with client.with_raw_response.chat_stream(**arguments) as opened:
+        response = opened.response
+        response.aiter_bytes = lambda bytes_of=response.aiter_bytes: _achecked(bytes_of())
+        async for event in opened.data:
+            yield event
+
+
+@overload
+def cohere_chat(
+    client: _Client, *, name: str | None = None, **arguments: Any
+) -> Source[Iterator[Chunk]]: ...
+@overload
+def cohere_chat(
+    client: _AsyncClient, *, name: str | None = None, **arguments: Any
+) -> Source[AsyncIterator[Chunk]]: ...
+def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
+    """Make a source of Cohere's chat.
+
+    Give the client a `timeout` and `max_retries=0`.
+
+    Args:
+        client: a `cohere.ClientV2` or `AsyncClientV2`.
+        name: shown in events, errors and the log; "cohere" and the model unless given.
+        arguments: those of `client.chat_stream`: model, messages, ...
+
+    Example:
+        >>> from failover_iter.llm import cohere_chat
+        >>> class Client:  # stands for cohere.ClientV2(timeout=10, max_retries=0)
+        ...     class with_raw_response:
+        ...         def chat_stream(**arguments): ...
+        >>> messages = [{"role": "user", "content": "Hi"}]
+        >>> cohere_chat(Client(), model="command", messages=messages).name
+        'cohere command'
+    """
+    # The SDK wraps its own methods, so that those of the async client look like any others.
+    chat = sync_or_async(client.with_raw_response.chat_stream)(
+        answer=CohereChat,
+        arguments=arguments,
+        structured=has_format(arguments.get("response_format")),
+        call=lambda arguments: _events(client, arguments),
+        acall=lambda arguments: _aevents(client, arguments),
+    )
+    return chat.source(name)

@@ -1,0 +1,192 @@
+"""`collect` and `acollect`: the finished message of a chat stream."""
+
+from __future__ import annotations
+
+import json
+from contextlib import aclosing, closing, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from failover_iter import Takeover
+from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable
+
+__all__ = ["Message", "ToolCall", "Used", "acollect", "collect"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A whole tool call."""
+
+    id: str | None
+    """The provider's id of the call, where it has one."""
+    name: str | None
+    """Name of the tool."""
+    text: str
+    """The arguments as they were sent: JSON, if the answer was not cut by a limit."""
+
+    @property
+    def arguments(self) -> Any:
+        """The arguments, parsed; without any, an empty dict. A ValueError if they are no JSON."""
+        try:
+            return json.loads(self.text or "{}")
+        except ValueError as error:
+            raise ValueError(
+                f"the arguments of tool {self.name!r} are no JSON: {self.text!r}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What one attempt used, as its provider said: those that broke off mostly do not."""
+
+    provider: str
+    """Name of the protocol."""
+    model: str
+    """The model that was asked."""
+    usage: Usage
+    """Its tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A finished answer."""
+
+    text: str
+    """The whole text."""
+    reasoning: str
+    """The whole reasoning that was shown."""
+    tool_calls: tuple[ToolCall, ...]
+    """The tool calls, in order."""
+    finish_reason: FinishReason | None
+    """Why it ended; `None` where the stream gave no reason, or nothing."""
+    usage: tuple[Used, ...]
+    """Tokens of each attempt that told them, in order: never added up, never made up."""
+    provider: str
+    """Who served the answer, or its end where it was continued."""
+    model: str
+    """The model that did."""
+
+
+class _Collector:
+    def __init__(self) -> None:
+        self.usage: list[Used] = []
+        self.marked = True
+        self.restart()
+
+    def restart(self) -> None:
+        self.text: list[str] = []
+        self.thoughts: list[str] = []
+        self.calls: dict[int, list[ToolCallDelta]] = {}
+        self.last: Chunk | None = None
+
+    def add(self, item: object) -> None:
+        if isinstance(item, Takeover):
+            if item.mode == "restart":
+                self.restart()
+            self.marked = True
+        elif isinstance(item, Chunk):
+            self._add(item)
+            self.marked = False
+        else:
+            raise TypeError(f"a chat stream gives Chunk and Takeover objects, got {item!r}")
+
+    def _add(self, chunk: Chunk) -> None:
+        last = self.last
+        if last and not self.marked and _who(last) != _who(chunk):
+            raise ValueError(
+                f"{_who(chunk)} took over from {_who(last)}, but nothing says how: make the stream "
+                "with announce=True to collect it"
+            )
+        self.last = chunk
+        self.text.append(chunk.text)
+        self.thoughts.append(chunk.reasoning)
+        if chunk.tool_call:
+            self.calls.setdefault(chunk.tool_call.index, []).append(chunk.tool_call)
+        if chunk.usage:
+            used = Used(provider=chunk.provider, model=chunk.model, usage=chunk.usage)
+            self.usage.append(used)
+
+    def message(self) -> Message:
+        last = self.last or Chunk()
+        return Message(
+            text="".join(self.text),
+            reasoning="".join(self.thoughts),
+            tool_calls=tuple(_whole(pieces) for _, pieces in sorted(self.calls.items())),
+            finish_reason=last.finish_reason,
+            usage=tuple(self.usage),
+            provider=last.provider,
+            model=last.model,
+        )
+
+
+def _who(chunk: Chunk) -> str:
+    return f"{chunk.provider} ({chunk.model})"
+
+
+def _whole(pieces: list[ToolCallDelta]) -> ToolCall:
+    return ToolCall(
+        id=next((piece.id for piece in pieces if piece.id), None),
+        name=next((piece.name for piece in pieces if piece.name), None),
+        text="".join(piece.arguments for piece in pieces),
+    )
+
+
+def collect(stream: Iterable[Chunk | Takeover]) -> Message:
+    """Read a chat stream to its end and give the finished message; closes it.
+
+    It starts afresh at each `Takeover` that restarts, and goes on at one that resumes: so make a
+    stream whose answer may change hands in the middle with `announce=True`.
+
+    Args:
+        stream: what `chat_stream` gives.
+
+    Raises:
+        ValueError: another provider took over, and no `Takeover` says how.
+        TypeError: the stream gives something else.
+
+        And what the stream raises.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, ToolCallDelta, collect
+        >>> call = ToolCallDelta(index=0, name="weather", arguments='{"city": "Ulm"}')
+        >>> message = collect([Chunk(tool_call=call), Chunk(finish_reason="tool_calls")])
+        >>> message.tool_calls[0].arguments, message.finish_reason
+        ({'city': 'Ulm'}, 'tool_calls')
+    """
+    collector = _Collector()
+    own: Any = stream
+    with closing(own) if hasattr(own, "close") else nullcontext():
+        for item in stream:
+            collector.add(item)
+    return collector.message()
+
+
+async def acollect(stream: AsyncIterable[Chunk | Takeover]) -> Message:
+    """Read an async chat stream to its end and give the finished message; closes it.
+
+    The async twin of `collect`.
+
+    Args:
+        stream: what `achat_stream` gives.
+
+    Raises:
+        ValueError, TypeError: as `collect`.
+
+    Example:
+        >>> import asyncio
+        >>> from failover_iter.llm import Chunk, acollect, achat_stream
+        >>> async def answer():
+        ...     yield Chunk(text="Hello", provider="mine")
+        ...     yield Chunk(finish_reason="stop", provider="mine")
+        >>> asyncio.run(acollect(achat_stream([answer]))).text
+        'Hello'
+    """
+    collector = _Collector()
+    own: Any = stream
+    async with aclosing(own) if hasattr(own, "aclose") else nullcontext():
+        async for item in stream:
+            collector.add(item)
+    return collector.message()

@@ -1,0 +1,200 @@
+"""Google's Gemini, by way of google-genai."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
+from failover_iter.llm._answer import Answer
+from failover_iter.llm._chat import AsyncChat, BothChat
+from failover_iter.llm._messages import as_list, is_plain, split_system
+from failover_iter.llm._status import mapping
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from typing import Protocol
+
+    from failover_iter import Source
+    from failover_iter.llm._chat import Both
+    from failover_iter.llm._chunk import Chunk, FinishReason
+    from failover_iter.llm._messages import Arguments
+
+    class _Client(Protocol):
+        """A `google.genai.Client`."""
+
+        @property
+        def aio(self) -> Any: ...
+
+    class _AsyncClient(Protocol):
+        """Its `aio`."""
+
+        @property
+        def models(self) -> Any: ...
+
+
+__all__ = ["gemini"]
+
+_FILTERED = (
+    "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR IMAGE_SAFETY "
+    "IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION JAILBREAK"
+)
+
+
+class Content(Answer):
+    """An answer in candidates, of which the first is delivered."""
+
+    provider = "gemini"
+    reasons: ClassVar[Mapping[str, FinishReason]] = {
+        "STOP": "stop",
+        "MAX_TOKENS": "length",
+        **dict.fromkeys(_FILTERED.split(), "content_filter"),
+    }
+    failures = frozenset(
+        {
+            "OTHER",
+            "MALFORMED_FUNCTION_CALL",
+            "MALFORMED_RESPONSE",
+            "UNEXPECTED_TOOL_CALL",
+            "TOO_MANY_TOOL_CALLS",
+            "MISSING_THOUGHT_SIGNATURE",
+        }
+    )
+
+    def read(self, event: Any) -> Iterator[Chunk]:
+        """A chunk; where the prompt was blocked it has no candidates, and says why."""
+        usage = event.usage_metadata
+        if usage:
+            self.spent(usage, usage.prompt_token_count, usage.candidates_token_count)
+        for candidate in (event.candidates or ())[:1]:
+            for part in (candidate.content and candidate.content.parts) or ():
+                yield from self.part(part, event)
+            self.finish(_word(candidate.finish_reason), event)
+        blocked = event.prompt_feedback and event.prompt_feedback.block_reason
+        if blocked and not self.content:
+            self.finish(_word(blocked), event)
+
+    def part(self, part: Any, event: object) -> Iterator[Chunk]:
+        """A part: text, thought, or a function call, which comes whole."""
+        if part.function_call:
+            call = part.function_call
+            arguments = json.dumps(call.args or {})
+            key = len(self.tools)
+            yield from self.tool(key, event, id=call.id, name=call.name, arguments=arguments)
+        elif part.thought:
+            yield from self.reasoning(part.text, event)
+        else:
+            yield from self.text(part.text, event)
+
+
+def _word(reason: Any) -> str | None:
+    """A member of an enum as the word of the protocol."""
+    word = getattr(reason, "value", reason)
+    return None if word is None or str(word).endswith("_UNSPECIFIED") else str(word)
+
+
+async def _events(call: Any, arguments: Arguments) -> AsyncIterator[Any]:
+    """The SDK's stream, closed when this is: its own `aclose()` leaves the connection open.
+
+    What closes it is a read that is cancelled, for then each of the generators it is made of is
+    told. So there is one, which has no time at all.
+    """
+    events = await call(**arguments)
+    try:
+        async for event in events:
+            yield event
+    except GeneratorExit:
+        import asyncio
+
+        with suppress(TimeoutError, StopAsyncIteration):
+            async with asyncio.timeout(0):
+                while True:
+                    await anext(events)
+        raise
+    finally:
+        await events.aclose()
+
+
+def _prepare(arguments: Arguments) -> Arguments:
+    """Plain messages are contents of parts; system messages an instruction in the config."""
+    if "messages" in arguments:
+        arguments["contents"] = arguments.pop("messages")
+    contents = arguments.get("contents")
+    if isinstance(contents, list):
+        system, turns = split_system(as_list(contents))
+        arguments["contents"] = [_content(turn) for turn in turns]
+        if system:
+            arguments["config"] = _instructed(arguments.get("config"), system)
+    return arguments
+
+
+def _content(message: Any) -> Any:
+    if not is_plain(message, "user", "assistant"):
+        return message
+    role = "model" if message["role"] == "assistant" else "user"
+    return {"role": role, "parts": [{"text": message["content"]}]}
+
+
+def _instructed(config: Any, system: list[str]) -> Any:
+    """A config with these instructions, behind what it says already; the user's is untouched."""
+    given = _of(config, "system_instruction")
+    if given is not None and not isinstance(given, str):
+        raise TypeError(
+            "system messages go together with a config whose system_instruction is a str, got "
+            f"{given!r}"
+        )
+    instruction = "\n\n".join([given, *system] if given else system)
+    if hasattr(config, "model_copy"):
+        return config.model_copy(update={"system_instruction": instruction})
+    return {**mapping(config), "system_instruction": instruction}
+
+
+def _of(config: Any, option: str) -> Any:
+    return mapping(config).get(option) or getattr(config, option, None)
+
+
+@overload
+def gemini(client: _Client, *, name: str | None = None, **arguments: Any) -> Source[Both]: ...
+@overload
+def gemini(
+    client: _AsyncClient, *, name: str | None = None, **arguments: Any
+) -> Source[AsyncIterator[Chunk]]: ...
+def gemini(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
+    """Make a source of Google's Gemini.
+
+    Give the client `http_options` with a `timeout` (in milliseconds) and
+    `retry_options=HttpRetryOptions(attempts=1)`. With aiohttp installed the time-out of the async
+    client is one for the whole answer, not for a read: set it long, and `idle_timeout` short.
+
+    Args:
+        client: a `google.genai.Client`, for `chat_stream` and `achat_stream`; or its `aio`.
+        name: shown in events, errors and the log; "gemini" and the model unless given.
+        arguments: those of `client.models.generate_content_stream`: model, contents, config;
+            plain messages may be given as `messages`, system messages go into the config.
+
+    Example:
+        >>> from failover_iter.llm import gemini
+        >>> class Client:  # stands for google.genai.Client(http_options=...)
+        ...     class models:
+        ...         def generate_content_stream(**arguments): ...
+        ...     class aio:
+        ...         class models:
+        ...             async def generate_content_stream(**arguments): ...
+        >>> messages = [{"role": "user", "content": "Hi"}]
+        >>> gemini(Client(), model="gemini-flash", messages=messages).name
+        'gemini gemini-flash'
+    """
+    config = arguments.get("config")
+    mime = _of(config, "response_mime_type") or "text/plain"
+    models = client.models
+    amodels = client.aio.models if hasattr(client, "aio") else models
+    chat = (AsyncChat if amodels is models else BothChat)(
+        answer=Content,
+        arguments=arguments,
+        conversation="messages" if "messages" in arguments else "contents",
+        structured=mime != "text/plain",
+        prepare=_prepare,
+        call=lambda arguments: models.generate_content_stream(**arguments),
+        acall=lambda arguments: _events(amodels.generate_content_stream, arguments),
+    )
+    return chat.source(name)

@@ -1,0 +1,75 @@
+"""Ollama's chat."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
+from failover_iter.llm._answer import Answer
+from failover_iter.llm._chat import sync_or_async
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from failover_iter import Source
+    from failover_iter.llm._chat import AsyncClient, SyncClient
+    from failover_iter.llm._chunk import Chunk, FinishReason
+
+__all__ = ["ollama_chat"]
+
+
+class OllamaChat(Answer):
+    """An answer in lines of JSON."""
+
+    provider = "ollama"
+    reasons: ClassVar[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
+    failures = frozenset({"load", "unload"})
+
+    def read(self, event: Any) -> Iterator[Chunk]:
+        """A line; tool calls come whole, and the last line says that it is."""
+        message = event.message
+        yield from self.reasoning(message.thinking, event)
+        yield from self.text(message.content, event)
+        for call in message.tool_calls or ():
+            arguments = json.dumps(dict(call.function.arguments))
+            key, name = len(self.tools), call.function.name
+            yield from self.tool(key, event, name=name, arguments=arguments)
+        if event.done:
+            self.spent(event, event.prompt_eval_count, event.eval_count)
+            self.finish(event.done_reason or "stop", event)
+
+
+@overload
+def ollama_chat(
+    client: SyncClient, *, name: str | None = None, **arguments: Any
+) -> Source[Iterator[Chunk]]: ...
+@overload
+def ollama_chat(
+    client: AsyncClient, *, name: str | None = None, **arguments: Any
+) -> Source[AsyncIterator[Chunk]]: ...
+def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
+    """Make a source of Ollama's chat.
+
+    Give the client a `timeout`: it has none of its own, so a dead server is waited for for ever.
+
+    Args:
+        client: an `ollama.Client` or `AsyncClient`.
+        name: shown in events, errors and the log; "ollama" and the model unless given.
+        arguments: those of `client.chat`: model, messages, ...
+
+    Example:
+        >>> from failover_iter.llm import ollama_chat
+        >>> class Client:  # stands for ollama.Client(timeout=10)
+        ...     def chat(self, **arguments): ...
+        >>> messages = [{"role": "user", "content": "Hi"}]
+        >>> ollama_chat(Client(), model="llama", messages=messages).name
+        'ollama llama'
+    """
+    chat = sync_or_async(client.chat)(
+        answer=OllamaChat,
+        arguments=arguments,
+        structured=bool(arguments.get("format")),
+        prefix={},
+        call=lambda arguments: client.chat(**arguments, stream=True),
+    )
+    return chat.source(name)

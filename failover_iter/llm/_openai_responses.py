@@ -1,0 +1,118 @@
+"""OpenAI's responses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
+from failover_iter.llm._answer import Answer
+from failover_iter.llm._chat import has_format, sync_or_async
+from failover_iter.llm._status import mapping
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from failover_iter import Source
+    from failover_iter.llm._chat import AsyncClient, SyncClient
+    from failover_iter.llm._chunk import Chunk, FinishReason
+    from failover_iter.llm._messages import Arguments
+
+__all__ = ["openai_responses"]
+
+
+class Response(Answer):
+    """An answer in typed events."""
+
+    provider = "openai"
+    reasons: ClassVar[Mapping[str, FinishReason]] = {
+        "completed": "stop",
+        "max_output_tokens": "length",
+        "content_filter": "content_filter",
+        "refusal": "content_filter",
+    }
+    refused = False
+
+    def read(self, event: Any) -> Iterator[Chunk]:
+        """An event, by its type; most are bookkeeping."""
+        match event.type:
+            case "response.output_text.delta":
+                yield from self.text(event.delta, event)
+            case "response.refusal.delta":
+                self.refused = True
+                yield from self.text(event.delta, event)
+            case "response.reasoning_text.delta" | "response.reasoning_summary_text.delta":
+                yield from self.reasoning(event.delta, event)
+            case "response.output_item.added" if event.item.type == "function_call":
+                item = event.item
+                yield from self.tool(event.output_index, event, id=item.call_id, name=item.name)
+            case "response.function_call_arguments.delta":
+                yield from self.tool(event.output_index, event, arguments=event.delta)
+            case "response.completed" | "response.incomplete":
+                self.ended(event.response, event)
+            case "response.failed":
+                raise self.failure(event.response.error, event)
+            case "error":
+                raise self.failure(event, event)
+            case _:
+                pass
+
+    def ended(self, response: Any, event: Any) -> None:
+        """The response is complete, or was ended by a limit or a filter."""
+        usage, details = response.usage, response.incomplete_details
+        if usage:
+            self.spent(usage, usage.input_tokens, usage.output_tokens)
+        reason = "refusal" if self.refused else "completed"
+        if event.type == "response.incomplete":
+            reason = (details and details.reason) or "incomplete"
+        self.finish(reason, event)
+
+    def failure(self, said: Any, event: object) -> Exception:
+        """The error for an error object."""
+        code, message = getattr(said, "code", None), getattr(said, "message", None)
+        return self.error(message or "the provider sent an error", code=code, raw=event)
+
+
+def _prepare(arguments: Arguments) -> Arguments:
+    """`messages` is `input` here, which takes the same plain messages."""
+    if "messages" in arguments:
+        arguments["input"] = arguments.pop("messages")
+    return arguments
+
+
+@overload
+def openai_responses(
+    client: SyncClient, *, name: str | None = None, **arguments: Any
+) -> Source[Iterator[Chunk]]: ...
+@overload
+def openai_responses(
+    client: AsyncClient, *, name: str | None = None, **arguments: Any
+) -> Source[AsyncIterator[Chunk]]: ...
+def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
+    """Make a source of OpenAI's responses.
+
+    Give the client `max_retries=0`, or its own retries hold up the switch for seconds.
+
+    Args:
+        client: an `OpenAI` or `AsyncOpenAI`.
+        name: shown in events, errors and the log; "openai" and the model unless given.
+        arguments: those of `client.responses.create`: model, input, ...; plain messages may be
+            given as `messages`.
+
+    Example:
+        >>> from failover_iter.llm import openai_responses
+        >>> class Client:  # stands for openai.OpenAI(max_retries=0)
+        ...     class responses:
+        ...         def create(**arguments): ...
+        ...     def close(self): ...
+        >>> openai_responses(Client(), model="gpt", input="Why is the sky blue?").name
+        'openai gpt'
+    """
+    create = client.responses.create
+    chat = sync_or_async(client.close)(
+        answer=Response,
+        arguments=arguments,
+        conversation="messages" if "messages" in arguments else "input",
+        structured=has_format(mapping(arguments.get("text")).get("format")),
+        prepare=_prepare,
+        call=lambda arguments: create(**arguments, stream=True),
+    )
+    return chat.source(name)

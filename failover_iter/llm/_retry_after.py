@@ -1,0 +1,122 @@
+"""`retry_after`: a `wait` that does what the provider asks for."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from failover_iter import backoff
+from failover_iter.llm._errors import ProviderError
+from failover_iter.llm._status import mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from failover_iter import Failed
+
+__all__ = ["retry_after"]
+
+
+def retry_after(
+    *,
+    maximum: float | timedelta = 60.0,
+    otherwise: Callable[[Failed], float | timedelta] | None = None,
+) -> Callable[[Failed], float]:
+    """Build a `wait` that honours what the provider says in Retry-After.
+
+    Read from the header of the response (seconds or a date; `retry-after-ms` before it), from the
+    RetryInfo of Google's errors, or from a `ProviderError`. It matters where a source is opened
+    again (`attempts` above 1): a switch to another one does not wait.
+
+    Args:
+        maximum: never wait longer than this, in seconds or as a timedelta.
+        otherwise: the `wait` where the provider says nothing; `backoff()` unless given.
+
+    Raises:
+        TypeError: an argument of a wrong type.
+        ValueError: `maximum` is negative or not finite.
+
+    Example:
+        >>> from failover_iter import Failed
+        >>> from failover_iter.llm import ProviderError, retry_after
+        >>> busy = ProviderError("busy", retry_after=90)
+        >>> failed = Failed("openai", 1, 0, 0.1, busy, 1, 1, None)
+        >>> retry_after(maximum=30)(failed)
+        30.0
+    """
+    seconds = maximum.total_seconds() if isinstance(maximum, timedelta) else maximum
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"maximum must be seconds or a timedelta, got {maximum!r}")
+    if not (isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"maximum must be finite and not negative, got {maximum!r}")
+    if not (otherwise is None or callable(otherwise)):
+        raise TypeError(f"otherwise must be a function Failed -> seconds, got {otherwise!r}")
+    return _RetryAfter(float(seconds), otherwise or backoff())
+
+
+@dataclass(frozen=True, slots=True)
+class _RetryAfter:
+    """What `retry_after` builds."""
+
+    maximum: float
+    otherwise: Callable[[Failed], float | timedelta]
+
+    def __call__(self, failed: Failed) -> float:
+        """Pause after this failure, in seconds."""
+        asked = seconds_asked(failed.error)
+        if asked is None:
+            wait = self.otherwise(failed)
+            asked = wait.total_seconds() if isinstance(wait, timedelta) else wait
+        return min(asked, self.maximum)
+
+
+def seconds_asked(error: Exception) -> float | None:
+    """What a provider asks for, in seconds."""
+    if isinstance(error, ProviderError):
+        return error.retry_after
+    headers = _headers(error)
+    asked = (
+        _seconds(headers.get("retry-after-ms"), unit=0.001),
+        _seconds(headers.get("retry-after")),
+        _until(headers.get("retry-after")),
+        *(_seconds(delay.removesuffix("s")) for delay in _delays(error)),
+    )
+    return next((seconds for seconds in asked if seconds is not None), None)
+
+
+def _headers(error: Any) -> dict[str, str]:
+    """The headers of the response, by their names in small letters."""
+    response = getattr(error, "response", None)
+    # boto3's response is a dict, cohere and mistralai have the headers on the error itself, and
+    # litellm makes a response without any.
+    aws = mapping(mapping(response).get("ResponseMetadata")).get("HTTPHeaders")
+    own = getattr(error, "headers", None) or getattr(error, "litellm_response_headers", None)
+    headers = getattr(response, "headers", None) or aws or own
+    items: Iterable[tuple[Any, Any]] = getattr(headers, "items", tuple)()
+    return {str(name).lower(): str(value) for name, value in items}
+
+
+def _seconds(value: str | None, *, unit: float = 1.0) -> float | None:
+    if value is None or not re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+        return None
+    return float(value) * unit
+
+
+def _until(date: str | None) -> float | None:
+    """The seconds until a date, as a header may say it."""
+    try:
+        return max(0.0, parsedate_to_datetime(date or "").timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _delays(error: Any) -> list[str]:
+    """What Google says in the details of its errors: "retryDelay": "3s"."""
+    details = mapping(mapping(getattr(error, "details", None)).get("error")).get("details")
+    found = [mapping(detail).get("retryDelay") for detail in details or ()]
+    return [delay for delay in found if isinstance(delay, str)]

@@ -1,0 +1,220 @@
+"""The faults: what a server does instead of answering well, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from llm.protocols import Protocol
+
+
+@dataclass(frozen=True)
+class Status:
+    """An HTTP status in the place of a stream."""
+
+    code: int
+    kind: str = ""
+    html: bool = False
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the server does."""
+
+    kind: Literal["head", "send", "pause", "reset", "close", "end"]
+    data: bytes = b""
+    seconds: float = 0.0
+
+
+HEAD, RESET, CLOSE, END = Step("head"), Step("reset"), Step("close"), Step("end")
+PINGS_LAST = 1.5  # seconds
+FOR_EVER = Step("pause", seconds=1e9)
+
+TOKENS = ("Because ", "blue ", "light ", "scatters ", "far ", "more.")
+GOOD_TOKENS = ("Its ", "waves ", "are ", "short, ", "so ", "they bend.")
+ODD_TOKENS = ("a\u2028b ", "c\u2029d ", "e\x85f ", "\U0001f600 ", "\r\n", "end.")
+PARTIAL = "".join(TOKENS[:3])
+WHOLE = "".join(TOKENS)
+GOOD = "".join(GOOD_TOKENS)
+ODD = "".join(ODD_TOKENS)
+
+#: Another provider is to be tried: nothing was delivered yet.
+STATUSES = {
+    "status-408": Status(408),
+    "status-429": Status(429),
+    "status-429-retry-after-1": Status(429, retry_after="1"),
+    "status-429-quota": Status(429, kind="quota"),
+    "status-500": Status(500),
+    "status-502-html": Status(502, html=True),
+    "status-503": Status(503),
+    "status-529": Status(529),
+    "status-400": Status(400),
+    "status-400-context-length": Status(400, kind="context"),
+    "status-400-bad-key": Status(400, kind="key"),
+    "status-400-no-credit": Status(400, kind="credit"),
+    "status-401": Status(401),
+    "status-402": Status(402),
+    "status-403": Status(403),
+    "status-404": Status(404),
+    "status-422": Status(422),
+}
+REQUEST = [name for name, status in STATUSES.items() if 400 <= status.code < 408]
+REQUEST.append("status-422")
+NO_ACCESS = ["status-400-bad-key", "status-400-no-credit", "status-401", "status-402", "status-403"]
+BEFORE = [
+    *(name for name in STATUSES if name not in REQUEST),
+    "conn-refused",
+    "drop-after-0",
+    "fin-after-0",
+    "slow-headers",
+    "slow-first",
+    "error-event-after-0",
+    "empty",
+    "preamble-only",
+    "finish-only",
+    "html-200",
+    "json-error-200",
+]
+#: Another provider is to be tried, but something was delivered.
+MIDWAY = [
+    "drop-after-3",
+    "fin-after-3",
+    "stall-after-3",
+    "ping-stall-after-3",
+    "error-event-after-3",
+    "error-event-alt-after-3",
+    "stop-then-error-after-3",
+    "cut-after-3",
+    "cut-midline-after-3",
+    "done-no-finish-after-3",
+    "malformed-after-3",
+]
+#: Answers that go on with one that broke off: with the rest, with all of it, with nothing.
+OTHER_TOKENS = {
+    "ok-u2028": ODD_TOKENS,
+    "rest": TOKENS[3:],
+    "spaced-rest": (" ", *TOKENS[3:]),
+    "echo": TOKENS,
+    "nothing-left": (),
+}
+#: A 400 where the conversation holds a part of the answer; else all is well.
+REJECTS = "rejects-continuation"
+#: All is well.
+WELL = ["ok", "ok-pings", "ok-u2028", "finish-no-done", "slow-tokens"]
+ALL = [*BEFORE, *MIDWAY, *REQUEST, *WELL]
+#: They take as long as the client's own time-out.
+STALLS = ["slow-headers", "slow-first", "stall-after-3", "ping-stall-after-3"]
+SLOW = [*STALLS, "slow-tokens"]
+QUICK = [fault for fault in ALL if fault not in SLOW]
+
+
+def script(fault: str, protocol: Protocol) -> Iterator[Step]:
+    """What the server does, step by step, once it has read the request."""
+    if fault == "drop-after-0":
+        yield RESET
+        return
+    if fault == "fin-after-0":
+        yield CLOSE
+        return
+    if fault == "slow-headers":
+        yield FOR_EVER
+        yield CLOSE
+        return
+    yield HEAD
+    if fault == "slow-first":
+        yield FOR_EVER
+        yield CLOSE
+        return
+    yield from STREAMS.get(fault, _after)(fault, protocol)
+
+
+def _sends(*data: bytes) -> Iterator[Step]:
+    return (Step("send", each) for each in data)
+
+
+def _ok(fault: str, protocol: Protocol) -> Iterator[Step]:
+    tokens = OTHER_TOKENS.get(fault, GOOD_TOKENS)
+    yield from _sends(*protocol.start())
+    for place, token in enumerate(tokens):
+        if fault == "ok-pings":
+            yield from _sends(*protocol.pings())
+        if fault == "slow-tokens":
+            yield Step("pause", seconds=0.15)
+        yield from _sends(protocol.token(token, place))
+    yield from _sends(*protocol.finish())
+    if fault != "finish-no-done":
+        yield from _sends(*protocol.done())
+    yield END
+
+
+def _empty(fault: str, protocol: Protocol) -> Iterator[Step]:
+    if fault != "empty":
+        yield from _sends(*protocol.start())
+    if fault == "finish-only":
+        yield from _sends(*protocol.finish(), *protocol.done())
+    yield END
+
+
+def _error_first(fault: str, protocol: Protocol) -> Iterator[Step]:
+    yield from _sends(*protocol.start(), *protocol.error())
+    yield END
+
+
+def _special(fault: str, protocol: Protocol) -> Iterator[Step]:
+    """Answers with other content: tool calls, thoughts, other reasons to finish."""
+    yield from _sends(*protocol.special(fault))
+    yield END
+
+
+def _after(fault: str, protocol: Protocol) -> Iterator[Step]:
+    yield from _sends(*protocol.start())
+    for place, token in enumerate(TOKENS[:3]):
+        yield from _sends(protocol.token(token, place))
+    # Or the tokens may be read together with what follows, and a reset overtakes them.
+    yield Step("pause", seconds=0.02)
+    yield from MIDWAY_STEPS[fault](protocol)
+
+
+def _ping_stall(protocol: Protocol) -> Iterator[Step]:
+    for _ in range(int(PINGS_LAST / 0.05)):
+        yield from _sends(*protocol.pings())
+        yield Step("pause", seconds=0.05)
+    yield CLOSE
+
+
+def _malformed(protocol: Protocol) -> Iterator[Step]:
+    yield from _sends(protocol.malformed())
+    for place, token in enumerate(TOKENS[3:], 3):
+        yield from _sends(protocol.token(token, place))
+    yield from _sends(*protocol.finish(), *protocol.done())
+    yield END
+
+
+STREAMS = {
+    **dict.fromkeys([*WELL, *OTHER_TOKENS, REJECTS], _ok),
+    **dict.fromkeys(["empty", "preamble-only", "finish-only"], _empty),
+    "error-event-after-0": _error_first,
+    **dict.fromkeys(
+        ["tool-calls", "tool-cut", "reasoning", "length", "filtered", "no-usage"], _special
+    ),
+}
+MIDWAY_STEPS = {
+    "drop-after-3": lambda protocol: iter([RESET]),
+    "fin-after-3": lambda protocol: iter([CLOSE]),
+    "stall-after-3": lambda protocol: iter([FOR_EVER, CLOSE]),
+    "ping-stall-after-3": _ping_stall,
+    "error-event-after-3": lambda protocol: iter([*_sends(*protocol.error()), END]),
+    "error-event-alt-after-3": lambda protocol: iter([*_sends(*protocol.other_error()), END]),
+    "stop-then-error-after-3": lambda protocol: iter(
+        [*_sends(*protocol.finish(), *protocol.error()), END]
+    ),
+    "cut-after-3": lambda protocol: iter([END]),
+    "cut-midline-after-3": lambda protocol: iter(
+        [Step("send", protocol.token(TOKENS[3], 3)[:-12]), END]
+    ),
+    "done-no-finish-after-3": lambda protocol: iter([*_sends(*protocol.done()), END]),
+    "malformed-after-3": _malformed,
+}

@@ -1,0 +1,204 @@
+"""A server on loopback that speaks the wire protocols of LLM providers, and fails as they do.
+
+The first part of the path chooses the protocol, the model's name the fault: "drop-after-3" breaks
+off after three tokens, "ok" is well. What follows a "~" in it is ignored, so that each test can
+have a model of its own, whose requests are counted. Nothing but sockets and asyncio: a fault is
+what the bytes and the connection do, and no framework in between mends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import unquote
+
+from llm.faults import PARTIAL, REJECTS, STATUSES, Status, Step, script
+from llm.protocols import Protocol
+from llm.protocols_more import PROTOCOLS
+
+CHUNKED = {"Transfer-Encoding": "chunked", "Connection": "close"}
+PATIENCE = 20.0  # seconds after which a connection that hangs is given up
+
+
+class Request:
+    """What a client asked."""
+
+    def __init__(self, path: str, body: bytes) -> None:
+        self.path = unquote(path).partition("?")[0]
+        self.body: dict[str, Any] = json.loads(body) if body else {}
+        self.protocol: Protocol = PROTOCOLS[self.path.split("/")[1]]
+        self.model: str = self.body.get("model") or self._model_in_path()
+        self.fault = self.model.partition("~")[0].removeprefix("claude-")
+
+    def _model_in_path(self) -> str:
+        return next(part for part in self.path.split("/") if "~" in part).partition(":")[0]
+
+
+class Server:
+    """The server, in a thread of its own, and what it has seen."""
+
+    def __init__(self) -> None:
+        self.requests: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.open: Counter[str] = Counter()
+        self.changed = threading.Condition()
+        self.loop = asyncio.new_event_loop()
+        self.connections: set[asyncio.Task[None]] = set()
+        self._dead = socket.socket()  # bound, but nobody listens: a connection is refused
+        self._dead.bind(("127.0.0.1", 0))
+        self.refusing = f"http://127.0.0.1:{self._dead.getsockname()[1]}"
+        self.address = ""
+
+    def wait_closed(self, model: str, seconds: float) -> bool:
+        """Whether no stream of this model is open, within so many seconds."""
+        with self.changed:
+            return self.changed.wait_for(lambda: not self.open[model], seconds)
+
+    def _count(self, model: str, step: int) -> None:
+        with self.changed:
+            self.open[model] += step
+            self.changed.notify_all()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection, and one request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.connections.add(task)
+        try:
+            request = await read_request(reader)
+            self.requests[request.model].append(request.body)
+            self._count(request.model, 1)
+            try:
+                await answer(request, reader, writer)
+            finally:
+                self._count(request.model, -1)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self.connections.discard(task)
+            writer.close()
+
+    async def serve(self, started: threading.Event, ended: asyncio.Event) -> None:
+        """Serve until told to end."""
+        server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
+        self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        started.set()
+        await ended.wait()
+        server.close()
+        for task in list(self.connections):
+            task.cancel()
+        await asyncio.gather(*self.connections, return_exceptions=True)
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request:
+    """The request of a connection."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.split("\r\n")
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Request(first.split(" ")[1], body)
+
+
+async def answer(
+    request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Answer one request; its connection ends with it."""
+    status = STATUSES.get(request.fault)
+    if request.fault == REJECTS and PARTIAL.strip() in json.dumps(request.body):
+        status = Status(400)
+    if status is not None:
+        body, headers = request.protocol.refusal(status)
+        await whole(writer, status.code, headers, body)
+        return
+    if request.fault in {"html-200", "json-error-200"}:
+        body = b"<html><body>Bad gateway</body></html>"
+        kind = "text/html"
+        if request.fault == "json-error-200":
+            body, kind = json.dumps(request.protocol.error_body(503)).encode(), "application/json"
+        await whole(writer, 200, {"Content-Type": kind}, body)
+        return
+    await stream(request, reader, writer)
+
+
+async def whole(
+    writer: asyncio.StreamWriter, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    """Send a response in one piece."""
+    headers = headers | {"Content-Length": str(len(body)), "Connection": "close"}
+    writer.write(head(status, headers) + body)
+    await writer.drain()
+
+
+def head(status: int, headers: dict[str, str]) -> bytes:
+    """The head of a response."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {status} Status\r\n{lines}\r\n".encode("latin-1")
+
+
+async def stream(
+    request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Send a response step by step, as the fault has it."""
+    protocol = request.protocol
+    gone = asyncio.ensure_future(reader.read(1))  # a client says no more until it goes
+    try:
+        for step in script(request.fault, protocol):
+            if gone.done():
+                return
+            match step:
+                case Step(kind="head"):
+                    writer.write(head(200, {"Content-Type": protocol.content_type, **CHUNKED}))
+                case Step(kind="send", data=data) if data:
+                    writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+                case Step(kind="pause", seconds=seconds):
+                    await writer.drain()
+                    await asyncio.wait({gone}, timeout=min(seconds, PATIENCE))
+                case Step(kind="reset"):
+                    await writer.drain()
+                    reset(writer)
+                    return
+                case Step(kind="close"):
+                    await writer.drain()
+                    return
+                case Step(kind="end"):
+                    writer.write(b"0\r\n\r\n")
+                    await writer.drain()
+                    return
+    finally:
+        gone.cancel()
+        with suppress(asyncio.CancelledError, ConnectionError):
+            await gone
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Send a TCP RST: a close that lingers for 0 seconds."""
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Run the server."""
+    server = Server()
+    started, ended = threading.Event(), asyncio.Event()
+    thread = threading.Thread(
+        target=lambda: server.loop.run_until_complete(server.serve(started, ended)), daemon=True
+    )
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield server
+    finally:
+        server.loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        server.loop.close()
+        server._dead.close()

@@ -1,0 +1,89 @@
+"""Whoever leaves early leaves nothing open at the provider, in any SDK, without any collection."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import aclosing, closing
+from typing import Any
+
+import pytest
+
+from failover_iter.llm import achat_stream, chat_stream
+from llm.bench import Bench
+from llm.cases import cases
+from llm.faults import STALLS
+from llm.sdks import SDK
+
+WITHIN = 1.0  # seconds
+FAULT = "stall-after-3"
+
+
+@pytest.fixture(autouse=True)
+def uncollected() -> Iterator[None]:
+    """No garbage is collected meanwhile."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def _break_off(source: Any) -> str:
+    async with aclosing(achat_stream([source])) as stream:
+        async for chunk in stream:
+            return chunk.text
+    raise AssertionError("the stream is empty")
+
+
+@pytest.mark.parametrize(("sdk", "flavour"), cases())
+def test_breaking_off_closes(tried: Bench, sdk: SDK, flavour: str) -> None:
+    """After a break in the middle the provider's stream is closed within a second."""
+    model = tried.model(FAULT)
+    source = tried.source(sdk, flavour, model)
+    if flavour == "async":
+        first = tried.run(_break_off, source)
+        kept = None
+    else:
+        with closing(chat_stream([source])) as kept:
+            first = next(kept).text
+    assert first == "Because "
+    assert tried.server.wait_closed(model, WITHIN)
+    del kept
+
+
+async def _cancel(source: Any) -> bool:
+    chunks: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def read() -> None:
+        async for chunk in achat_stream([source]):
+            chunks.put_nowait(chunk)
+
+    task = asyncio.ensure_future(read())
+    for _ in range(3):
+        await chunks.get()
+    for _ in range(5):  # until it waits for the next one
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    return task.cancelled()
+
+
+@pytest.mark.parametrize(("sdk", "flavour"), [each for each in cases() if "async" in each.id])
+def test_cancelling_closes(tried: Bench, sdk: SDK, flavour: str) -> None:
+    """A task that is cancelled while it waits for a chunk closes the stream on its way out."""
+    model = tried.model(FAULT)
+    assert tried.run(_cancel, tried.source(sdk, flavour, model))
+    assert tried.server.wait_closed(model, WITHIN)
+
+
+@pytest.mark.parametrize(("sdk", "flavour", "fault"), cases(STALLS))
+def test_a_stream_that_timed_out_is_closed(
+    tried: Bench, sdk: SDK, flavour: str, fault: str
+) -> None:
+    """A provider that stalls is left, and its stream is closed within a second.
+
+    But for a blocking read that pings keep up: that is abandoned, and closed when it returns.
+    """
+    assert tried.outcome(sdk, flavour, fault).closed

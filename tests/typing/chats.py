@@ -1,0 +1,111 @@
+"""What must pass a type checker: sources and streams of LLM providers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import Any, assert_type
+
+from failover_iter import Policy, Source, Takeover, backoff, failover_stream
+from failover_iter.llm import (
+    Chunk,
+    Message,
+    achat_stream,
+    anthropic_messages,
+    chat_stream,
+    collect,
+    continue_with,
+    gemini,
+    is_transient,
+    is_unavailable,
+    litellm_completion,
+    mistral_chat,
+    openai_chat,
+    retry_after,
+)
+
+Chunks = Generator[Chunk, Any, Any]
+AsyncChunks = AsyncGenerator[Chunk, Any]
+
+
+class _Calls:
+    """The calls of any SDK."""
+
+    def __init__(self) -> None:
+        self.completions: Any = self
+
+    def create(self, **_: Any) -> Iterator[Any]:
+        """Ask."""
+        raise NotImplementedError
+
+    stream = stream_async = generate_content_stream = create
+
+
+class Client:
+    """A blocking client."""
+
+    chat = messages = _Calls()
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class AsyncClient:
+    """An async client."""
+
+    chat = messages = _Calls()
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+class Aio:
+    """The async half of a client that is both."""
+
+    models = _Calls()
+
+
+class BothClient:
+    """A client that is both."""
+
+    chat = models = _Calls()
+    aio = Aio()
+
+
+client, aclient, both = Client(), AsyncClient(), BothClient()
+one, other = openai_chat(client, model="m"), anthropic_messages(client, model="m")
+aone, aother = openai_chat(aclient, model="m"), anthropic_messages(aclient, model="m")
+
+assert_type(one, Source[Iterator[Chunk]])
+assert_type(aone, Source[AsyncIterator[Chunk]])
+assert_type(chat_stream([one, other]), Chunks)
+assert_type(achat_stream([aone, aother]), AsyncChunks)
+
+# A client that is both serves either stream, also beside others.
+assert_type(chat_stream([mistral_chat(both, model="m")]), Chunks)
+assert_type(achat_stream([gemini(both, model="m"), aone]), AsyncChunks)
+assert_type(chat_stream([one, gemini(both, model="m"), litellm_completion(model="m")]), Chunks)
+assert_type(achat_stream([gemini(both.aio, model="m")]), AsyncChunks)
+
+# All options are open.
+assert_type(chat_stream([one], announce=True), Generator[Chunk | Takeover, Any, Any])
+assert_type(achat_stream([aone], announce=True), AsyncGenerator[Chunk | Takeover, Any])
+assert_type(
+    chat_stream(
+        [one],
+        retry_on=is_unavailable,
+        mid_stream=continue_with("instruct", or_restart=True),
+        attempts=2,
+        wait=retry_after(maximum=3, otherwise=backoff(1)),
+        idle_timeout=10,
+        complete_when=lambda chunk: chunk.finish_reason == "stop",
+    ),
+    Chunks,
+)
+assert_type(failover_stream([one, other], retry_on=is_transient), Chunks)
+assert_type(Policy(retry_on=is_transient).stream([one]), Chunks)
+
+
+def final() -> Message:
+    """The finished message, whether its stream is announced or not."""
+    collect(chat_stream([one]))
+    return collect(chat_stream([one], announce=True))

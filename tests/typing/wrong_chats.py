@@ -1,0 +1,20 @@
+"""What must not pass a type checker: chat streams. As `wrong.py`: nothing here is run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+from failover_iter import Source
+from failover_iter.llm import Chunk, achat_stream, chat_stream, continue_with, retry_after
+
+
+def wrong(sync: Source[Iterator[Chunk]], asynchronous: Source[AsyncIterator[Chunk]]) -> None:
+    # The other flavour.
+    achat_stream([sync])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    chat_stream([asynchronous])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    # Options that there are not.
+    chat_stream([sync], retries=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    chat_stream([sync], attempts="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    continue_with("guess")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    retry_after(30)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
