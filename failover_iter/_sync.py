@@ -11,8 +11,7 @@ import sys
 from collections import deque
 from functools import partial
 from itertools import dropwhile, filterfalse
-from opcode import EXTENDED_ARG, opmap
-from types import CodeType, CoroutineType, GeneratorType
+from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from failover_iter._attempt import Attempt
@@ -20,6 +19,7 @@ from failover_iter._clock import clock, is_abandoned
 from failover_iter._closing import close, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._entries import wrong_flavour
+from failover_iter._plain import is_plain, returns_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -33,19 +33,8 @@ if TYPE_CHECKING:
 else:
     _DropWhile = dropwhile  # it takes no type argument at run time
 
-#: In 3.12 and 3.13 what returns a constant has an instruction of its own, and a generator is run
-#: faster by a `for` than by a `yield from` over a delegate. Elsewhere the latter is as good.
-_RETURN_VALUE: Final = opmap["RETURN_VALUE"]
-_RETURN_CONST: Final = opmap.get("RETURN_CONST", -1)
-_HAS_RETURN_CONST: Final = _RETURN_CONST >= 0
-
 #: A StopIteration that is thrown at an iterator without `throw` ends a `yield from` since 3.12.
 _ENDS_BY_THROW: Final = sys.version_info >= (3, 12)
-
-#: Iterators that a bare `for` serves as well as `yield from`, and faster: they have no `send`, no
-#: `throw`, no `close`, and their StopIteration never has a value.
-_EMPTY: Any = ([], (), range(0), {}, {}.values(), {}.items(), set[Any](), "", b"")
-_PLAIN: Final[set[type[Any]]] = {type(iter(empty)) for empty in _EMPTY}
 
 
 def drive(run: Run) -> Generator[Any, Any, Any]:
@@ -73,7 +62,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                                     sent = yield item
                                 except BaseException as error:
                                     thrown = error
-                            elif attempt.returns_none:
+                            elif attempt.watch is None and returns_none(attempt.iterator):
                                 attempt.at_marker = False
                                 for item in attempt.iterator:
                                     try:
@@ -85,7 +74,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                                         break
                                 else:
                                     attempt.ended = True
-                            elif attempt.is_plain:
+                            elif attempt.watch is None and is_plain(attempt.iterator):
                                 attempt.at_marker = False
                                 for item in attempt.iterator:
                                     try:
@@ -138,19 +127,6 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
         run.finish()
         item = thrown = sent = context = None
         del run, attempt, command
-
-
-def _returns_none(code: CodeType) -> bool:
-    """Whether this code can only return None, as far as its instructions tell; False if unsure."""
-    instructions, arguments = code.co_code[::2], code.co_code[1::2]
-    if _RETURN_VALUE in instructions:
-        return False
-    at = instructions.find(_RETURN_CONST)
-    while at >= 0:
-        if instructions[at - 1] == EXTENDED_ARG or code.co_consts[arguments[at]] is not None:
-            return False
-        at = instructions.find(_RETURN_CONST, at + 1)
-    return True
 
 
 class _SyncAttempt(Attempt):
@@ -207,25 +183,6 @@ class _SyncAttempt(Attempt):
                 iterable.close()
             self.excused = True
             raise wrong_flavour(self.entry.name, "sync")
-
-    @property
-    def returns_none(self) -> bool:
-        """Whether what is left is a generator that can only return None, with no watcher.
-
-        A `for` runs its frame without a call in C, which a delegate cannot; but it drops the value.
-        """
-        iterator = self.iterator
-        return (
-            _HAS_RETURN_CONST
-            and self.watch is None
-            and type(iterator) is GeneratorType
-            and _returns_none(iterator.gi_code)
-        )
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether what is left has nothing to delegate to, no value to return, no watcher."""
-        return type(self.iterator) in _PLAIN and self.watch is None
 
     def pull(self) -> Any:
         """What is left of the source, item by item."""

@@ -25,7 +25,7 @@ FLOORS = (
         "_core",
         "_attempt",
     },
-    {"_log", "_clock", "_closing", "_pull_thread", "_pull_asyncio", "_pull_trio"},
+    {"_log", "_clock", "_closing", "_plain", "_pull_thread", "_pull_asyncio", "_pull_trio"},
     {"_sync", "_async"},
     {"policy", "_decorator", "_api"},
 )

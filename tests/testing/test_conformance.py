@@ -13,6 +13,8 @@ from failover_iter.testing import BrokenLaw, Plan, check_failover_laws
 from failover_iter.testing._law_models import delivered_under
 from failover_iter.testing._wills import Will, sync_iterator
 
+pytestmark = pytest.mark.slow
+
 
 def skips(factories: Any) -> Any:
     return failover_stream(factories, retry_on=ConnectionError, mid_stream="skip")

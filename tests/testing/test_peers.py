@@ -16,6 +16,8 @@ from hypothesis import given, seed, settings
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, plans, verify
 
+pytestmark = pytest.mark.slow
+
 ERRORS = [ConnectionError]
 #: One source, of which two openings may differ; every shape has a `close` that has to be called.
 one_source = plans(sources=1, errors=ERRORS, openings=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.vendor import pretty
 
 from failover_iter.testing import (
@@ -149,11 +149,13 @@ def test_what_cannot_be_is_refused(make: object, message: str) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_each_fault_can_be_asked_for_alone() -> None:
     """Every name leads to plans that have it, and to no other fault."""
     for name in FAULTS:
         seen = set[str]()
 
+        @settings(max_examples=40, database=None)
         @given(plans(sources=1, errors=[OSError, KeyError], faults=[name], min_items=1))
         def test(plan: Plan) -> None:
             seen.update(map(str, plan.sources[0]))  # noqa: B023 (run at once)

@@ -14,6 +14,8 @@ from failover_iter.testing import BrokenLaw, Plan, plans, play, verify
 from failover_iter.testing._composed import resolve
 from testing.zoo import RETRY, ZOO
 
+pytestmark = pytest.mark.slow
+
 fixed = settings(database=None)
 unshrunk = settings(fixed, phases=[Phase.generate])
 
