@@ -14,6 +14,19 @@ MODES = ["skip", "restart", "raise", "resume"]
 FLAVOURS = ["sync", "asyncio", "trio"]
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_identity_with_limits_of_time(flavour: Any) -> None:
+    """Law 1 holds through the thread of a blocking source, and through what times an async one."""
+    policy = Policy(retry_on=ConnectionError, idle_timeout=1e6, total_timeout=1e7)
+    check_failover_laws(
+        policy.stream if flavour == "sync" else policy.astream,
+        mode="restart",
+        flavour=flavour,
+        laws=["identity"],
+        max_examples=60,
+    )
+
+
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("flavour", FLAVOURS)
