@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 from hypothesis import settings
@@ -12,6 +13,12 @@ import failover_iter
 # profile for that).
 settings.register_profile("unhurried", settings.default, deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_collection_finish() -> None:
+    """Part what is loaded from what tests make: many of them collect garbage, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
