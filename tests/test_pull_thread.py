@@ -31,6 +31,18 @@ def _no_thread_is_left() -> Iterator[None]:
     assert threading.active_count() == before
 
 
+def printed_by(script: str) -> str:
+    """What a program of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return done.stdout
+
+
 def stream_of(*factories: Any, **options: Any) -> Any:
     return failover_stream(
         list(factories), **{"retry_on": ConnectionError, "idle_timeout": LONG, **options}
@@ -299,14 +311,7 @@ def test_in_a_child_of_a_fork_nobody_waits() -> None:
             print("done")
         os._exit(0) if not child else None
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert done.stdout == "done\n"
+    assert printed_by(script) == "done\n"
 
 
 def test_it_does_not_keep_the_interpreter() -> None:
@@ -330,14 +335,7 @@ def test_it_does_not_keep_the_interpreter() -> None:
         stream = failover_stream([fine], retry_on=OSError, idle_timeout=60)
         print(next(stream))
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert done.stdout == "blocks gave no first item within 0.01 s (idle_timeout)\n1\n"
+    assert printed_by(script) == "blocks gave no first item within 0.01 s (idle_timeout)\n1\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -364,14 +362,7 @@ def test_ctrl_c_for_real() -> None:
         except KeyboardInterrupt:
             print("interrupted")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert done.stdout == "interrupted\n"
+    assert printed_by(script) == "interrupted\n"
 
 
 def test_a_key_runs_in_the_thread_of_the_consumer() -> None:

@@ -12,25 +12,11 @@ from typing import Any
 import pytest
 import trio
 
-from failover_iter import Event, Failed, SourceTimeout, StreamTimeout, Switched, afailover_stream
-from support.loops import LOOPS
+from failover_iter import Event, Failed, SourceTimeout, StreamTimeout, Switched
+from support.loops import FOREVER, LOOPS, drained, fallback, stream_of
 
 loops = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 variable: ContextVar[str] = ContextVar("variable", default="unset")
-FOREVER = 1e6
-
-
-def stream_of(*factories: Any, **options: Any) -> Any:
-    return afailover_stream(list(factories), **{"retry_on": ConnectionError, **options})
-
-
-async def fallback() -> AsyncIterator[Any]:
-    yield "fallback"
-
-
-async def drained(stream: Any) -> list[Any]:
-    async with aclosing(stream):
-        return [item async for item in stream]
 
 
 @loops

@@ -9,24 +9,9 @@ from typing import Any
 
 import pytest
 
-from failover_iter import afailover_stream
-from support.loops import Asyncio
+from support.loops import FOREVER, Asyncio, drained, fallback, stream_of
 
 ASYNCIO = Asyncio()
-FOREVER = 1e6
-
-
-def stream_of(*factories: Any, **options: Any) -> Any:
-    return afailover_stream(list(factories), **{"retry_on": ConnectionError, **options})
-
-
-async def fallback() -> AsyncIterator[Any]:
-    yield "fallback"
-
-
-async def drained(stream: Any) -> list[Any]:
-    async with aclosing(stream):
-        return [item async for item in stream]
 
 
 @pytest.mark.parametrize("ours_first", [True, False])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
 import trio
 import trio.testing
 
+from failover_iter import afailover_stream
 from failover_iter.testing import JumpingLoop
 
 
@@ -85,3 +86,21 @@ class Trio:
 
 
 LOOPS = [Asyncio(), Trio()]
+
+FOREVER = 1e6  # seconds, of which none passes
+
+
+def stream_of(*factories: Any, **options: Any) -> Any:
+    """An async stream over these."""
+    return afailover_stream(list(factories), **{"retry_on": ConnectionError, **options})
+
+
+async def fallback() -> AsyncIterator[Any]:
+    """A source that is good."""
+    yield "fallback"
+
+
+async def drained(stream: Any) -> list[Any]:
+    """All that a stream delivers; it is closed at the end."""
+    async with aclosing(stream):
+        return [item async for item in stream]
