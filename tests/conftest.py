@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 import failover_iter
@@ -17,6 +18,16 @@ settings.load_profile("unhurried")
 
 def pytest_collection_finish() -> None:
     """Part what is loaded from what tests make: many of them collect garbage, again and again."""
+    _part()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """So too what the tests of one file have left from those of the next."""
+    if nextitem is not None and nextitem.path != item.path:
+        _part()
+
+
+def _part() -> None:
     gc.collect()
     gc.freeze()
 
