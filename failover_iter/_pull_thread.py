@@ -84,7 +84,8 @@ class _Desk:
     def serve(self) -> None:
         """Do what is put down, until there is nothing."""
         is_abandoned.set(lambda: self.abandoned)
-        while self.asked.acquire():
+        while True:
+            self.asked.acquire()
             job, self.job = self.job, None
             if job is None or not job.do():
                 return

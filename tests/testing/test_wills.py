@@ -1,0 +1,50 @@
+"""The willful sources of the law of identity, and the models of the laws, by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from failover_iter.testing import Plan
+from failover_iter.testing._law_models import delivered_under
+from failover_iter.testing._laws import _counted
+from failover_iter.testing._wills import Will, async_generator, async_iterator, sync_generator
+
+
+def test_what_is_sent_is_written_down() -> None:
+    """By a generator, and by what is none, in both flavours."""
+    will = Will(pulls=("item", "item", "end"))
+    log: list[Any] = []
+    generator = sync_generator(will, log)
+    assert (next(generator), generator.send("sent")) == ("pulls 0", "pulls 1")
+    assert log == [("send", "sent")]
+
+    async def main(source: Any) -> tuple[Any, Any]:
+        return await anext(source), await source.asend("sent")
+
+    log = []
+    assert asyncio.run(main(async_generator(will, log))) == ("pulls 0", "pulls 1")
+    assert log[0] == ("send", "sent")
+    log = []
+    assert asyncio.run(main(async_iterator(will, log))) == ("pulls 0", "pulls 1")
+    assert log == [("send", None), ("send", "sent")]
+
+
+@pytest.mark.parametrize("mode", ["skip", "restart", "resume"])
+def test_a_model_whose_sources_all_fail(mode: Any) -> None:
+    """It delivers what there was, and ends with the last error."""
+    delivered: list[Any] = []
+    with pytest.raises(ConnectionError):
+        for item in delivered_under(mode)(Plan("a#", "a#", errors=(ConnectionError,))):
+            delivered.append(item)
+    assert len(delivered) == (2 if mode == "restart" else 1)
+
+
+def test_factories_are_counted_as_they_are_taken() -> None:
+    """Each with its place, until there are none left."""
+    taken: list[int] = []
+    factories = [list, tuple]
+    assert list(_counted(factories, taken)) == factories
+    assert taken == [0, 1]
