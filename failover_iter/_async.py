@@ -17,6 +17,7 @@ from failover_iter._closing import aclose, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._entries import wrong_flavour
 from failover_iter._limits import READY
+from failover_iter._tally import AFTER
 from failover_iter.errors import wrong_use
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     """Deliver one stream."""
     attempt: _AsyncAttempt | None = None
     command: Command | None = None
+    after = AFTER
+    item = given = None
     try:
         command = run.start(async_time())
         while True:
@@ -73,6 +76,27 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                                         break
                                     if sent is not None:
                                         break
+                            elif attempt.tallies:
+                                attempt.at_marker, tally = False, 0
+                                try:
+                                    async for given in attempt:
+                                        try:
+                                            tally = after[tally]
+                                        except IndexError:
+                                            attempt.held.append(given)
+                                            break
+                                        item = given
+                                        try:
+                                            sent = yield given
+                                        except BaseException as error:
+                                            thrown = error
+                                            break
+                                        if sent is not None:
+                                            break
+                                    else:
+                                        attempt.ended = True
+                                finally:
+                                    run.record.add(tally, item)
                             else:
                                 attempt.at_marker = False
                                 async for item in attempt:
@@ -121,7 +145,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.finish()
-        item = watch = thrown = sent = context = puller = steps = waited_for = None
+        item = given = watch = thrown = sent = context = puller = steps = waited_for = None
         del run, attempt, command
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from failover_iter._checks import identity, verdict
 from failover_iter._failures import note_close_error
 from failover_iter._record import feed, new_digest
+from failover_iter._tally import AFTER
 from failover_iter.errors import DivergedStream, EmptyStream, StreamTimeout
 from failover_iter.events import Takeover
 
@@ -76,11 +77,6 @@ class Attempt:
             if command.key is not None:
                 self.key, self.replayed = command.key, new_digest()
 
-    def note(self, item: Any) -> None:
-        """Take note of an item that is delivered, if that is wanted."""
-        if self.watch is not None:
-            self.watch(item)
-
     def _note(self, item: Any) -> None:
         inside = self.command.handover
         if inside is not None and inside.restarted:
@@ -92,6 +88,12 @@ class Attempt:
         except StopIteration as leak:  # in here it would be taken for the end of the source
             raise RuntimeError("the function of key raised StopIteration") from leak
         self.excused = False
+
+    @property
+    def tallies(self) -> bool:
+        """Whether it is enough to count what is delivered, and to keep the last item."""
+        record = self.run.record
+        return bool(AFTER) and self.watch == record.deliver and record.keeps_last
 
     def opening(self) -> None:
         """Tell that the factory is going to be called."""

@@ -1,48 +1,62 @@
-"""Iterators that a bare `for` serves as well as a `yield from` would, and faster."""
+"""Iterators that a bare `for` serves as well as a `yield from` would, and faster.
+
+They have no value to return, and no use for what the consumer sends.
+"""
 
 from __future__ import annotations
 
-from opcode import EXTENDED_ARG, opmap
+import sys
+from functools import lru_cache
+from opcode import EXTENDED_ARG, hasjrel, opmap
 from types import CodeType, GeneratorType
 from typing import Any, Final
 
-#: In 3.12 and 3.13 what returns a constant has an instruction of its own, and a generator is run
-#: faster by a `for` than by a `yield from` over a delegate. Elsewhere the latter is as good.
-_RETURN_VALUE: Final = opmap["RETURN_VALUE"]
-_RETURN_CONST: Final = opmap.get("RETURN_CONST", -1)
-_HAS_RETURN_CONST: Final = _RETURN_CONST >= 0
-
-#: Iterators that a bare `for` serves as well as `yield from`, and faster: they have no `send`, no
-#: `throw`, no `close`, and their StopIteration never has a value.
+#: Iterators of builtins have no `send`, no `throw`, no `close`, and never a value to return.
 _EMPTY: Any = ([], (), range(0), {}, {}.values(), {}.items(), set[Any](), "", b"")
 _PLAIN: Final[set[type[Any]]] = {type(iter(empty)) for empty in _EMPTY}
 
+#: Versions whose instructions are known here; of a generator under any other nothing is.
+_IS_KNOWN: Final = sys.version_info < (3, 14)
+_YIELD: Final = opmap["YIELD_VALUE"]
+#: An item is yielded, and what is sent is thrown away. A `yield from` goes on otherwise.
+_YIELD_ONLY: Final = bytes([_YIELD, opmap["RESUME"], opmap["POP_TOP"]])
+_RETURN: Final = opmap["RETURN_VALUE"]
+#: How None is returned: by an instruction of its own since 3.12, by a pair of them before.
+_RETURN_CONST: Final = opmap.get("RETURN_CONST", -1)
+_LOAD: Final = opmap["LOAD_CONST"] if _RETURN_CONST < 0 else -1
+
 
 def is_plain(iterator: object) -> bool:
-    """Whether this has nothing to delegate to, and no value to return."""
-    return type(iterator) in _PLAIN
+    """Whether this has no value to return, and no use for what is sent; False if unsure."""
+    return type(iterator) in _PLAIN or is_plain_generator(iterator)
 
 
-def returns_none(iterator: object) -> bool:
-    """Whether this is a generator that can only return None.
+def is_plain_generator(iterator: object) -> bool:
+    """Whether this is a generator that is plain: one that takes what is sent, and ignores it."""
+    return isinstance(iterator, GeneratorType) and _is_plain(iterator.gi_code)
 
-    A `for` runs its frame without a call in C, which a delegate cannot; but it drops the value.
-    """
-    return (
-        _HAS_RETURN_CONST
-        and isinstance(iterator, GeneratorType)
-        and _returns_none(iterator.gi_code)
-    )
+
+@lru_cache(maxsize=1024)
+def _is_plain(code: CodeType) -> bool:
+    """Whether a generator with this code is plain, as far as its instructions tell."""
+    instructions = code.co_code[::2]
+    ignores_sent = instructions.count(_YIELD) == instructions.count(_YIELD_ONLY)
+    return _IS_KNOWN and ignores_sent and _returns_none(code)
 
 
 def _returns_none(code: CodeType) -> bool:
-    """Whether this code can only return None, as far as its instructions tell; False if unsure."""
     instructions, arguments = code.co_code[::2], code.co_code[1::2]
-    if _RETURN_VALUE in instructions:
-        return False
-    at = instructions.find(_RETURN_CONST)
-    while at >= 0:
-        if instructions[at - 1] == EXTENDED_ARG or code.co_consts[arguments[at]] is not None:
+    #: Where a jump may arrive with a value that was made before (only asked before 3.12).
+    targets = {at + 1 + arguments[at] for at, what in enumerate(instructions) if what in hasjrel}
+    for at, what in enumerate(instructions):
+        if what == _RETURN_CONST:
+            load = at
+        elif what == _RETURN:
+            load = at - 1
+            if instructions[load] != _LOAD or at in targets:
+                return False
+        else:
+            continue
+        if instructions[load - 1] == EXTENDED_ARG or code.co_consts[arguments[load]] is not None:
             return False
-        at = instructions.find(_RETURN_CONST, at + 1)
     return True

@@ -115,10 +115,10 @@ class Record:
         self.needs = needs
         if needs:
             self.is_watched = True
+            self.count = 0  # its own from the start, or to count takes twice the time
+            self.digests = {place: new_digest() for place in needs.keys}
         if needs.keep != 0:
             self.items = deque(maxlen=needs.keep)
-        if needs.keys:
-            self.digests = {place: new_digest() for place in needs.keys}
         if seed is not None:
             self.count = seed.delivered
             self.before = max(0, seed.total - seed.delivered)
@@ -147,6 +147,17 @@ class Record:
     def _digest(self, item: Any) -> None:
         for place, digest in self.digests.items():
             feed(digest, self.needs.keys[place](item))
+
+    def add(self, count: int, last: Any) -> None:
+        """Take note of so many items at once, of which only the last need be kept."""
+        if count:
+            self.count += count
+            self.items.append(last)
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether no more than the last item is kept."""
+        return self.items.maxlen in (0, 1)
 
     def restart(self) -> None:
         """Forget what was delivered: the items start over."""

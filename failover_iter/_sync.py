@@ -1,16 +1,14 @@
 """The blocking driver: a real generator that does what the core says.
 
-All that a consumer can do to a generator reaches the source by way of `yield from` over a small
-delegate. Its `__next__` is that of `itertools.dropwhile`, in C, so an item costs the pull and the
-yield; `send`, `throw` and `close`, which are rare, go through Python and say who is to blame.
+A bare `for` pulls what has no value to return and no use for what is sent, `yield from` over a
+delegate (`_delegate.py`) all else; where items are counted, each is pulled and looked at here. What
+a consumer does at a `yield` is caught right there and handed on to the source, so that what the
+source raises at a pull cannot be taken for it, nor the other way round.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import deque
-from functools import partial
-from itertools import dropwhile, filterfalse
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -18,20 +16,17 @@ from failover_iter._attempt import Attempt
 from failover_iter._clock import clock, is_abandoned
 from failover_iter._closing import close, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
+from failover_iter._delegate import delegate
 from failover_iter._entries import wrong_flavour
-from failover_iter._plain import is_plain, returns_none
+from failover_iter._plain import is_plain, is_plain_generator
+from failover_iter._tally import AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
 
     from failover_iter._commands import Command
     from failover_iter._core import Run
     from failover_iter._pull_thread import Worker
-
-if TYPE_CHECKING:
-    _DropWhile = dropwhile[Any]
-else:
-    _DropWhile = dropwhile  # it takes no type argument at run time
 
 #: A StopIteration that is thrown at an iterator without `throw` ends a `yield from` since 3.12.
 _ENDS_BY_THROW: Final = sys.version_info >= (3, 12)
@@ -41,6 +36,8 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
     """Deliver one stream."""
     attempt: _SyncAttempt | None = None
     command: Command | None = None
+    after = AFTER
+    item = given = None
     try:
         time = clock.get()
         command = run.start(time.time)
@@ -52,6 +49,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                     attempt = _SyncAttempt(run, command)
                     try:
                         attempt.open()
+                        watch = attempt.watch
                         while attempt.held or not attempt.ended:
                             thrown = sent = None
                             if attempt.held:
@@ -62,33 +60,68 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                                     sent = yield item
                                 except BaseException as error:
                                     thrown = error
-                            elif attempt.watch is None and returns_none(attempt.iterator):
-                                attempt.at_marker = False
-                                for item in attempt.iterator:
-                                    try:
-                                        sent = yield item
-                                    except BaseException as error:
-                                        thrown = error
-                                        break
-                                    if sent is not None:
-                                        break
-                                else:
-                                    attempt.ended = True
-                            elif attempt.watch is None and is_plain(attempt.iterator):
+                            elif watch is None and is_plain(attempt.iterator):
                                 attempt.at_marker = False
                                 for item in attempt.iterator:
                                     try:
                                         if (yield item) is not None:
-                                            sent = attempt  # whatever it was: it will be refused
+                                            sent = True  # whatever it was: refused, or ignored
                                             break
                                     except BaseException as error:
                                         thrown = error
                                         break
                                 else:
                                     attempt.ended = True
+                            elif attempt.tallies and is_plain_generator(attempt.iterator):
+                                attempt.at_marker, tally = False, 0
+                                try:
+                                    for given in attempt.iterator:
+                                        tally = after[tally]
+                                        try:
+                                            item = given
+                                            yield given  # what is sent has no use for it
+                                        except BaseException as error:
+                                            thrown = error
+                                            break
+                                    else:
+                                        attempt.ended = True
+                                except IndexError:
+                                    if has_ended(attempt.iterator):
+                                        raise
+                                    attempt.held.append(given)
+                                finally:
+                                    run.record.add(tally, item)
+                            elif watch is not None:
+                                attempt.at_marker, tally = False, 0
+                                item, tallies = None, attempt.tallies
+                                try:
+                                    while True:
+                                        try:
+                                            given = next(attempt.iterator)
+                                        except StopIteration as stop:
+                                            attempt.ended, attempt.value = True, stop.value
+                                            break
+                                        if tallies:
+                                            try:
+                                                tally = after[tally]
+                                            except IndexError:
+                                                attempt.held.append(given)
+                                                break
+                                            item = given
+                                        else:
+                                            watch(given)
+                                        try:
+                                            sent = yield given
+                                        except BaseException as error:
+                                            thrown = error
+                                            break
+                                        if sent is not None:
+                                            break
+                                finally:
+                                    run.record.add(tally, item)
                             else:
                                 item = None  # or the first one is held as long as the stream
-                                attempt.value = yield from attempt.pull()
+                                attempt.value = yield from delegate(attempt)
                                 attempt.ended = True
                             # Out of the `except`, or the source would run as if it handled it.
                             if thrown is not None:
@@ -125,7 +158,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.finish()
-        item = thrown = sent = context = None
+        item = given = watch = thrown = sent = context = None
         del run, attempt, command
 
 
@@ -183,14 +216,6 @@ class _SyncAttempt(Attempt):
                 iterable.close()
             self.excused = True
             raise wrong_flavour(self.entry.name, "sync")
-
-    def pull(self) -> Any:
-        """What is left of the source, item by item."""
-        is_generator = type(self.iterator) is GeneratorType
-        items: Any = self.iterator if is_generator else _Iterator(self.iterator)
-        pull = _Pull(_drop_none, items if self.watch is None else filterfalse(self.watch, items))
-        pull.attempt = self
-        return pull
 
     def sender(self) -> Callable[[Any], Any]:
         """The `send` of the source; where it has none, that is the consumer's fault."""
@@ -308,56 +333,3 @@ class _SyncAttempt(Attempt):
     def is_abandoned(self) -> bool:
         """Whether the source is still blocked: it will be closed when it comes back."""
         return self.worker is not None and self.worker.abandoned
-
-
-class _Iterator:
-    """An iterable over an iterator, which itself may lack `__iter__`."""
-
-    __slots__ = ("_iterator",)
-
-    def __init__(self, iterator: Iterator[Any]) -> None:
-        self._iterator = iterator
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._iterator
-
-
-class _Pull(_DropWhile):
-    """Hands on what the source gives, at the speed of C, and to it what PEP 380 says.
-
-    `dropwhile` passes everything on once its predicate has said no, which the first item does
-    here; unlike `chain` or `map` of Python code it keeps the value of a StopIteration.
-    """
-
-    __slots__ = ("attempt",)
-    attempt: _SyncAttempt
-
-    def send(self, value: Any) -> Any:
-        """A pull like any other, but for a source that takes no values."""
-        item = self.attempt.sender()(value)
-        self.attempt.note(item)
-        return item
-
-    @property
-    def throw(self) -> Callable[..., Any]:
-        """Looked up at each throw; where the source has none, Python raises at our `yield`."""
-        self.attempt.excused = self.attempt.thrown = True
-        return partial(self._throw, self.attempt.iterator.throw)
-
-    def _throw(self, throw: Callable[..., Any], *thrown: Any) -> Any:
-        attempt = self.attempt
-        try:
-            item = throw(*thrown)
-        finally:
-            del thrown  # or the traceback holds this frame, and this frame the error
-        attempt.excused = attempt.thrown = attempt.at_marker = False
-        attempt.note(item)
-        return item
-
-    def close(self) -> None:
-        """The consumer closes, or throws GeneratorExit."""
-        self.attempt.excused = True
-        self.attempt.close_iterator()
-
-
-_drop_none = deque[Any](maxlen=0).append  # a function in C that gives None for whatever it gets

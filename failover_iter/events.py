@@ -26,7 +26,9 @@ A pause that is broken off, by the consumer or by `total_timeout`, has nothing b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from failover_iter._tally import look_at_each_item
 
 if TYPE_CHECKING:
     from failover_iter._types import Mode
@@ -159,3 +161,11 @@ class Takeover:
     """What the attempt before it failed with."""
     delivered: int
     """Items delivered since the last restart: after "restart" those to throw away."""
+
+    def __post_init__(self) -> None:
+        """Have those who count items look at each from here on: this is none."""
+        look_at_each_item()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be made anew where it is copied: that has to be noticed too."""
+        return type(self), (self.mode, self.source, self.error, self.delivered)

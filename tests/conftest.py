@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 import failover_iter
+from support.tally import refill
 
 # A busy machine makes an example slow, not wrong. All else is as Hypothesis has it (in CI: its own
 # profile for that).
@@ -19,6 +20,11 @@ settings.load_profile("unhurried")
 def pytest_collection_finish() -> None:
     """Part what is loaded from what tests make: many of them collect garbage, again and again."""
     _part()
+
+
+def pytest_runtest_setup() -> None:
+    """No test sees the markers of another."""
+    refill()
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:

@@ -129,7 +129,6 @@ def test_nothing_is_noted_where_nobody_asks() -> None:
     assert attempt.watch is None
     take(attempt, "a")
     attempt.commit()
-    attempt.note("b")
     assert hand_out(attempt) == ["a"]
     assert attempt.run.record.count == 0
 
@@ -263,7 +262,7 @@ def raises(*_: object) -> Any:
     "step",
     [
         lambda: (first(commit_when=raises), lambda attempt: attempt.receive("a")),
-        lambda: (first(mid_stream=Skip(key=raises)), lambda attempt: attempt.note("a")),
+        lambda: (first(mid_stream=Skip(key=raises)), lambda attempt: attempt.watch("a")),
         lambda: (first(on_event=raises), lambda attempt: attempt.opening()),
         lambda: (first(on_event=raises), lambda attempt: attempt.commit()),
     ],
@@ -298,7 +297,7 @@ def test_a_key_that_stops_is_no_end() -> None:
 
     attempt = first(mid_stream=Skip(key=key))
     with pytest.raises(RuntimeError, match="^the function of key raised StopIteration$") as caught:
-        attempt.note("a")
+        attempt.watch("a")
     assert not attempt.is_outage(caught.value)
 
 
@@ -390,8 +389,8 @@ def test_a_restart_inside_begins_with_the_item_after_it() -> None:
     attempt = first(nested(), complete_when=bool)
     record, handover = attempt.run.record, attempt.command.handover
     assert handover is not None
-    attempt.note("1")
+    attempt.watch("1")
     handover.restarted = True
     assert list(record.items) == ["1"]
-    attempt.note("a")
+    attempt.watch("a")
     assert (list(record.items), handover.restarted) == (["a"], False)

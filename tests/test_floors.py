@@ -12,7 +12,7 @@ import failover_iter
 
 HOUSE = Path(failover_iter.__file__).parent
 FLOORS = (
-    {"errors", "events", "_types"},
+    {"errors", "events", "_tally", "_types"},
     {"_checks", "_strategies", "_options", "_entries", "_matching", "_backoff"},
     {
         "_failures",
@@ -25,7 +25,16 @@ FLOORS = (
         "_core",
         "_attempt",
     },
-    {"_log", "_clock", "_closing", "_plain", "_pull_thread", "_pull_asyncio", "_pull_trio"},
+    {
+        "_log",
+        "_clock",
+        "_closing",
+        "_plain",
+        "_delegate",
+        "_pull_thread",
+        "_pull_asyncio",
+        "_pull_trio",
+    },
     {"_sync", "_async"},
     {"policy", "_decorator", "_api"},
 )

@@ -1,13 +1,16 @@
-"""The bare `for` that the blocking driver uses for iterators of builtins: no law is lost by it."""
+"""The bare `for` that the blocking driver uses for plain iterators: no law is lost by it."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from failover_iter import failover_stream
+from failover_iter._plain import _IS_KNOWN as IS_KNOWN
+from failover_iter._plain import is_plain
 
 SOURCES: dict[str, Callable[[], Iterable[Any]]] = {
     "list": lambda: [0, 1, 2],
@@ -135,6 +138,32 @@ def returns_either() -> Iterator[int]:
     return variable or None
 
 
+def returns_one_of_two() -> Iterator[int]:
+    yield 1
+    yield 2
+    return variable if variable else None  # noqa: FURB110 (another bytecode)
+
+
+def returns_what_is_caught() -> Iterator[int]:
+    try:
+        yield 1
+        yield 2
+    finally:
+        variable.clear()
+    return None if variable else "value"
+
+
+def answers() -> Iterator[Any]:
+    sent = yield 1
+    while sent is not None:
+        sent = yield f"answer to {sent}"
+    yield 2
+
+
+def answers_in_passing() -> Iterator[Any]:
+    yield (yield (yield 1))
+
+
 def returns_a_constant_of_many() -> Iterator[int]:
     yield 1
     return 300
@@ -161,6 +190,10 @@ exec(  # so many constants that one takes an instruction to extend its number
         returns,
         returns_none,
         returns_either,
+        returns_one_of_two,
+        returns_what_is_caught,
+        answers,
+        answers_in_passing,
         returns_a_constant_of_many,
         delegates,
         MANY["many"],
@@ -179,11 +212,40 @@ def test_the_value_of_a_generator_is_kept(source: Any) -> None:
     assert value_of(failover_stream([source], retry_on=OSError)) == value_of(source())
 
 
-@pytest.mark.parametrize("source", [bare, returns, returns_none])
+@pytest.mark.parametrize(
+    ("source", "plain"),
+    [
+        (bare, True),
+        (returns_none, True),
+        (lambda: (item for item in range(3)), True),
+        (returns, False),
+        (returns_either, False),
+        (returns_one_of_two, False),
+        (returns_what_is_caught, False),
+        (returns_a_constant_of_many, False),
+        (answers, False),
+        (answers_in_passing, False),
+        (delegates, False),
+        (MANY["many"], False),
+        (lambda: iter([]), True),
+        (lambda: map(int, "1"), False),
+    ],
+)
+def test_what_is_plain(source: Any, plain: bool) -> None:
+    """What can return a value, or has a use for what is sent, is not; unknown code never is."""
+    generator = inspect.isgenerator(source())
+    assert is_plain(source()) == (plain and (IS_KNOWN or not generator))
+
+
+@pytest.mark.parametrize("mid_stream", ["restart", "skip"])
+@pytest.mark.parametrize(
+    "source", [bare, returns, returns_none, answers, answers_in_passing, delegates]
+)
 @pytest.mark.parametrize("pulls", [1, 2])
-def test_a_value_that_is_sent_reaches_a_generator(source: Any, pulls: int) -> None:
+def test_a_value_that_is_sent_reaches_a_generator(source: Any, pulls: int, mid_stream: Any) -> None:
     """Also one that ignores it: what is sent is a pull like any other."""
-    stream, twin = failover_stream([source], retry_on=OSError), source()
+    stream = failover_stream([source], retry_on=OSError, mid_stream=mid_stream)
+    twin = source()
     for _ in range(pulls):
         assert next(stream) == next(twin)
     results = []

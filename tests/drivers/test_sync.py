@@ -6,6 +6,7 @@ import pytest
 
 from drivers.corners import Corners
 from drivers.laws import Laws
+from drivers.tallies import Tallies
 from drivers.traps import Traps
 from support.model import model
 from support.runners import run_sync
@@ -40,5 +41,11 @@ class TestTraps(Traps):
 
 class TestCorners(Corners):
     """Corners that were once wrong, on this driver."""
+
+    twin_class = SyncTwin
+
+
+class TestTallies(Tallies):
+    """How items are counted, on this driver."""
 
     twin_class = SyncTwin
