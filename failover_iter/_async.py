@@ -7,7 +7,7 @@ for it, nor the other way round.
 
 from __future__ import annotations
 
-from types import AsyncGeneratorType
+from types import AsyncGeneratorType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, assert_never
 
 from failover_iter._attempt import Attempt
@@ -21,7 +21,7 @@ from failover_iter._tally import AFTER
 from failover_iter.errors import wrong_use
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from failover_iter._commands import Command
     from failover_iter._core import Run
@@ -76,16 +76,47 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                                         break
                                     if sent is not None:
                                         break
-                            elif attempt.tallies:
+                            elif watch is None and (pull := attempt.pull) is not None:
+                                attempt.at_marker = False
+                                while True:
+                                    try:
+                                        item = await pull()
+                                    except StopAsyncIteration:
+                                        attempt.ended = True
+                                        break
+                                    try:
+                                        sent = yield item
+                                    except BaseException as error:
+                                        thrown = error
+                                        break
+                                    if sent is not None:
+                                        break
+                            elif watch is None:
+                                attempt.at_marker = False
+                                async for item in attempt:
+                                    try:
+                                        sent = yield item
+                                    except BaseException as error:
+                                        thrown = error
+                                        break
+                                    if sent is not None:
+                                        break
+                                else:
+                                    attempt.ended = True
+                            else:
                                 attempt.at_marker, tally = False, 0
+                                item, tallies = None, attempt.tallies
                                 try:
                                     async for given in attempt:
-                                        try:
-                                            tally = after[tally]
-                                        except IndexError:
-                                            attempt.held.append(given)
-                                            break
-                                        item = given
+                                        if tallies:
+                                            try:
+                                                tally = after[tally]
+                                            except IndexError:
+                                                attempt.held.append(given)
+                                                break
+                                            item = given
+                                        else:
+                                            watch(given)
                                         try:
                                             sent = yield given
                                         except BaseException as error:
@@ -97,20 +128,6 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                                         attempt.ended = True
                                 finally:
                                     run.record.add(tally, item)
-                            else:
-                                attempt.at_marker = False
-                                async for item in attempt:
-                                    if watch is not None:
-                                        watch(item)
-                                    try:
-                                        sent = yield item
-                                    except BaseException as error:
-                                        thrown = error
-                                        break
-                                    if sent is not None:
-                                        break
-                                else:
-                                    attempt.ended = True
                             # Out of the `except`, or the source would run as if it handled it.
                             if thrown is not None:
                                 await attempt.throw(thrown)
@@ -145,7 +162,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.finish()
-        item = given = watch = thrown = sent = context = puller = steps = waited_for = None
+        item = given = watch = pull = thrown = sent = context = puller = steps = waited_for = None
         del run, attempt, command
 
 
@@ -157,6 +174,15 @@ class _AsyncAttempt(Attempt):
     def is_timed(self) -> bool:
         """Whether there is a limit of time for what comes after the first item."""
         return self.limits is not None and self.limits.lasting
+
+    @property
+    def pull(self) -> Callable[[], Awaitable[Any]] | None:
+        """What a class has for `__anext__`: to await it is faster than an `async for`."""
+        iterator: object = self.iterator
+        function = getattr(type(iterator), "__anext__", None)
+        if isinstance(function, FunctionType):  # of an async generator it is none
+            return MethodType(function, iterator)
+        return None
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """The iterator of the source itself, which may lack `__aiter__`."""
