@@ -192,7 +192,8 @@ class _AsyncAttempt(Attempt):
         """Open the source and pull it until it commits."""
         if self.run.listens:
             self.opening()
-        factory, args = self.command.take()
+        command = self.command
+        factory, args, command.args = command.factory, command.args, ()  # no more held by it
         try:
             if self.run.is_timed or self.entry.options.is_timed:
                 self.limits = self.run.limits(self.entry)

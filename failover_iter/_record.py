@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from hashlib import blake2b
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._checks import identity
 from failover_iter._options import Nested
@@ -46,13 +46,13 @@ class Needs:
     @staticmethod
     def of(options: Options, entries: tuple[Entry, ...], *, counts: bool) -> Needs:
         """What a stream with these options needs, and its sources."""
-        needs = Needs()
-        if counts:
-            needs.counts = True
-        if options.is_watching:
+        needs = Needs() if counts or options.is_watching else NO_NEEDS
+        if needs is not NO_NEEDS:
+            needs.counts = counts
             needs.add(options)
         for entry in entries:
             if entry.options is not options or entry.nests:
+                needs = Needs() if needs is NO_NEEDS else needs
                 needs.add_entry(entry)
         return needs
 
@@ -71,12 +71,15 @@ class Needs:
         if isinstance(way, Skip | Decide) and way.key is not None:
             self.keys = {**self.keys, identity(way.key): way.key}
 
-    def join(self, other: Needs) -> None:
-        """Need what the others need too."""
-        self.counts = self.counts or other.counts
-        self.must_count = self.must_count or other.must_count
-        self._keep(other.keep)
-        self.keys = {**self.keys, **other.keys}
+    def joined(self, other: Needs) -> Needs:
+        """What the two need together."""
+        both = Needs()
+        both.counts = self.counts or other.counts
+        both.must_count = self.must_count or other.must_count
+        both.keep = self.keep
+        both._keep(other.keep)
+        both.keys = {**self.keys, **other.keys}
+        return both
 
     def _keep(self, keep: int | None) -> None:
         self.keep = None if keep is None or self.keep is None else max(self.keep, keep)
@@ -94,6 +97,7 @@ class Needs:
         )
 
 
+NO_NEEDS: Final = Needs()  # what most streams have; never added to
 _NO_ITEMS: deque[Any] = deque(maxlen=0)  # whatever is put into it, it stays empty: shared
 
 
@@ -113,12 +117,12 @@ class Record:
     def __init__(self, needs: Needs, seed: Progress | None) -> None:
         """Begin at the start, or where the stream around is."""
         self.needs = needs
-        if needs:
-            self.is_watched = True
+        if needs is not NO_NEEDS:
+            self.is_watched = bool(needs)
             self.count = 0  # its own from the start, or to count takes twice the time
             self.digests = {place: new_digest() for place in needs.keys}
-        if needs.keep != 0:
-            self.items = deque(maxlen=needs.keep)
+            if needs.keep != 0:
+                self.items = deque(maxlen=needs.keep)
         if seed is not None:
             self.count = seed.delivered
             self.before = max(0, seed.total - seed.delivered)
@@ -171,8 +175,7 @@ class Record:
         """Record more from now on; False where what was delivered can no longer be known."""
         if self.any:
             return self.needs.covers(needs)
-        needs.join(self.needs)
-        self.__init__(needs, None)  # type: ignore[misc]  # nothing was delivered: begin again
+        self.__init__(needs.joined(self.needs), None)  # type: ignore[misc]  # nothing was delivered: begin again
         return True
 
     def require(self, entry: Entry, options: Options) -> None:

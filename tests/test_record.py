@@ -332,13 +332,12 @@ def test_the_needs_of_a_list_are_those_of_all_its_sources() -> None:
 def test_needs_are_joined() -> None:
     """Two needs together ask for the larger of each, and leave the other as it was."""
     one, other = needs_of(mid_stream=Skip(key=str)), needs_of(mid_stream=Resume(keep=3))
-    one.join(other)
-    assert (one.counts, one.keep, len(one.keys)) == (True, 3, 1)
+    both = one.joined(other)
+    assert (both.counts, both.keep, len(both.keys)) == (True, 3, 1)
+    assert (one.counts, one.keep, len(one.keys)) == (True, 0, 1)
     assert (other.counts, other.keep, len(other.keys)) == (True, 3, 0)
-    one.join(needs_of(mid_stream=Resume(keep=None)))
-    assert one.keep is None
-    counted = needs_of(complete_when=bool)
-    counted.join(needs_of(on_event=print))
+    assert both.joined(needs_of(mid_stream=Resume(keep=None))).keep is None
+    counted = needs_of(complete_when=bool).joined(needs_of(on_event=print))
     assert (counted.counts, counted.keep) == (True, 1)
 
 
