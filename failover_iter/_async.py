@@ -15,7 +15,7 @@ from failover_iter._checks import offers
 from failover_iter._clock import async_library, async_sleep, async_time, give_way
 from failover_iter._closing import aclose, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
-from failover_iter._entries import wrong_flavour
+from failover_iter._entries import no_stream, wrong_flavour
 from failover_iter._limits import READY
 from failover_iter._tally import AFTER
 from failover_iter.errors import wrong_use
@@ -204,7 +204,7 @@ class _AsyncAttempt(Attempt):
                     await self._in_time(self._await_opened(opened))
                     opened = self.iterable
                 self.iterable = opened
-                self._refuse_sync(opened)
+                self._refuse(opened)
             elif opened.ag_frame is None:
                 self.opened_ended()
             self.iterable = opened
@@ -234,10 +234,14 @@ class _AsyncAttempt(Attempt):
         """What waits for this no longer than it may."""
         return awaitable if self.puller is None else self.puller.wait(awaitable)
 
-    def _refuse_sync(self, opened: object) -> None:
-        if not offers(opened, "__aiter__") and offers(opened, "__iter__"):
+    def _refuse(self, opened: object) -> None:
+        """Refuse what an async stream cannot iterate."""
+        if offers(opened, "__aiter__"):
+            return
+        if offers(opened, "__iter__"):
             self.excused = True
             raise wrong_flavour(self.entry.name, "async")
+        raise no_stream(self.entry.name, "async iterable", opened)
 
     async def send(self, value: Any) -> None:
         """Send a value to the source: a pull like any other, but where it takes no values."""

@@ -156,6 +156,14 @@ def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
     return wrong_use(TypeError(f"source {name!r} is {is_}: use {use} for it"))
 
 
+def no_stream(name: str, kind: str, given: object) -> TypeError:
+    """The error for a factory that opens nothing that could be iterated; it begins as Python's."""
+    return TypeError(
+        f"{type(given).__name__!r} object is not {'an ' * (kind != 'iterable')}{kind}: the factory "
+        f"of source {name!r} must give an {kind}, got {given!r}"
+    )
+
+
 def _check_nested(entry: Entry) -> None:
     """Refuse a `Policy.source` that could not go on where the stream around it stopped."""
     nested = entry.factory

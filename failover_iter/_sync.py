@@ -17,7 +17,7 @@ from failover_iter._clock import clock, is_abandoned
 from failover_iter._closing import close, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._delegate import delegate
-from failover_iter._entries import wrong_flavour
+from failover_iter._entries import no_stream, wrong_flavour
 from failover_iter._plain import is_plain, is_plain_generator
 from failover_iter._tally import AFTER
 
@@ -178,7 +178,7 @@ class _SyncAttempt(Attempt):
             else:
                 self.iterable = iterable = factory(*args)
             if not isinstance(iterable, GeneratorType):
-                self._refuse_async(iterable)
+                self._refuse(iterable)
             elif iterable.gi_frame is None:
                 self.opened_ended()
             self.iterator = iter(self.iterable)
@@ -208,15 +208,17 @@ class _SyncAttempt(Attempt):
         self.iterable = Remote(self.worker, opened)
         return opened
 
-    def _refuse_async(self, iterable: object) -> None:
+    def _refuse(self, iterable: object) -> None:
+        """Refuse what a blocking stream cannot iterate."""
         kind = type(iterable)
-        if hasattr(kind, "__iter__"):
+        if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
             return
         if hasattr(kind, "__aiter__") or hasattr(kind, "__await__"):
             if isinstance(iterable, CoroutineType):
                 iterable.close()
             self.excused = True
             raise wrong_flavour(self.entry.name, "sync")
+        raise no_stream(self.entry.name, "iterable", iterable)
 
     def sender(self) -> Callable[[Any], Any]:
         """The `send` of the source; where it has none, that is the consumer's fault."""

@@ -324,3 +324,27 @@ def test_a_progress_is_not_a_wrong_use() -> None:
         yield from range(progress.delivered, 2)
 
     assert drain(failover_stream([resumes], retry_on=OSError, mid_stream="resume")) == [0, 1]
+
+
+async def fetch() -> Any:
+    """A factory that forgot its `return`."""
+
+
+@pytest.mark.parametrize(
+    ("twin", "factory", "message"),
+    [
+        (failover_stream, lambda: None, "'NoneType' object is not iterable"),
+        (failover_stream, lambda: 5, "source 'source[0]' must give an iterable, got 5"),
+        (afailover_stream, lambda: None, "'NoneType' object is not an async iterable"),
+        (afailover_stream, fetch, "source 'fetch' must give an async iterable, got None"),
+    ],
+)
+def test_a_factory_that_gives_no_stream_is_named(twin: Any, factory: Any, message: str) -> None:
+    """The error begins as Python's own, and says which source gave what."""
+    with refuses(TypeError, message):
+        drain(twin([factory], retry_on=OSError))
+    assert drain(twin([factory, fallback_of(twin)], retry_on=TypeError)) == [1]
+
+
+def fallback_of(twin: Any) -> Any:
+    return good if twin is failover_stream else good_async
