@@ -1,4 +1,20 @@
-"""Streams that survive their source: failover for any Python iterator, sync and async."""
+"""Streams that survive their source: failover for any Python iterator, sync and async.
+
+`failover_stream` and `afailover_stream` make one stream of several sources, and say what the
+options mean. `failover` decorates a function that gives a stream, a `Policy` holds options for many
+streams, a `Source` those of one source, a `Trace` shows what happened. There is more in
+`failover_iter.llm` (the SDKs of LLM providers) and `failover_iter.testing` (tests of any pipeline
+of iterators).
+
+>>> from failover_iter import failover_stream
+>>> def primary():
+...     yield 1
+...     raise ConnectionError("reset by peer")
+>>> def replica():
+...     yield from (1, 2)
+>>> list(failover_stream([primary, replica], retry_on=ConnectionError, mid_stream="skip"))
+[1, 2]
+"""
 
 from failover_iter._api import afailover_stream, failover_stream
 from failover_iter._backoff import backoff

@@ -27,39 +27,39 @@ def failover_stream(
     factories: Factories[T],
     *,
     retry_on: RetryOn,
-    mid_stream: MidStream | None = ...,
-    attempts: int | None = ...,
-    reset_on_progress: bool = ...,
-    wait: Wait = ...,
-    commit_when: CommitWhen = ...,
-    complete_when: CompleteWhen = ...,
-    allow_empty: bool = ...,
-    first_item_timeout: Limit = ...,
-    idle_timeout: Limit = ...,
-    total_timeout: Limit = ...,
-    give_up_after: Limit = ...,
-    on_exhausted: Literal["last", "group"] = ...,
-    on_event: Callable[[Event], object] | None = ...,
-    announce: Literal[False] = ...,
+    mid_stream: MidStream | None = None,
+    attempts: int | None = 1,
+    reset_on_progress: bool = False,
+    wait: Wait = 0,
+    commit_when: CommitWhen = 1,
+    complete_when: CompleteWhen = None,
+    allow_empty: bool = True,
+    first_item_timeout: Limit = None,
+    idle_timeout: Limit = None,
+    total_timeout: Limit = None,
+    give_up_after: Limit = None,
+    on_exhausted: Literal["last", "group"] = "last",
+    on_event: Callable[[Event], object] | None = None,
+    announce: Literal[False] = False,
 ) -> Generator[T, Any, Any]: ...
 @overload
 def failover_stream(
     factories: Factories[T],
     *,
     retry_on: RetryOn,
-    mid_stream: MidStream | None = ...,
-    attempts: int | None = ...,
-    reset_on_progress: bool = ...,
-    wait: Wait = ...,
-    commit_when: CommitWhen = ...,
-    complete_when: CompleteWhen = ...,
-    allow_empty: bool = ...,
-    first_item_timeout: Limit = ...,
-    idle_timeout: Limit = ...,
-    total_timeout: Limit = ...,
-    give_up_after: Limit = ...,
-    on_exhausted: Literal["last", "group"] = ...,
-    on_event: Callable[[Event], object] | None = ...,
+    mid_stream: MidStream | None = None,
+    attempts: int | None = 1,
+    reset_on_progress: bool = False,
+    wait: Wait = 0,
+    commit_when: CommitWhen = 1,
+    complete_when: CompleteWhen = None,
+    allow_empty: bool = True,
+    first_item_timeout: Limit = None,
+    idle_timeout: Limit = None,
+    total_timeout: Limit = None,
+    give_up_after: Limit = None,
+    on_exhausted: Literal["last", "group"] = "last",
+    on_event: Callable[[Event], object] | None = None,
     announce: bool,
 ) -> Generator[T | Takeover, Any, Any]: ...
 def failover_stream(
@@ -89,17 +89,13 @@ def failover_stream(
     others, and whatever the consumer throws in, reach the consumer untouched. However the stream
     ends, what was opened is closed; wrap it into `contextlib.closing` where you may break off.
 
-    What becomes of items that were already delivered when a source fails is your choice. With
-    `a` giving 1, 2 and then failing, and `b` good for 1, 2, 3:
+    Items that were delivered when a source fails cannot be taken back: `mid_stream` says how the
+    next one takes over. With `a` giving 1, 2 and then failing, and `b` good for 1, 2, 3:
 
-    ===========  =======================================================  =================
-    mid_stream   the next source                                          delivered
-    ===========  =======================================================  =================
-    "restart"    starts over, and items are delivered again (default)     1 2 1 2 3
-    "raise"      is not tried: the error is yours after the first item    1 2 and the error
-    "skip"       starts over, and what was delivered is dropped           1 2 3
-    "resume"     is called with a `Progress`, and gives what is missing   1 2 3
-    ===========  =======================================================  =================
+    - "restart", the default: 1 2 1 2 3. The next source starts over, and items come again.
+    - "raise": 1 2 and the error. After the first item no other source is tried.
+    - "skip": 1 2 3. The next source starts over, and what was delivered is dropped.
+    - "resume": 1 2 3. The next source is called with a `Progress`, and gives what is missing.
 
     Args:
         factories: callables that each open a stream, `() -> Iterable`, or `Source` objects, in
@@ -147,8 +143,8 @@ def failover_stream(
         ValueError: an argument with a wrong value, options that exclude each other.
         NoSources: `factories` is empty.
 
-        While it is iterated: the errors of the sources (see `on_exhausted`), what callbacks
-        raise, and `ReusedIterator` if a factory hands out a generator that has ended.
+    While it is iterated it raises the errors of the sources (see `on_exhausted`), what callbacks
+    raise, and `ReusedIterator` if a factory hands out a generator that has ended.
 
     Example:
         >>> from failover_iter import failover_stream
@@ -188,39 +184,39 @@ def afailover_stream(
     factories: AFactories[T],
     *,
     retry_on: RetryOn,
-    mid_stream: MidStream | None = ...,
-    attempts: int | None = ...,
-    reset_on_progress: bool = ...,
-    wait: Wait = ...,
-    commit_when: CommitWhen = ...,
-    complete_when: CompleteWhen = ...,
-    allow_empty: bool = ...,
-    first_item_timeout: Limit = ...,
-    idle_timeout: Limit = ...,
-    total_timeout: Limit = ...,
-    give_up_after: Limit = ...,
-    on_exhausted: Literal["last", "group"] = ...,
-    on_event: Callable[[Event], object] | None = ...,
-    announce: Literal[False] = ...,
+    mid_stream: MidStream | None = None,
+    attempts: int | None = 1,
+    reset_on_progress: bool = False,
+    wait: Wait = 0,
+    commit_when: CommitWhen = 1,
+    complete_when: CompleteWhen = None,
+    allow_empty: bool = True,
+    first_item_timeout: Limit = None,
+    idle_timeout: Limit = None,
+    total_timeout: Limit = None,
+    give_up_after: Limit = None,
+    on_exhausted: Literal["last", "group"] = "last",
+    on_event: Callable[[Event], object] | None = None,
+    announce: Literal[False] = False,
 ) -> AsyncGenerator[T, Any]: ...
 @overload
 def afailover_stream(
     factories: AFactories[T],
     *,
     retry_on: RetryOn,
-    mid_stream: MidStream | None = ...,
-    attempts: int | None = ...,
-    reset_on_progress: bool = ...,
-    wait: Wait = ...,
-    commit_when: CommitWhen = ...,
-    complete_when: CompleteWhen = ...,
-    allow_empty: bool = ...,
-    first_item_timeout: Limit = ...,
-    idle_timeout: Limit = ...,
-    total_timeout: Limit = ...,
-    give_up_after: Limit = ...,
-    on_exhausted: Literal["last", "group"] = ...,
-    on_event: Callable[[Event], object] | None = ...,
+    mid_stream: MidStream | None = None,
+    attempts: int | None = 1,
+    reset_on_progress: bool = False,
+    wait: Wait = 0,
+    commit_when: CommitWhen = 1,
+    complete_when: CompleteWhen = None,
+    allow_empty: bool = True,
+    first_item_timeout: Limit = None,
+    idle_timeout: Limit = None,
+    total_timeout: Limit = None,
+    give_up_after: Limit = None,
+    on_exhausted: Literal["last", "group"] = "last",
+    on_event: Callable[[Event], object] | None = None,
     announce: bool,
 ) -> AsyncGenerator[T | Takeover, Any]: ...
 def afailover_stream(
@@ -249,16 +245,12 @@ def afailover_stream(
     own time limits and context variables work. `break` does not close an async generator: wrap
     it into `contextlib.aclosing`, which is the only guarantee that the source is closed at once.
 
-    With `a` giving 1, 2 and then failing, and `b` good for 1, 2, 3:
+    What `mid_stream` delivers, with `a` giving 1, 2 and then failing, and `b` good for 1, 2, 3:
 
-    ===========  =======================================================  =================
-    mid_stream   the next source                                          delivered
-    ===========  =======================================================  =================
-    "restart"    starts over, and items are delivered again (default)     1 2 1 2 3
-    "raise"      is not tried: the error is yours after the first item    1 2 and the error
-    "skip"       starts over, and what was delivered is dropped           1 2 3
-    "resume"     is called with a `Progress`, and gives what is missing   1 2 3
-    ===========  =======================================================  =================
+    - "restart", the default: 1 2 1 2 3. The next source starts over, and items come again.
+    - "raise": 1 2 and the error. After the first item no other source is tried.
+    - "skip": 1 2 3. The next source starts over, and what was delivered is dropped.
+    - "resume": 1 2 3. The next source is called with a `Progress`, and gives what is missing.
 
     Args:
         factories: `() -> AsyncIterable` or `async () -> AsyncIterable`, or `Source` objects. What
@@ -286,7 +278,7 @@ def afailover_stream(
         ValueError: an argument with a wrong value, options that exclude each other.
         NoSources: `factories` is empty.
 
-        While it is iterated: as `failover_stream`.
+    While it is iterated it raises what `failover_stream` does.
 
     Example:
         >>> import asyncio

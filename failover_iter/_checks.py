@@ -134,6 +134,12 @@ def check_retry_on(value: Any) -> None:
         return  # the usual case
     if isinstance(value, type | tuple):
         classes = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
+        if not classes:
+            raise ValueError(
+                "retry_on must name at least one exception class, got (): no error of a source "
+                "would be survived. To go on after a SourceError alone (a timeout, an empty or "
+                "cut stream, one that a factory raises), set retry_on=SourceError"
+            )
         for cls in classes:
             if not (isinstance(cls, type) and issubclass(cls, Exception)):
                 raise TypeError(
@@ -158,4 +164,7 @@ def check_factory(option: str, value: object) -> None:
                 f"{option} must be a factory, got the {kind} {value!r}: pass the function that "
                 "makes it, not its result (or lambda: make(...)): it is called when it is needed"
             )
-    raise TypeError(f"{option} must be a factory (a callable that opens a stream), got {value!r}")
+    raise TypeError(
+        f"{option} must be a factory (a callable that opens a stream), got {value!r}: give the "
+        "function that makes the stream, neither the stream nor its items (a list as lambda: [...])"
+    )

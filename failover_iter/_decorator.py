@@ -8,6 +8,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, cast, get_origin, overload
 
 from failover_iter import _async, _sync
+from failover_iter._begin import begin
 from failover_iter._checks import check_factory, is_async, is_generator_function
 from failover_iter._entries import Entry, name_of
 from failover_iter._strategies import Decide, Progress, Resume
@@ -162,7 +163,7 @@ class Decorator:
             if resumes:
                 args, kwargs, seed = _take_progress(calls[0].signature, args, kwargs)
             entries = [call.bind(args, kwargs) for call in calls]
-            return drive(policy.begin(entries, flavour, announce=False, seed=seed))
+            return drive(begin(policy, entries, flavour, announce=False, seed=seed))
 
         return stream
 

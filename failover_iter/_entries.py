@@ -16,7 +16,7 @@ from failover_iter._checks import (
     limit_of,
     offers,
 )
-from failover_iter._options import Nested, Source
+from failover_iter._options import Nested, Source, over
 from failover_iter._strategies import Decide, Progress, Resume
 from failover_iter._types import UNSET
 from failover_iter.errors import NoSources, wrong_use
@@ -93,7 +93,7 @@ def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options)
         if not (code.co_argcount or code.co_kwonlyargcount or other):
             return Entry(item, index, options)
     if isinstance(item, Source):
-        entry = Entry(item.factory, index, item.over(options))
+        entry = Entry(item.factory, index, over(item, options))
         entry.name = item.name
         entry.owned = item.close
         entry.sets_mode = item.mid_stream is not UNSET
@@ -195,7 +195,8 @@ def _check_parameters(entry: Entry) -> None:
     if entry.resumable:
         message = (
             f"source {entry.name!r} must take one positional argument, the Progress, under "
-            f"mid_stream={entry.options.mode_given}, got {given}"
+            f"mid_stream={entry.options.mode_given}, got {given}: write it as f(progress), and let "
+            "it give what comes after progress.delivered items"
         )
     else:
         message = (

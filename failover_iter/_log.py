@@ -43,7 +43,8 @@ def log_abandoned(source: str, what: str, error: BaseException) -> None:
 
 def _what_follows(event: Waiting | Switched | Exhausted) -> str:
     if isinstance(event, Waiting):
-        return f"opening it again in {_number(event.seconds)} s"
+        pause = _number(event.seconds)
+        return f"opening it again in {pause} s" if pause != "0" else "opening it again at once"
     if isinstance(event, Switched):
         return f"switching to {event.to}"
     return f"no source is left after {event.failures} failures"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
+from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic
 
+from failover_iter._backoff import backoff
 from failover_iter._checks import (
     check_bool,
     check_callback,
@@ -21,7 +23,6 @@ from failover_iter._types import UNSET, Flavour, Mode, OpenedT, RetryOn, Unset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-    from datetime import timedelta
     from typing import Literal, TypeAlias
 
     from failover_iter._types import T
@@ -90,7 +91,7 @@ class Options:
         if self.on_exhausted not in ("last", "group"):
             raise ValueError(f"on_exhausted must be 'last' or 'group', got {self.on_exhausted!r}")
         if self.on_event is not None:
-            check_callback("on_event", self.on_event, "a function event -> anything, or None")
+            check_on_event(self.on_event)
         if self.attempts is None:
             self._check_that_it_ends()
 
@@ -158,10 +159,17 @@ class Source(Generic[OpenedT]):
             `async () -> AsyncIterable`; under "resume" or `Decide` called with a `Progress`.
         name: shown in events, errors and the log; the factory's own name unless given.
         close: `False`: keep hands off what the factory gave, at the end too.
-        retry_on, mid_stream, attempts, reset_on_progress, wait, commit_when, complete_when,
-            allow_empty, first_item_timeout, idle_timeout: as in `failover_stream`, for this
-            source only.
-            With `mid_stream="raise"` the source is passed over once items were delivered.
+        retry_on: what counts as its failure. This and all below mean what they do in
+            `failover_stream`, for this source alone; where unset, those of the stream hold.
+        mid_stream: how it takes over; "raise": it is passed over once items were delivered.
+        attempts: openings before it is given up; `None` = no bound.
+        reset_on_progress: count them anew after one that brought the stream further.
+        wait: pause before it is opened again, in seconds, or `Failed -> seconds`.
+        commit_when: what comes before it is held: a number of items, or a predicate on the item.
+        complete_when: predicate on its last item: without it, it was cut.
+        allow_empty: `False`: it has failed if it ends without an item.
+        first_item_timeout: seconds from its opening until its first item.
+        idle_timeout: seconds that each further item may take, and the first by default.
 
     Raises:
         TypeError: `factory` is no callable, or an option has a wrong type.
@@ -205,21 +213,22 @@ class Source(Generic[OpenedT]):
             if value is not UNSET:
                 check(value)
 
-    def over(self, options: Options) -> Options:
-        """The options that hold for this source in a stream with those options."""
-        own = {name: getattr(self, name) for name in _SOURCE_CHECKS}
-        own = {name: value for name, value in own.items() if value is not UNSET}
-        if not own:
-            return options
-        if own.get("mid_stream", "skip") in ("restart", "raise") and options.reset_on_progress:
-            own.setdefault("reset_on_progress", False)  # it has no meaning for this source
-        name = self.name or getattr(self.factory, "__name__", repr(self.factory))
-        if options.mid_stream == "raise" and own.get("mid_stream", "raise") != "raise":
-            raise ValueError(
-                f"mid_stream={self.mid_stream!r} of source {name!r} can never "
-                "hold: the stream's own mid_stream='raise' ends it at a failure after an item"
-            )
-        return replace(options, **own)
+
+def over(source: Any, options: Options) -> Options:
+    """The options that hold for a `Source` in a stream with those options."""
+    own = {name: getattr(source, name) for name in _SOURCE_CHECKS}
+    own = {name: value for name, value in own.items() if value is not UNSET}
+    if not own:
+        return options
+    if own.get("mid_stream", "skip") in ("restart", "raise") and options.reset_on_progress:
+        own.setdefault("reset_on_progress", False)  # it has no meaning for this source
+    name = source.name or getattr(source.factory, "__name__", repr(source.factory))
+    if options.mid_stream == "raise" and own.get("mid_stream", "raise") != "raise":
+        raise ValueError(
+            f"mid_stream={source.mid_stream!r} of source {name!r} can never "
+            "hold: the stream's own mid_stream='raise' ends it at a failure after an item"
+        )
+    return replace(options, **own)
 
 
 class Nested:
@@ -248,10 +257,13 @@ def check_attempts(value: object) -> None:
 
 def check_wait(value: object) -> None:
     """Refuse what is neither a duration nor a schedule."""
-    if callable(value):
-        check_callback("wait", value, "seconds, a timedelta or a function Failed -> seconds")
-    else:
+    allowed = "seconds, a timedelta or a function Failed -> seconds"
+    if value is backoff:
+        raise TypeError(f"wait must be {allowed}, got backoff itself: call it, wait=backoff()")
+    if isinstance(value, int | float | timedelta) and not isinstance(value, bool):
         seconds_of("wait", value)
+    else:
+        check_callback("wait", value, f"{allowed} (0: no pause)")
 
 
 def check_commit_when(value: object) -> None:
@@ -259,13 +271,22 @@ def check_commit_when(value: object) -> None:
     if callable(value):
         check_callback("commit_when", value, "a number of items or a function item -> bool")
     else:
-        check_count("commit_when", value, least=1, allowed="an int of at least 1 or a predicate")
+        allowed = "an int of at least 1 or a function item -> bool"
+        check_count("commit_when", value, least=1, allowed=allowed)
 
 
 def check_complete_when(value: object) -> None:
     """Refuse what is no predicate."""
     if value is not None:
         check_callback("complete_when", value, "a function item -> bool, or None")
+
+
+def check_on_event(value: object) -> None:
+    """Refuse what is no listener; a class would be called once for each event."""
+    allowed = "a function event -> anything (seen.append, say, or Trace()), or None"
+    if isinstance(value, type):
+        raise TypeError(f"on_event must be {allowed}, got the class {value!r}: make an instance")
+    check_callback("on_event", value, allowed)
 
 
 _SOURCE_CHECKS: dict[str, Callable[[Any], None]] = {

@@ -48,7 +48,7 @@ _WAITING = "top:6px;border-top:2px dotted #8c8c8c"
 _THIN = "top:5px;height:4px"
 _THICK = "top:1px;height:12px"
 _EDGE = "box-sizing:content-box;padding-right:3px;margin-left:-3px"  # seen where nothing lasts
-_TRACK = "position:relative;height:14px;min-width:240px"
+_TRACK = "position:relative;height:14px;min-width:200px"
 
 
 def render(lines: Sequence[Line]) -> str:

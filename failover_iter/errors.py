@@ -13,7 +13,7 @@
     │   ├── TruncatedStream             it ended, and complete_when was not met
     │   ├── EmptyStream                 it ended without an item, under allow_empty=False
     │   └── DivergedStream              it did not replay what was delivered
-    └── ReusedIterator (TypeError)      an opening gave back a generator that has ended before
+    └── ReusedIterator (TypeError)      an opening gave back an ended generator
 
 A `SourceError` always causes a switch, whatever `retry_on` says: a factory may raise it, or a
 subclass of its own, to say "this source is no good, go on". All others end the stream and never

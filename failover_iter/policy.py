@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from failover_iter import _async, _sync
-from failover_iter._checks import check_bool
-from failover_iter._core import Run
+from failover_iter._begin import begin
 from failover_iter._entries import read_factories
-from failover_iter._log import log
 from failover_iter._options import Nested, Options, Source
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from failover_iter._commands import Handover
     from failover_iter._decorator import Decorator
     from failover_iter._options import AFactories, AOpened, Factories, Opened
-    from failover_iter._strategies import Progress
     from failover_iter._types import Flavour, T
     from failover_iter.events import Takeover
 
@@ -55,7 +52,7 @@ class Policy(Options):
     ) -> Generator[T | Takeover, Any, Any]: ...
     def stream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
         """Make a blocking stream over factories; see `failover_stream`."""
-        return _sync.drive(self.begin(factories, "sync", announce=announce))
+        return _sync.drive(begin(self, factories, "sync", announce=announce))
 
     @overload
     def astream(
@@ -67,7 +64,7 @@ class Policy(Options):
     ) -> AsyncGenerator[T | Takeover, Any]: ...
     def astream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
         """Make an async stream over factories; see `afailover_stream`."""
-        return _async.drive(self.begin(factories, "async", announce=announce))
+        return _async.drive(begin(self, factories, "async", announce=announce))
 
     def failover(self, *fallbacks: Callable[..., Any]) -> Decorator:
         """Decorate a function that gives a stream with this policy; see `failover`."""
@@ -118,28 +115,13 @@ class Policy(Options):
             name = "|".join(names)
         return Source(_Inner(self, factories, known), name=name)
 
-    def begin(
-        self,
-        factories: Iterable[Any],
-        flavour: Flavour,
-        *,
-        announce: bool,
-        seed: Progress | Handover | None = None,
-    ) -> Run:
-        """Make what a driver runs; the other methods do this for you."""
-        if announce is not False:
-            check_bool("announce", announce)
-        entries = read_factories(factories, flavour, self)
-        return Run(self, entries, flavour=flavour, announce=announce, seed=seed, report=log)
-
 
 class _Inner(Nested):
     def __init__(self, policy: Policy, factories: Iterable[Any], known: object) -> None:
         self.options = policy
-        self._policy = policy
         self._factories = factories
         self.entries = known if isinstance(known, tuple) else ()
 
     def open(self, flavour: Flavour, handover: Handover, announce: bool) -> Any:  # noqa: FBT001
-        run = self._policy.begin(self._factories, flavour, announce=announce, seed=handover)
+        run = begin(self.options, self._factories, flavour, announce=announce, seed=handover)
         return (_sync.drive if flavour == "sync" else _async.drive)(run)

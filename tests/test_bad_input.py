@@ -20,6 +20,7 @@ from failover_iter import (
     Policy,
     Skip,
     Source,
+    SourceError,
     afailover_stream,
     failover,
     failover_stream,
@@ -123,6 +124,17 @@ def test_what_is_no_exception_in_retry_on(
 
 
 @ways
+def test_nothing_in_retry_on(give: Callable[..., object]) -> None:
+    """An empty tuple would survive nothing: refused, with what says "a SourceError alone"."""
+    message = "retry_on must name at least one exception class, got (): no error of a source would"
+    with refuses(ValueError, message):
+        give(retry_on=())
+    with refuses(ValueError, message):
+        Source(good, retry_on=())
+    give(retry_on=SourceError)
+
+
+@ways
 @pytest.mark.parametrize("mid_stream", [None, "restart", "raise", Decide(lambda progress: "skip")])
 def test_reset_on_progress_without_skip_or_resume(
     give: Callable[..., object], mid_stream: Any
@@ -197,7 +209,7 @@ def test_limits_of_time(give: Callable[..., object], option: str, value: Any) ->
         ("attempts", 0, ValueError, "attempts must be an int of at least 1, or None for no bound"),
         ("attempts", 1.0, TypeError, "attempts must be an int of at least 1, or None for no bound"),
         ("mid_stream", "replay", ValueError, "mid_stream must be 'restart', 'raise', 'skip' or"),
-        ("commit_when", 0, ValueError, "commit_when must be an int of at least 1 or a predicate"),
+        ("commit_when", 0, ValueError, "commit_when must be an int of at least 1 or a function"),
         ("allow_empty", "no", TypeError, "allow_empty must be True or False, got 'no'"),
         (
             "on_exhausted",
@@ -244,10 +256,10 @@ CALLBACKS: dict[str, Callable[[Any], object]] = {
 
 ALLOWED = {
     "retry_on": "an exception class, a tuple of them (no list), or a predicate",
-    "wait": "seconds, a timedelta or a function Failed -> seconds",
+    "wait": "seconds, a timedelta or a function Failed -> seconds (0: no pause)",
     "commit_when": "a number of items or a function item -> bool",
     "complete_when": "a function item -> bool, or None",
-    "on_event": "a function event -> anything, or None",
+    "on_event": "a function event -> anything (seen.append, say, or Trace()), or None",
     "Skip(key=...)": "a function item -> str | bytes | int, or None",
     "Decide(fn)": "a function Progress -> mode",
     "Decide(key=...)": "a function item -> str | bytes | int, or None",

@@ -209,6 +209,11 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
         for value in ([OSError], None, "OSError", ExceptionGroup[ValueError])
     ],
     (
+        lambda: _checks.check_retry_on(()),
+        ValueError,
+        "retry_on must name at least one exception class, got (): no error of a source would be",
+    ),
+    (
         lambda: _checks.check_factory("source[0]", iter([1])),
         TypeError,
         "source[0] must be a factory, got the iterator <list_iterator",
@@ -241,9 +246,9 @@ def test_what_is_wrong_is_named(
     assert type(caught.value) is error
 
 
-@pytest.mark.parametrize("value", [OSError, (OSError, ValueError), (), plain, Exception])
+@pytest.mark.parametrize("value", [OSError, (OSError, ValueError), plain, Exception])
 def test_retry_on_takes_classes_and_predicates(value: Any) -> None:
-    """Subclasses of Exception, tuples of them (also empty) and predicates pass."""
+    """Subclasses of Exception, tuples of them and predicates pass."""
     _checks.check_retry_on(value)
 
 

@@ -75,7 +75,7 @@ TABLE: dict[str, tuple[Any, dict[str, Any], str, str, str]] = {
         "12",
     ),
     "not listed": ([A, B], {}, "1!", "open a, raise LookupError", "1"),
-    "always a failure": ([A, B], {"retry_on": ()}, "s .", "open a, open b, return value", ""),
+    "always a failure": ([A, B], {"retry_on": KeyError}, "s .", "open a, open b, return value", ""),
     "predicate": (
         [A, B],
         {"retry_on": lambda error: isinstance(error, LookupError)},

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Completed, Failed, Policy, ReusedIterator, Skip, Source
+from failover_iter._begin import begin
 from failover_iter._commands import Open, Raise, Sleep
 from failover_iter._core import Run
 from failover_iter.errors import is_wrong_use
@@ -39,7 +40,7 @@ def handed_over(inner: Any, **outer: Any) -> Open:
 def inside(command: Open, policy: Policy, factories: Any) -> Run:
     """The core of the stream inside."""
     assert command.handover is not None
-    return policy.begin(factories, "sync", announce=False, seed=command.handover)
+    return begin(policy, factories, "sync", announce=False, seed=command.handover)
 
 
 @pytest.mark.parametrize("mode", ["restart", "skip", "resume"])

@@ -115,7 +115,7 @@ def test_a_list_is_read_at_once(kind: Callable[..., Any]) -> None:
     entries = read_factories(kind([opens, Source(both, name="b")]), "sync", OPTIONS)
     assert isinstance(entries, tuple)
     assert [entry.name for entry in entries] == ["opens", "b"]
-    with pytest.raises(TypeError, match=r"^source\[1\] must be a factory .*, got 5$"):
+    with pytest.raises(TypeError, match=r"^source\[1\] must be a factory .*, got 5: "):
         read_factories(kind([opens, 5]), "sync", OPTIONS)
     with pytest.raises(NoSources, match="^factories is empty: there must be at least one source$"):
         read_factories(kind([]), "sync", OPTIONS)

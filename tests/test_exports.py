@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import get_overloads
 
 import pytest
 
@@ -108,3 +110,20 @@ def test_import_is_light(tmp_path: Path) -> None:
     ).stdout.split()
     assert "failover_iter" in loaded
     assert not HEAVY & set(loaded)
+
+
+def defaults(function: Callable[..., object]) -> dict[str, object]:
+    """The options that it takes, with what holds where nothing is said."""
+    parameters = inspect.signature(function).parameters.values()
+    options = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    return {each.name: each.default for each in options if each.name != "announce"}
+
+
+def test_each_signature_shows_the_same_defaults() -> None:
+    """What takes the options says the same of them, and so do the overloads in an editor."""
+    streams = [failover_iter.failover_stream, failover_iter.afailover_stream]
+    overloads = [each for stream in streams for each in get_overloads(stream)]
+    assert len(overloads) == 4
+    expected = defaults(failover_iter.Policy)
+    for function in [*streams, *overloads, failover_iter.failover]:
+        assert defaults(function) == expected

@@ -35,7 +35,7 @@ FLOORS = (
         "_pull_asyncio",
         "_pull_trio",
     },
-    {"_sync", "_async"},
+    {"_begin", "_sync", "_async"},
     {"policy", "_decorator", "_api"},
 )
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from failover_iter._options import Nested, Options, Source
+from failover_iter import Trace, backoff
+from failover_iter._options import Nested, Options, Source, over
 from failover_iter._strategies import Decide, Progress, Resume, Skip
 from failover_iter._types import UNSET
 
@@ -135,6 +136,9 @@ def test_what_is_allowed_passes(given: dict[str, Any]) -> None:
 
 
 COUNT = "an int of at least 1"
+COMMIT = f"{COUNT} or a function item -> bool"
+PAUSE = "seconds, a timedelta or a function Failed -> seconds"
+LISTENER = "a function event -> anything (seen.append, say, or Trace()), or None"
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"retry_on": BaseException}, TypeError, "retry_on takes subclasses of Exception"),
     ({"mid_stream": "again"}, ValueError, "mid_stream must be 'restart', 'raise', 'skip' or"),
@@ -145,17 +149,21 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"attempts": 1.0}, TypeError, f"attempts must be {COUNT}, or None for no bound, got 1.0"),
     ({"reset_on_progress": 1}, TypeError, "reset_on_progress must be True or False, got 1"),
     ({"wait": -1}, ValueError, "wait must be finite and not negative, got -1"),
-    ({"wait": False}, TypeError, "wait must be seconds (int or float) or a timedelta, got False"),
-    ({"wait": 0j}, TypeError, "wait must be seconds (int or float) or a timedelta, got 0j"),
+    ({"wait": False}, TypeError, f"wait must be {PAUSE} (0: no pause), got False"),
+    ({"wait": 0j}, TypeError, f"wait must be {PAUSE} (0: no pause), got 0j"),
     (
         {"wait": coroutine},
         TypeError,
-        "wait must be seconds, a timedelta or a function Failed -> seconds, as a plain function, "
-        "got <function coroutine",
+        f"wait must be {PAUSE} (0: no pause), as a plain function, got <function coroutine",
     ),
-    ({"commit_when": 0}, ValueError, f"commit_when must be {COUNT} or a predicate, got 0"),
-    ({"commit_when": True}, TypeError, f"commit_when must be {COUNT} or a predicate, got True"),
-    ({"commit_when": 1.0}, TypeError, f"commit_when must be {COUNT} or a predicate, got 1.0"),
+    (
+        {"wait": backoff},
+        TypeError,
+        f"wait must be {PAUSE}, got backoff itself: call it, wait=backoff()",
+    ),
+    ({"commit_when": 0}, ValueError, f"commit_when must be {COMMIT}, got 0"),
+    ({"commit_when": True}, TypeError, f"commit_when must be {COMMIT}, got True"),
+    ({"commit_when": 1.0}, TypeError, f"commit_when must be {COMMIT}, got 1.0"),
     (
         {"commit_when": coroutine},
         TypeError,
@@ -165,11 +173,16 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"complete_when": "end"}, TypeError, "complete_when must be a function item -> bool, or None"),
     ({"allow_empty": None}, TypeError, "allow_empty must be True or False, got None"),
     ({"on_exhausted": "all"}, ValueError, "on_exhausted must be 'last' or 'group', got 'all'"),
-    ({"on_event": 5}, TypeError, "on_event must be a function event -> anything, or None, got 5"),
+    ({"on_event": 5}, TypeError, f"on_event must be {LISTENER}, got 5"),
     (
         {"on_event": coroutine},
         TypeError,
-        "on_event must be a function event -> anything, or None, as a plain function, got <func",
+        f"on_event must be {LISTENER}, as a plain function, got <func",
+    ),
+    (
+        {"on_event": Trace},
+        TypeError,
+        f"on_event must be {LISTENER}, got the class {Trace!r}: make an instance",
     ),
     *[
         (
@@ -270,8 +283,8 @@ def test_a_changed_copy_is_checked_too() -> None:
 def test_a_source_overrides_what_it_was_given() -> None:
     """What a source has of its own holds for it, all else is the stream's."""
     options = Options(retry_on=OSError, attempts=2, wait=1, complete_when=bool)
-    assert Source(opens, name="a", close=False).over(options) is options
-    own = Source(opens, attempts=None, complete_when=None, mid_stream="skip").over(options)
+    assert over(Source(opens, name="a", close=False), options) is options
+    own = over(Source(opens, attempts=None, complete_when=None, mid_stream="skip"), options)
     assert own == replace(options, attempts=None, complete_when=None, mid_stream="skip")
 
 
@@ -280,16 +293,16 @@ def test_no_mode_of_its_own_under_raise(mode: Any) -> None:
     """Where the stream ends at the first failure midway, a source with another mode is refused."""
     options = Options(retry_on=OSError, mid_stream="raise")
     with pytest.raises(ValueError, match=r"of source 'a' can never hold: .*mid_stream='raise'"):
-        Source(opens, name="a", mid_stream=mode).over(options)
-    assert Source(opens, mid_stream="raise", attempts=2).over(options).attempts == 2
+        over(Source(opens, name="a", mid_stream=mode), options)
+    assert over(Source(opens, mid_stream="raise", attempts=2), options).attempts == 2
 
 
 def test_what_goes_together_is_checked_for_each_source() -> None:
     """Options of a source that do not go with those of the stream are refused with them."""
     with pytest.raises(ValueError, match="^attempts=None needs something"):
-        Source(opens, attempts=None).over(Options(retry_on=OSError))
+        over(Source(opens, attempts=None), Options(retry_on=OSError))
     with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
-        Source(opens, reset_on_progress=True).over(Options(retry_on=OSError))
+        over(Source(opens, reset_on_progress=True), Options(retry_on=OSError))
 
 
 def test_a_nested_factory_is_not_called_by_hand() -> None:
@@ -304,7 +317,7 @@ def test_a_nested_factory_is_not_called_by_hand() -> None:
 def test_a_source_that_starts_over_counts_no_progress(mode: Any) -> None:
     """A source with a mode in which `reset_on_progress` says nothing stands under it too."""
     options = Options(retry_on=OSError, mid_stream="skip", reset_on_progress=True)
-    assert Source(opens, mid_stream=mode).over(options).reset_on_progress is False
-    assert Source(opens, mid_stream="resume").over(options).reset_on_progress is True
+    assert over(Source(opens, mid_stream=mode), options).reset_on_progress is False
+    assert over(Source(opens, mid_stream="resume"), options).reset_on_progress is True
     with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
-        Source(opens, mid_stream=mode, reset_on_progress=True).over(options)
+        over(Source(opens, mid_stream=mode, reset_on_progress=True), options)

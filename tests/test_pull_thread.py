@@ -345,6 +345,9 @@ def test_ctrl_c_for_real() -> None:
         import os, signal, sys, threading, time
         from failover_iter import failover_stream
 
+        # A shell starts what it runs in the background with Ctrl-C ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
         def press():
             main = threading.main_thread().ident
             while sys._current_frames()[main].f_code.co_name != "acquire":

@@ -77,17 +77,15 @@ def chat_stream(
     `failover_stream` with other defaults, and all of its options. The sources are those of the
     adapters (`openai_chat`, `anthropic_messages`, ...), or any others that give chunks.
 
-    ================  ===============  =========================================================
-    option            default          what it means here
-    ================  ===============  =========================================================
-    retry_on          `is_transient`   also `is_unavailable`: no access counts as a failure
-    mid_stream        "raise"          once there was content, an error is yours; "restart" with
-                                       `announce=True` where the screen can be cleared;
-                                       `continue_with(...)` to have the next provider go on
-    commit_when       `has_content`    what a failed provider said before is thrown away
-    wait              0                `retry_after(...)` with `attempts` above 1
-    idle_timeout      none             seconds without a chunk: pings of the provider do not count
-    ================  ===============  =========================================================
+    What is set here where nothing is said, and what it means:
+
+    - `retry_on=is_transient`. With `is_unavailable` no access counts as a failure too.
+    - `mid_stream="raise"`: once there was content, an error is yours. Or "restart" with
+      `announce=True` where the screen can be cleared, or `continue_with(...)` to have the next
+      provider go on.
+    - `commit_when=has_content`: what a failed provider said before is thrown away.
+    - `wait=0`: set `retry_after(...)` with `attempts` above 1.
+    - No `idle_timeout`: set it in seconds without a chunk; pings of the provider do not count.
 
     Args:
         sources: in the order in which they are tried.
@@ -95,10 +93,12 @@ def chat_stream(
         options: those of `failover_stream`.
 
     Raises:
-        TypeError, ValueError, NoSources: as `failover_stream`.
+        TypeError: as `failover_stream`.
+        ValueError: as `failover_stream`.
+        NoSources: `sources` is empty.
 
-        While it is iterated: the error of the last source, as its SDK raised it, or a
-        `ProviderError` where it raised none.
+    While it is iterated it raises the error of the last source, as its SDK raised it, or a
+    `ProviderError` where it raised none.
 
     Example:
         >>> from failover_iter.llm import Chunk, ProviderError, chat_stream
@@ -140,8 +140,11 @@ def achat_stream(
         options: those of `afailover_stream`.
 
     Raises:
-        TypeError, ValueError, NoSources: as `afailover_stream`; while it is iterated as
-            `chat_stream`.
+        TypeError: as `afailover_stream`.
+        ValueError: as `afailover_stream`.
+        NoSources: `sources` is empty.
+
+    While it is iterated it raises what `chat_stream` does.
 
     Example:
         >>> import asyncio

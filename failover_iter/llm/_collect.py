@@ -147,7 +147,7 @@ def collect(stream: Iterable[Chunk | Takeover]) -> Message:
         ValueError: another provider took over, and no `Takeover` says how.
         TypeError: the stream gives something else.
 
-        And what the stream raises.
+    What the stream raises goes through.
 
     Example:
         >>> from failover_iter.llm import Chunk, ToolCallDelta, collect

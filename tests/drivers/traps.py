@@ -295,5 +295,7 @@ class Traps(Behaviour):
         class NoGood(SourceError):
             pass
 
-        stream = twin.stream([self.source(twin, error=NoGood()), self.source(twin, 1)], retry_on=())
+        stream = twin.stream(
+            [self.source(twin, error=NoGood()), self.source(twin, 1)], retry_on=KeyError
+        )
         assert twin.drain(stream) == [1]

@@ -13,6 +13,7 @@ from llm.bench import Bench, bench
 THEIRS = (
     "ignore:Inheritance class AiohttpClientSession:DeprecationWarning",  # google-genai
     "ignore:Accessing the 'model_:DeprecationWarning",  # litellm
+    "ignore:Items? .* using the `ReadOnly` qualifier:UserWarning",  # pydantic, of its Router
 )
 
 

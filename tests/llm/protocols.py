@@ -69,6 +69,7 @@ class Protocol:
         kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
         type_ = kinds.get(code, "server_error" if code >= 500 else "invalid_request_error")
         message = {"key": "API key not valid", "credit": "Your credit balance is too low"}
+        message["context"] = "This model's maximum context length is 8192 tokens."
         error = {"message": message.get(kind, "no"), "type": type_, "code": codes.get(kind)}
         return {"error": error}
 
