@@ -16,9 +16,9 @@ of iterators).
 [1, 2]
 """
 
+import typing
+
 from failover_iter._api import afailover_stream, failover_stream
-from failover_iter._backoff import backoff
-from failover_iter._decorator import failover
 from failover_iter._options import Source
 from failover_iter._strategies import Decide, Progress, Resume, Skip
 from failover_iter.errors import (
@@ -46,7 +46,26 @@ from failover_iter.events import (
     Waiting,
 )
 from failover_iter.policy import Policy
-from failover_iter.trace import Trace
+
+if typing.TYPE_CHECKING:
+    from failover_iter._backoff import backoff
+    from failover_iter._decorator import failover
+    from failover_iter.trace import Trace
+else:
+    # What these need takes as long to import as all the rest: not before they are asked for.
+    _later = {"Trace": "trace", "backoff": "_backoff", "failover": "_decorator"}
+
+    def __getattr__(name: str) -> object:  # hidden from type checkers: for them any name would do
+        if name not in _later:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_later[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "AllSourcesFailed",

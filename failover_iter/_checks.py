@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from datetime import timedelta
 from functools import partial
 from math import inf, isfinite
@@ -11,7 +10,9 @@ from typing import Any, cast
 
 from failover_iter.errors import wrong_use
 
-_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+# Flags of code objects, by their names in `inspect`, which is slow to import.
+CO_GENERATOR = 0x20
+CO_ASYNC = 0x80 | 0x200  # CO_COROUTINE, CO_ASYNC_GENERATOR
 
 
 def code_flags(function: object) -> int:
@@ -28,7 +29,7 @@ def code_flags(function: object) -> int:
 
 def is_async(function: object) -> bool:
     """Whether calling it gives a coroutine or an async generator, as far as can be seen."""
-    return bool(code_flags(function) & _ASYNC)
+    return bool(code_flags(function) & CO_ASYNC)
 
 
 def offers(value: object, method: str) -> bool:
@@ -38,14 +39,14 @@ def offers(value: object, method: str) -> bool:
 
 def is_generator_function(function: object) -> bool:
     """Whether calling it gives a generator, as far as can be seen."""
-    return bool(code_flags(function) & inspect.CO_GENERATOR)
+    return bool(code_flags(function) & CO_GENERATOR)
 
 
 def check_callback(option: str, value: object, allowed: str) -> None:
     """Refuse what is no plain function: callbacks are called, never awaited."""
     if not callable(value) or isinstance(value, GenericAlias):
         raise TypeError(f"{option} must be {allowed}, got {value!r}")
-    if code_flags(value) & (_ASYNC | inspect.CO_GENERATOR):
+    if code_flags(value) & (CO_ASYNC | CO_GENERATOR):
         raise TypeError(
             f"{option} must be {allowed}, as a plain function, got {value!r}: "
             "it is called, and what it gives is neither awaited nor iterated"

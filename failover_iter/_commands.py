@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -15,21 +14,33 @@ if TYPE_CHECKING:
     from failover_iter.events import Failed, Takeover
 
 
-@dataclass(slots=True)
 class Open:
     """Open the source: call its factory, pull it, tell how that went."""
 
-    entry: Entry
-    factory: Callable[..., Any]
-    args: tuple[Any, ...]
-    skip: int
-    """Items to drop first."""
-    key: Key | None
-    """What tells whether these are the ones that were delivered."""
-    marker: Takeover | None
-    """What to yield before its first item."""
-    handover: Handover | None = None
-    """What the stream inside was told, and says of its end."""
+    __slots__ = ("args", "entry", "factory", "handover", "key", "marker", "skip")
+
+    def __init__(
+        self,
+        entry: Entry,
+        factory: Callable[..., Any],
+        args: tuple[Any, ...],
+        skip: int,
+        key: Key | None,
+        marker: Takeover | None,
+        handover: Handover | None = None,
+    ) -> None:
+        """Say which source, and what is to be known of it before it is opened."""
+        self.entry = entry
+        self.factory = factory
+        self.args = args
+        #: Items to drop first.
+        self.skip = skip
+        #: What tells whether these are the ones that were delivered.
+        self.key = key
+        #: What to yield before its first item.
+        self.marker = marker
+        #: What the stream inside was told, and says of its end.
+        self.handover = handover
 
     def take(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """What to call with what; given once, so that nothing here holds on to the arguments."""
@@ -37,46 +48,65 @@ class Open:
         return self.factory, args
 
 
-@dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait, then say `slept`."""
 
-    seconds: float
+    __slots__ = ("seconds",)
+    __match_args__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        """Say for how long."""
+        self.seconds = seconds
 
 
-@dataclass(frozen=True, slots=True)
 class Raise:
     """End the stream with this error."""
 
-    error: BaseException
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        """Say with which."""
+        self.error = error
 
 
-@dataclass(slots=True)
 class Return:
     """End the stream with this value."""
 
-    value: Any
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        """Say with which."""
+        self.value = value
 
 
-@dataclass(slots=True)
 class Handover:
     """What a stream tells one inside that takes over: it goes on as if it were part of it."""
 
-    record: Record
-    mode: Mode | None
-    key: Key | None
-    error: Exception | None
-    failures: tuple[Failed, ...]
-    count: int
-    """Failures so far, those that are not kept included."""
-    restarted: bool = False
-    """The stream inside starts over with the item that it gives next."""
-    excused: bool = False
-    """The stream inside ended by its consumer or by a callback: no failure of a source."""
+    #: The stream inside starts over with the item that it gives next.
+    restarted = False
+    #: The stream inside ended by its consumer or by a callback: no failure of a source.
+    excused = False
+    #: When the outage began in which the stream inside is opened.
     outage_since: float | None = None
-    """When the outage began in which the stream inside is opened."""
+    #: When the outage began that ended the stream inside.
     failing_since: float | None = None
-    """When the outage began that ended the stream inside."""
+
+    def __init__(
+        self,
+        record: Record,
+        mode: Mode | None,
+        key: Key | None,
+        error: Exception | None,
+        failures: tuple[Failed, ...],
+        count: int,
+    ) -> None:
+        """Say what was delivered and how to take over; `count`: failures, also those not kept."""
+        self.record = record
+        self.mode: Mode | None = mode
+        self.key = key
+        self.error = error
+        self.failures = failures
+        self.count = count
 
 
 Command: TypeAlias = Open | Sleep | Raise | Return

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import replace
 from functools import partial
 from math import inf
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import (
+    CO_ASYNC,
+    CO_GENERATOR,
     check_factory,
     is_async,
     is_generator_function,
     limit_of,
     offers,
 )
+from failover_iter._frozen import changed
 from failover_iter._options import Nested, Source, over
 from failover_iter._strategies import Decide, Progress, Resume
 from failover_iter._types import UNSET
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from failover_iter._options import Options
     from failover_iter._types import Flavour
 
-_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_OTHER_FLAVOUR = {"sync": _ASYNC, "async": inspect.CO_GENERATOR, None: 0}
+_OTHER_FLAVOUR = {"sync": CO_ASYNC, "async": CO_GENERATOR, None: 0}
 
 
 class Entry:
@@ -124,7 +124,7 @@ def _leave_limits_to(nested: Nested, item: Any, entry: Entry) -> None:
     if min(first, idle) < inf and item.first_item_timeout is UNSET:
         left["first_item_timeout"] = inf
     if left:
-        entry.options = replace(entry.options, **left)
+        entry.options = changed(entry.options, **left)
 
 
 _NOT_RESUMABLE = (None, "restart", "raise", "skip")
@@ -180,12 +180,20 @@ def _check_nested(entry: Entry) -> None:
             )
 
 
+def _takes_as_many(factory: object, count: int) -> bool:
+    """Whether this is a plain function of so many positional parameters and no others."""
+    code = factory.__code__ if type(factory) is FunctionType else None
+    return code is not None and (code.co_argcount, code.co_kwonlyargcount) == (count, 0)
+
+
 def _check_parameters(entry: Entry) -> None:
     """Refuse a factory that cannot be called as it will be: the error would pass for an outage."""
-    if isinstance(entry.factory, Nested):
+    if isinstance(entry.factory, Nested) or _takes_as_many(entry.factory, entry.resumable):
         return
+    from inspect import signature  # slow to import, and few factories are worth the question
+
     try:
-        inspect.signature(entry.factory, follow_wrapped=False).bind(*[Progress()] * entry.resumable)
+        signature(entry.factory, follow_wrapped=False).bind(*[Progress()] * entry.resumable)
     except ValueError:  # a builtin that does not tell
         return
     except TypeError as mismatch:

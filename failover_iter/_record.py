@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ from failover_iter.events import Takeover
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from hashlib import blake2b
 
     from failover_iter._entries import Entry
     from failover_iter._options import Options
@@ -219,6 +219,8 @@ class Record:
 
 def new_digest() -> blake2b:
     """An empty running digest."""
+    from hashlib import blake2b  # slow to import, and few streams have keys
+
     return blake2b(digest_size=16)
 
 

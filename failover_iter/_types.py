@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
-
-from typing_extensions import TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
     from typing import Protocol
+
+    from typing_extensions import TypeVar as DefaultTypeVar
 
     class Puller(Protocol):
         """What waits for an async source, as long as its limits allow."""
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-#: The item of a record that says little about it: `Any` where it is not named.
-ItemT = TypeVar("ItemT", default=Any, covariant=True)
-#: What a factory gives: an iterable, an async iterable, or an awaitable of one.
-OpenedT = TypeVar("OpenedT", default=Any, covariant=True)
+if TYPE_CHECKING:
+    #: The item of a record that says little about it: `Any` where it is not named.
+    ItemT = DefaultTypeVar("ItemT", default=Any, covariant=True)
+    #: What a factory gives: an iterable, an async iterable, or an awaitable of one.
+    OpenedT = DefaultTypeVar("OpenedT", default=Any, covariant=True)
+else:  # nobody asks for the default at run time, and `typing` has none before Python 3.13
+    ItemT, OpenedT = TypeVar("ItemT", covariant=True), TypeVar("OpenedT", covariant=True)
 
 #: How an attempt takes over once items were delivered.
 Mode: TypeAlias = Literal["restart", "raise", "skip", "resume"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from failover_iter import _async, _sync
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Policy"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy(Options):
     """The options of a stream: frozen, checked when built, shared without fear.
 

@@ -106,7 +106,8 @@ class CoreMachine(RuleBasedStateMachine):
         error = LookupError("bug") if bug else ConnectionError(f"{len(self.errors)}")
         answer = self.run.failed(error, None, received=self.received)
         if bug or (self.mode == "raise" and self.delivered):
-            assert answer == Raise(error)
+            assert isinstance(answer, Raise)
+            assert answer.error is error
         else:
             self.errors.append(error)
             self.expects_to_go_on(answer)
@@ -115,7 +116,8 @@ class CoreMachine(RuleBasedStateMachine):
     def expects_to_go_on(self, answer: Command) -> None:
         self.attempt += 1
         if self.attempt <= self.attempts:
-            assert answer == Sleep(self.wait)
+            assert isinstance(answer, Sleep)
+            assert answer.seconds == self.wait
             return
         self.source, self.attempt = self.source + 1, 1
         if self.source < len(FACTORIES):
@@ -142,7 +144,8 @@ class CoreMachine(RuleBasedStateMachine):
     def ends(self, value: int) -> None:
         """The source ends: so does the stream, with its value."""
         self.takes(self.run.ended(value, None, received=self.received, judged=True))
-        assert self.command == Return(value)
+        assert isinstance(self.command, Return)
+        assert self.command.value == value
 
     @precondition(is_open)
     @rule(error=st.sampled_from([GeneratorExit, KeyboardInterrupt, ValueError]))

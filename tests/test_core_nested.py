@@ -9,10 +9,10 @@ import pytest
 
 from failover_iter import Completed, Failed, Policy, ReusedIterator, Skip, Source
 from failover_iter._begin import begin
-from failover_iter._commands import Open, Raise, Sleep
+from failover_iter._commands import Open, Raise
 from failover_iter._core import Run
 from failover_iter.errors import is_wrong_use
-from support.play import lost, named, started
+from support.play import lost, named, show, started
 
 A, B, C = (named(name) for name in "abc")
 
@@ -182,4 +182,4 @@ def test_failures_around_count_inside() -> None:
     run.start(lambda: 0.0)
     with pytest.raises(ReusedIterator):
         run.opened_ended()
-    assert run.failed(lost(), None, received=False) == Sleep(2)
+    assert show(run.failed(lost(), None, received=False)) == "sleep 2"

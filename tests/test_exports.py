@@ -24,6 +24,12 @@ HEAVY = {"asyncio", "concurrent", "hypothesis", "logging", "multiprocessing", "q
 HEAVY |= {"ssl", "subprocess", "threading", "trio"}
 
 
+def environment() -> dict[str, str]:
+    """For a fresh interpreter that imports what this one does."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return {**os.environ, "PYTHONPATH": path}
+
+
 def installed_version() -> str | None:
     """The version that is installed, if one is."""
     try:
@@ -67,12 +73,30 @@ def test_wheel_holds_the_package_alone() -> None:
 
 def test_all_is_sorted_and_whole() -> None:
     """`__all__` is sorted, and lists each public name of the package but its modules."""
-    public = {
+    public = [
         name
-        for name, value in vars(failover_iter).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
-    }
-    assert failover_iter.__all__ == sorted(public)
+        for name in dir(failover_iter)
+        if not name.startswith("_") and not isinstance(getattr(failover_iter, name), ModuleType)
+    ]
+    assert failover_iter.__all__ == public
+
+
+@pytest.mark.parametrize("name", ["Trace", "backoff", "failover"])
+def test_what_is_imported_late_is_there_when_it_is_asked_for(name: str) -> None:
+    """By `from`, as an attribute and by `*`, and it is the same object each time."""
+    code = (
+        f"from failover_iter import {name} as first; import failover_iter; "
+        f"from failover_iter import *; assert first is failover_iter.{name} is {name}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+
+
+def test_no_other_name_is_there() -> None:
+    """A name that the package does not have is an AttributeError, and an ImportError by `from`."""
+    with pytest.raises(AttributeError, match="^module 'failover_iter' has no attribute 'retry'$"):
+        _ = failover_iter.retry  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match="^cannot import name 'retry' from 'failover_iter'"):
+        from failover_iter import retry  # type: ignore[attr-defined]  # noqa: F401
 
 
 @pytest.mark.parametrize("module", [errors, events], ids=lambda module: module.__name__)
@@ -99,11 +123,10 @@ def test_import_is_light(tmp_path: Path) -> None:
         "import sys; before = set(sys.modules); import failover_iter; "
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
-    path = os.pathsep.join(entry for entry in sys.path if entry)
     loaded = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(),
         capture_output=True,
         text=True,
         check=True,

@@ -288,6 +288,15 @@ def test_a_source_overrides_what_it_was_given() -> None:
     assert own == replace(options, attempts=None, complete_when=None, mid_stream="skip")
 
 
+def test_what_a_source_overrides_changes_what_streams_ask() -> None:
+    """A source without the limits and the mode of the stream is not timed, and not watched."""
+    options = Options(retry_on=OSError, mid_stream="skip", first_item_timeout=1, idle_timeout=1)
+    source = Source(opens, mid_stream="restart", first_item_timeout=None, idle_timeout=None)
+    own = over(source, options)
+    assert (options.way, options.is_timed, options.is_watching) == (Skip(), True, True)
+    assert (own.way, own.is_timed, own.is_watching) == ("restart", False, False)
+
+
 @pytest.mark.parametrize("mode", ["restart", "skip", "resume", Decide(by_total)])
 def test_no_mode_of_its_own_under_raise(mode: Any) -> None:
     """Where the stream ends at the first failure midway, a source with another mode is refused."""
