@@ -7,7 +7,7 @@ for it, nor the other way round.
 
 from __future__ import annotations
 
-from types import AsyncGeneratorType, FunctionType, MethodType
+from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, assert_never
 
 from failover_iter._attempt import Attempt
@@ -16,12 +16,13 @@ from failover_iter._clock import async_library, async_sleep, async_time, give_wa
 from failover_iter._closing import aclose, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._entries import no_stream, wrong_flavour
+from failover_iter._failures import raise_as_it_is
 from failover_iter._limits import READY
 from failover_iter._tally import AFTER
 from failover_iter.errors import wrong_use
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from failover_iter._commands import Command
     from failover_iter._core import Run
@@ -34,7 +35,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     attempt: _AsyncAttempt | None = None
     command: Command | None = None
     after = AFTER
-    item = given = None
+    item = given = None  # what was counted last, what was pulled last
+    record: Any = None
     try:
         command = run.start(async_time())
         while True:
@@ -43,7 +45,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     attempt = _AsyncAttempt(run, command)
                     try:
                         await attempt.open()
-                        watch = attempt.watch
+                        watch, record = attempt.watch, run.record
                         while attempt.held or not attempt.ended:
                             thrown = sent = None
                             if attempt.held:
@@ -76,21 +78,6 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                                         break
                                     if sent is not None:
                                         break
-                            elif watch is None and (pull := attempt.pull) is not None:
-                                attempt.at_marker = False
-                                while True:
-                                    try:
-                                        item = await pull()
-                                    except StopAsyncIteration:
-                                        attempt.ended = True
-                                        break
-                                    try:
-                                        sent = yield item
-                                    except BaseException as error:
-                                        thrown = error
-                                        break
-                                    if sent is not None:
-                                        break
                             elif watch is None:
                                 attempt.at_marker = False
                                 async for item in attempt:
@@ -104,16 +91,19 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                                 else:
                                     attempt.ended = True
                             else:
-                                attempt.at_marker, tally = False, 0
-                                item, tallies = None, attempt.tallies
+                                attempt.at_marker, tally, item = False, 0, None
+                                tallies = attempt.counts_only
                                 try:
                                     async for given in attempt:
                                         if tallies:
                                             try:
                                                 tally = after[tally]
                                             except IndexError:
-                                                attempt.held.append(given)
-                                                break
+                                                record.count += tally
+                                                if tally:
+                                                    record.items.append(item)
+                                                tally, tallies = 0, bool(after)
+                                                watch(given)
                                             item = given
                                         else:
                                             watch(given)
@@ -127,7 +117,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                                     else:
                                         attempt.ended = True
                                 finally:
-                                    run.record.add(tally, item)
+                                    record.count += tally
+                                    if tally:
+                                        record.items.append(item)
                             # Out of the `except`, or the source would run as if it handled it.
                             if thrown is not None:
                                 await attempt.throw(thrown)
@@ -162,7 +154,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.finish()
-        item = given = watch = pull = thrown = sent = context = puller = steps = waited_for = None
+        item = given = watch = record = thrown = sent = context = puller = steps = waited_for = None
         del run, attempt, command
 
 
@@ -175,15 +167,6 @@ class _AsyncAttempt(Attempt):
         """Whether there is a limit of time for what comes after the first item."""
         return self.limits is not None and self.limits.lasting
 
-    @property
-    def pull(self) -> Callable[[], Awaitable[Any]] | None:
-        """What a class has for `__anext__`: to await it is faster than an `async for`."""
-        iterator: object = self.iterator
-        function = getattr(type(iterator), "__anext__", None)
-        if isinstance(function, FunctionType):  # of an async generator it is none
-            return MethodType(function, iterator)
-        return None
-
     def __aiter__(self) -> AsyncIterator[Any]:
         """The iterator of the source itself, which may lack `__aiter__`."""
         return self.iterator  # type: ignore[no-any-return]  # whatever aiter() gave
@@ -193,7 +176,8 @@ class _AsyncAttempt(Attempt):
         if self.run.listens:
             self.opening()
         command = self.command
-        factory, args, command.args = command.factory, command.args, ()  # no more held by it
+        factory, args = command.factory, command.args
+        command.args = ()  # a traceback holds on to the command
         try:
             if self.run.is_timed or self.entry.options.is_timed:
                 self.limits = self.run.limits(self.entry)
@@ -268,11 +252,11 @@ class _AsyncAttempt(Attempt):
         try:
             if isinstance(thrown, GeneratorExit):
                 await self._leave()
-                raise thrown
+                raise_as_it_is(thrown)
             athrow = getattr(self.iterator, "athrow", None)
             # PEP 380; and athrow() of an async generator that has ended gives None (3.11).
             if athrow is None or self.ended:
-                raise thrown
+                raise_as_it_is(thrown)
             try:
                 answer = await athrow(thrown)
             except StopAsyncIteration:

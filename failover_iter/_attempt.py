@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from failover_iter._checks import identity, verdict
 from failover_iter._failures import note_close_error
 from failover_iter._record import feed, new_digest
-from failover_iter._tally import AFTER
 from failover_iter.errors import DivergedStream, EmptyStream, StreamTimeout
 from failover_iter.events import Takeover
 
@@ -54,6 +53,8 @@ class Attempt:
     limits: Limits | None = None
     #: What has to be called with each item that is delivered; None: nothing is recorded.
     watch: Callable[[Any], None] | None = None
+    #: It is enough to count items, markers aside, and to know the last one.
+    counts_only = False
 
     def __init__(self, run: Run, command: Open) -> None:
         """Know what to open; nothing is called yet."""
@@ -64,7 +65,10 @@ class Attempt:
         self.held: list[Any] = []
         record = run.record
         if record.is_watched:
-            self.watch = self._note if record.digests or command.handover else record.deliver
+            if record.digests or command.handover is not None:
+                self.watch = self._note
+            else:
+                self.watch, self.counts_only = record.deliver, record.keeps_last
         if self.entry.nests:
             # What is skipped is judged and dropped inside; so is what comes before a commit there.
             nested: Any = self.entry.factory
@@ -88,12 +92,6 @@ class Attempt:
         except StopIteration as leak:  # in here it would be taken for the end of the source
             raise RuntimeError("the function of key raised StopIteration") from leak
         self.excused = False
-
-    @property
-    def tallies(self) -> bool:
-        """Whether it is enough to count what is delivered, and to keep the last item."""
-        record = self.run.record
-        return bool(AFTER) and self.watch == record.deliver and record.keeps_last
 
     def opening(self) -> None:
         """Tell that the factory is going to be called."""

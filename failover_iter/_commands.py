@@ -42,11 +42,6 @@ class Open:
         #: What the stream inside was told, and says of its end.
         self.handover = handover
 
-    def take(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """What to call with what; given once, so that nothing here holds on to the arguments."""
-        args, self.args = self.args, ()
-        return self.factory, args
-
 
 class Sleep:
     """Wait, then say `slept`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from failover_iter.errors import AllSourcesFailed, leaves
 
@@ -97,6 +97,16 @@ def cut_tracebacks(error: BaseException | None) -> None:
             seen.add(id(each))
             each.__traceback__ = None
             left += [each.__cause__, each.__context__, *leaves(each)]
+
+
+def raise_as_it_is(error: BaseException) -> NoReturn:
+    """Raise it with its own context, which is not what the consumer is handling just now."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
+        del error, context  # or the traceback holds this frame, and this frame the error
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -6,10 +6,10 @@ They have no value to return, and no use for what the consumer sends.
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
 from opcode import EXTENDED_ARG, hasjrel, opmap
 from types import CodeType, GeneratorType
 from typing import Any, Final
+from weakref import ref
 
 #: Iterators of builtins have no `send`, no `throw`, no `close`, and never a value to return.
 _EMPTY: Any = ([], (), range(0), {}, {}.values(), {}.items(), set[Any](), "", b"")
@@ -36,8 +36,21 @@ def is_plain_generator(iterator: object) -> bool:
     return isinstance(iterator, GeneratorType) and _is_plain(iterator.gi_code)
 
 
-@lru_cache(maxsize=1024)
+#: What was found out, as long as the code lives; by identity, for its constants may have no hash.
+_found: dict[int, tuple[ref[CodeType], bool]] = {}
+
+
 def _is_plain(code: CodeType) -> bool:
+    """Whether a generator with this code is plain; each is read once."""
+    place = id(code)
+    found = _found.get(place)
+    if found is None:
+        found = ref(code, lambda _: _found.pop(place, None)), _reads_plain(code)
+        _found[place] = found
+    return found[1]
+
+
+def _reads_plain(code: CodeType) -> bool:
     """Whether a generator with this code is plain, as far as its instructions tell."""
     instructions = code.co_code[::2]
     ignores_sent = instructions.count(_YIELD) == instructions.count(_YIELD_ONLY)
@@ -46,8 +59,11 @@ def _is_plain(code: CodeType) -> bool:
 
 def _returns_none(code: CodeType) -> bool:
     instructions, arguments = code.co_code[::2], code.co_code[1::2]
-    #: Where a jump may arrive with a value that was made before (only asked before 3.12).
-    targets = {at + 1 + arguments[at] for at, what in enumerate(instructions) if what in hasjrel}
+    if _LOAD >= 0 and EXTENDED_ARG in instructions:
+        return False  # where its jumps go is not read
+    # Before 3.12 a jump may arrive at the second of the pair with a value that was made before.
+    jumps = [(at, arguments[at]) for at, what in enumerate(instructions) if what in hasjrel]
+    targets = {at + 1 + by for at, by in jumps} | {at + 1 - by for at, by in jumps}
     for at, what in enumerate(instructions):
         if what == _RETURN_CONST:
             load = at

@@ -152,12 +152,6 @@ class Record:
         for place, digest in self.digests.items():
             feed(digest, self.needs.keys[place](item))
 
-    def add(self, count: int, last: Any) -> None:
-        """Take note of so many items at once, of which only the last need be kept."""
-        if count:
-            self.count += count
-            self.items.append(last)
-
     @property
     def keeps_last(self) -> bool:
         """Whether no more than the last item is kept."""

@@ -18,6 +18,7 @@ from failover_iter._closing import close, has_ended
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._delegate import delegate
 from failover_iter._entries import no_stream, wrong_flavour
+from failover_iter._failures import raise_as_it_is
 from failover_iter._plain import is_plain, is_plain_generator
 from failover_iter._tally import AFTER
 
@@ -37,7 +38,8 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
     attempt: _SyncAttempt | None = None
     command: Command | None = None
     after = AFTER
-    item = given = None
+    item = given = None  # what was counted last, what was pulled last
+    record: Any = None
     try:
         time = clock.get()
         command = run.start(time.time)
@@ -49,7 +51,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                     attempt = _SyncAttempt(run, command)
                     try:
                         attempt.open()
-                        watch = attempt.watch
+                        watch, record = attempt.watch, run.record
                         while attempt.held or not attempt.ended:
                             thrown = sent = None
                             if attempt.held:
@@ -72,28 +74,41 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                                         break
                                 else:
                                     attempt.ended = True
-                            elif attempt.tallies and is_plain_generator(attempt.iterator):
+                            elif watch is None:
+                                item = None  # or the first one is held as long as the stream
+                                attempt.value = yield from delegate(attempt)
+                                attempt.ended = True
+                            elif (
+                                attempt.counts_only
+                                and after
+                                and is_plain_generator(attempt.iterator)
+                            ):
                                 attempt.at_marker, tally = False, 0
                                 try:
                                     for given in attempt.iterator:
-                                        tally = after[tally]
+                                        try:
+                                            tally = after[tally]
+                                        except IndexError:
+                                            record.count += tally
+                                            if tally:
+                                                record.items.append(item)
+                                            tally = 0
+                                            watch(given)
                                         try:
                                             item = given
-                                            yield given  # what is sent has no use for it
+                                            yield given  # the source ignores what is sent
                                         except BaseException as error:
                                             thrown = error
                                             break
                                     else:
                                         attempt.ended = True
-                                except IndexError:
-                                    if has_ended(attempt.iterator):
-                                        raise
-                                    attempt.held.append(given)
                                 finally:
-                                    run.record.add(tally, item)
-                            elif watch is not None:
-                                attempt.at_marker, tally = False, 0
-                                item, tallies = None, attempt.tallies
+                                    record.count += tally
+                                    if tally:
+                                        record.items.append(item)
+                            else:
+                                attempt.at_marker, tally, item = False, 0, None
+                                tallies = attempt.counts_only
                                 try:
                                     while True:
                                         try:
@@ -105,8 +120,11 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                                             try:
                                                 tally = after[tally]
                                             except IndexError:
-                                                attempt.held.append(given)
-                                                break
+                                                record.count += tally
+                                                if tally:
+                                                    record.items.append(item)
+                                                tally, tallies = 0, bool(after)
+                                                watch(given)
                                             item = given
                                         else:
                                             watch(given)
@@ -118,11 +136,9 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
                                         if sent is not None:
                                             break
                                 finally:
-                                    run.record.add(tally, item)
-                            else:
-                                item = None  # or the first one is held as long as the stream
-                                attempt.value = yield from delegate(attempt)
-                                attempt.ended = True
+                                    record.count += tally
+                                    if tally:
+                                        record.items.append(item)
                             # Out of the `except`, or the source would run as if it handled it.
                             if thrown is not None:
                                 attempt.throw(thrown)
@@ -158,7 +174,7 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.finish()
-        item = given = watch = thrown = sent = context = None
+        item = given = watch = record = thrown = sent = context = None
         del run, attempt, command
 
 
@@ -171,7 +187,8 @@ class _SyncAttempt(Attempt):
         if self.run.listens:
             self.opening()
         command = self.command
-        factory, args, command.args = command.factory, command.args, ()  # no more held by it
+        factory, args = command.factory, command.args
+        command.args = ()  # a traceback holds on to the command
         try:
             if self.run.is_timed or self.entry.options.is_timed:
                 iterable = self._open_in_time(factory, args)
@@ -247,7 +264,7 @@ class _SyncAttempt(Attempt):
         try:
             if isinstance(thrown, GeneratorExit):
                 self.close_iterator()
-                raise thrown
+                raise_as_it_is(thrown)
             throw = None if self.ended else getattr(self.iterator, "throw", None)
             if throw is None:
                 self._throw_here(thrown)
@@ -263,16 +280,14 @@ class _SyncAttempt(Attempt):
         self.held.append(answer)
 
     def _throw_here(self, thrown: BaseException) -> None:
-        """Do as a `yield from` does over what has no `throw`: raise it, with its own context."""
+        """Do as a `yield from` does over what has no `throw`."""
         if _ENDS_BY_THROW and isinstance(thrown, StopIteration):
             self.ended, self.value = True, thrown.value
             return
-        context = thrown.__context__
         try:
-            raise thrown
+            raise_as_it_is(thrown)
         finally:
-            thrown.__context__ = context
-            del thrown, context
+            del thrown
 
     def failed(self, error: BaseException) -> Command | None:
         """Close, and ask the core what follows; None: the error is not the source's, raise it."""

@@ -361,13 +361,3 @@ def test_keys_of_what_a_caller_delivered_are_not_known() -> None:
     command = run.failed(lost(), None, received=False)
     assert isinstance(command, Open)
     assert (command.skip, command.key) == (1, None)
-
-
-def test_what_to_call_is_given_once() -> None:
-    """An opening hands out its arguments and keeps none: a traceback holds on to it."""
-    run = run_of([A], mid_stream="resume")
-    command = run.start(lambda: 0.0)
-    assert isinstance(command, Open)
-    factory, args = command.take()
-    assert (factory, args) == (A, (Progress(),))
-    assert command.args == ()

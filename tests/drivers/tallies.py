@@ -11,8 +11,8 @@ import pytest
 
 from drivers.base import Behaviour, reset
 from failover_iter import Progress, Takeover
-from failover_iter._tally import AFTER
-from support.tally import LENGTH
+from failover_iter._tally import AFTER, look_at_each_item
+from support.tally import LENGTH, refill
 from support.twin import SyncTwin
 
 
@@ -149,3 +149,26 @@ class Tallies(Behaviour):
         AFTER.append(1)
         assert made(mark) == mark
         assert AFTER == []
+
+    def test_what_is_sent_at_a_foreign_marker_reaches_the_source(self, twin: SyncTwin) -> None:
+        """Whether it is the first marker of the process or not."""
+        for _ in range(2):
+            got: list[Any] = []
+            left = iter([1, Takeover("restart", "inside", OSError(), 0), 2])
+
+            def pull(left: Iterator[Any] = left) -> Any:
+                return next(left)
+
+            def send(value: Any, got: list[Any] = got, left: Iterator[Any] = left) -> Any:
+                got.append(value)
+                return next(left)
+
+            refill()
+            source = twin.iterator(pull, send=send)
+            stream = twin.stream([lambda source=source: source], on_event=lambda event: None)
+            assert twin.next(stream) == 1
+            look_at_each_item()
+            assert type(twin.next(stream)) is Takeover
+            assert twin.send(stream, "answer") == 2
+            assert got == ["answer"]
+            twin.close(stream)

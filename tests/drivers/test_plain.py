@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import inspect
+import signal
+import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import pytest
 
-from failover_iter import failover_stream
+from failover_iter import Closed, Event, Failed, StreamTimeout, failover_stream
+from failover_iter._clock import SystemClock, clock
 from failover_iter._plain import _IS_KNOWN as IS_KNOWN
 from failover_iter._plain import is_plain
+from support.tally import LENGTH
 
 SOURCES: dict[str, Callable[[], Iterable[Any]]] = {
     "list": lambda: [0, 1, 2],
@@ -271,3 +280,142 @@ def test_what_is_thrown_keeps_its_own_context(source: Any, pulls: int) -> None:
         with pytest.raises(ValueError, match="mine"):
             stream.throw(thrown)
     assert thrown.__context__ is None
+
+
+@pytest.mark.parametrize("mid_stream", ["restart", "skip"])
+@pytest.mark.parametrize("pulls", [1, 2])
+@pytest.mark.parametrize("source", [bare, lambda: [1, 2, 3], lambda: map(int, "123"), delegates])
+def test_a_thrown_exit_keeps_its_own_context(source: Any, pulls: int, mid_stream: Any) -> None:
+    """What the consumer is handling meanwhile is none of it."""
+    stream = failover_stream([source], retry_on=OSError, mid_stream=mid_stream)
+    for _ in range(pulls):
+        next(stream)
+    thrown = GeneratorExit()
+    try:
+        raise KeyError
+    except KeyError:
+        with pytest.raises(GeneratorExit):
+            stream.throw(thrown)
+    assert thrown.__context__ is None
+
+
+def bound(source: Any, old: object, new: object) -> Any:
+    """The same function with another constant in its code."""
+    consts = tuple(new if const == old else const for const in source.__code__.co_consts)
+    return FunctionType(source.__code__.replace(co_consts=consts), globals(), "bound")
+
+
+class Constant:
+    """Something that may be referred to weakly."""
+
+
+def items_of_a_constant() -> Iterator[Any]:
+    for item in "items":
+        yield item
+
+
+def test_code_with_a_constant_that_has_no_hash() -> None:
+    """Whatever tools put into code: it is a source as any other."""
+    source = bound(items_of_a_constant, "items", [7, 8, 9])
+    assert list(failover_stream([source], retry_on=TypeError)) == [7, 8, 9]
+
+
+def test_what_was_found_out_keeps_no_code_alive() -> None:
+    """A function that is gone is gone, with the constants of its code."""
+    constant = Constant()
+    gone = weakref.ref(constant)
+    source = bound(returns, "value", constant)
+    assert list(failover_stream([source], retry_on=OSError)) == [1, 2]
+    del source, constant
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("count", [LENGTH - 1, LENGTH, LENGTH + 1, LENGTH + 2])
+def test_an_item_that_came_is_delivered_past_the_time_of_the_stream(count: int) -> None:
+    """At the end of the table that counts, as before it and after."""
+
+    class Clock(SystemClock):
+        now = 0.0
+
+        def time(self) -> float:  # type: ignore[override]  # not static here
+            return self.now
+
+    fake = Clock()
+
+    def late() -> Iterator[Any]:
+        yield from range(count)
+        fake.now = 10.0
+        yield "came"
+        yield "never"
+
+    delivered: list[Any] = []
+    token = clock.set(fake)
+    try:
+        with pytest.raises(StreamTimeout):
+            delivered.extend(
+                failover_stream([late], retry_on=OSError, total_timeout=4, on_event=print)
+            )
+    finally:
+        clock.reset(token)
+    assert delivered[-1] == "came"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="raises a POSIX signal from C")
+@pytest.mark.parametrize("error", [TimeoutError, KeyboardInterrupt])
+@pytest.mark.parametrize("shape", ["generator", "iterator"])
+def test_a_signal_loses_no_count(shape: str, error: type[BaseException]) -> None:
+    """One that comes in just when the source has failed, before the count is added up."""
+    trip = Trip()
+
+    def pulls() -> Iterator[int]:
+        for number in range(1, 10):
+            yield number
+        _ = -trip  # the handler runs at the next call of ours
+        raise ConnectionError
+
+    class Pulls:
+        def __init__(self) -> None:
+            self.last = 0
+
+        def __iter__(self) -> Iterator[int]:
+            return self
+
+        def __next__(self) -> int:
+            self.last += 1
+            if self.last > 9:
+                _ = -trip
+                raise ConnectionError
+            return self.last
+
+    def handler(*_: object) -> None:
+        raise error
+
+    first = pulls if shape == "generator" else Pulls
+    events: list[Event] = []
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        stream = failover_stream(
+            [first, lambda: range(1, 13)],
+            retry_on=(ConnectionError, TimeoutError),
+            mid_stream="skip",
+            on_event=events.append,
+        )
+        expected = [*range(1, 13)] if error is TimeoutError else [*range(1, 10)]
+        delivered: list[int] = []
+        try:
+            delivered.extend(stream)
+        except KeyboardInterrupt:
+            assert error is KeyboardInterrupt
+        assert delivered == expected
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    ended = [event.delivered for event in events if isinstance(event, Failed | Closed)]
+    assert ended == [9]
+
+
+class Trip:
+    """An operator, in C from end to end, that raises a signal."""
+
+    if sys.platform != "win32":
+        __neg__ = staticmethod(partial(ctypes.CDLL(None)["raise"], int(signal.SIGALRM)))

@@ -91,7 +91,7 @@ class Play:
         run, script = self.run, next(self.openings)
         run.opening()
         items, end = script[:-1], script[-1]
-        _, args = command.take()
+        args = command.args
         missing = items[args[0].delivered if args else command.skip :]
         if missing:
             run.any = run.record.any = True
