@@ -54,25 +54,23 @@ def _reads_plain(code: CodeType) -> bool:
     """Whether a generator with this code is plain, as far as its instructions tell."""
     instructions = code.co_code[::2]
     ignores_sent = instructions.count(_YIELD) == instructions.count(_YIELD_ONLY)
-    return _IS_KNOWN and ignores_sent and _returns_none(code)
+    is_read = _IS_KNOWN and (_LOAD < 0 or EXTENDED_ARG not in instructions)  # else not its jumps
+    return is_read and ignores_sent and _returns_none(code)
 
 
 def _returns_none(code: CodeType) -> bool:
     instructions, arguments = code.co_code[::2], code.co_code[1::2]
-    if _LOAD >= 0 and EXTENDED_ARG in instructions:
-        return False  # where its jumps go is not read
     # Before 3.12 a jump may arrive at the second of the pair with a value that was made before.
     jumps = [(at, arguments[at]) for at, what in enumerate(instructions) if what in hasjrel]
     targets = {at + 1 + by for at, by in jumps} | {at + 1 - by for at, by in jumps}
     for at, what in enumerate(instructions):
         if what == _RETURN_CONST:
-            load = at
+            load, is_const = at, True
         elif what == _RETURN:
-            load = at - 1
-            if instructions[load] != _LOAD or at in targets:
-                return False
+            load, is_const = at - 1, instructions[at - 1] == _LOAD and at not in targets
         else:
             continue
-        if instructions[load - 1] == EXTENDED_ARG or code.co_consts[arguments[load]] is not None:
+        is_short = instructions[load - 1] != EXTENDED_ARG
+        if not (is_const and is_short and code.co_consts[arguments[load]] is None):
             return False
     return True

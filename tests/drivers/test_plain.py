@@ -8,7 +8,7 @@ import inspect
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from types import FunctionType
 from typing import Any
@@ -85,6 +85,25 @@ def test_a_generator_answers_a_throw_further_on() -> None:
     assert [next(stream), next(stream)] == ["one", "two"]
     assert stream.throw(KeyError("mine")) == "caught 'mine'"
     assert list(stream) == ["three"]
+
+
+def test_a_generator_with_a_value_answers_a_throw() -> None:
+    """Through the delegate: the answer is the consumer's, and the value the stream's."""
+
+    def source() -> Generator[str, None, str]:
+        yield "one"
+        try:
+            yield "two"
+        except KeyError as error:
+            yield f"caught {error}"
+        return "value"
+
+    stream = failover_stream([source], retry_on=Exception)
+    assert [next(stream), next(stream)] == ["one", "two"]
+    assert stream.throw(KeyError("mine")) == "caught 'mine'"
+    with pytest.raises(StopIteration) as caught:
+        next(stream)
+    assert caught.value.value == "value"
 
 
 def test_closing_ends_it() -> None:
