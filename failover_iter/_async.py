@@ -132,7 +132,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         if command is None:
                             raise
                     else:
-                        command = await attempt.completed()
+                        close_error = await attempt.close_rest() if attempt.is_open else None
+                        command = attempt.completed(close_error)
                 case Sleep(seconds):
                     try:
                         await async_sleep(seconds)
@@ -154,7 +155,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.finish()
-        item = given = watch = record = thrown = sent = context = puller = steps = waited_for = None
+        item = given = watch = record = thrown = sent = context = None
+        puller = steps = waited_for = close_error = None
         del run, attempt, command
 
 
@@ -199,10 +201,12 @@ class _AsyncAttempt(Attempt):
         finally:
             del factory, args  # a traceback holds this frame: failure by failure, a chain of all
         while True:
-            if self.limits is not None:
-                self.limits.check_stream()
             try:
-                item = await self._in_time(anext(self.iterator))
+                if self.limits is None:
+                    item = await anext(self.iterator)
+                else:
+                    self.limits.check_stream()
+                    item = await self._in_time(anext(self.iterator))
             except StopAsyncIteration:
                 break
             if self.receive(item):
@@ -282,13 +286,23 @@ class _AsyncAttempt(Attempt):
             self.release()
             del run, error, close_error
 
-    async def completed(self) -> Command:
-        """Close, and ask the core what follows."""
-        run, received, judged = self.run, self.received > 0, not self.excused
-        close_error = None
+    @property
+    def is_open(self) -> bool:
+        """Whether the source, which has ended, may have something left to close."""
+        return self.iterable is not self.iterator or not has_ended(self.iterator)
+
+    async def close_rest(self) -> Exception | None:
+        """Close what the source has left, after its end."""
         try:
-            if self.iterable is not self.iterator or not has_ended(self.iterator):
-                close_error = await self._close()
+            return await self._close()
+        except BaseException:
+            self.release()
+            raise
+
+    def completed(self, close_error: Exception | None) -> Command:
+        """Ask the core what follows."""
+        run, received, judged = self.run, self.received > 0, not self.excused
+        try:
             return run.ended(None, close_error, received=received, judged=judged)
         finally:
             self.release()
