@@ -18,53 +18,68 @@ of iterators).
 
 import typing
 
-from failover_iter._api import afailover_stream, failover_stream
-from failover_iter._options import Source
-from failover_iter._strategies import Decide, Progress, Resume, Skip
-from failover_iter.errors import (
-    AllSourcesFailed,
-    DivergedStream,
-    EmptyStream,
-    FailoverError,
-    NoSources,
-    ReusedIterator,
-    SourceError,
-    SourceTimeout,
-    StreamTimeout,
-    TruncatedStream,
-)
-from failover_iter.events import (
-    Closed,
-    Committed,
-    Completed,
-    Event,
-    Exhausted,
-    Failed,
-    Opening,
-    Switched,
-    Takeover,
-    Waiting,
-)
-from failover_iter.policy import Policy
-
 if typing.TYPE_CHECKING:
+    from failover_iter._api import afailover_stream, failover_stream
     from failover_iter._backoff import backoff
     from failover_iter._decorator import failover
+    from failover_iter._options import Source
+    from failover_iter._strategies import Decide, Progress, Resume, Skip
+    from failover_iter.errors import (
+        AllSourcesFailed,
+        DivergedStream,
+        EmptyStream,
+        FailoverError,
+        NoSources,
+        ReusedIterator,
+        SourceError,
+        SourceTimeout,
+        StreamTimeout,
+        TruncatedStream,
+    )
+    from failover_iter.events import (
+        Closed,
+        Committed,
+        Completed,
+        Event,
+        Exhausted,
+        Failed,
+        Opening,
+        Switched,
+        Takeover,
+        Waiting,
+    )
+    from failover_iter.policy import Policy
     from failover_iter.trace import Trace
 else:
-    # What these need takes as long to import as all the rest: not before they are asked for.
-    _later = {"Trace": "trace", "backoff": "_backoff", "failover": "_decorator"}
+    # Each is imported when it is asked for: a program that may need no stream pays for none.
+    _MODULES = ("errors", "events", "policy", "trace")
+    _NAMES = {
+        "_api": "afailover_stream failover_stream",
+        "_backoff": "backoff",
+        "_decorator": "failover",
+        "_options": "Source",
+        "_strategies": "Decide Progress Resume Skip",
+        "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
+        "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
+        "events": "Closed Committed Completed Event Exhausted Failed Opening Switched Takeover "
+        "Waiting",
+        "policy": "Policy",
+        "trace": "Trace",
+    }
+    _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
     def __getattr__(name: str) -> object:  # hidden from type checkers: for them any name would do
-        if name not in _later:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = globals()[name] = getattr(import_module(f"{__name__}.{_later[name]}"), name)
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted({*globals(), *_MODULES, *__all__})
 
 
 __all__ = [

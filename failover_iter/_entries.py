@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from math import inf
 from types import FunctionType
@@ -16,7 +17,6 @@ from failover_iter._checks import (
     limit_of,
     offers,
 )
-from failover_iter._frozen import changed
 from failover_iter._options import Nested, Source, over
 from failover_iter._strategies import Decide, Progress, Resume
 from failover_iter._types import UNSET
@@ -124,7 +124,7 @@ def _leave_limits_to(nested: Nested, item: Any, entry: Entry) -> None:
     if min(first, idle) < inf and item.first_item_timeout is UNSET:
         left["first_item_timeout"] = inf
     if left:
-        entry.options = changed(entry.options, **left)
+        entry.options = replace(entry.options, **left)
 
 
 _NOT_RESUMABLE = (None, "restart", "raise", "skip")

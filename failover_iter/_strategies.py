@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
 from failover_iter._checks import check_callback, check_count
-from failover_iter._frozen import Frozen, put
 from failover_iter._types import ItemT, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from dataclasses import KW_ONLY
     from typing import TypeAlias
 
     from failover_iter.events import Failed
@@ -25,12 +24,8 @@ def _check_keep(option: str, value: object) -> None:
         check_count(option, value, least=0, allowed="an int of at least 0, or None for all items")
 
 
-def _check_key(option: str, value: object) -> None:
-    if value is not None:
-        check_callback(option, value, "a function item -> str | bytes | int, or None")
-
-
-class Progress(Frozen, Generic[ItemT]):
+@dataclass(frozen=True, kw_only=True)  # no slots: they break Progress[T]() before Python 3.13
+class Progress(Generic[ItemT]):
     """What a resumable factory is told: how far the stream is.
 
     `Progress()` stands for the start. Under `mid_stream="resume"` (or `Decide`) every opening
@@ -48,7 +43,6 @@ class Progress(Frozen, Generic[ItemT]):
         [1, 2, 3]
     """
 
-    _: KW_ONLY
     delivered: int = 0
     """Items delivered since the last restart: how many to leave out."""
     last: ItemT | None = None
@@ -65,25 +59,9 @@ class Progress(Frozen, Generic[ItemT]):
     attempt: int = 1
     """Which opening of this source it is, from 1."""
 
-    def __init__(
-        self,
-        *,
-        delivered: int = 0,
-        last: ItemT | None = None,
-        items: tuple[ItemT, ...] = (),
-        total: int = 0,
-        failures: tuple[Failed, ...] = (),
-        attempt: int = 1,
-    ) -> None:
-        put(self, "delivered", delivered)
-        put(self, "last", last)
-        put(self, "items", items)
-        put(self, "total", total)
-        put(self, "failures", failures)
-        put(self, "attempt", attempt)
 
-
-class Skip(Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
     """The strategy behind `mid_stream="skip"`: start over, and drop what was delivered.
 
     For sources that replay the same sequence (files, tables, ordered pages): exactly once.
@@ -113,15 +91,18 @@ class Skip(Frozen):
         other_data replayed other items than the 2 that were delivered: their keys differ
     """
 
-    _: KW_ONLY
     key: Key | None = None
 
-    def __init__(self, *, key: Key | None = None) -> None:
-        _check_key("Skip(key=...)", key)
-        put(self, "key", key)
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        if self.key is not None:
+            check_callback(
+                "Skip(key=...)", self.key, "a function item -> str | bytes | int, or None"
+            )
 
 
-class Resume(Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
     """The strategy behind `mid_stream="resume"`: the factory gives what is still missing.
 
     Each factory is called with a `Progress` (offsets, cursors, keyset pages, HTTP ranges, a
@@ -146,15 +127,15 @@ class Resume(Frozen):
         'to be [to be ...] or not'
     """
 
-    _: KW_ONLY
     keep: int | None = 0
 
-    def __init__(self, *, keep: int | None = 0) -> None:
-        _check_keep("Resume(keep=...)", keep)
-        put(self, "keep", keep)
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        _check_keep("Resume(keep=...)", self.keep)
 
 
-class Decide(Frozen):
+@dataclass(frozen=True, slots=True)
+class Decide:
     """A strategy that asks at each takeover, the same source opened again included.
 
     Args:
@@ -184,15 +165,14 @@ class Decide(Frozen):
     keep: int | None = 0
     key: Key | None = None
 
-    def __init__(
-        self, fn: Callable[[Progress], Mode], *, keep: int | None = 0, key: Key | None = None
-    ) -> None:
-        check_callback("Decide(fn)", fn, "a function Progress -> mode")
-        _check_keep("Decide(keep=...)", keep)
-        _check_key("Decide(key=...)", key)
-        put(self, "fn", fn)
-        put(self, "keep", keep)
-        put(self, "key", key)
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_callback("Decide(fn)", self.fn, "a function Progress -> mode")
+        _check_keep("Decide(keep=...)", self.keep)
+        if self.key is not None:
+            check_callback(
+                "Decide(key=...)", self.key, "a function item -> str | bytes | int, or None"
+            )
 
 
 def check_mid_stream(value: object) -> None:

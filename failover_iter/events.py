@@ -25,9 +25,9 @@ A pause that is broken off, by the consumer or by `total_timeout`, has nothing b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from failover_iter._frozen import Frozen, put
 from failover_iter._tally import look_at_each_item
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ __all__ = [
 ]
 
 
-class _Record(Frozen):
-    __slots__ = ("attempt", "delivered", "elapsed", "source")
-
+@dataclass(frozen=True, slots=True)
+class _Record:
     source: str
     """Name of the source."""
     attempt: int
@@ -58,12 +57,6 @@ class _Record(Frozen):
     """Items delivered by the stream so far, in all attempts; `None` where nobody counts."""
     elapsed: float
     """Seconds since the first item was asked for."""
-
-    def __init__(self, source: str, attempt: int, delivered: int | None, elapsed: float) -> None:
-        put(self, "source", source)
-        put(self, "attempt", attempt)
-        put(self, "delivered", delivered)
-        put(self, "elapsed", elapsed)
 
 
 class Opening(_Record):
@@ -78,10 +71,9 @@ class Committed(_Record):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
 class Failed(_Record):
     """The source failed, and was closed. A callable `wait` and `Progress.failures` get it too."""
-
-    __slots__ = ("abandoned", "close_error", "consecutive", "error", "failures")
 
     error: Exception
     """What it failed with, the same object that was raised."""
@@ -91,27 +83,8 @@ class Failed(_Record):
     """Failures in a row, this one included: since an item was last received."""
     close_error: Exception | None
     """What closing the failed source raised, if it did."""
-    abandoned: bool
+    abandoned: bool = False
     """It was blocked when its time was over: it will be closed when it comes back."""
-
-    def __init__(
-        self,
-        source: str,
-        attempt: int,
-        delivered: int | None,
-        elapsed: float,
-        error: Exception,
-        failures: int,
-        consecutive: int,
-        close_error: Exception | None,
-        abandoned: bool = False,
-    ) -> None:
-        super().__init__(source, attempt, delivered, elapsed)
-        put(self, "error", error)
-        put(self, "failures", failures)
-        put(self, "consecutive", consecutive)
-        put(self, "close_error", close_error)
-        put(self, "abandoned", abandoned)
 
 
 class Completed(_Record):
@@ -120,6 +93,7 @@ class Completed(_Record):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
 class Closed(_Record):
     """The attempt was ended from outside, and the source was closed.
 
@@ -127,31 +101,15 @@ class Closed(_Record):
     was over; or a callback raised; or closing the source after its normal end did.
     """
 
-    __slots__ = ("abandoned", "error")
-
     error: BaseException | None
     """What ended it; `GeneratorExit` for a plain close."""
-    abandoned: bool
+    abandoned: bool = False
     """It was blocked when it was ended: it will be closed when it comes back."""
 
-    def __init__(
-        self,
-        source: str,
-        attempt: int,
-        delivered: int | None,
-        elapsed: float,
-        error: BaseException | None,
-        abandoned: bool = False,
-    ) -> None:
-        super().__init__(source, attempt, delivered, elapsed)
-        put(self, "error", error)
-        put(self, "abandoned", abandoned)
 
-
+@dataclass(frozen=True, slots=True)
 class Waiting(_Record):
     """The same source is going to be opened again."""
-
-    __slots__ = ("error", "mode", "seconds")
 
     error: Exception
     """What the last attempt failed with."""
@@ -160,26 +118,10 @@ class Waiting(_Record):
     mode: Mode | None
     """How the next attempt takes over; `None` where nothing was delivered yet."""
 
-    def __init__(
-        self,
-        source: str,
-        attempt: int,
-        delivered: int | None,
-        elapsed: float,
-        error: Exception,
-        seconds: float,
-        mode: Mode | None,
-    ) -> None:
-        super().__init__(source, attempt, delivered, elapsed)
-        put(self, "error", error)
-        put(self, "seconds", seconds)
-        put(self, "mode", mode)
 
-
+@dataclass(frozen=True, slots=True)
 class Switched(_Record):
     """The stream leaves a failed source for another one."""
-
-    __slots__ = ("error", "mode", "seconds", "to")
 
     to: str
     """Name of the source that is going to be opened."""
@@ -190,46 +132,15 @@ class Switched(_Record):
     mode: Mode | None
     """How the next attempt takes over; `None` where nothing was delivered yet."""
 
-    def __init__(
-        self,
-        source: str,
-        attempt: int,
-        delivered: int | None,
-        elapsed: float,
-        to: str,
-        error: Exception,
-        seconds: float,
-        mode: Mode | None,
-    ) -> None:
-        super().__init__(source, attempt, delivered, elapsed)
-        put(self, "to", to)
-        put(self, "error", error)
-        put(self, "seconds", seconds)
-        put(self, "mode", mode)
 
-
+@dataclass(frozen=True, slots=True)
 class Exhausted(_Record):
     """No source is left: the consumer gets the errors (`on_exhausted`)."""
-
-    __slots__ = ("error", "failures")
 
     error: Exception
     """What the last attempt failed with."""
     failures: int
     """How many attempts failed."""
-
-    def __init__(
-        self,
-        source: str,
-        attempt: int,
-        delivered: int | None,
-        elapsed: float,
-        error: Exception,
-        failures: int,
-    ) -> None:
-        super().__init__(source, attempt, delivered, elapsed)
-        put(self, "error", error)
-        put(self, "failures", failures)
 
 
 Event: TypeAlias = (
@@ -237,14 +148,13 @@ Event: TypeAlias = (
 )
 
 
-class Takeover(Frozen):
+@dataclass(frozen=True, slots=True)
+class Takeover:
     """The marker that `announce=True` yields just before the first item that a takeover delivers.
 
     It is not an item: it is never counted, held back by `commit_when` or judged by
     `complete_when`, also when it comes from a stream inside.
     """
-
-    __slots__ = ("delivered", "error", "mode", "source")
 
     mode: Mode
     """How the new attempt took over: after "restart" the items start over."""
@@ -255,9 +165,12 @@ class Takeover(Frozen):
     delivered: int
     """Items delivered since the last restart: after "restart" those to throw away."""
 
-    def __init__(self, mode: Mode, source: str, error: Exception, delivered: int) -> None:
-        look_at_each_item()  # those who count items: this is none, also where it is a copy
-        put(self, "mode", mode)
-        put(self, "source", source)
-        put(self, "error", error)
-        put(self, "delivered", delivered)
+    def __post_init__(self) -> None:
+        """Have those who count items look at each from here on: this is none."""
+        look_at_each_item()
+
+    def __setstate__(self, state: list[Any]) -> None:
+        """Be noticed too where it is copied, or comes out of a pickle."""
+        look_at_each_item()
+        for field, value in zip(fields(self), state, strict=True):
+            object.__setattr__(self, field.name, value)

@@ -81,13 +81,20 @@ def test_all_is_sorted_and_whole() -> None:
     assert failover_iter.__all__ == public
 
 
-@pytest.mark.parametrize("name", ["Trace", "backoff", "failover"])
+@pytest.mark.parametrize("name", failover_iter.__all__)
 def test_what_is_imported_late_is_there_when_it_is_asked_for(name: str) -> None:
     """By `from`, as an attribute and by `*`, and it is the same object each time."""
     code = (
         f"from failover_iter import {name} as first; import failover_iter; "
         f"from failover_iter import *; assert first is failover_iter.{name} is {name}"
     )
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+
+
+@pytest.mark.parametrize("name", ["errors", "events", "policy", "trace"])
+def test_its_public_modules_are_there_when_they_are_asked_for(name: str) -> None:
+    """As attributes of the package, with no import of their own."""
+    code = f"import failover_iter; assert failover_iter.{name}.__all__"
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
 
 

@@ -12,7 +12,7 @@ import failover_iter
 
 HOUSE = Path(failover_iter.__file__).parent
 FLOORS = (
-    {"errors", "events", "_frozen", "_tally", "_types"},
+    {"errors", "events", "_tally", "_types"},
     {"_checks", "_strategies", "_options", "_entries", "_matching", "_backoff"},
     {
         "_failures",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
 import re
 import threading
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -366,3 +367,33 @@ def test_markers_come_through_a_nested_source() -> None:
     assert [(m.source, m.mode, m.delivered) for m in items if isinstance(m, Takeover)] == [
         ("good", "restart", 2)
     ]
+
+
+@dataclass(frozen=True)
+class Named(Policy):
+    """A policy with a field of its own."""
+
+    title: str = "orders"
+
+
+class Plain(Named):
+    """A subclass of that, with nothing of its own."""
+
+
+@pytest.mark.parametrize("cls", [Named, Plain])
+@pytest.mark.parametrize(
+    "made", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each)), replace]
+)
+def test_a_subclass_keeps_its_options_when_it_is_copied(cls: Any, made: Any) -> None:
+    """Also one that `dataclasses` made: options are checked, and hold for its copies too."""
+    policy = made(cls(retry_on=ConnectionError, mid_stream="skip", title="bills"))
+    assert (type(policy), policy.title, policy.mid_stream) == (cls, "bills", "skip")
+    assert list(policy.stream([broken, good])) == [1, 2, 3]
+    with pytest.raises(TypeError, match="^attempts must be an int"):
+        cls(retry_on=ConnectionError, attempts="3")
+
+
+def test_an_unknown_option_is_one_of_the_policy() -> None:
+    """The error names what was called."""
+    with pytest.raises(TypeError, match=r"^Policy\.__init__\(\) got an unexpected keyword"):
+        Policy(retry_on=OSError, retries=3)  # type: ignore[call-arg]
