@@ -96,6 +96,7 @@ def test_its_public_modules_are_there_when_they_are_asked_for(name: str) -> None
     """As attributes of the package, with no import of their own."""
     code = f"import failover_iter; assert failover_iter.{name}.__all__"
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+    assert failover_iter.__getattr__(name) is getattr(failover_iter, name)  # type: ignore[attr-defined]
 
 
 def test_no_other_name_is_there() -> None:

@@ -389,3 +389,26 @@ class Corners(Behaviour):
         with pytest.raises(KeyboardInterrupt) as caught:
             twin.next(stream)
         assert "reset by peer" in caught.value.__notes__[0]
+
+    def test_what_is_no_exception_out_of_closing_reaches_the_consumer(self, twin: SyncTwin) -> None:
+        """Also after a good end, where nothing else is on its way; no further source is opened."""
+
+        class Stop(BaseException):
+            """What a program ends with."""
+
+        left = iter([1])
+
+        def pull() -> Any:
+            for item in left:
+                return item
+            raise Ends
+
+        def close() -> None:
+            raise Stop
+
+        source = twin.iterator(pull, close=close)
+        stream = twin.stream([lambda: source, self.source(twin, 2)], retry_on=Exception)
+        assert twin.next(stream) == 1
+        with pytest.raises(Stop):
+            twin.next(stream)
+        assert twin.drain(stream) == []
