@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from failover_iter.policy import Policy
+
+_new: Final = object.__new__
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
@@ -160,7 +162,8 @@ def failover_stream(
     Source: the point from which a failure is the consumer's (`mid_stream="raise"`) is gRPC's
     commit point (gRPC proposal A6, client retries).
     """
-    policy = Policy(
+    policy: Policy = _new(Policy)
+    policy.__init__(  # type: ignore[misc]  # without the dict that calling the class makes first
         retry_on=retry_on,
         mid_stream=mid_stream,
         attempts=attempts,
@@ -298,7 +301,8 @@ def afailover_stream(
         >>> asyncio.run(main())
         ['one', 'two']
     """
-    policy = Policy(
+    policy: Policy = _new(Policy)
+    policy.__init__(  # type: ignore[misc]  # without the dict that calling the class makes first
         retry_on=retry_on,
         mid_stream=mid_stream,
         attempts=attempts,

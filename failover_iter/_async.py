@@ -56,7 +56,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                                     sent = yield item
                                 except BaseException as error:
                                     thrown = error
-                            elif attempt.is_timed:
+                            elif attempt.limits is not None and attempt.limits.lasting:
                                 attempt.at_marker = False
                                 puller: Any = attempt.puller
                                 steps = puller.steps(attempt.iterator)
@@ -163,11 +163,6 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
 class _AsyncAttempt(Attempt):
     #: What waits for the source, where it has a limit of time.
     puller: Puller | None = None
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether there is a limit of time for what comes after the first item."""
-        return self.limits is not None and self.limits.lasting
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """The iterator of the source itself, which may lack `__aiter__`."""

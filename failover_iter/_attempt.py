@@ -153,7 +153,6 @@ class Attempt:
         """Start to deliver: the marker first, then what is held."""
         run = self.run
         run.any = run.record.any = True
-        run.outage_ended()
         if run.awaits_commit:
             self.excused = True
             run.committed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,3 +105,4 @@ class Handover:
 
 
 Command: TypeAlias = Open | Sleep | Raise | Return
+ENDED: Final = Return(None)  # how most streams do

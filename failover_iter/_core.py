@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._checks import verdict
-from failover_iter._commands import Command, Handover, Open, Raise, Return, Sleep
+from failover_iter._commands import ENDED, Command, Handover, Open, Raise, Return, Sleep
 from failover_iter._failures import NO_FAILURES, Failures, cut_tracebacks, note_close_error
 from failover_iter._matching import matches
 from failover_iter._record import Needs, Record
@@ -134,7 +134,8 @@ class Run(Timing):
             )
 
     def committed(self) -> None:
-        """The attempt starts to deliver."""
+        """The attempt starts to deliver, where that has to be known: see `awaits_commit`."""
+        self.outage_ended()
         if self._restart_due:
             self._restart_due = False
             self.restart()
@@ -194,7 +195,7 @@ class Run(Timing):
             return Raise(close_error)
         if self.listens:
             self._tell_completed()
-        return Return(value)
+        return ENDED if value is None else Return(value)
 
     def closed(
         self,
@@ -330,7 +331,7 @@ class Run(Timing):
         entry, mode, record = self._entry, self._mode, self.record
         self._count_at_opening = record.count
         self._restart_due = mode == "restart"
-        self.awaits_commit = self.listens or self._restart_due
+        self.awaits_commit = self.listens or self._restart_due or self._handover is not None
         skip = record.count if mode == "skip" else 0
         if entry.nests:
             count = self._count_before + self._failures.count
