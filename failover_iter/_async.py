@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from failover_iter._attempt import Attempt
 from failover_iter._checks import offers
 from failover_iter._clock import async_library, async_sleep, async_time, give_way
-from failover_iter._closing import aclose, has_ended
+from failover_iter._closing import aclose, has_rest
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._entries import no_stream, wrong_flavour
 from failover_iter._failures import raise_as_it_is
@@ -132,7 +132,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         if command is None:
                             raise
                     else:
-                        close_error = await attempt.close_rest() if attempt.is_open else None
+                        close_error = None
+                        if has_rest(attempt.iterable, attempt.iterator):
+                            close_error = await attempt.close_rest()
                         command = attempt.completed(close_error)
                 case Sleep(seconds):
                     try:
@@ -280,11 +282,6 @@ class _AsyncAttempt(Attempt):
         finally:
             self.release()
             del run, error, close_error
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the source, which has ended, may have something left to close."""
-        return self.iterable is not self.iterator or not has_ended(self.iterator)
 
     async def close_rest(self) -> Exception | None:
         """Close what the source has left, after its end."""

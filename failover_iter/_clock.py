@@ -56,22 +56,20 @@ is_abandoned: ContextVar[Callable[[], bool]] = ContextVar(
 
 def async_library() -> str | None:
     """Which library runs this task: "trio", "asyncio" or none; neither is imported for it."""
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        return "trio"
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 (the public one raises)
-        return "asyncio"
-    return None
+    return _running()[0]
 
 
 def async_time() -> Callable[[], float]:
     """The clock of the library that runs this task, so that a test's own clock is obeyed."""
+    return _running()[1]
+
+
+def _running() -> tuple[str | None, Callable[[], float]]:
     trio, asyncio = sys.modules.get("trio"), sys.modules.get("asyncio")
     if trio is not None and trio.lowlevel.in_trio_task():
-        return trio.current_time  # type: ignore[no-any-return]  # of a module that may be there
+        return "trio", trio.current_time
     loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 (the public one raises)
-    return monotonic if loop is None else loop.time
+    return (None, monotonic) if loop is None else ("asyncio", loop.time)
 
 
 def async_sleep(seconds: float) -> Awaitable[None]:

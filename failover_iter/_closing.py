@@ -15,6 +15,11 @@ def has_ended(opened: object) -> bool:
     return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is None
 
 
+def has_rest(iterable: object, iterator: object) -> bool:
+    """Whether a source that has ended may have something left to close."""
+    return iterable is not iterator or not has_ended(iterator)
+
+
 def is_running(opened: object) -> bool:
     """Whether this is an async generator that somebody is in the middle of."""
     return isinstance(opened, AsyncGeneratorType) and bool(opened.ag_running)

@@ -46,14 +46,14 @@ class Needs:
     @staticmethod
     def of(options: Options, entries: tuple[Entry, ...], *, counts: bool) -> Needs:
         """What a stream with these options needs, and its sources."""
-        needs = Needs() if counts or options.is_watching else NO_NEEDS
-        if needs is not NO_NEEDS:
-            needs.counts = counts
-            needs.add(options)
-        for entry in entries:
-            if entry.options is not options or entry.nests:
-                needs = Needs() if needs is NO_NEEDS else needs
-                needs.add_entry(entry)
+        own = [entry for entry in entries if entry.options is not options or entry.nests]
+        if not (own or counts or options.is_watching):
+            return NO_NEEDS
+        needs = Needs()
+        needs.counts = counts
+        needs.add(options)
+        for entry in own:
+            needs.add_entry(entry)
         return needs
 
     def add_entry(self, entry: Entry) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from failover_iter._attempt import Attempt
 from failover_iter._clock import clock, is_abandoned
-from failover_iter._closing import close, has_ended
+from failover_iter._closing import close, has_ended, has_rest
 from failover_iter._commands import Open, Raise, Return, Sleep
 from failover_iter._delegate import delegate
 from failover_iter._entries import no_stream, wrong_flavour
@@ -317,7 +317,7 @@ class _SyncAttempt(Attempt):
         run, received, judged = self.run, self.received > 0, not self.excused
         close_error = None
         try:
-            if self.iterable is not self.iterator or not has_ended(self.iterator):
+            if has_rest(self.iterable, self.iterator):
                 close_error = self._close()
             return run.ended(self.value, close_error, received=received, judged=judged)
         finally:
