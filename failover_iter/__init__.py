@@ -19,11 +19,10 @@ of iterators).
 import typing
 
 if typing.TYPE_CHECKING:
-    from failover_iter._api import afailover_stream, failover_stream
+    from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
-    from failover_iter._decorator import failover
+    from failover_iter._mid_stream import Decide, Progress, Resume, Skip
     from failover_iter._options import Source
-    from failover_iter._strategies import Decide, Progress, Resume, Skip
     from failover_iter.errors import (
         AllSourcesFailed,
         DivergedStream,
@@ -54,11 +53,10 @@ else:
     # Each is imported when it is asked for: a program that may need no stream pays for none.
     _MODULES = ("errors", "events", "policy", "trace")
     _NAMES = {
-        "_api": "afailover_stream failover_stream",
+        "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
-        "_decorator": "failover",
         "_options": "Source",
-        "_strategies": "Decide Progress Resume Skip",
+        "_mid_stream": "Decide Progress Resume Skip",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
         "events": "Closed Committed Completed Event Exhausted Failed Opening Switched Takeover "

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_usage(sys.stderr)
         print("failover-iter: say what to do, for instance: failover-iter demo", file=sys.stderr)
         return 2
-    from failover_iter._demo import demo  # servers and clients, of no use to --help
+    from failover_iter._cli.demo import demo  # servers and clients, of no use to --help
 
     try:
         return demo()

@@ -11,13 +11,14 @@ _new: Final = object.__new__
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
+    from failover_iter._decorator import Decorator
+    from failover_iter._mid_stream import MidStream
     from failover_iter._options import (
         AFactories,
         CommitWhen,
         CompleteWhen,
         Factories,
         Limit,
-        MidStream,
         Wait,
     )
     from failover_iter._types import RetryOn, T
@@ -319,3 +320,84 @@ def afailover_stream(
         on_event=on_event,
     )
     return policy.astream(factories, announce=announce)
+
+
+def failover(
+    *fallbacks: Callable[..., Any],
+    retry_on: RetryOn,
+    mid_stream: MidStream | None = None,
+    attempts: int | None = 1,
+    reset_on_progress: bool = False,
+    wait: Wait = 0,
+    commit_when: CommitWhen = 1,
+    complete_when: CompleteWhen = None,
+    allow_empty: bool = True,
+    first_item_timeout: Limit = None,
+    idle_timeout: Limit = None,
+    total_timeout: Limit = None,
+    give_up_after: Limit = None,
+    on_exhausted: Literal["last", "group"] = "last",
+    on_event: Callable[[Event], object] | None = None,
+) -> Decorator:
+    """Decorate a function that gives a stream: it goes on with the fallbacks when it fails.
+
+    The decorated function keeps its name, docstring and signature. It may be a generator
+    function, an async generator function, a function that returns an iterable or (annotated so)
+    an async iterable, or a coroutine function that returns an async iterable; decorated, that one
+    gives the async iterator at once, with nothing to await. Functions in a class, methods of any
+    kind, work the same; the fallbacks get `self` or `cls` too.
+
+    Under `mid_stream="resume"` or `Decide` all of them declare and receive `progress`, a keyword:
+    `progress: Progress = Progress()`. A caller may pass one to start from there.
+
+    Args:
+        fallbacks: functions with the parameters of the one that is decorated, in the order in
+            which they are tried. None at all is of use with `attempts`.
+        retry_on: as in `failover_stream`, like all that follow.
+        mid_stream: "restart" (items are delivered again), "raise", "skip", "resume" or a strategy.
+        attempts: openings of each source before it is given up; `None` = no bound.
+        reset_on_progress: count the attempts anew after one that brought the stream further.
+        wait: pause before the same source is opened again, in seconds, or `Failed -> seconds`.
+        commit_when: what comes before it is held: a number of items, or a predicate on the item.
+        complete_when: predicate on the last item: a stream that ends without it was cut.
+        allow_empty: `False`: an attempt that ends without an item has failed.
+        first_item_timeout: seconds from opening a source until its first item.
+        idle_timeout: seconds that each further item may take, and the first by default.
+        total_timeout: seconds for the whole stream; past them it ends with `StreamTimeout`.
+        give_up_after: seconds that an outage may last before no source is tried any more.
+        on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
+        on_event: called with each event.
+
+    Raises:
+        TypeError: a fallback is no function, or of the other flavour (sync, async); under
+            "resume" one of them does not declare `progress`; an option has a wrong type.
+        ValueError: an option has a wrong value.
+
+    Example:
+        >>> from failover_iter import failover
+        >>> def read_replica(table):
+        ...     yield from (f"{table} 1", f"{table} 2")
+        >>> @failover(read_replica, retry_on=ConnectionError, mid_stream="skip")
+        ... def read_primary(table):
+        ...     yield f"{table} 1"
+        ...     raise ConnectionError("reset by peer")
+        >>> list(read_primary("row"))
+        ['row 1', 'row 2']
+    """
+    policy = Policy(
+        retry_on=retry_on,
+        mid_stream=mid_stream,
+        attempts=attempts,
+        reset_on_progress=reset_on_progress,
+        wait=wait,
+        commit_when=commit_when,
+        complete_when=complete_when,
+        allow_empty=allow_empty,
+        first_item_timeout=first_item_timeout,
+        idle_timeout=idle_timeout,
+        total_timeout=total_timeout,
+        give_up_after=give_up_after,
+        on_exhausted=on_exhausted,
+        on_event=on_event,
+    )
+    return policy.failover(*fallbacks)

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from failover_iter._checks import check_bool, seconds_of
+from failover_iter._validation import check_bool, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

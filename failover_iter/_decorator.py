@@ -7,12 +7,12 @@ import re
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, cast, get_origin, overload
 
-from failover_iter import _async, _sync
-from failover_iter._begin import begin
-from failover_iter._checks import check_factory, is_async, is_generator_function
-from failover_iter._entries import Entry, name_of
-from failover_iter._strategies import Decide, Progress, Resume
-from failover_iter.policy import Policy
+from failover_iter._core.new_run import begin
+from failover_iter._core.sources import Entry, name_of
+from failover_iter._drivers import aio, sync
+from failover_iter._drivers.log import log
+from failover_iter._mid_stream import Decide, Progress, Resume
+from failover_iter._validation import check_factory, is_async, is_generator_function
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -23,96 +23,13 @@ if TYPE_CHECKING:
         Generator,
         Iterable,
     )
-    from typing import Literal
 
     from typing_extensions import ParamSpec
 
-    from failover_iter._options import CommitWhen, CompleteWhen, Limit, MidStream, Wait
-    from failover_iter._types import Flavour, RetryOn, T
-    from failover_iter.events import Event
+    from failover_iter._options import Options
+    from failover_iter._types import Flavour, T
 
     P = ParamSpec("P")
-
-
-def failover(
-    *fallbacks: Callable[..., Any],
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
-) -> Decorator:
-    """Decorate a function that gives a stream: it goes on with the fallbacks when it fails.
-
-    The decorated function keeps its name, docstring and signature. It may be a generator
-    function, an async generator function, a function that returns an iterable or (annotated so)
-    an async iterable, or a coroutine function that returns an async iterable; decorated, that one
-    gives the async iterator at once, with nothing to await. Functions in a class, methods of any
-    kind, work the same; the fallbacks get `self` or `cls` too.
-
-    Under `mid_stream="resume"` or `Decide` all of them declare and receive `progress`, a keyword:
-    `progress: Progress = Progress()`. A caller may pass one to start from there.
-
-    Args:
-        fallbacks: functions with the parameters of the one that is decorated, in the order in
-            which they are tried. None at all is of use with `attempts`.
-        retry_on: as in `failover_stream`, like all that follow.
-        mid_stream: "restart" (items are delivered again), "raise", "skip", "resume" or a strategy.
-        attempts: openings of each source before it is given up; `None` = no bound.
-        reset_on_progress: count the attempts anew after one that brought the stream further.
-        wait: pause before the same source is opened again, in seconds, or `Failed -> seconds`.
-        commit_when: what comes before it is held: a number of items, or a predicate on the item.
-        complete_when: predicate on the last item: a stream that ends without it was cut.
-        allow_empty: `False`: an attempt that ends without an item has failed.
-        first_item_timeout: seconds from opening a source until its first item.
-        idle_timeout: seconds that each further item may take, and the first by default.
-        total_timeout: seconds for the whole stream; past them it ends with `StreamTimeout`.
-        give_up_after: seconds that an outage may last before no source is tried any more.
-        on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
-        on_event: called with each event.
-
-    Raises:
-        TypeError: a fallback is no function, or of the other flavour (sync, async); under
-            "resume" one of them does not declare `progress`; an option has a wrong type.
-        ValueError: an option has a wrong value.
-
-    Example:
-        >>> from failover_iter import failover
-        >>> def read_replica(table):
-        ...     yield from (f"{table} 1", f"{table} 2")
-        >>> @failover(read_replica, retry_on=ConnectionError, mid_stream="skip")
-        ... def read_primary(table):
-        ...     yield f"{table} 1"
-        ...     raise ConnectionError("reset by peer")
-        >>> list(read_primary("row"))
-        ['row 1', 'row 2']
-    """
-    policy = Policy(
-        retry_on=retry_on,
-        mid_stream=mid_stream,
-        attempts=attempts,
-        reset_on_progress=reset_on_progress,
-        wait=wait,
-        commit_when=commit_when,
-        complete_when=complete_when,
-        allow_empty=allow_empty,
-        first_item_timeout=first_item_timeout,
-        idle_timeout=idle_timeout,
-        total_timeout=total_timeout,
-        give_up_after=give_up_after,
-        on_exhausted=on_exhausted,
-        on_event=on_event,
-    )
-    return policy.failover(*fallbacks)
 
 
 class Decorator:
@@ -120,7 +37,7 @@ class Decorator:
 
     __slots__ = ("_fallbacks", "_policy")
 
-    def __init__(self, policy: Policy, fallbacks: tuple[Callable[..., Any], ...]) -> None:
+    def __init__(self, policy: Options, fallbacks: tuple[Callable[..., Any], ...]) -> None:
         """Check the fallbacks."""
         self._policy = policy
         self._fallbacks = tuple(_function(fallback) for fallback in fallbacks)
@@ -155,7 +72,7 @@ class Decorator:
         calls = [
             _Call(each, index, policy, resumes=resumes) for index, each in enumerate(functions)
         ]
-        drive: Callable[..., Any] = _sync.drive if flavour == "sync" else _async.drive
+        drive: Callable[..., Any] = sync.drive if flavour == "sync" else aio.drive
 
         @wraps(function)
         def stream(*args: Any, **kwargs: Any) -> Any:
@@ -163,7 +80,7 @@ class Decorator:
             if resumes:
                 args, kwargs, seed = _take_progress(calls[0].signature, args, kwargs)
             entries = [call.bind(args, kwargs) for call in calls]
-            return drive(begin(policy, entries, flavour, announce=False, seed=seed))
+            return drive(begin(policy, entries, flavour, announce=False, seed=seed, report=log))
 
         return stream
 
@@ -216,7 +133,7 @@ def _flavour(function: Callable[..., Any]) -> Flavour | None:
 _ABSTRACT = re.compile(r"(?:\w+\.)*(?P<is_async>Async)?(?:Iterator|Iterable|Generator)\b")
 
 
-def _check_progress(function: Callable[..., Any], policy: Policy) -> None:
+def _check_progress(function: Callable[..., Any], policy: Options) -> None:
     parameters = inspect.signature(function, follow_wrapped=False).parameters
     declared = parameters.get("progress")
     takes_more = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters.values())
@@ -256,7 +173,7 @@ class _Call:
     """One of the functions, to be called with the arguments of a call when its turn comes."""
 
     def __init__(
-        self, function: Callable[..., Any], index: int, policy: Policy, *, resumes: bool
+        self, function: Callable[..., Any], index: int, policy: Options, *, resumes: bool
     ) -> None:
         self.function = function
         self.index = index

@@ -8,7 +8,9 @@ from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic
 
-from failover_iter._checks import (
+from failover_iter._mid_stream import Decide, Progress, Resume, Skip, check_mid_stream
+from failover_iter._types import UNSET, Flavour, Mode, OpenedT, RetryOn, Unset
+from failover_iter._validation import (
     check_bool,
     check_callback,
     check_count,
@@ -18,13 +20,12 @@ from failover_iter._checks import (
     limit_of,
     seconds_of,
 )
-from failover_iter._strategies import Decide, Progress, Resume, Skip, check_mid_stream
-from failover_iter._types import UNSET, Flavour, Mode, OpenedT, RetryOn, Unset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
     from typing import Literal, TypeAlias
 
+    from failover_iter._mid_stream import MidStream
     from failover_iter._types import T
     from failover_iter.events import Event, Failed
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     Wait: TypeAlias = float | timedelta | Callable[[Failed], float | timedelta]
     CommitWhen: TypeAlias = int | Callable[[Any], bool]
     CompleteWhen: TypeAlias = Callable[[Any], bool] | None
-    MidStream: TypeAlias = Mode | Skip | Resume | Decide
 
     Opened: TypeAlias = Iterable[T]
     AOpened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]

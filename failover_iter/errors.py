@@ -99,6 +99,16 @@ class ReusedIterator(FailoverError, TypeError):
     """
 
 
+def describe(error: BaseException) -> str:
+    """Type and message in one piece, also of an error that cannot be shown."""
+    name = type(error).__name__
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 (a message that cannot be had must not hide the error)
+        message = "(its message cannot be shown)"
+    return f"{name}: {message}" if message else name
+
+
 def wrong_use(error: _E) -> _E:
     """Mark an error as a wrong use of the library, so that no stream takes it for an outage."""
     error.__dict__["_failover_iter_wrong_use"] = True

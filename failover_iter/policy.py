@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from failover_iter import _async, _sync
-from failover_iter._begin import begin
-from failover_iter._entries import read_factories
+from failover_iter._core.new_run import begin
+from failover_iter._core.sources import read_factories
+from failover_iter._drivers import aio, sync
+from failover_iter._drivers.log import log
 from failover_iter._options import Nested, Options, Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
-    from failover_iter._commands import Handover
+    from failover_iter._core.commands import Handover
     from failover_iter._decorator import Decorator
     from failover_iter._options import AFactories, AOpened, Factories, Opened
     from failover_iter._types import Flavour, T
@@ -50,7 +51,7 @@ class Policy(Options):
     ) -> Generator[T | Takeover, Any, Any]: ...
     def stream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
         """Make a blocking stream over factories; see `failover_stream`."""
-        return _sync.drive(begin(self, factories, "sync", announce=announce))
+        return sync.drive(begin(self, factories, "sync", announce=announce, report=log))
 
     @overload
     def astream(
@@ -62,7 +63,7 @@ class Policy(Options):
     ) -> AsyncGenerator[T | Takeover, Any]: ...
     def astream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
         """Make an async stream over factories; see `afailover_stream`."""
-        return _async.drive(begin(self, factories, "async", announce=announce))
+        return aio.drive(begin(self, factories, "async", announce=announce, report=log))
 
     def failover(self, *fallbacks: Callable[..., Any]) -> Decorator:
         """Decorate a function that gives a stream with this policy; see `failover`."""
@@ -121,5 +122,7 @@ class _Inner(Nested):
         self.entries = known if isinstance(known, tuple) else ()
 
     def open(self, flavour: Flavour, handover: Handover, announce: bool) -> Any:  # noqa: FBT001
-        run = begin(self.options, self._factories, flavour, announce=announce, seed=handover)
-        return (_sync.drive if flavour == "sync" else _async.drive)(run)
+        run = begin(
+            self.options, self._factories, flavour, announce=announce, seed=handover, report=log
+        )
+        return (sync.drive if flavour == "sync" else aio.drive)(run)

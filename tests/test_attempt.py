@@ -17,8 +17,8 @@ from failover_iter import (
     Skip,
     Takeover,
 )
-from failover_iter._attempt import Attempt
-from failover_iter._commands import Open
+from failover_iter._core.attempt import Attempt
+from failover_iter._core.commands import Open
 from failover_iter.errors import is_wrong_use
 from support.play import lost, named, run_of
 

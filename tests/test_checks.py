@@ -10,7 +10,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from failover_iter import _checks
+from failover_iter import _validation
 from failover_iter.errors import is_wrong_use
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ ASYNC = [
 @pytest.mark.parametrize("function", PLAIN)
 def test_plain_callables_are_known_as_such(function: Callable[..., Any]) -> None:
     """What gives its result at once is neither async nor a generator function, and a callback."""
-    assert not _checks.is_async(function)
-    assert not _checks.is_generator_function(function)
-    _checks.check_callback("on_event", function, "a function")
+    assert not _validation.is_async(function)
+    assert not _validation.is_generator_function(function)
+    _validation.check_callback("on_event", function, "a function")
 
 
 AS_A_PLAIN_FUNCTION = (
@@ -118,18 +118,18 @@ AS_A_PLAIN_FUNCTION = (
 @pytest.mark.parametrize("function", ASYNC)
 def test_async_callables_are_seen_behind_whatever_wraps_them(function: Callable[..., Any]) -> None:
     """A coroutine function is refused as a callback behind partials, methods and `__call__`."""
-    assert _checks.is_async(function)
+    assert _validation.is_async(function)
     with pytest.raises(TypeError, match=AS_A_PLAIN_FUNCTION):
-        _checks.check_callback("on_event", function, "a function")
+        _validation.check_callback("on_event", function, "a function")
 
 
 @pytest.mark.parametrize("function", [generator, partial(generator, 1)])
 def test_generator_functions_are_no_callbacks(function: Callable[..., Any]) -> None:
     """A generator function, which does nothing when called, is refused as a callback."""
-    assert _checks.is_generator_function(function)
-    assert not _checks.is_async(function)
+    assert _validation.is_generator_function(function)
+    assert not _validation.is_async(function)
     with pytest.raises(TypeError, match=AS_A_PLAIN_FUNCTION):
-        _checks.check_callback("on_event", function, "a function")
+        _validation.check_callback("on_event", function, "a function")
 
 
 @pytest.mark.parametrize(
@@ -138,23 +138,23 @@ def test_generator_functions_are_no_callbacks(function: Callable[..., Any]) -> N
 )
 def test_durations_are_read(value: float | timedelta, seconds: float) -> None:
     """Seconds and timedeltas are durations, zero included."""
-    assert _checks.seconds_of("wait", value) == seconds
+    assert _validation.seconds_of("wait", value) == seconds
 
 
 WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
-        lambda: _checks.check_callback("on_event", 5, "a function event -> anything"),
+        lambda: _validation.check_callback("on_event", 5, "a function event -> anything"),
         TypeError,
         "on_event must be a function event -> anything, got 5",
     ),
     (
-        lambda: _checks.check_bool("allow_empty", 1),
+        lambda: _validation.check_bool("allow_empty", 1),
         TypeError,
         "allow_empty must be True or False, got 1",
     ),
     *[
         (
-            lambda value=value: _checks.check_count("n", value, least=1, allowed="an int > 0"),
+            lambda value=value: _validation.check_count("n", value, least=1, allowed="an int > 0"),
             error,
             f"n must be an int > 0, got {value!r}",
         )
@@ -169,7 +169,7 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     ],
     *[
         (
-            lambda value=value: _checks.seconds_of("wait", value),
+            lambda value=value: _validation.seconds_of("wait", value),
             TypeError,
             f"wait must be seconds (int or float) or a timedelta, got {value!r}",
         )
@@ -177,7 +177,7 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     ],
     *[
         (
-            lambda value=value: _checks.seconds_of("wait", value),
+            lambda value=value: _validation.seconds_of("wait", value),
             ValueError,
             f"wait must be finite and not negative, got {value!r}",
         )
@@ -185,7 +185,7 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     ],
     *[
         (
-            lambda value=value: _checks.check_retry_on(value),
+            lambda value=value: _validation.check_retry_on(value),
             TypeError,
             f"retry_on takes subclasses of Exception (one, or a tuple of them) or a predicate, "
             f"got {named!r}: what is no Exception (",
@@ -201,7 +201,7 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     ],
     *[
         (
-            lambda value=value: _checks.check_retry_on(value),
+            lambda value=value: _validation.check_retry_on(value),
             TypeError,
             "retry_on must be an exception class, a tuple of them (no list), or a predicate, "
             f"got {value!r}",
@@ -209,27 +209,27 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
         for value in ([OSError], None, "OSError", ExceptionGroup[ValueError])
     ],
     (
-        lambda: _checks.check_retry_on(()),
+        lambda: _validation.check_retry_on(()),
         ValueError,
         "retry_on must name at least one exception class, got (): no error of a source would be",
     ),
     (
-        lambda: _checks.check_factory("source[0]", iter([1])),
+        lambda: _validation.check_factory("source[0]", iter([1])),
         TypeError,
         "source[0] must be a factory, got the iterator <list_iterator",
     ),
     (
-        lambda: _checks.check_factory("source[0]", async_generator()),
+        lambda: _validation.check_factory("source[0]", async_generator()),
         TypeError,
         "source[0] must be a factory, got the async iterator <async_generator",
     ),
     (
-        lambda: _checks.check_factory("source[0]", Awaitable()),
+        lambda: _validation.check_factory("source[0]", Awaitable()),
         TypeError,
         "source[0] must be a factory, got the awaitable <",
     ),
     (
-        lambda: _checks.check_factory("source[0]", [1, 2]),
+        lambda: _validation.check_factory("source[0]", [1, 2]),
         TypeError,
         "source[0] must be a factory (a callable that opens a stream), got [1, 2]",
     ),
@@ -249,15 +249,15 @@ def test_what_is_wrong_is_named(
 @pytest.mark.parametrize("value", [OSError, (OSError, ValueError), plain, Exception])
 def test_retry_on_takes_classes_and_predicates(value: Any) -> None:
     """Subclasses of Exception, tuples of them and predicates pass."""
-    _checks.check_retry_on(value)
+    _validation.check_retry_on(value)
 
 
 def test_factories_pass() -> None:
     """What can be called may be a factory, and a count may be the least there is."""
-    _checks.check_factory("source[0]", generator)
-    _checks.check_factory("source[0]", AwaitableCallable())
-    _checks.check_count("n", 1, least=1, allowed="an int")
-    _checks.check_bool("b", False)
+    _validation.check_factory("source[0]", generator)
+    _validation.check_factory("source[0]", AwaitableCallable())
+    _validation.check_count("n", 1, least=1, allowed="an int")
+    _validation.check_bool("b", False)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_factories_pass() -> None:
 )
 def test_a_verdict_is_read_as_a_bool(value: object, answer: bool) -> None:
     """What a predicate gives is true or false as Python has it."""
-    assert _checks.verdict("retry_on", value) is answer
+    assert _validation.verdict("retry_on", value) is answer
 
 
 def test_an_awaitable_is_no_verdict() -> None:
@@ -274,7 +274,7 @@ def test_an_awaitable_is_no_verdict() -> None:
     for value in (pending, Awaitable()):
         message = "^the function of commit_when must give a bool, got an awaitable: <"
         with pytest.raises(TypeError, match=message) as caught:
-            _checks.verdict("commit_when", value)
+            _validation.verdict("commit_when", value)
         assert is_wrong_use(caught.value)
     assert pending.cr_frame is None
 
@@ -282,8 +282,8 @@ def test_an_awaitable_is_no_verdict() -> None:
 def test_a_callable_is_known_by_what_it_is() -> None:
     """A bound method is the same at each access, of another object another; so is a function."""
     one, other = Plain(), Plain()
-    assert _checks.identity(one.method) == _checks.identity(one.method)
-    assert _checks.identity(one.method) != _checks.identity(other.method)
-    assert _checks.identity(plain) == _checks.identity(plain)
-    assert _checks.identity(plain) != _checks.identity(generator)
-    assert _checks.identity(one) != _checks.identity(other)
+    assert _validation.identity(one.method) == _validation.identity(one.method)
+    assert _validation.identity(one.method) != _validation.identity(other.method)
+    assert _validation.identity(plain) == _validation.identity(plain)
+    assert _validation.identity(plain) != _validation.identity(generator)
+    assert _validation.identity(one) != _validation.identity(other)

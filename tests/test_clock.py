@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from failover_iter import Event, Policy
-from failover_iter._clock import (
+from failover_iter._drivers.clock import (
     SystemClock,
     async_library,
     async_sleep,

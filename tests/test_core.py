@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from failover_iter import Decide, Exhausted, Failed, Source, Switched, Waiting
-from failover_iter._core import Run
-from failover_iter._entries import read_factories
+from failover_iter._core.run import Run
+from failover_iter._core.sources import read_factories
 from failover_iter._options import Options
 from support.play import Play, named, run_of
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from failover_iter import AllSourcesFailed, Event
-from failover_iter._commands import Command, Open, Raise, Return, Sleep
+from failover_iter._core.commands import Command, Open, Raise, Return, Sleep
 from support.play import named, run_of
 
 FACTORIES = [named(name) for name in "abc"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from failover_iter import Completed, Failed, Policy, ReusedIterator, Skip, Source
-from failover_iter._begin import begin
-from failover_iter._commands import Open, Raise
-from failover_iter._core import Run
+from failover_iter._core.commands import Open, Raise
+from failover_iter._core.new_run import begin
+from failover_iter._core.run import Run
 from failover_iter.errors import is_wrong_use
 from support.play import lost, named, show, started
 
@@ -40,7 +40,9 @@ def handed_over(inner: Any, **outer: Any) -> Open:
 def inside(command: Open, policy: Policy, factories: Any) -> Run:
     """The core of the stream inside."""
     assert command.handover is not None
-    return begin(policy, factories, "sync", announce=False, seed=command.handover)
+    return begin(
+        policy, factories, "sync", announce=False, seed=command.handover, report=lambda *_: None
+    )
 
 
 @pytest.mark.parametrize("mode", ["restart", "skip", "resume"])

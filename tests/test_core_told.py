@@ -19,7 +19,7 @@ from failover_iter import (
     Source,
     Takeover,
 )
-from failover_iter._commands import Open, Raise
+from failover_iter._core.commands import Open, Raise
 from failover_iter.errors import is_wrong_use
 from support.play import lost, named, run_of, show, started
 

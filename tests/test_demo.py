@@ -22,9 +22,10 @@ from typing import Any
 import pytest
 
 import failover_iter
-from failover_iter import Progress, __main__, _demo
-from failover_iter._demo import SCENARIOS, Outcome, Scenario, demo
-from failover_iter._demo_servers import CUT, TEXT, TextServer, afetch, fetch, serving
+from failover_iter import Progress, __main__
+from failover_iter._cli import demo as _demo
+from failover_iter._cli.demo import SCENARIOS, Outcome, Scenario, demo
+from failover_iter._cli.demo_servers import CUT, TEXT, TextServer, afetch, fetch, serving
 
 HOME = Path(failover_iter.__file__).parents[1]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from failover_iter import NoSources, Policy
-from failover_iter._entries import Entry, name_of, read_entry, read_factories, wrong_flavour
+from failover_iter._core.sources import Entry, name_of, read_entry, read_factories, wrong_flavour
+from failover_iter._mid_stream import Decide, Resume
 from failover_iter._options import Options, Source
-from failover_iter._strategies import Decide, Resume
 from failover_iter.errors import is_wrong_use
 
 if TYPE_CHECKING:

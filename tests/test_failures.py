@@ -20,7 +20,8 @@ from failover_iter import (
     Switched,
     failover_stream,
 )
-from failover_iter._failures import Failures, add_note, describe, note_close_error
+from failover_iter._core.failures import Failures, add_note, note_close_error
+from failover_iter.errors import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -75,6 +75,6 @@ def test_a_stream_imports_no_more_than_it_needs() -> None:
     names = "failover_stream, Policy, Source, Takeover"
     stream = "list(failover_stream([Source(lambda: [1])], retry_on=OSError, mid_stream='skip'))"
     modules = imported_by(f"from failover_iter import {names}; {stream}")
-    later = ("_demo", "_demo_servers", "_backoff", "_decorator", "trace", "_trace_rows")
+    later = ("_cli", "_cli.demo", "_backoff", "_decorator", "trace", "trace._attempts")
     assert modules & {f"failover_iter.{name}" for name in later} == set()
     assert modules & (FORBIDDEN - imported_by("import dataclasses")) == set()

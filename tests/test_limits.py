@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from failover_iter import Policy, Source, SourceTimeout, StreamTimeout
-from failover_iter._entries import read_entry
-from failover_iter._limits import Limits
+from failover_iter._core.deadlines import Limits
+from failover_iter._core.sources import read_entry
 
 
 class Clock:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from failover_iter import Decide, Policy, Source, failover_stream
-from failover_iter._log import log
+from failover_iter._drivers.log import log
 from failover_iter.events import (
     Event,
     Exhausted,

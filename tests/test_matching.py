@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from failover_iter import EmptyStream, NoSources, ReusedIterator, SourceError
-from failover_iter._matching import matches
+from failover_iter._core.matching import matches
 from failover_iter.errors import is_wrong_use, wrong_use
 
 

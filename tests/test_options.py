@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from failover_iter import Trace, backoff
+from failover_iter._mid_stream import Decide, Progress, Resume, Skip
 from failover_iter._options import Nested, Options, Source, over
-from failover_iter._strategies import Decide, Progress, Resume, Skip
 from failover_iter._types import UNSET
 
 if TYPE_CHECKING:

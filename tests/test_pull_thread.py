@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Source, failover_stream
-from failover_iter._pull_thread import _Job
+from failover_iter._drivers.timed_thread import _Job
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 LONG = 60.0  # seconds, of which none passes here

@@ -20,7 +20,7 @@ from failover_iter import (
     StreamTimeout,
     failover_stream,
 )
-from failover_iter._clock import clock
+from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")

@@ -19,9 +19,9 @@ from failover_iter import (
     Source,
     Takeover,
 )
-from failover_iter._entries import read_factories
+from failover_iter._core.delivered import Needs, Record, feed, new_digest
+from failover_iter._core.sources import read_factories
 from failover_iter._options import Options
-from failover_iter._record import Needs, Record, feed, new_digest
 from failover_iter.errors import is_wrong_use
 
 if TYPE_CHECKING:

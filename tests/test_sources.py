@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from failover_iter._entries import Entry, read_factories
+from failover_iter._core.source_queue import Sources
+from failover_iter._core.sources import Entry, read_factories
 from failover_iter._options import Options
-from failover_iter._sources import Sources
 from failover_iter.errors import is_wrong_use
 from support.play import named
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from failover_iter import Failed, Policy, Source, SourceTimeout, afailover_stream
-from failover_iter._clock import clock
-from failover_iter._commands import Open, Raise, Sleep
+from failover_iter._core.commands import Open, Raise, Sleep
+from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, VirtualClock
 from support.play import lost, named, run_of, show
 

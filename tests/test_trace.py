@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Policy, Source, Trace, afailover_stream, failover_stream
-from failover_iter._clock import clock
+from failover_iter._drivers.clock import clock
 from failover_iter.events import (
     Exhausted,
     Failed,

@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_iter import Trace
-from failover_iter._trace_rows import TracedAttempt, read
-from failover_iter._trace_text import layout
 from failover_iter._types import Mode
 from failover_iter.events import (
     Closed,
@@ -24,6 +22,8 @@ from failover_iter.events import (
     Switched,
     Waiting,
 )
+from failover_iter.trace._attempts import TracedAttempt, read
+from failover_iter.trace._text import layout
 from support.width import width
 
 

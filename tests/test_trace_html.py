@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from failover_iter._trace_html import render
-from failover_iter._trace_rows import Remark, TracedAttempt
 from failover_iter.events import Exhausted
+from failover_iter.trace._attempts import Remark, TracedAttempt
+from failover_iter.trace._html import render
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;\x1b[31m\n</td><img src=x onerror=alert(1)>"
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from failover_iter._trace_rows import Remark, TracedAttempt, read
 from failover_iter.events import (
     Closed,
     Committed,
@@ -21,6 +20,7 @@ from failover_iter.events import (
     Switched,
     Waiting,
 )
+from failover_iter.trace._attempts import Remark, TracedAttempt, read
 
 ERROR = OSError("gone")
 

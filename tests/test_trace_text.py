@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from failover_iter._trace_rows import Line, Remark, TracedAttempt
-from failover_iter._trace_text import (
+from failover_iter.events import Exhausted, Switched, Waiting
+from failover_iter.trace._attempts import Line, Remark, TracedAttempt
+from failover_iter.trace._text import (
     SHOWN,
     WIDTH,
     clean,
@@ -19,7 +20,6 @@ from failover_iter._trace_text import (
     share,
     width,
 )
-from failover_iter.events import Exhausted, Switched, Waiting
 
 
 class Unspeakable(Exception):

@@ -3,21 +3,21 @@
 Nothing is imported of an SDK here; a client is made by its user.
 """
 
-from failover_iter.llm._anthropic import anthropic_messages
+from failover_iter.llm._adapters.anthropic import anthropic_messages
+from failover_iter.llm._adapters.bedrock import bedrock_converse
+from failover_iter.llm._adapters.cohere import cohere_chat
+from failover_iter.llm._adapters.gemini import gemini
+from failover_iter.llm._adapters.groq import groq_chat
+from failover_iter.llm._adapters.litellm import litellm_completion
+from failover_iter.llm._adapters.mistral import mistral_chat
+from failover_iter.llm._adapters.ollama import ollama_chat
+from failover_iter.llm._adapters.openai_chat import openai_chat
+from failover_iter.llm._adapters.openai_responses import openai_responses
 from failover_iter.llm._api import ChatOptions, achat_stream, chat_stream
-from failover_iter.llm._bedrock import bedrock_converse
 from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage, has_content
-from failover_iter.llm._cohere import cohere_chat
 from failover_iter.llm._collect import Message, ToolCall, Used, acollect, collect
 from failover_iter.llm._continue import ContinueWith, continue_with
 from failover_iter.llm._errors import ProviderError
-from failover_iter.llm._gemini import gemini
-from failover_iter.llm._groq import groq_chat
-from failover_iter.llm._litellm import litellm_completion
-from failover_iter.llm._mistral import mistral_chat
-from failover_iter.llm._ollama import ollama_chat
-from failover_iter.llm._openai_chat import openai_chat
-from failover_iter.llm._openai_responses import openai_responses
 from failover_iter.llm._retry_after import retry_after
 from failover_iter.llm._transient import is_transient, is_unavailable
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, get_args
 
-from failover_iter._types import Mode
 from failover_iter.testing._laws import LAWS, Suite
 from failover_iter.testing._play import FLAVOURS
+from failover_iter.typing import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,7 +7,7 @@ import inspect
 import itertools
 from typing import TYPE_CHECKING, Any, cast
 
-from failover_iter._clock import async_sleep, clock
+from failover_iter._drivers.clock import async_sleep, clock
 from failover_iter.testing._consumers import is_async_iterable
 from failover_iter.testing._faults import make_error
 from failover_iter.testing._openings import SLOW, STALL

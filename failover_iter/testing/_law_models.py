@@ -9,8 +9,8 @@ from failover_iter.testing._faults import Bug, make_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from failover_iter._types import Mode
     from failover_iter.testing._plans import Opening, Plan
+    from failover_iter.typing import Mode
 
 Verdict = Literal["ends", "outage", "error"]
 

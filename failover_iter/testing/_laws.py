@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from hypothesis import strategies as st
 
-    from failover_iter._types import Mode
     from failover_iter.testing._oracles import Oracles
     from failover_iter.testing._play import Flavour
     from failover_iter.testing._runs import Run
+    from failover_iter.typing import Mode
 
 Combinator: TypeAlias = Callable[[Any], Any]
 

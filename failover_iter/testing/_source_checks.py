@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from failover_iter._strategies import Progress
+from failover_iter import Progress
 from failover_iter.testing._consumers import is_async_iterable
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
-from failover_iter._clock import clock as library_clock
+from failover_iter._drivers.clock import clock as library_clock
 from failover_iter.testing._consumers import (
     Ended,
     Session,

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from failover_iter import Closed, Event, Failed, StreamTimeout, failover_stream
-from failover_iter._clock import SystemClock, clock
-from failover_iter._plain import _IS_KNOWN as IS_KNOWN
-from failover_iter._plain import is_plain
+from failover_iter._drivers.clock import SystemClock, clock
+from failover_iter._drivers.plain import _IS_KNOWN as IS_KNOWN
+from failover_iter._drivers.plain import is_plain
 from support.tally import LENGTH
 
 SOURCES: dict[str, Callable[[], Iterable[Any]]] = {

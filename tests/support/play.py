@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from failover_iter import SourceError
-from failover_iter._commands import Command, Open, Raise, Return, Sleep
-from failover_iter._core import Run
-from failover_iter._entries import read_factories
+from failover_iter._core.commands import Command, Open, Raise, Return, Sleep
+from failover_iter._core.run import Run
+from failover_iter._core.sources import read_factories
 from failover_iter._options import Options
 from failover_iter.errors import wrong_use
 

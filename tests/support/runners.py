@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from failover_iter import Event, Takeover, afailover_stream, failover_stream
-from failover_iter._clock import clock
+from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, VirtualClock
 
 from .case import Case, Retryable, Transparent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from failover_iter import Source
-from failover_iter._clock import async_sleep, clock
+from failover_iter._drivers.clock import async_sleep, clock
 from failover_iter.testing import Opening as Planned
 from failover_iter.testing import Plan
 from failover_iter.testing._async_sources import AsyncHost, async_factory

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from failover_iter import Policy, afailover_stream, failover_stream
-from failover_iter._clock import clock
+from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, VirtualClock
 
 MISSING: Any = object()

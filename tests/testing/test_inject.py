@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter._clock import clock
+from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, Plan, VirtualClock, inject
 from failover_iter.testing._faults import Bug
 

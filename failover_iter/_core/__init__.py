@@ -1,0 +1,1 @@
+"""The decisions: pure, with no clock, thread, loop or log."""

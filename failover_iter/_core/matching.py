@@ -1,0 +1,29 @@
+"""What counts as a failure of the source: `retry_on`, read against an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from failover_iter._validation import verdict
+from failover_iter.errors import SourceError, is_wrong_use, leaves
+
+if TYPE_CHECKING:
+    from failover_iter._types import RetryOn
+
+
+def matches(error: Exception, retry_on: RetryOn) -> bool:
+    """Whether the error, or every leaf of a group of errors, is a failure of the source."""
+    return not is_wrong_use(error) and _matches(error, retry_on)
+
+
+def _matches(error: Exception, retry_on: RetryOn) -> bool:
+    if isinstance(error, SourceError) or _is_listed(error, retry_on):
+        return True
+    inside = leaves(error)
+    return bool(inside) and all(_matches(leaf, retry_on) for leaf in inside)
+
+
+def _is_listed(error: Exception, retry_on: RetryOn) -> bool:
+    if isinstance(retry_on, (type, tuple)):
+        return isinstance(error, retry_on)
+    return verdict("retry_on", retry_on(error))

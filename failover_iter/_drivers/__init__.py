@@ -1,0 +1,1 @@
+"""The drivers, blocking and async, and what they need of the machine they run on."""

@@ -1,0 +1,256 @@
+"""The table that `print(trace)` shows, and the words and numbers that the HTML shares with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, TypeAlias
+from unicodedata import category, east_asian_width
+
+from failover_iter.errors import describe
+from failover_iter.events import Exhausted, Switched
+from failover_iter.trace._attempts import Remark, TracedAttempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from failover_iter.trace._attempts import Line, Outcome
+
+WIDTH: Final = 100
+SHOWN: Final = 20  # of very many lines, the first and the last so many
+HEADS: Final = ("source", "#", "start", "first", "end", "delivered", "takeover", "outcome")
+NUMBERS: Final = range(1, 6)  # the columns of figures, aligned to the right
+NOTHING: Final = "no attempts yet"
+
+_WIDEST = (16, 6, 8, 8, 8, 9, 8)  # the columns before the outcome
+_TAKEOVER, _OUTCOME = 6, 7
+_BAR = range(16, 41)
+_GAP = "  "
+_INDENT = "  "
+_DEEPEST = 3  # streams inside streams are indented no further
+_MARKS: dict[Outcome, str] = {"failed": "x", "completed": "|", "closed": "/", "running": ">"}
+_LEGEND = (
+    "... waiting  --- until the first item  === delivering  x failed  | completed  "
+    "/ closed  > running"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line of text between the rows."""
+
+    depth: int
+    text: str
+
+
+Row: TypeAlias = TracedAttempt | Note
+
+
+def layout(lines: Sequence[Line]) -> list[Row]:
+    """What is shown: the first and the last lines, and a note for all that is no attempt."""
+    if len(lines) <= 2 * SHOWN:
+        return list(_noted(lines, many=_many(lines)))
+    head, middle, tail = lines[:SHOWN], lines[SHOWN:-SHOWN], lines[-SHOWN:]
+    left_out = sum(isinstance(line, TracedAttempt) for line in middle)
+    note = Note(0, f"... {left_out:,} attempts left out ...")
+    many = _many(lines)
+    return [*_noted(head, many=many), note, *_noted(tail, many=many)]
+
+
+def _many(lines: Sequence[Line]) -> bool:
+    return any(line.stream > 1 for line in lines)
+
+
+def _noted(lines: Sequence[Line], *, many: bool) -> Iterator[Row]:
+    """Remarks as notes, and above each of several streams which one it is."""
+    stream = None
+    for line in lines:
+        if many and line.stream != stream:
+            stream = line.stream
+            yield Note(0, f"stream {stream}:")
+        yield Note(line.depth, _remark(line)) if isinstance(line, Remark) else line
+
+
+def _remark(remark: Remark) -> str:
+    event = remark.event
+    if isinstance(event, Exhausted):
+        failures = "1 failure" if event.failures == 1 else f"{event.failures} failures"
+        delivered = "" if event.delivered is None else f", {event.delivered} delivered"
+        return f"exhausted after {failures}{delivered}: {describe(event.error)}"
+    then = event.to if isinstance(event, Switched) else event.source
+    takeover = "" if event.mode is None else f" (takeover: {event.mode})"
+    return f"waiting {seconds(event.seconds)}, then {then} is opened{takeover}"
+
+
+def duration(lines: Sequence[Line]) -> float:
+    """How long the common time line is, in seconds."""
+    rows = (line for line in lines if isinstance(line, TracedAttempt))
+    ends = (max(row.start, row.first or 0.0, row.end or 0.0) for row in rows)
+    return max(ends, default=0.0)
+
+
+def cells(row: TracedAttempt) -> tuple[str, ...]:
+    """What stands in each column of `HEADS`, not yet cleaned or cut."""
+    return (
+        row.source,
+        count(row.attempt, 6),
+        seconds(row.start),
+        seconds(row.first),
+        seconds(row.end),
+        count(row.delivered, 9),
+        row.takeover or "",
+        outcome(row),
+    )
+
+
+def indent(depth: int) -> str:
+    """The space before what belongs to a stream inside another one."""
+    return _INDENT * min(depth, _DEEPEST)
+
+
+def outcome(row: TracedAttempt) -> str:
+    """What became of the attempt, with its errors in full."""
+    if isinstance(row.error, GeneratorExit):
+        return "closed by the consumer"
+    if row.error is None:
+        return row.outcome
+    outcome = "closed by" if row.outcome == "closed" else row.outcome
+    closing = "" if row.close_error is None else f"; closing it: {describe(row.close_error)}"
+    return f"{outcome} {describe(row.error)}{closing}"
+
+
+def count(number: int | None, digits: int) -> str:
+    """A number in full, or in so many characters."""
+    if number is None:
+        return "-"
+    return str(number) if number < 10**digits else f"{number:.1e}"
+
+
+def seconds(value: float | None) -> str:
+    """A time in the unit that suits it, in about six characters."""
+    if value is None:
+        return "-"
+    for bound, show in _TIMES:
+        if value < bound:
+            return show(value)
+    return f"{value / 86400:.3g}d"
+
+
+# Each bound is where the text, once rounded, would need one more digit.
+_TIMES: Final[tuple[tuple[float, Callable[[float], str]], ...]] = (
+    (0.00005, lambda _: "0ms"),
+    (0.00995, lambda value: f"{value * 1000:.1f}ms"),
+    (0.9995, lambda value: f"{value * 1000:.0f}ms"),
+    (9.995, lambda value: f"{value:.2f}s"),
+    (99.95, lambda value: f"{value:.1f}s"),
+    (3599.5, lambda value: "{}m{:02}s".format(*divmod(round(value), 60))),
+    (86370, lambda value: "{}h{:02}m".format(*divmod(round(value / 60), 60))),
+)
+
+
+def clean(text: str, limit: int) -> str:
+    """One line without control characters: white space becomes one space, the rest an escape.
+
+    A terminal obeys escape sequences, and a bidirectional override turns a line around.
+    """
+    text = " ".join(text[: limit + 1].split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else _escape(char) for char in text)
+    return text
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal it takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    if category(char) in ("Mn", "Me"):
+        return int(char == "\ufe0f")  # it makes the emoji before it a wide one
+    return 2 if east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, columns: int) -> str:
+    """The text, or as much of it as fits with three dots."""
+    if width(text) <= columns:
+        return text
+    kept = sum(used <= columns - 3 for used in accumulate(map(_columns, text)))
+    return text[:kept] + "..."
+
+
+def render(lines: Sequence[Line], encoding: str) -> str:
+    """The whole table, in characters that the encoding has."""
+    if not lines:
+        return NOTHING
+    rows, total = layout(lines), duration(lines)
+    table = [_encodable(row, encoding) for row in rows if isinstance(row, TracedAttempt)]
+    modes = {line.takeover for line in lines if isinstance(line, TracedAttempt)} - {None}
+    columns, bar = _columns_of(table, with_takeover=len(modes) > 1)
+    texts = [_line((*HEADS, "0" + seconds(total).rjust(bar - 1)), columns)]
+    found = iter(table)
+    for row in rows:
+        if isinstance(row, Note):
+            texts.append(cut(indent(row.depth) + _safe(row.text, encoding), WIDTH))
+        else:
+            texts.append(_line((*next(found), _bar(row, total, bar)), columns))
+    if len(modes) == 1:  # in a line of its own it leaves more room for the errors
+        texts.append(f"takeover: {modes.pop()}")
+    return "\n".join([*texts, _LEGEND])
+
+
+def _encodable(row: TracedAttempt, encoding: str) -> tuple[str, ...]:
+    source, *others = cells(row)
+    return indent(row.depth) + _safe(source, encoding), *(_safe(cell, encoding) for cell in others)
+
+
+def _safe(text: str, encoding: str) -> str:
+    text = clean(text, 2 * WIDTH)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _columns_of(table: list[tuple[str, ...]], *, with_takeover: bool) -> tuple[list[int], int]:
+    """How wide each column is, 0 = not shown, and the bar that gets what is left."""
+    longest = [max(map(width, column)) for column in zip(HEADS, *table, strict=True)]
+    columns = [min(pair) for pair in zip(longest, _WIDEST, strict=False)]
+    columns[_TAKEOVER] *= with_takeover
+    room = WIDTH - sum(columns) - len(_GAP) * (sum(map(bool, columns)) + 1)
+    columns.append(min(longest[_OUTCOME], max(len(HEADS[_OUTCOME]), room - _BAR[0])))
+    return columns, min(room - columns[-1], _BAR[-1])
+
+
+def _line(texts: tuple[str, ...], columns: list[int]) -> str:
+    *texts_before, bar = texts
+    parts = [
+        _pad(cut(text, columns[index]), columns[index], right=index in NUMBERS)
+        for index, text in enumerate(texts_before)
+        if columns[index]
+    ]
+    return _GAP.join([*parts, bar]).rstrip()
+
+
+def _pad(text: str, columns: int, *, right: bool) -> str:
+    space = " " * (columns - width(text))
+    return space + text if right else text + space
+
+
+def _bar(row: TracedAttempt, total: float, columns: int) -> str:
+    def at(moment: float) -> int:
+        return round(share(moment, total) * (columns - 1))
+
+    end = at(total if row.end is None else row.end)
+    start = min(at(row.start), end)
+    first = end if row.first is None else min(max(start, at(row.first)), end)
+    pause = start - at(max(0.0, row.start - row.waited))
+    before = " " * (start - pause) + "." * pause
+    return before + "-" * (first - start) + "=" * (end - first) + _MARKS[row.outcome]
+
+
+def share(moment: float, total: float) -> float:
+    """Where a moment lies on the time line, from 0 to 1; everything at 0 where it has no length."""
+    return min(1.0, max(0.0, moment / total)) if total > 0 else 0.0
