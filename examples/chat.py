@@ -70,7 +70,7 @@ def answer(sources: list[Source[Any]]) -> Message:
     stream = chat_stream(
         sources,
         mid_stream=continue_with("prefill", or_restart=True),
-        announce=True,
+        mark_takeovers=True,
     )
     with closing(stream):
         return collect(shown(stream))

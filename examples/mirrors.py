@@ -86,7 +86,7 @@ def download(mirrors: list[Source[Iterator[Chunk]]], target: Path, sha256: str) 
         mid_stream="resume",
         # http.client takes a connection that was closed too early for the end of the file.
         complete_when=lambda chunk: chunk.end == chunk.size,
-        announce=True,
+        mark_takeovers=True,
     )
     digest = hashlib.sha256()
     bar = tqdm(unit="B", unit_scale=True, desc=str(mirrors[0].name))

@@ -43,7 +43,7 @@ def failover_stream(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
-    announce: Literal[False] = False,
+    mark_takeovers: Literal[False] = False,
 ) -> Generator[T, Any, Any]: ...
 @overload
 def failover_stream(
@@ -63,7 +63,7 @@ def failover_stream(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
-    announce: bool,
+    mark_takeovers: bool,
 ) -> Generator[T | Takeover, Any, Any]: ...
 def failover_stream(
     factories: Iterable[Any],
@@ -82,7 +82,7 @@ def failover_stream(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
-    announce: bool = False,
+    mark_takeovers: bool = False,
 ) -> Generator[Any, Any, Any]:
     """Deliver one stream from several sources: when one fails, also midway, the next takes over.
 
@@ -138,7 +138,7 @@ def failover_stream(
             same object, the earlier ones in its notes; "group": all of them, in order, in an
             `AllSourcesFailed`.
         on_event: called with each event (see `failover_iter.events`); a `Trace` is one.
-        announce: `True`: yield a `Takeover` marker just before the first item that a takeover
+        mark_takeovers: `True`: yield a `Takeover` marker just before the first item that a takeover
             delivers. The item type becomes `T | Takeover`.
 
     Raises:
@@ -180,7 +180,7 @@ def failover_stream(
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
-    return policy.stream(factories, announce=announce)
+    return policy.stream(factories, mark_takeovers=mark_takeovers)
 
 
 @overload
@@ -201,7 +201,7 @@ def afailover_stream(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
-    announce: Literal[False] = False,
+    mark_takeovers: Literal[False] = False,
 ) -> AsyncGenerator[T, Any]: ...
 @overload
 def afailover_stream(
@@ -221,7 +221,7 @@ def afailover_stream(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
-    announce: bool,
+    mark_takeovers: bool,
 ) -> AsyncGenerator[T | Takeover, Any]: ...
 def afailover_stream(
     factories: Iterable[Any],
@@ -240,7 +240,7 @@ def afailover_stream(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
-    announce: bool = False,
+    mark_takeovers: bool = False,
 ) -> AsyncGenerator[Any, Any]:
     """Deliver one async stream from several sources: the async twin of `failover_stream`.
 
@@ -275,7 +275,7 @@ def afailover_stream(
         give_up_after: seconds that an outage may last before no source is tried any more.
         on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
         on_event: called with each event; a plain function.
-        announce: `True`: yield a `Takeover` marker before the first item of a takeover.
+        mark_takeovers: `True`: yield a `Takeover` marker before the first item of a takeover.
 
     Raises:
         TypeError: an argument of a wrong type, a factory that is no callable or sync.
@@ -319,7 +319,7 @@ def afailover_stream(
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
-    return policy.astream(factories, announce=announce)
+    return policy.astream(factories, mark_takeovers=mark_takeovers)
 
 
 def failover(

@@ -80,7 +80,9 @@ class Decorator:
             if resumes:
                 args, kwargs, seed = _take_progress(calls[0].signature, args, kwargs)
             entries = [call.bind(args, kwargs) for call in calls]
-            return drive(begin(policy, entries, flavour, announce=False, seed=seed, report=log))
+            return drive(
+                begin(policy, entries, flavour, mark_takeovers=False, seed=seed, report=log)
+            )
 
         return stream
 

@@ -298,7 +298,7 @@ class Nested:
     #: Its sources, where they can be known before it is opened.
     entries: tuple[Any, ...] = ()
 
-    def open(self, flavour: Flavour, handover: Any, announce: bool) -> Any:  # noqa: FBT001 (internal)
+    def open(self, flavour: Flavour, handover: Any, mark_takeovers: bool) -> Any:  # noqa: FBT001 (internal)
         """Open the stream inside, to go on from where the stream around is."""
         raise NotImplementedError
 

@@ -150,7 +150,7 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """The marker that `announce=True` yields just before the first item that a takeover delivers.
+    """The marker that `mark_takeovers=True` yields before the first item that a takeover delivers.
 
     It is not an item: it is never counted, held back by `commit_when` or judged by
     `complete_when`, also when it comes from a stream inside.

@@ -43,27 +43,27 @@ class Policy(Options):
 
     @overload
     def stream(
-        self, factories: Factories[T], *, announce: Literal[False] = False
+        self, factories: Factories[T], *, mark_takeovers: Literal[False] = False
     ) -> Generator[T, Any, Any]: ...
     @overload
     def stream(
-        self, factories: Factories[T], *, announce: bool
+        self, factories: Factories[T], *, mark_takeovers: bool
     ) -> Generator[T | Takeover, Any, Any]: ...
-    def stream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
+    def stream(self, factories: Iterable[Any], *, mark_takeovers: bool = False) -> Any:
         """Make a blocking stream over factories; see `failover_stream`."""
-        return sync.drive(begin(self, factories, "sync", announce=announce, report=log))
+        return sync.drive(begin(self, factories, "sync", mark_takeovers=mark_takeovers, report=log))
 
     @overload
     def astream(
-        self, factories: AFactories[T], *, announce: Literal[False] = False
+        self, factories: AFactories[T], *, mark_takeovers: Literal[False] = False
     ) -> AsyncGenerator[T, Any]: ...
     @overload
     def astream(
-        self, factories: AFactories[T], *, announce: bool
+        self, factories: AFactories[T], *, mark_takeovers: bool
     ) -> AsyncGenerator[T | Takeover, Any]: ...
-    def astream(self, factories: Iterable[Any], *, announce: bool = False) -> Any:
+    def astream(self, factories: Iterable[Any], *, mark_takeovers: bool = False) -> Any:
         """Make an async stream over factories; see `afailover_stream`."""
-        return aio.drive(begin(self, factories, "async", announce=announce, report=log))
+        return aio.drive(begin(self, factories, "async", mark_takeovers=mark_takeovers, report=log))
 
     def failover(self, *fallbacks: Callable[..., Any]) -> Decorator:
         """Decorate a function that gives a stream with this policy; see `failover`."""
@@ -121,8 +121,13 @@ class _Inner(Nested):
         self._factories = factories
         self.entries = known if isinstance(known, tuple) else ()
 
-    def open(self, flavour: Flavour, handover: Handover, announce: bool) -> Any:  # noqa: FBT001
+    def open(self, flavour: Flavour, handover: Handover, mark_takeovers: bool) -> Any:  # noqa: FBT001
         run = begin(
-            self.options, self._factories, flavour, announce=announce, seed=handover, report=log
+            self.options,
+            self._factories,
+            flavour,
+            mark_takeovers=mark_takeovers,
+            seed=handover,
+            report=log,
         )
         return (sync.drive if flavour == "sync" else aio.drive)(run)

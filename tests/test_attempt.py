@@ -82,7 +82,7 @@ def test_it_commits_with_the_first_item_that_shows_it(commit_when: Any, commits:
 
 def test_what_is_held_comes_in_its_order() -> None:
     """The marker first, then what came before the commit, then the item that made it."""
-    attempt = second("1", announce=True, commit_when=3)
+    attempt = second("1", mark_takeovers=True, commit_when=3)
     assert take(attempt, "a", "b", "c") == [False, False, True]
     attempt.commit()
     marker, *items = hand_out(attempt)
@@ -223,7 +223,7 @@ def test_replayed_items_are_items() -> None:
 
 def test_what_a_sent_value_answers() -> None:
     """It is ignored at a marker and behind the end, and refused while items are held."""
-    attempt = second("1", announce=True, commit_when=3)
+    attempt = second("1", mark_takeovers=True, commit_when=3)
     take(attempt, "a", "b", "c")
     attempt.commit()
     attempt.hand_out()

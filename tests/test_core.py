@@ -278,7 +278,7 @@ def test_the_log_is_told_apart_from_the_listener() -> None:
         options,
         read_factories([A, B], "sync", options),
         flavour="sync",
-        announce=False,
+        mark_takeovers=False,
         seed=None,
         report=lambda event, repeats: told.append((type(event).__name__, repeats)),
     )

@@ -32,9 +32,11 @@ class CoreMachine(RuleBasedStateMachine):
         attempts=st.integers(1, 3),
         wait=st.sampled_from([0, 1.5]),
         group=st.booleans(),
-        announce=st.booleans(),
+        mark_takeovers=st.booleans(),
     )
-    def starts(self, mode: Any, attempts: int, wait: float, group: bool, announce: bool) -> None:
+    def starts(
+        self, mode: Any, attempts: int, wait: float, group: bool, mark_takeovers: bool
+    ) -> None:
         self.mode, self.attempts, self.wait, self.group = mode, attempts, wait, group
         self.events: list[Event] = []
         self.errors: list[Exception] = []
@@ -50,7 +52,7 @@ class CoreMachine(RuleBasedStateMachine):
             wait=wait,
             on_exhausted="group" if group else "last",
             on_event=self.events.append,
-            announce=announce,
+            mark_takeovers=mark_takeovers,
         )
         self.takes(self.run.start(lambda: self.now))
 

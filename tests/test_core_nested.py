@@ -41,7 +41,12 @@ def inside(command: Open, policy: Policy, factories: Any) -> Run:
     """The core of the stream inside."""
     assert command.handover is not None
     return begin(
-        policy, factories, "sync", announce=False, seed=command.handover, report=lambda *_: None
+        policy,
+        factories,
+        "sync",
+        mark_takeovers=False,
+        seed=command.handover,
+        report=lambda *_: None,
     )
 
 

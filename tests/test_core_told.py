@@ -78,11 +78,11 @@ def test_a_progress_tells_how_far_it_is() -> None:
     assert [failed.error for failed in progress.failures] == [error]
 
 
-@pytest.mark.parametrize("announce", [False, True])
+@pytest.mark.parametrize("mark_takeovers", [False, True])
 @pytest.mark.parametrize("mode", ["restart", "skip"])
-def test_a_takeover_is_announced(announce: bool, mode: Any) -> None:
-    """With `announce`, an opening that takes over has its marker; the first one has none."""
-    run = run_of([A, B, C], mid_stream=mode, announce=announce)
+def test_a_takeover_is_announced(mark_takeovers: bool, mode: Any) -> None:
+    """With `mark_takeovers`, an opening that takes over has its marker; the first one has none."""
+    run = run_of([A, B, C], mid_stream=mode, mark_takeovers=mark_takeovers)
     first = run.start(lambda: 0.0)
     second = run.failed(lost(), None, received=False)
     assert isinstance(first, Open)
@@ -93,8 +93,8 @@ def test_a_takeover_is_announced(announce: bool, mode: Any) -> None:
     error = lost()
     third = run.failed(error, None, received=True)
     assert isinstance(third, Open)
-    count = 1 if announce or mode == "skip" else 0
-    assert third.marker == (Takeover(mode, "c", error, count) if announce else None)
+    count = 1 if mark_takeovers or mode == "skip" else 0
+    assert third.marker == (Takeover(mode, "c", error, count) if mark_takeovers else None)
 
 
 def test_a_seed_is_where_it_starts() -> None:

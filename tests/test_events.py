@@ -228,10 +228,10 @@ def test_events_are_told_after_the_source_was_closed() -> None:
 
 
 def test_the_marker_is_no_event_and_no_item() -> None:
-    """`announce=True` yields a `Takeover` that says what to throw away, and counts as nothing."""
+    """`mark_takeovers=True` yields a `Takeover` that says what to throw away. It is not counted."""
     seen: list[Event] = []
     policy = Policy(retry_on=OSError, on_event=seen.append)
-    stream = policy.stream([BROKEN, Source(A, name="b")], announce=True)
+    stream = policy.stream([BROKEN, Source(A, name="b")], mark_takeovers=True)
     assert list(stream) == [1, Takeover("restart", "b", LOST, 1), 1, 2]
     assert seen[-1].delivered == 3
     assert not any(isinstance(event, Takeover) for event in seen)

@@ -147,7 +147,7 @@ def defaults(function: Callable[..., object]) -> dict[str, object]:
     """The options that it takes, with what holds where nothing is said."""
     parameters = inspect.signature(function).parameters.values()
     options = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
-    return {each.name: each.default for each in options if each.name != "announce"}
+    return {each.name: each.default for each in options if each.name != "mark_takeovers"}
 
 
 def test_each_signature_shows_the_same_defaults() -> None:

@@ -346,14 +346,14 @@ def test_markers_are_those_of_the_flat_list(
 
     sources = [scripted("abcde"[index], *each) for index, each in enumerate(script)]
     try:
-        flat = marked(twin.of(policy, sources, announce=True), twin)
+        flat = marked(twin.of(policy, sources, mark_takeovers=True), twin)
         head, tail = sources[:cut], sources[cut:]
         for nested in (
             [*head, policy.source(tail)] if tail else [policy.source(head)],
             [policy.source(sources)],
             [policy.source([*head, policy.source(tail)])] if tail else [policy.source(head)],
         ):
-            assert marked(twin.of(policy, nested, announce=True), twin) == flat
+            assert marked(twin.of(policy, nested, mark_takeovers=True), twin) == flat
     finally:
         twin.finish()
 
@@ -371,5 +371,5 @@ def test_markers_in_both_flavours_of_one_iterable(twin: SyncTwin) -> None:
 
     policy = Policy(retry_on=ConnectionError)
     nested = policy.source([source(twin, 1, error=reset()), Source(Both, name="both")])
-    stream = twin.of(policy, [nested], announce=True)
+    stream = twin.of(policy, [nested], mark_takeovers=True)
     assert marked(stream, twin) == [1, ("restart", "both", 1), 1, 2]

@@ -319,7 +319,7 @@ def test_a_nested_factory_is_not_called_by_hand() -> None:
     with pytest.raises(TypeError, match="^a Policy.source is opened by the stream"):
         Nested()()
     with pytest.raises(NotImplementedError):
-        Nested().open("sync", None, announce=False)
+        Nested().open("sync", None, mark_takeovers=False)
 
 
 @pytest.mark.parametrize("mode", ["restart", "raise"])

@@ -164,12 +164,12 @@ def test_threads_share_a_policy() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 1, "yes"])
-def test_announce_is_true_or_false(value: Any) -> None:
+def test_mark_takeovers_is_true_or_false(value: Any) -> None:
     """The one option of the call is checked at the call, in both flavours."""
     policy = Policy(retry_on=OSError)
     for make in (policy.stream, policy.astream):
-        with pytest.raises(TypeError, match="^announce must be True or False, got "):
-            make([lambda: [1]], announce=value)
+        with pytest.raises(TypeError, match="^mark_takeovers must be True or False, got "):
+            make([lambda: [1]], mark_takeovers=value)
 
 
 def test_a_policy_decorates() -> None:
@@ -360,9 +360,9 @@ def test_a_nested_source_that_decides_may_stand_under_one_that_resumes() -> None
 
 
 def test_markers_come_through_a_nested_source() -> None:
-    """With `announce` a takeover inside is announced too, and counts as no item around it."""
+    """With `mark_takeovers` a takeover inside is announced too, and counts as no item around it."""
     policy = Policy(retry_on=OSError)
-    items = list(policy.stream([policy.source([broken, good])], announce=True))
+    items = list(policy.stream([policy.source([broken, good])], mark_takeovers=True))
     assert [item for item in items if not isinstance(item, Takeover)] == [1, 2, 1, 2, 3]
     assert [(m.source, m.mode, m.delivered) for m in items if isinstance(m, Takeover)] == [
         ("good", "restart", 2)

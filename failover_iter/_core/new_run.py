@@ -23,12 +23,14 @@ def begin(
     factories: Iterable[Any],
     flavour: Flavour,
     *,
-    announce: bool,
+    mark_takeovers: bool,
     seed: Progress | Handover | None = None,
     report: Report,
 ) -> Run:
     """Check the factories, and make the run of one stream over them."""
-    if announce is not False:
-        check_bool("announce", announce)
+    if mark_takeovers is not False:
+        check_bool("mark_takeovers", mark_takeovers)
     entries = read_factories(factories, flavour, options)
-    return Run(options, entries, flavour=flavour, announce=announce, seed=seed, report=report)
+    return Run(
+        options, entries, flavour=flavour, mark_takeovers=mark_takeovers, seed=seed, report=report
+    )

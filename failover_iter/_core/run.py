@@ -66,7 +66,7 @@ class Run(Timing):
         entries: tuple[Entry, ...] | Iterable[Any],
         *,
         flavour: Flavour,
-        announce: bool,
+        mark_takeovers: bool,
         seed: Progress | Handover | None,
         report: Report,
     ) -> None:
@@ -74,10 +74,10 @@ class Run(Timing):
         self._options = options
         self.listens = options.on_event is not None
         self._flavour: Flavour = flavour
-        self._announce = announce
+        self._mark_takeovers = mark_takeovers
         self._report = report
         self._sources = sources = Sources(entries, flavour, options)
-        needs = Needs.of(options, sources.known, counts=announce)
+        needs = Needs.of(options, sources.known, counts=mark_takeovers)
         if isinstance(seed, Handover):
             self._take_over(seed, needs)
         else:
@@ -340,7 +340,7 @@ class Run(Timing):
             )
             handover.outage_since, self._inside = self._outage_since, handover
             self._error = None
-            given = (self._flavour, handover, self._announce)
+            given = (self._flavour, handover, self._mark_takeovers)
             nested: Any = entry.factory
             return Open(entry, nested.open, given, skip, None, None, handover)
         self._inside = None
@@ -354,7 +354,7 @@ class Run(Timing):
                 )
             )
         marker = None
-        if self._announce and mode is not None and self._error is not None:
+        if self._mark_takeovers and mode is not None and self._error is not None:
             marker = Takeover(mode, entry.name, self._error, record.count)
         self._error = None  # it holds its traceback, and that the frames of the failed source
         return Open(entry, entry.factory, args, skip, self._key(entry) if skip else None, marker)

@@ -63,14 +63,14 @@ class ChatOptions(TypedDict, total=False):
 
 @overload
 def chat_stream(
-    sources: Sources[T], *, announce: Literal[False] = False, **options: Unpack[ChatOptions]
+    sources: Sources[T], *, mark_takeovers: Literal[False] = False, **options: Unpack[ChatOptions]
 ) -> Generator[T, Any, Any]: ...
 @overload
 def chat_stream(
-    sources: Sources[T], *, announce: bool, **options: Unpack[ChatOptions]
+    sources: Sources[T], *, mark_takeovers: bool, **options: Unpack[ChatOptions]
 ) -> Generator[T | Takeover, Any, Any]: ...
 def chat_stream(
-    sources: Any, *, announce: bool = False, **options: Any
+    sources: Any, *, mark_takeovers: bool = False, **options: Any
 ) -> Generator[Any, Any, Any]:
     """Deliver one answer from several LLM providers: when one fails, the next one is asked.
 
@@ -81,15 +81,15 @@ def chat_stream(
 
     - `retry_on=is_transient`. With `is_unavailable` no access counts as a failure too.
     - `mid_stream="raise"`: once there was content, an error is yours. Or "restart" with
-      `announce=True` where the screen can be cleared, or `continue_with(...)` to have the next
-      provider go on.
+      `mark_takeovers=True` where the screen can be cleared, or `continue_with(...)` to have the
+      next provider go on.
     - `commit_when=has_content`: what a failed provider said before is thrown away.
     - `wait=0`: set `retry_after(...)` with `attempts` above 1.
     - No `idle_timeout`: set it in seconds without a chunk; pings of the provider do not count.
 
     Args:
         sources: in the order in which they are tried.
-        announce: `True`: yield a `Takeover` before the first chunk of a takeover.
+        mark_takeovers: `True`: yield a `Takeover` before the first chunk of a takeover.
         options: those of `failover_stream`.
 
     Raises:
@@ -112,21 +112,23 @@ def chat_stream(
         'Hello'
     """
     options = _DEFAULTS | options
-    stream = failover_stream(sources, announce=announce, **options)
+    stream = failover_stream(sources, mark_takeovers=mark_takeovers, **options)
     going_on = _going_on(sources, options["mid_stream"])
-    return failover_stream(going_on, announce=announce, **options) if going_on else stream
+    return (
+        failover_stream(going_on, mark_takeovers=mark_takeovers, **options) if going_on else stream
+    )
 
 
 @overload
 def achat_stream(
-    sources: ASources[T], *, announce: Literal[False] = False, **options: Unpack[ChatOptions]
+    sources: ASources[T], *, mark_takeovers: Literal[False] = False, **options: Unpack[ChatOptions]
 ) -> AsyncGenerator[T, Any]: ...
 @overload
 def achat_stream(
-    sources: ASources[T], *, announce: bool, **options: Unpack[ChatOptions]
+    sources: ASources[T], *, mark_takeovers: bool, **options: Unpack[ChatOptions]
 ) -> AsyncGenerator[T | Takeover, Any]: ...
 def achat_stream(
-    sources: Any, *, announce: bool = False, **options: Any
+    sources: Any, *, mark_takeovers: bool = False, **options: Any
 ) -> AsyncGenerator[Any, Any]:
     """Deliver one answer from several LLM providers: the async twin of `chat_stream`.
 
@@ -136,7 +138,7 @@ def achat_stream(
 
     Args:
         sources: in the order in which they are tried.
-        announce: `True`: yield a `Takeover` before the first chunk of a takeover.
+        mark_takeovers: `True`: yield a `Takeover` before the first chunk of a takeover.
         options: those of `afailover_stream`.
 
     Raises:
@@ -159,9 +161,11 @@ def achat_stream(
         'Hello'
     """
     options = _DEFAULTS | options
-    stream = afailover_stream(sources, announce=announce, **options)
+    stream = afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
     going_on = _going_on(sources, options["mid_stream"])
-    return afailover_stream(going_on, announce=announce, **options) if going_on else stream
+    return (
+        afailover_stream(going_on, mark_takeovers=mark_takeovers, **options) if going_on else stream
+    )
 
 
 _DEFAULTS: dict[str, Any] = {

@@ -98,7 +98,7 @@ class _Collector:
         if last and not self.marked and _who(last) != _who(chunk):
             raise ValueError(
                 f"{_who(chunk)} took over from {_who(last)}, but nothing says how: make the stream "
-                "with announce=True to collect it"
+                "with mark_takeovers=True to collect it"
             )
         self.last = chunk
         self.text.append(chunk.text)
@@ -138,7 +138,7 @@ def collect(stream: Iterable[Chunk | Takeover]) -> Message:
     """Read a chat stream to its end and give the finished message; closes it.
 
     It starts afresh at each `Takeover` that restarts, and goes on at one that resumes: so make a
-    stream whose answer may change hands in the middle with `announce=True`.
+    stream whose answer may change hands in the middle with `mark_takeovers=True`.
 
     Args:
         stream: what `chat_stream` gives.

@@ -53,7 +53,7 @@ def continue_with(
     A provider that rejects the continuation (with a 400 or 422) counts as failed, and the next one
     is tried; if none is left, the error with which the answer broke off is the consumer's, the
     rejection in its notes. With `or_restart=True` such a provider gets the conversation once more
-    without the text so far: its answer starts over, which `announce=True` marks.
+    without the text so far: its answer starts over, which `mark_takeovers=True` marks.
 
     Args:
         how: "prefill": the text so far is the start of the provider's own answer, where it takes

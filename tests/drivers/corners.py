@@ -38,7 +38,7 @@ class Corners(Behaviour):
         good = twin.iterator(lambda: "pulled", send=lambda value: got.append(value) or "sent")
         policy = Policy(retry_on=ConnectionError)
         inside = policy.source([self.source(twin, 0, error=reset()), lambda: good])
-        stream = twin.of(policy, [inside], announce=True)
+        stream = twin.of(policy, [inside], mark_takeovers=True)
         assert twin.next(stream) == 0
         assert twin.next(stream).mode == "restart"
         assert twin.send(stream, "to the marker") == "pulled"
@@ -51,7 +51,9 @@ class Corners(Behaviour):
         good = twin.iterator(
             lambda: "pulled", send=lambda value: got.append(value), throw=lambda *_: "answer"
         )
-        stream = twin.stream([self.source(twin, 0, error=reset()), lambda: good], announce=True)
+        stream = twin.stream(
+            [self.source(twin, 0, error=reset()), lambda: good], mark_takeovers=True
+        )
         assert twin.next(stream) == 0
         twin.next(stream)
         assert twin.throw(stream, KeyError("mine")) == "answer"
@@ -81,7 +83,7 @@ class Corners(Behaviour):
         markers = [
             [(item.mode, item.delivered) for item in delivered if not isinstance(item, int)]
             for sources in ([a, b, c], [policy.source([a, b]), c], [a, policy.source([b, c])])
-            for delivered in [twin.drain(twin.of(policy, sources, announce=True))]
+            for delivered in [twin.drain(twin.of(policy, sources, mark_takeovers=True))]
         ]
         assert markers == [[("restart", 2), ("restart", 3)]] * 3
 
@@ -161,7 +163,7 @@ class Corners(Behaviour):
         with pytest.raises(Bug, match=where):
             twin.drain(twin.stream([inside, self.source(twin, 9)]))
 
-    @pytest.mark.parametrize("how", ["resume", "announce", "nested"])
+    @pytest.mark.parametrize("how", ["resume", "mark_takeovers", "nested"])
     def test_failures_of_long_streams_are_let_go(self, twin: SyncTwin, how: str) -> None:
         """Their errors do not hold on to each other by way of frames and arguments."""
         alive: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -175,8 +177,8 @@ class Corners(Behaviour):
 
         source = twin.generator(flaky)
         options: dict[str, Any] = {"retry_on": ConnectionError, "attempts": 300}
-        if how == "announce":
-            options["announce"] = True
+        if how == "mark_takeovers":
+            options["mark_takeovers"] = True
         if how == "resume":
             options["mid_stream"] = "resume"
         sources = [source]

@@ -273,7 +273,7 @@ class Laws(Closing):
         first = self.source(twin, 1, error=reset())
         second = twin.iterator(lambda: 2, send=lambda value: value, throw=lambda *_: "answer")
         for ask, expected in ((twin.send, 2), (twin.throw, "answer")):
-            stream = twin.stream([first, lambda: second], announce=True)
+            stream = twin.stream([first, lambda: second], mark_takeovers=True)
             assert twin.next(stream) == 1
             assert twin.next(stream).mode == "restart"
             value = KeyError("mine") if ask == twin.throw else "value"

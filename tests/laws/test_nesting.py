@@ -21,7 +21,7 @@ def nested(shape: str) -> Any:
     def combinator(make: Any) -> Any:
         def stream(factories: list[Any], **options: Any) -> Any:
             options.pop("on_event", None)
-            announce = options.pop("announce", False)
+            mark_takeovers = options.pop("mark_takeovers", False)
             policy = Policy(**options)
             match shape:
                 case "a(bc)":
@@ -32,7 +32,7 @@ def nested(shape: str) -> Any:
                     sources = [policy.source([policy.source(factories)])]
                 case _:
                     sources = factories
-            return make(policy)(sources, announce=announce)
+            return make(policy)(sources, mark_takeovers=mark_takeovers)
 
         return stream
 
@@ -78,7 +78,7 @@ def flat_cases(draw: st.DrawFn) -> Case:
         commit_when=draw(st.sampled_from([1, 1, 2, is_even])),
         complete_when=draw(st.sampled_from([None, is_three])),
         allow_empty=draw(st.booleans()),
-        announce=draw(st.booleans()),
+        mark_takeovers=draw(st.booleans()),
     )
 
 

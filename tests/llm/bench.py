@@ -141,7 +141,7 @@ class Bench:
             self.source(sdk, flavour, models[0], seconds=seconds),
             self.source(sdk, flavour, models[1]),
         ]
-        options: dict[str, Any] = {"mid_stream": "restart", "announce": True}
+        options: dict[str, Any] = {"mid_stream": "restart", "mark_takeovers": True}
         if fault == "ping-stall-after-3":
             options["idle_timeout"] = SHORT  # the SDK's own is put off by each ping
         return Trial((sdk.name, flavour, fault), models, sources, options)

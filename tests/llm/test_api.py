@@ -68,7 +68,11 @@ def test_options_are_open() -> None:
     """Each option of the stream underneath can be set."""
     events: list[Any] = []
     stream = chat_stream(
-        [busy, good], commit_when=1, mid_stream="restart", announce=True, on_event=events.append
+        [busy, good],
+        commit_when=1,
+        mid_stream="restart",
+        mark_takeovers=True,
+        on_event=events.append,
     )
     assert [type(item) for item in stream] == [Chunk, Takeover, Chunk, Chunk]
     assert events

@@ -72,7 +72,7 @@ def test_an_unmarked_takeover_is_refused() -> None:
     """Another provider without a marker: nobody can tell whether the text goes on."""
     with pytest.raises(ValueError, match=r"b \(2\) took over from a \(1\), but nothing says how"):
         collect([FIRST, LAST])
-    with pytest.raises(ValueError, match="announce=True"):
+    with pytest.raises(ValueError, match="mark_takeovers=True"):
         asyncio.run(acollect(_async([FIRST, LAST])))
 
 

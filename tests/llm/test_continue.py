@@ -124,7 +124,7 @@ def test_a_rejected_continuation_may_start_over(tried: Bench, sdk: SDK, flavour:
     models = tried.model("cut-after-3"), tried.model(REJECTS)
     sources = [tried.source(sdk, flavour, model) for model in models]
     mode = continue_with("prefill", or_restart=True)
-    items, error = tried.deliver(flavour, sources, mid_stream=mode, announce=True)
+    items, error = tried.deliver(flavour, sources, mid_stream=mode, mark_takeovers=True)
     assert error is None
     (place,) = [place for place, item in enumerate(items) if isinstance(item, Takeover)]
     assert items[place].mode == "restart"

@@ -109,7 +109,7 @@ class Case:
     total_timeout: float | None = None
     give_up_after: float | None = None
     on_exhausted: Literal["last", "group"] = "last"
-    announce: bool = False
+    mark_takeovers: bool = False
     leave: Literal["drain", "close", "throw", "drop"] = "drain"
     after: int = 0  # so many outputs before the consumer leaves
     pace: float = 0  # seconds that the consumer takes for each output

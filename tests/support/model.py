@@ -275,7 +275,7 @@ class Model:
         if mode == "restart":
             self.before, self.delivered = self.total, []
         self.event("Committed")
-        if mode is not None and self.case.announce:
+        if mode is not None and self.case.mark_takeovers:
             error = self.failures[-1]
             self.trace.append(("marker", mode, self.source.name, error, superseded))
             self.now += self.case.pace

@@ -31,7 +31,9 @@ def named(name: str) -> Callable[..., Any]:
     return factory
 
 
-def run_of(factories: Any, *, seed: Any = None, announce: bool = False, **options: Any) -> Run:
+def run_of(
+    factories: Any, *, seed: Any = None, mark_takeovers: bool = False, **options: Any
+) -> Run:
     """The core of one stream."""
     options = {"retry_on": OSError, **options}
     read = Options(**options)
@@ -39,7 +41,7 @@ def run_of(factories: Any, *, seed: Any = None, announce: bool = False, **option
         read,
         read_factories(factories, "sync", read),
         flavour="sync",
-        announce=announce,
+        mark_takeovers=mark_takeovers,
         seed=seed,
         report=lambda event, repeats: None,
     )

@@ -87,7 +87,7 @@ def options_of(case: Case, log: Log, *, listen: bool) -> dict[str, Any]:
         "total_timeout",
         "give_up_after",
         "on_exhausted",
-        "announce",
+        "mark_takeovers",
     ):
         if getattr(case, name) != getattr(default, name):
             options[name] = getattr(case, name)

@@ -89,11 +89,11 @@ SCENARIOS: dict[str, Case] = {
         (failing("a", 1, 2, 3), plan("b")), complete_when=is_three
     ),
     "an empty restart changes nothing": Case(
-        (A, plan("x"), B), announce=True, complete_when=is_three
+        (A, plan("x"), B), mark_takeovers=True, complete_when=is_three
     ),
     "an empty restart changes nothing for skip": Case(
         (A, plan("x", mid_stream="restart"), B),
-        announce=True,
+        mark_takeovers=True,
         complete_when=is_three,
         mid_stream="skip",
     ),
@@ -104,11 +104,11 @@ SCENARIOS: dict[str, Case] = {
     "empty is no failure where it replayed": Case(
         (A, plan("x", 1, 2)), allow_empty=False, mid_stream="skip"
     ),
-    "announce": Case((A, A, B), announce=True),
-    "announce, skip": Case((A, DOWN, B), announce=True, mid_stream="skip"),
-    "announce, resume": Case((A, B), announce=True, mid_stream="resume"),
-    "announce, nothing delivered": Case((DOWN, B), announce=True),
-    "announce and commit": Case((A, failing("x", 1), B), announce=True, commit_when=2),
+    "mark_takeovers": Case((A, A, B), mark_takeovers=True),
+    "mark_takeovers, skip": Case((A, DOWN, B), mark_takeovers=True, mid_stream="skip"),
+    "mark_takeovers, resume": Case((A, B), mark_takeovers=True, mid_stream="resume"),
+    "mark_takeovers, nothing delivered": Case((DOWN, B), mark_takeovers=True),
+    "mark_takeovers and commit": Case((A, failing("x", 1), B), mark_takeovers=True, commit_when=2),
     "exhausted": Case((A, DOWN, failing("c", fault="source"))),
     "exhausted, group": Case((A, DOWN, failing("c", fault="source")), on_exhausted="group"),
     "transparent": Case((DOWN, failing("a", 1, fault="transparent"), B)),
@@ -136,7 +136,7 @@ SCENARIOS: dict[str, Case] = {
     "consumer closes": Case((A, B), leave="close", after=3),
     "consumer closes before the start": Case((A, B), leave="close", after=0),
     "consumer closes among held items": Case((B,), commit_when=3, leave="close", after=1),
-    "consumer closes at a marker": Case((A, B), announce=True, leave="close", after=3),
+    "consumer closes at a marker": Case((A, B), mark_takeovers=True, leave="close", after=3),
     "consumer throws": Case((A, B), leave="throw", after=3),
     "consumer throws before the start": Case((A, B), leave="throw", after=0),
     "consumer throws into an iterator": Case(

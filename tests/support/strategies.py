@@ -74,7 +74,7 @@ def cases(draw: st.DrawFn, *, leaves: bool = True) -> Case:
         complete_when=draw(st.sampled_from([None, None, is_three])),
         allow_empty=draw(st.booleans()),
         on_exhausted=draw(st.sampled_from(["last", "group"])),
-        announce=draw(st.booleans()),
+        mark_takeovers=draw(st.booleans()),
     )
     if not leaves:
         return case

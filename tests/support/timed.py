@@ -38,7 +38,7 @@ TIMED: dict[str, Case] = {
     ),
     "only the first item is timed": Case((STALLS, B), first_item_timeout=FIRST),
     "stall midway": Case((STALLS, B), idle_timeout=IDLE, mid_stream="skip"),
-    "stall midway, restart": Case((STALLS, B), idle_timeout=IDLE, announce=True),
+    "stall midway, restart": Case((STALLS, B), idle_timeout=IDLE, mark_takeovers=True),
     "stall midway, raise": Case((STALLS, B), idle_timeout=IDLE, mid_stream="raise"),
     "stall midway, resume": Case((STALLS, B), idle_timeout=IDLE, mid_stream="resume"),
     "stall midway, skip by key": Case((STALLS, B), idle_timeout=IDLE, mid_stream=Skip(key=str)),

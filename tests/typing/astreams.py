@@ -99,13 +99,13 @@ assert_type(afailover_stream([rest], retry_on=OSError, mid_stream="resume"), Int
 assert_type(afailover_stream((rest, opened_rest), retry_on=OSError, mid_stream="resume"), Ints)
 
 # The marker is part of the item type where it may come.
-assert_type(afailover_stream([numbers], retry_on=OSError, announce=False), Ints)
-assert_type(afailover_stream([numbers], retry_on=OSError, announce=True), Announced)
+assert_type(afailover_stream([numbers], retry_on=OSError, mark_takeovers=False), Ints)
+assert_type(afailover_stream([numbers], retry_on=OSError, mark_takeovers=True), Announced)
 
 # Policy, and a source that is a failover itself.
 policy = Policy(retry_on=OSError)
 assert_type(policy.astream([numbers]), Ints)
-assert_type(policy.astream([numbers], announce=True), Announced)
+assert_type(policy.astream([numbers], mark_takeovers=True), Announced)
 inner = policy.source((numbers, opened))
 assert_type(inner, Source[AsyncIterable[int] | Awaitable[AsyncIterable[int]]])
 assert_type(policy.astream([inner]), Ints)

@@ -87,8 +87,8 @@ assert_type(chat_stream([one, gemini(both, model="m"), litellm_completion(model=
 assert_type(achat_stream([gemini(both.aio, model="m")]), AsyncChunks)
 
 # All options are open.
-assert_type(chat_stream([one], announce=True), Generator[Chunk | Takeover, Any, Any])
-assert_type(achat_stream([aone], announce=True), AsyncGenerator[Chunk | Takeover, Any])
+assert_type(chat_stream([one], mark_takeovers=True), Generator[Chunk | Takeover, Any, Any])
+assert_type(achat_stream([aone], mark_takeovers=True), AsyncGenerator[Chunk | Takeover, Any])
 assert_type(
     chat_stream(
         [one],
@@ -108,4 +108,4 @@ assert_type(Policy(retry_on=is_transient).stream([one]), Chunks)
 def final() -> Message:
     """The finished message, whether its stream is announced or not."""
     collect(chat_stream([one]))
-    return collect(chat_stream([one], announce=True))
+    return collect(chat_stream([one], mark_takeovers=True))

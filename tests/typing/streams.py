@@ -134,15 +134,15 @@ assert_type(Progress[int]().items, tuple[int, ...])
 assert_type(Progress[int]().failures, tuple[Failed, ...])
 
 # The marker is part of the item type where it may come.
-assert_type(failover_stream([numbers], retry_on=OSError, announce=False), Ints)
-assert_type(failover_stream([numbers], retry_on=OSError, announce=True), Announced)
+assert_type(failover_stream([numbers], retry_on=OSError, mark_takeovers=False), Ints)
+assert_type(failover_stream([numbers], retry_on=OSError, mark_takeovers=True), Announced)
 
 
 def announced(flag: bool) -> Announced:
     """Where it is known at run time only, it may come."""
-    stream = failover_stream([numbers], retry_on=OSError, announce=flag)
+    stream = failover_stream([numbers], retry_on=OSError, mark_takeovers=flag)
     assert_type(stream, Announced)
-    for item in failover_stream([numbers], retry_on=OSError, announce=True):
+    for item in failover_stream([numbers], retry_on=OSError, mark_takeovers=True):
         if isinstance(item, Takeover):
             assert_type(item, Takeover)
         else:
@@ -172,7 +172,7 @@ assert_type(failover_stream([rest], retry_on=(OSError, ValueError), mid_stream=d
 policy = Policy(retry_on=OSError)
 assert_type(policy.stream([numbers]), Ints)
 assert_type(policy.stream((numbers, Source(listed))), Ints)
-assert_type(policy.stream([numbers], announce=True), Announced)
+assert_type(policy.stream([numbers], mark_takeovers=True), Announced)
 inner = policy.source([numbers, listed], name="inner")
 assert_type(inner, Source[Iterable[int]])
 assert_type(policy.stream([inner]), Ints)

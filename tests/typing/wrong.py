@@ -65,7 +65,7 @@ stream([numbers], retry_on=OSError, retries=3)  # type: ignore[call-overload]  #
 stream([numbers], OSError)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 stream([numbers], retry_on=OSError, commit_when="first")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 Policy()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-Policy(retry_on=OSError, announce=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Policy(retry_on=OSError, mark_takeovers=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 Source(numbers, on_event=print)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 Source("numbers")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Decide(lambda progress: "again")  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
@@ -74,7 +74,7 @@ policy.attempts = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAcce
 
 # Results.
 words: Iterator[str] = stream([numbers], retry_on=OSError)  # type: ignore[list-item]  # pyright: ignore[reportAssignmentType]
-ints: Iterator[int] = stream([numbers], retry_on=OSError, announce=True)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+ints: Iterator[int] = stream([numbers], retry_on=OSError, mark_takeovers=True)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 awaited: AsyncIterator[int] = stream([numbers], retry_on=OSError)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 # The decorator.
