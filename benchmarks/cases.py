@@ -276,10 +276,10 @@ def _retrying(failing: Callable[[], Any]) -> Case:
 #: A stream of `SWITCHES` failing sources and one that works: microseconds per failure.
 SWITCH = {
     "the factory raises": _switching(_refusing),
-    "the generator raises at once": _switching(_failing),
+    "the generator raises immediately": _switching(_failing),
     "the generator raises after an item": _switching(_cut),
     "retry of the same source (attempts)": _retrying(_failing()),
     "async, the factory raises": _async_switching(_refusing),
-    "async, the generator raises at once": _async_switching(_async_failing),
+    "async, the generator raises immediately": _async_switching(_async_failing),
     "async, the generator raises after an item": _async_switching(_async_cut),
 }
