@@ -33,14 +33,14 @@ def test_identity_with_limits_of_time(flavour: Any) -> None:
 def test_law(flavour: Any, mode: Any, law: str) -> None:
     """Our own streams keep each law, in each mode and flavour, nested by `Policy.source` too."""
     policy = Policy(retry_on=ConnectionError, mid_stream=mode)
-    twins = {"sync": policy.stream, "async": policy.astream}
+    by_flavour = {"sync": policy.stream, "async": policy.astream}
     ours, theirs = ("sync", "async") if flavour == "sync" else ("async", "sync")
     check_failover_laws(
-        lambda factories: twins[ours](factories),
+        lambda factories: by_flavour[ours](factories),
         mode=mode,
         flavour=flavour,
         nest=policy.source,
-        twin=lambda factories: twins[theirs](factories),
+        twin=lambda factories: by_flavour[theirs](factories),
         laws=[law],
         max_examples=200 if law == "identity" else 30,
     )

@@ -1,4 +1,4 @@
-"""The kit finds each mistake of the zoo, by itself and soon, and shows it by a small plan."""
+"""The kit finds the mistake of each mutant, soon, and shows it by a small plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import Phase, given, seed, settings
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, plans, play, verify
 from failover_iter.testing._composed import resolve
-from testing.zoo import RETRY, ZOO
+from testing.mutants import MUTANTS, RETRY
 
 pytestmark = pytest.mark.slow
 
@@ -20,28 +20,28 @@ fixed = settings(database=None)
 unshrunk = settings(fixed, phases=[Phase.generate])
 
 
-def shown(animal: Callable[..., Any], settings: settings = fixed, **how: Any) -> BrokenLaw:
+def shown(mutant: Callable[..., Any], settings: settings = fixed, **how: Any) -> BrokenLaw:
     """What the kit says of it, with its default settings and a fixed seed."""
 
     @seed(1)
     @settings
     @given(plans(sources=2, errors=[ConnectionError]))
     def test(plan: Plan) -> None:
-        verify(animal, plan, **how)
+        verify(mutant, plan, **how)
 
     with pytest.raises(BrokenLaw) as caught:
         test()
     return caught.value
 
 
-@pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.__name__)
-def test_killed_with_a_small_plan(animal: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_killed_with_a_small_plan(mutant: Callable[..., Any]) -> None:
     """Default settings kill it in under 10 s, by a plan of at most one fault and two items.
 
     Seconds of this process: on a machine that others use, those of the wall say nothing.
     """
     began = process_time()
-    broken = shown(animal)
+    broken = shown(mutant)
     assert process_time() - began < 10
     plan = broken.run.plan
     assert plan.faults <= 1
@@ -50,18 +50,18 @@ def test_killed_with_a_small_plan(animal: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("animal", "laws"), ZOO.items(), ids=lambda value: getattr(value, "__name__", "")
+    ("mutant", "laws"), MUTANTS.items(), ids=lambda value: getattr(value, "__name__", "")
 )
-def test_killed_for_the_mistake_it_makes(animal: Callable[..., Any], laws: set[str]) -> None:
+def test_killed_for_the_mistake_it_makes(mutant: Callable[..., Any], laws: set[str]) -> None:
     """Asked for the law that its mistake breaks alone, the kit finds that too."""
-    broken = shown(animal, unshrunk, oracles=sorted(laws))
+    broken = shown(mutant, unshrunk, oracles=sorted(laws))
     assert {oracle.name for oracle, _ in broken.broken} <= laws
 
 
-@pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.__name__)
-def test_works_where_nothing_fails(animal: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_works_where_nothing_fails(mutant: Callable[..., Any]) -> None:
     """It is no straw man: with sources that do not fail it delivers what it should."""
-    run = play(animal, Plan("abc|", "abc|"))
+    run = play(mutant, Plan("abc|", "abc|"))
     assert [judge(run) for judge in resolve("exactly_once")] == [None] * 4
 
 

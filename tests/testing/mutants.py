@@ -272,7 +272,7 @@ async def async_eager_list(*factories: Any) -> AsyncIterator[Any]:
 
 
 #: Each with the oracles of which at least one must be broken.
-ZOO: dict[Callable[..., Any], set[str]] = {
+MUTANTS: dict[Callable[..., Any], set[str]] = {
     naive_loop: {"no_loss"},
     switches_on_the_consumers_exception: {"transparent", "no_reopen"},
     retries_while_being_closed: {"no_reopen", "transparent"},

@@ -1,7 +1,7 @@
-"""A zoo of wrong implementations: the law suite kills each of them, and lets the real one live.
+"""The law suite kills each wrong implementation, and lets the real one live.
 
-The suite is the scenario table against the reference model, and what `Traps` and `Laws` say for
-what a trace does not show. Each animal names the mistake that it makes, and where it was seen.
+The suite is the scenario table against the reference model, and what `KnownBugs` and `Laws` say for
+what a trace does not show. Each mutant names the mistake that it makes, and where it was seen.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
+from drivers.known_bugs import KnownBugs
 from drivers.laws import Laws
-from drivers.traps import Traps
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import check_failover_laws
-from laws.zoo import ASYNC_ZOO, LAW_OF, SYNC_ZOO, counts_the_replay_wrong
+from laws.mutants import ASYNC_MUTANTS, LAW_OF, SYNC_MUTANTS, counts_the_replay_wrong
 from support.case import Case
+from support.flavour import AsyncFlavour, SyncFlavour
 from support.model import model
 from support.runners import run_asyncio, run_sync
 from support.scenarios import SCENARIOS, A, B
-from support.twin import AsyncTwin, SyncTwin
 
-#: The scenarios that ask for nothing but what every animal says it can do.
+#: The scenarios that ask for nothing but what every mutant says it can do.
 PLAIN = {
     name: case
     for name, case in SCENARIOS.items()
@@ -32,13 +32,13 @@ PLAIN = {
 } | {"skip": Case((A, B), mid_stream="skip")}
 
 
-def killed_by_scenario(animal: Callable[..., Any], run: Callable[..., Any]) -> set[str]:
-    """The scenarios whose trace is not that of the model; nobody listens, for animals cannot."""
+def killed_by_scenario(mutant: Callable[..., Any], run: Callable[..., Any]) -> set[str]:
+    """The scenarios whose trace is not that of the model; nobody listens, for mutants cannot."""
     killers = set()
     for name, case in PLAIN.items():
         expected = without_notes(model(case, listen=False))
         try:
-            trace = without_notes(run(case, animal, listen=False))
+            trace = without_notes(run(case, mutant, listen=False))
         except BaseException:
             trace = []
         if trace != expected:
@@ -46,12 +46,12 @@ def killed_by_scenario(animal: Callable[..., Any], run: Callable[..., Any]) -> s
     return killers
 
 
-def killed_by_law(animal: Callable[..., Any], twin_class: type[SyncTwin]) -> set[str]:
-    """The laws and traps, without parameters, that the animal breaks."""
+def killed_by_law(mutant: Callable[..., Any], flavour_class: type[SyncFlavour]) -> set[str]:
+    """The laws and known bugs, without parameters, that the mutant breaks."""
 
-    class Cage(twin_class):  # type: ignore[misc, valid-type]  # a class at run time
+    class MutantFlavour(flavour_class):  # type: ignore[misc, valid-type]  # a class at run time
         def stream(self, factories: Any, **options: Any) -> Any:
-            return animal(factories, **{"retry_on": ConnectionError, **options})
+            return mutant(factories, **{"retry_on": ConnectionError, **options})
 
         def iterator(self, pull: Callable[[], Any], **parts: Any) -> Any:
             pulls = iter(range(1000))  # for those who drain what never ends
@@ -64,22 +64,22 @@ def killed_by_law(animal: Callable[..., Any], twin_class: type[SyncTwin]) -> set
             return super().iterator(bounded, **parts)
 
     killers = set()
-    for suite in (Laws(), Traps()):
+    for suite in (Laws(), KnownBugs()):
         for name in CHOSEN:
             law = getattr(type(suite), name, None)
             if law is None:
                 continue
-            twin = Cage()
+            flavour = MutantFlavour()
             try:
-                law(suite, twin)
+                law(suite, flavour)
             except BaseException:
                 killers.add(name)
             finally:
-                twin.finish()
+                flavour.finish()
     return killers
 
 
-#: Laws that need no option which an animal could not have.
+#: Laws that need no option which a mutant could not have.
 CHOSEN = [
     "test_throwing_generator_exit_is_close",
     "test_values_are_sent_to_the_source",
@@ -91,43 +91,43 @@ CHOSEN = [
     "test_an_error_that_answers_a_throw_is_the_consumers",
     "test_the_last_error_is_the_same_object",
     "test_iterator_and_iterable_are_closed_once_each",
-    "test_trap_01_try_around_creation",
-    "test_trap_05_empty_source",
-    "test_trap_06_errors_lost",
-    "test_trap_10_break_leaves_the_source_open",
-    "test_trap_13_bug_taken_for_an_outage",
+    "test_known_bug_01_try_around_creation",
+    "test_known_bug_05_empty_source",
+    "test_known_bug_06_errors_lost",
+    "test_known_bug_10_break_leaves_the_source_open",
+    "test_known_bug_13_bug_taken_for_an_outage",
 ]
 
 
 def without_notes(trace: list[Any]) -> list[Any]:
-    """A trace in which an error is its class: an animal is not killed for lacking notes."""
+    """A trace in which an error is its class: a mutant is not killed for lacking notes."""
     return [entry[:2] if entry[0] == "raised" else entry for entry in trace]
 
 
-@pytest.mark.parametrize("animal", SYNC_ZOO, ids=lambda animal: animal.__name__)
-def test_scenarios_kill_the_sync_zoo(animal: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("mutant", SYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_scenarios_kill_the_sync_mutants(mutant: Callable[..., Any]) -> None:
     """At least one scenario of the table tells each wrong implementation from the model."""
-    assert killed_by_scenario(animal, run_sync)
+    assert killed_by_scenario(mutant, run_sync)
 
 
-@pytest.mark.parametrize("animal", ASYNC_ZOO, ids=lambda animal: animal.__name__)
-def test_scenarios_kill_the_async_zoo(animal: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("mutant", ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_scenarios_kill_the_async_mutants(mutant: Callable[..., Any]) -> None:
     """At least one scenario of the table tells each wrong implementation from the model."""
-    assert killed_by_scenario(animal, run_asyncio)
+    assert killed_by_scenario(mutant, run_asyncio)
 
 
-@pytest.mark.parametrize("animal", SYNC_ZOO, ids=lambda animal: animal.__name__)
-def test_laws_kill_the_sync_zoo(animal: Callable[..., Any]) -> None:
-    """At least one law or trap does, too."""
-    if animal is counts_the_replay_wrong:
+@pytest.mark.parametrize("mutant", SYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_laws_kill_the_sync_mutants(mutant: Callable[..., Any]) -> None:
+    """At least one law or known bug does, too."""
+    if mutant is counts_the_replay_wrong:
         pytest.skip("it is wrong under skip only, which the scenarios cover")
-    assert killed_by_law(animal, SyncTwin)
+    assert killed_by_law(mutant, SyncFlavour)
 
 
-@pytest.mark.parametrize("animal", ASYNC_ZOO, ids=lambda animal: animal.__name__)
-def test_laws_kill_the_async_zoo(animal: Callable[..., Any]) -> None:
-    """At least one law or trap does, too."""
-    assert killed_by_law(animal, AsyncTwin)
+@pytest.mark.parametrize("mutant", ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_laws_kill_the_async_mutants(mutant: Callable[..., Any]) -> None:
+    """At least one law or known bug does, too."""
+    assert killed_by_law(mutant, AsyncFlavour)
 
 
 @pytest.fixture
@@ -141,27 +141,27 @@ def unshrunk() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unshrunk")
-@pytest.mark.parametrize("animal", SYNC_ZOO + ASYNC_ZOO, ids=lambda animal: animal.__name__)
-def test_the_suite_for_anybody_kills_the_zoo(animal: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("mutant", SYNC_MUTANTS + ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_the_suite_for_anybody_kills_the_mutants(mutant: Callable[..., Any]) -> None:
     """`check_failover_laws` finds the law that it breaks."""
-    mode: Any = "skip" if animal is counts_the_replay_wrong else "restart"
+    mode: Any = "skip" if mutant is counts_the_replay_wrong else "restart"
     options = {"mid_stream": "skip"} if mode == "skip" else {}
     with pytest.raises(ExceptionGroup) as caught:
         check_failover_laws(
-            lambda factories: animal(factories, retry_on=ConnectionError, **options),
+            lambda factories: mutant(factories, retry_on=ConnectionError, **options),
             mode=mode,
-            flavour="asyncio" if animal in ASYNC_ZOO else "sync",
-            laws=[LAW_OF[animal]],
+            flavour="asyncio" if mutant in ASYNC_MUTANTS else "sync",
+            laws=[LAW_OF[mutant]],
             max_examples=400,
         )
     (error,) = caught.value.exceptions
-    assert LAW_OF[animal] in error.__notes__[-1]
+    assert LAW_OF[mutant] in error.__notes__[-1]
 
 
 def test_the_real_ones_live() -> None:
     """The same suite finds nothing in the library itself."""
     assert killed_by_scenario(failover_stream, run_sync) == set()
     assert killed_by_scenario(afailover_stream, run_asyncio) == set()
-    assert killed_by_law(failover_stream, SyncTwin) == set()
-    assert killed_by_law(afailover_stream, AsyncTwin) == set()
+    assert killed_by_law(failover_stream, SyncFlavour) == set()
+    assert killed_by_law(afailover_stream, AsyncFlavour) == set()
     assert len(PLAIN) > 20

@@ -1,4 +1,4 @@
-"""The animals of the zoo: each names the mistake that it makes, and where it was seen."""
+"""Wrong implementations: each names the mistake that it makes, and where it was seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Options = dict[str, Any]
 
 
 def try_around_creation(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 1: guards the call that makes the iterator, not the iteration."""
+    """Known bug 1: guards the call that makes the iterator, not the iteration."""
     for factory in factories:
         try:
             stream = factory()
@@ -22,7 +22,7 @@ def try_around_creation(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 2: takes what the consumer throws for a failure of the source."""
+    """Known bug 2: takes what the consumer throws for a failure of the source."""
     *most, last = factories
     for factory in most:
         source = factory()
@@ -37,7 +37,7 @@ def yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def bare_yield_from(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 2 once more: `yield from` hands a throw on, but cannot tell who raised."""
+    """Known bug 2 once more: `yield from` hands a throw on, but cannot tell who raised."""
     *most, last = factories
     for factory in most:
         try:
@@ -48,7 +48,7 @@ def bare_yield_from(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def never_closes(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 3: a failed iterator stays open."""
+    """Known bug 3: a failed iterator stays open."""
     error = None
     for factory in factories:
         try:
@@ -97,7 +97,7 @@ def swallows_generator_exit(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def recursion(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 17: a frame, and a context, for each failure."""
+    """Known bug 17: a frame, and a context, for each failure."""
     iterator = iter(factories)
     factory = next(iterator)
     try:
@@ -118,7 +118,7 @@ def eager_list(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def loses_errors(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 6: ends quietly when every source has failed."""
+    """Known bug 6: ends quietly when every source has failed."""
     for factory in factories:
         try:
             for item in factory():
@@ -151,7 +151,7 @@ def opens_all_at_once(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def catches_everything(factories: Any, *, retry_on: Any, **options: Any) -> Any:
-    """Trap 13: any exception is an outage."""
+    """Known bug 13: any exception is an outage."""
     return failover_stream(factories, retry_on=Exception, **options)
 
 
@@ -182,7 +182,7 @@ def _skips_one_too_few(factories: Any, retry_on: Any) -> Any:
 
 
 async def async_try_around_creation(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 1, async."""
+    """Known bug 1, async."""
     for factory in factories:
         try:
             stream = factory()
@@ -194,7 +194,7 @@ async def async_try_around_creation(factories: Any, *, retry_on: Any, **_: Any) 
 
 
 async def async_yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 2, async."""
+    """Known bug 2, async."""
     error = None
     for factory in factories:
         try:
@@ -207,7 +207,7 @@ async def async_yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any)
 
 
 async def async_never_closes(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 10: the async generator inside is left to the loop."""
+    """Known bug 10: the async generator inside is left to the loop."""
     error = None
     for factory in factories:
         iterator = aiter(factory())
@@ -238,7 +238,7 @@ async def async_eager_list(factories: Any, *, retry_on: Any, **_: Any) -> Any:
     raise error
 
 
-SYNC_ZOO: list[Callable[..., Any]] = [
+SYNC_MUTANTS: list[Callable[..., Any]] = [
     try_around_creation,
     yield_inside_the_try,
     bare_yield_from,
@@ -254,14 +254,14 @@ SYNC_ZOO: list[Callable[..., Any]] = [
     first_item_only,
     counts_the_replay_wrong,
 ]
-ASYNC_ZOO: list[Callable[..., Any]] = [
+ASYNC_MUTANTS: list[Callable[..., Any]] = [
     async_try_around_creation,
     async_yield_inside_the_try,
     async_never_closes,
     async_eager_list,
 ]
 
-#: The law of the suite for anybody that each animal breaks.
+#: The law of the suite for anybody that each mutant breaks.
 LAW_OF = {
     try_around_creation: "switching",
     yield_inside_the_try: "blame",

@@ -1,4 +1,4 @@
-"""The zoo of wrong implementations, with limits of time: the checks of the suite kill each one."""
+"""Wrong implementations of time limits: the checks of the suite kill each one."""
 
 from __future__ import annotations
 
