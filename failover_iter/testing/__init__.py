@@ -10,13 +10,13 @@ from failover_iter.testing._conformance import check_failover_laws
 from failover_iter.testing._faults import Bug, Interrupt
 from failover_iter.testing._inject import inject
 from failover_iter.testing._loop import JumpingLoop
+from failover_iter.testing._must_see import Vacuous, sometimes
 from failover_iter.testing._oracles import Oracle
 from failover_iter.testing._plan_strategies import CONSUMERS, FAULTS, USUAL, USUAL_CONSUMERS, plans
 from failover_iter.testing._plans import Consumer, Opening, Plan
-from failover_iter.testing._play import play
+from failover_iter.testing._run_plan import play
 from failover_iter.testing._runs import Entry, Interruption, Run, Runaway
 from failover_iter.testing._server import FaultServer, fault_server
-from failover_iter.testing._sometimes import Vacuous, sometimes
 from failover_iter.testing._source_checks import (
     BadSource,
     acheck_closes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from failover_iter.testing._openings import Give, Opened, Over, Wait
+from failover_iter.testing._opening_steps import Give, Opened, Over, Wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable

@@ -6,14 +6,14 @@ import inspect
 from typing import TYPE_CHECKING, Any, get_args
 
 from failover_iter.testing._laws import LAWS, Suite
-from failover_iter.testing._play import FLAVOURS
+from failover_iter.testing._run_plan import FLAVOURS
 from failover_iter.typing import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from failover_iter.testing._laws import Combinator
-    from failover_iter.testing._play import Flavour
+    from failover_iter.testing._run_plan import Flavour
 
 
 def check_failover_laws(

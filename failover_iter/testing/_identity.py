@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from failover_iter.testing import _wills as wills
+from failover_iter.testing import _scripted_source as wills
 from failover_iter.testing._faults import Bug, Interrupt
 
 if TYPE_CHECKING:

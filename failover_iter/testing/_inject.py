@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from failover_iter._drivers.clock import async_sleep, clock
 from failover_iter.testing._consumers import is_async_iterable
 from failover_iter.testing._faults import make_error
-from failover_iter.testing._openings import SLOW, STALL
+from failover_iter.testing._opening_steps import SLOW, STALL
 from failover_iter.testing._plans import Plan
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from failover_iter.testing._identity import check_identity
 from failover_iter.testing._law_models import delivered_under
 from failover_iter.testing._plan_strategies import CONSUMERS, USUAL, plans
 from failover_iter.testing._plans import LEAVING, Plan
-from failover_iter.testing._play import play
+from failover_iter.testing._run_plan import play
 from failover_iter.testing._verify import verify
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hypothesis import strategies as st
 
     from failover_iter.testing._oracles import Oracles
-    from failover_iter.testing._play import Flavour
+    from failover_iter.testing._run_plan import Flavour
     from failover_iter.testing._runs import Run
     from failover_iter.typing import Mode
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import currently_in_test_context, event
 
 from failover_iter.testing._composed import DEFAULT, resolve
+from failover_iter.testing._must_see import saw
 from failover_iter.testing._oracles import ORACLES
-from failover_iter.testing._play import itself, play
 from failover_iter.testing._report import report
-from failover_iter.testing._sometimes import saw
+from failover_iter.testing._run_plan import itself, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from failover_iter.testing._oracles import Oracle, Oracles
     from failover_iter.testing._plans import Plan
-    from failover_iter.testing._play import Flavour
+    from failover_iter.testing._run_plan import Flavour
     from failover_iter.testing._runs import Run
     from failover_iter.testing._virtual import VirtualClock
 

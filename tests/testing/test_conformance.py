@@ -11,7 +11,7 @@ import pytest
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, check_failover_laws
 from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._wills import Will, sync_iterator
+from failover_iter.testing._scripted_source import Will, sync_iterator
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,12 @@ import pytest
 from failover_iter.testing import Plan
 from failover_iter.testing._law_models import delivered_under
 from failover_iter.testing._laws import _counted
-from failover_iter.testing._wills import Will, async_generator, async_iterator, sync_generator
+from failover_iter.testing._scripted_source import (
+    Will,
+    async_generator,
+    async_iterator,
+    sync_generator,
+)
 
 
 def test_what_is_sent_is_written_down() -> None:
