@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from failover_iter.testing._async_sources import AsyncHost, async_factory
-from failover_iter.testing._consumers import Ended, Session, is_async_iterable
+from failover_iter.testing._consumers import Session, StreamEnded, is_async_iterable
 from failover_iter.testing._loop import JumpingLoop
 from failover_iter.testing._runs import Runaway
 
@@ -67,7 +67,7 @@ class AsyncDriver:
         return aiter(given)
 
     async def next(self, stream: Any) -> Any:
-        """Pull it, or raise `Ended`."""
+        """Pull it, or raise `StreamEnded`."""
         return await _ask(stream.__anext__)
 
     async def call(self, stream: Any, method: str, *args: Any) -> Any:
@@ -134,7 +134,7 @@ async def _ask(ask: Callable[..., Awaitable[Any]], *args: Any) -> Any:
     try:
         return await ask(*args)
     except StopAsyncIteration:
-        raise Ended from None
+        raise StreamEnded from None
 
 
 async def _aclose_quietly(kept: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from failover_iter.testing._opening_steps import Give, Opened, Over, Wait
+from failover_iter.testing._opening_steps import OpenedSource, OpeningEnded, Wait, Yield
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
@@ -27,19 +27,19 @@ class AsyncHost:
     async def run(self, steps: Iterable[Any]) -> Any:
         """Carry out steps until one gives an item."""
         for step in steps:
-            if isinstance(step, Give):
+            if isinstance(step, Yield):
                 return step.item
             if isinstance(step, Wait):
                 await self.sleep(step.seconds)
             else:
                 await self.intrude(step.of)
-        raise Over
+        raise OpeningEnded
 
     async def finish(self, steps: Iterable[Any]) -> None:
         """Carry out steps that give no item."""
         try:
             await self.run(steps)
-        except Over:
+        except OpeningEnded:
             return
 
 
@@ -48,20 +48,20 @@ def async_factory(
 ) -> Any:
     """A factory that opens as the plan says; `awaited`: it has to be awaited."""
 
-    def give(opened: Opened) -> Any:
-        given = _SHAPES[opened.opening.kind](opened, host)
+    def give(opened: OpenedSource) -> Any:
+        given = _SHAPES[opened.script.kind](opened, host)
         recorder.kept.append(given)
         recorder.last[source] = given
         return given
 
     def factory(start: Any = 0) -> Any:
-        opened = Opened(recorder, source, tick, start)
+        opened = OpenedSource(recorder, source, tick, start)
         if opened.fails_at("call", "await"):
             _at_once(opened, "call")
         return give(opened)
 
     async def awaited_factory(start: Any = 0) -> Any:
-        opened = Opened(recorder, source, tick, start)
+        opened = OpenedSource(recorder, source, tick, start)
         await host.finish(opened.enters("await"))
         return give(opened)
 
@@ -70,7 +70,7 @@ def async_factory(
     return chosen
 
 
-def _at_once(opened: Opened, phase: str) -> None:
+def _at_once(opened: OpenedSource, phase: str) -> None:
     """Fail in a call, which cannot wait."""
     list(opened.entry(phase))
 
@@ -78,7 +78,7 @@ def _at_once(opened: Opened, phase: str) -> None:
 class _Bare:
     """An async iterator with nothing but `__anext__` and `__aiter__`."""
 
-    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:
         self._opened = opened
         self._host = host
 
@@ -88,14 +88,14 @@ class _Bare:
     async def __anext__(self) -> Any:
         try:
             return await self._host.run(self._opened.pulls)
-        except Over:
+        except OpeningEnded:
             raise StopAsyncIteration from None
 
 
 class _Iterator(_Bare):
     """An async iterator that can be closed."""
 
-    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:
         super().__init__(opened, host)
         opened.live()
 
@@ -109,7 +109,7 @@ class _Iterable:
     By a `close` that is awaited, not an `aclose`: as the streams of SDKs have it.
     """
 
-    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:
         self._opened = opened
         self._host = host
         opened.live()
@@ -123,7 +123,7 @@ class _Iterable:
         await self._host.finish(self._opened.closes())
 
 
-async def _generator(opened: Opened, host: AsyncHost) -> AsyncGenerator[Any, Any]:
+async def _generator(opened: OpenedSource, host: AsyncHost) -> AsyncGenerator[Any, Any]:
     opened.live()
     phase = "pull"
     try:
@@ -138,19 +138,19 @@ async def _generator(opened: Opened, host: AsyncHost) -> AsyncGenerator[Any, Any
                 raise
             if sent is not None:
                 opened.note("sent", value=sent)
-    except Over:
+    except OpeningEnded:
         return
     finally:
         await host.finish(opened.closes(phase))
-        if phase == "close" and opened.opening.closing == "yields":
+        if phase == "close" and opened.script.closing == "yields":
             yield "an item from a close"
 
 
-def _same(opened: Opened, host: AsyncHost) -> Any:
+def _same(opened: OpenedSource, host: AsyncHost) -> Any:
     return opened.recorder.last.get(opened.of[0]) or _Iterator(opened, host)
 
 
-_SHAPES: dict[str, Callable[[Opened, AsyncHost], Any]] = {
+_SHAPES: dict[str, Callable[[OpenedSource, AsyncHost], Any]] = {
     "generator": _generator,
     "iterator": _Iterator,
     "iterable": _Iterable,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from failover_iter.testing._oracles import Oracles
     from failover_iter.testing._plans import Plan
-    from failover_iter.testing._runs import Run
+    from failover_iter.testing._runs import RunResult
 
 #: Oracles that stand for several.
 COMPOSED: Final = {
@@ -32,7 +32,7 @@ DEFAULT: Final = (
 def attempts_at_most(n: int) -> Oracle:
     """No source is opened more than `n` times."""
 
-    def check(run: Run) -> str | None:
+    def check(run: RunResult) -> str | None:
         for source, count in Counter(e.source for e in run.entries("open")).items():
             if count > n:
                 return f"{run.source_name(source)} was opened {count} times"
@@ -50,7 +50,7 @@ def survives(attempts: int) -> Oracle:
 def within(seconds: float) -> Oracle:
     """The consumer waits no longer in all, in virtual time; its own pauses do not count."""
 
-    def check(run: Run) -> str | None:
+    def check(run: RunResult) -> str | None:
         if run.seconds > seconds:
             return f"the consumer waited {run.seconds:g} s"
         return None
@@ -67,12 +67,12 @@ def equals(model: Callable[[Plan], Iterable[Any]]) -> Oracle:
             must the stream. A consumer who leaves gets the beginning of it.
     """
 
-    def check(run: Run) -> str | None:
+    def check(run: RunResult) -> str | None:
         expected, error = _drained(model, run.plan)
         got = run.delivered
-        if got != expected[: len(got)] or (run.whole and len(got) < len(expected)):
+        if got != expected[: len(got)] or (run.drained and len(got) < len(expected)):
             return f"delivered was {got!r}, the model gives {expected!r}"
-        if run.whole and (error is None) is not run.ended:
+        if run.drained and (error is None) is not run.ended:
             return f"the consumer got {outcome(run)}, the model {error!r}"
         return None
 
@@ -106,10 +106,10 @@ def resolve(oracles: Oracles) -> list[Oracle]:
     return [oracle for one in oracles for oracle in resolve(one)]
 
 
-def _predicate(predicate: Callable[[Run], object]) -> Oracle:
+def _predicate(predicate: Callable[[RunResult], object]) -> Oracle:
     name = getattr(predicate, "__name__", repr(predicate))
 
-    def check(run: Run) -> str | None:
+    def check(run: RunResult) -> str | None:
         answer = predicate(run)
         if isinstance(answer, str):
             return answer

@@ -59,7 +59,7 @@ def moves(consumer: Consumer) -> Iterator[Move]:
             yield Move("pause")
 
 
-class Ended(Exception):
+class StreamEnded(Exception):
     """The stream has ended, with this value."""
 
     def __init__(self, value: Any = None) -> None:
@@ -83,7 +83,7 @@ class Driver(Protocol):
         ...
 
     async def next(self, stream: Any) -> Any:
-        """Pull it, or raise `Ended`."""
+        """Pull it, or raise `StreamEnded`."""
         ...
 
     async def call(self, stream: Any, method: str, *args: Any) -> Any:
@@ -115,7 +115,7 @@ class Session:
             self.stream = await self.driver.begin(pipeline(*factories))
             for move in moves(self.recorder.plan.consumer):
                 await self._do(move)
-        except Ended as end:
+        except StreamEnded as end:
             note("end", value=end.value)
         except WrongFlavour:
             raise

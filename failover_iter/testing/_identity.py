@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from failover_iter.testing import _scripted_source as wills
+from failover_iter.testing import _scripted_source as scripted
 from failover_iter.testing._faults import Bug, Interrupt
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ _pull = st.sampled_from(["item", "item", "item", "item", "end", "raise", "base"]
 _throw = st.sampled_from(["reraise", "item", "end", "raise", "base"])
 # No "base": where an error leaves, the source is closed, and what is no Exception goes first.
 _close = st.sampled_from(["end", "end", "reraise", "raise", "item"])
-_wills: st.SearchStrategy[wills.Will] = st.builds(
-    wills.Will,
+_scripts: st.SearchStrategy[scripted.ScriptedSource] = st.builds(
+    scripted.ScriptedSource,
     pulls=st.lists(_pull, min_size=1, max_size=5).map(tuple),
     throws=st.lists(_throw, min_size=1, max_size=3).map(tuple),
     closes=st.lists(_close, min_size=1, max_size=2).map(tuple),
@@ -130,23 +130,23 @@ class _SyncIdentity(RuleBasedStateMachine):
     def make(self, factory: Callable[[], Any]) -> Any:
         return self.combinator([factory])
 
-    @initialize(will=_wills, kind=st.sampled_from(["generator", "iterator", "list"]))
-    def begin(self, will: wills.Will, kind: str) -> None:
+    @initialize(script=_scripts, kind=st.sampled_from(["generator", "iterator", "list"]))
+    def begin(self, script: scripted.ScriptedSource, kind: str) -> None:
         self.ours: list[Any] = []
         self.theirs: list[Any] = []
         mine, their = self.sources(kind)
 
         def factory(*_progress: Any) -> Any:
-            return mine(will, self.ours)
+            return mine(script, self.ours)
 
         self.stream = self.make(factory)
-        self.twin = _reference(lambda: their(will, self.theirs))
+        self.twin = _reference(lambda: their(script, self.theirs))
         self.over = False
 
     def sources(self, kind: str) -> tuple[Any, Any]:
         if kind == "list":
             return _plain_list, _plain_list
-        source = wills.sync_generator if kind == "generator" else wills.sync_iterator
+        source = scripted.sync_generator if kind == "generator" else scripted.sync_iterator
         return source, source
 
     def both(self, mine: Callable[[], Any], their: Callable[[], Any]) -> None:
@@ -218,8 +218,8 @@ class _AsyncIdentity(_SyncIdentity):
 
     def sources(self, kind: str) -> tuple[Any, Any]:
         if kind == "generator":
-            return wills.async_generator, wills.sync_generator
-        return wills.async_iterator, wills.sync_iterator
+            return scripted.async_generator, scripted.sync_generator
+        return scripted.async_iterator, scripted.sync_iterator
 
     def adapt(self, outcome: Any) -> Any:
         """An async generator returns nothing, and has its own words for the same errors."""

@@ -16,7 +16,7 @@ from failover_iter.testing._plans import Plan
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 
-    from failover_iter.testing._plans import Opening
+    from failover_iter.testing._plans import SourceScript
 
 
 def inject(
@@ -50,14 +50,14 @@ def inject(
         [0, 1, 2, 3, 4]
     """
     plan = Plan(plan) if isinstance(plan, str) else plan
-    for opening in plan.sources[0]:
-        _check_order(opening, plan)
+    for script in plan.sources[0]:
+        _check_order(script, plan)
     numbers = itertools.count()
 
     @functools.wraps(factory)
     def injected(*args: Any, **kwargs: Any) -> Any:
         faulty = _Faulty(plan, next(numbers), tick)
-        if faulty.opening.at == "call":
+        if faulty.script.at == "call":
             raise faulty.error()
         given = factory(*args, **kwargs)
         if is_async_iterable(given):
@@ -69,12 +69,12 @@ def inject(
     return injected
 
 
-def _check_order(opening: Opening, plan: Plan) -> None:
-    once = "".join(letter for letter, _ in itertools.groupby(opening.items))
+def _check_order(script: SourceScript, plan: Plan) -> None:
+    once = "".join(letter for letter, _ in itertools.groupby(script.items))
     if not plan.items.startswith(once):
         raise ValueError(
             f"inject lets items through as they come, so marbles must name them in the order of "
-            f"{plan.items!r}; got {opening.items!r}"
+            f"{plan.items!r}; got {script.items!r}"
         )
 
 
@@ -85,42 +85,42 @@ class _Faulty:
         self.plan = plan
         self.number = number
         self.tick = tick
-        self.opening = plan.opening(0, number)
+        self.script = plan.script(0, number)
 
     def error(self, name: str | None = None) -> BaseException:
         """A new error, that says where it comes from."""
-        name = self.opening.error if name is None else name
+        name = self.script.error if name is None else name
         return make_error(name, self.plan.errors, f"injected, opening {self.number + 1}")
 
     def steps(self) -> Iterator[tuple[float, bool]]:
         """Seconds to wait before each item, and whether it is a new one."""
-        ticks = (*self.opening.ticks, *[0] * len(self.opening.items))
+        ticks = (*self.script.ticks, *[0] * len(self.script.items))
         before = ""
-        for letter, passed in zip(self.opening.items, ticks, strict=False):
+        for letter, passed in zip(self.script.items, ticks, strict=False):
             yield passed * self.tick, letter != before
             before = letter
 
     @property
     def pause(self) -> float:
         """Seconds to wait before the end."""
-        last = self.opening.ticks[len(self.opening.items) :]
-        stalled = STALL if self.opening.end == "stalls" else 0.0
+        last = self.script.ticks[len(self.script.items) :]
+        stalled = STALL if self.script.end == "stalls" else 0.0
         return sum(last) * self.tick + stalled
 
     @property
     def slow(self) -> float:
         """Seconds that closing takes."""
-        return SLOW * self.tick if self.opening.closing == "slow" else 0.0
+        return SLOW * self.tick if self.script.closing == "slow" else 0.0
 
     def closing_error(self) -> BaseException | None:
         """What closing raises."""
-        name = {"raises": "", "bug": "bug"}.get(self.opening.closing)
+        name = {"raises": "", "bug": "bug"}.get(self.script.closing)
         return None if name is None else self.error(name)
 
     @property
     def lets_all_through(self) -> bool:
         """Whether it is as good as the real one."""
-        return self.opening.end == "ends" and self.opening.items == self.plan.items
+        return self.script.end == "ends" and self.script.items == self.plan.items
 
     def blocking(self, given: Any) -> Generator[Any, Any, Any]:
         """The real items, and the fault."""
@@ -137,7 +137,7 @@ class _Faulty:
             clock.get().sleep(self.pause)
             if self.lets_all_through:
                 return (yield from iterator)
-            if self.opening.end != "ends":
+            if self.script.end != "ends":
                 raise self.error()
         finally:
             for one in dict.fromkeys([id(iterator), id(given)]):
@@ -162,7 +162,7 @@ class _Faulty:
             if self.lets_all_through:
                 async for item in iterator:
                     yield item
-            elif self.opening.end != "ends":
+            elif self.script.end != "ends":
                 raise self.error()
         finally:
             for one in dict.fromkeys([id(iterator), id(given)]):
@@ -176,6 +176,6 @@ class _Faulty:
     async def awaited(self, given: Any) -> Any:
         """What was awaited, and the fault in the await."""
         given = await given
-        if self.opening.at == "await":
+        if self.script.at == "await":
             raise self.error()
         return self.asynchronous(given)

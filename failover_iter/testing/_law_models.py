@@ -9,7 +9,7 @@ from failover_iter.testing._faults import Bug, make_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from failover_iter.testing._plans import Opening, Plan
+    from failover_iter.testing._plans import Plan, SourceScript
     from failover_iter.typing import Mode
 
 Verdict = Literal["ends", "outage", "error"]
@@ -21,21 +21,21 @@ def delivered_under(mode: Mode) -> Callable[[Plan], Iterator[Any]]:
     def model(plan: Plan) -> Iterator[Any]:
         delivered = 0
         error: BaseException = Bug("there was no source")
-        for script in plan.sources:
-            opening = script[0]
+        for scripts in plan.sources:
+            script = scripts[0]
             if mode == "restart":
                 delivered = 0
-            items = _given(opening)
+            items = _given(script)
             replayed = mode in ("skip", "resume")
             for item in items[delivered:] if replayed else items:
                 delivered += 1
                 yield item
-            verdict = _verdict(opening)
+            verdict = _verdict(script)
             if mode == "skip" and verdict == "ends" and len(items) < delivered:
                 verdict = "outage"  # it is not the same sequence: never a quiet end
             if verdict == "ends":
                 return
-            error = make_error(opening.error, plan.errors, "the model")
+            error = make_error(script.error, plan.errors, "the model")
             if verdict == "error" or (mode == "raise" and delivered):
                 break
         raise error
@@ -44,17 +44,17 @@ def delivered_under(mode: Mode) -> Callable[[Plan], Iterator[Any]]:
     return model
 
 
-def _given(opening: Opening) -> str:
-    return opening.items if opening.at == "pull" else ""
+def _given(script: SourceScript) -> str:
+    return script.items if script.at == "pull" else ""
 
 
-def _verdict(opening: Opening) -> Verdict:
+def _verdict(script: SourceScript) -> Verdict:
     """What becomes of an attempt, as its consumer sees it."""
-    started = opening.at == "pull"
-    if opening.kind == "generator" and started and opening.closing in ("raises", "bug"):
-        return "outage" if opening.closing == "raises" else "error"  # out of its own `finally`
-    if opening.end != "ends":
-        return "error" if opening.error in ("bug", "base", "mixed", "stop") else "outage"
-    if opening.kind in ("iterator", "iterable") and opening.closing in ("raises", "bug"):
+    started = script.at == "pull"
+    if script.kind == "generator" and started and script.closing in ("raises", "bug"):
+        return "outage" if script.closing == "raises" else "error"  # out of its own `finally`
+    if script.end != "ends":
+        return "error" if script.error in ("bug", "base", "mixed", "stop") else "outage"
+    if script.kind in ("iterator", "iterable") and script.closing in ("raises", "bug"):
         return "error"  # closing after a good end failed: the consumer is told
     return "ends"

@@ -14,9 +14,9 @@ from failover_iter.testing._async_runs import drained_by
 from failover_iter.testing._composed import equals
 from failover_iter.testing._identity import check_identity
 from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._plan_strategies import CONSUMERS, USUAL, plans
+from failover_iter.testing._plan_strategies import CONSUMERS, DEFAULT_FAULTS, plans
 from failover_iter.testing._plans import LEAVING, Plan
-from failover_iter.testing._run_plan import play
+from failover_iter.testing._run_plan import run_plan
 from failover_iter.testing._verify import verify
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from failover_iter.testing._oracles import Oracles
     from failover_iter.testing._run_plan import Flavour
-    from failover_iter.testing._runs import Run
+    from failover_iter.testing._runs import RunResult
     from failover_iter.typing import Mode
 
 Combinator: TypeAlias = Callable[[Any], Any]
 
 #: Failures of a source, wherever it raises them.
-OUTAGES: Final = (*USUAL, "group", "await", "close slow", "late", "stalls")
+OUTAGES: Final = (*DEFAULT_FAULTS, "group", "await", "close slow", "late", "stalls")
 #: What is no failure of a source, beside those.
 EVERYTHING: Final = (*OUTAGES, "base", "mixed", "stop", "close bug")
 #: Consumers that leave before the end, or do what needs a generator.
@@ -52,7 +52,7 @@ class Suite:
     nest: Callable[[list[Any]], Any] | None
     twin: Combinator | None
     max_examples: int | None
-    #: Options of `play`.
+    #: Options of `run_plan`.
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -103,9 +103,9 @@ class Suite:
         """Run one plan, and judge it."""
         verify(self.pipeline, plan, oracles=oracles, flavour=self.flavour, **self.options)
 
-    def play(self, combinator: Combinator, plan: Plan) -> Run:
+    def run_plan(self, combinator: Combinator, plan: Plan) -> RunResult:
         """Run one plan on some combinator of this flavour."""
-        return play(
+        return run_plan(
             lambda *factories: combinator(list(factories)),
             plan,
             flavour=self.flavour,
@@ -148,7 +148,7 @@ def _laziness(suite: Suite) -> None:
         def pipeline(*factories: Any) -> Any:
             return suite.combinator(_counted(factories, taken))
 
-        def no_factory_is_taken_before_its_turn(run: Run) -> bool:
+        def no_factory_is_taken_before_its_turn(run: RunResult) -> bool:
             return len(taken) <= len(run.entries("open"))
 
         verify(
@@ -222,13 +222,13 @@ def _associativity(suite: Suite) -> None:
         return suite.combinator([factories[0], nest(factories[1:])])
 
     def check(plan: Plan) -> None:
-        flat, deep = suite.play(suite.combinator, plan), suite.play(nested, plan)
+        flat, deep = suite.run_plan(suite.combinator, plan), suite.run_plan(nested, plan)
         assert seen(deep) == seen(flat), f"nested it delivers something else, for {plan!r}"
 
     suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
 
 
-def seen(run: Run) -> tuple[Any, ...]:
+def seen(run: RunResult) -> tuple[Any, ...]:
     """What the consumer of a run has seen."""
     return run.delivered, run.ended, type(run.error)
 
@@ -254,8 +254,8 @@ def _twins(suite: Suite) -> None:
     other: Flavour = "asyncio" if suite.flavour == "sync" else "sync"
 
     def check(plan: Plan) -> None:
-        theirs = play(lambda *factories: twin(list(factories)), plan, flavour=other)
-        ours = play(
+        theirs = run_plan(lambda *factories: twin(list(factories)), plan, flavour=other)
+        ours = run_plan(
             lambda *factories: suite.combinator(list(factories)), plan, flavour=suite.flavour
         )
         assert steps(ours) == steps(theirs), f"the twins differ, for {plan!r}"
@@ -264,7 +264,7 @@ def _twins(suite: Suite) -> None:
     suite.each(check, suite.plans(faults=EVERYTHING, consumers=consumers))
 
 
-def steps(run: Run) -> list[tuple[Any, ...]]:
+def steps(run: RunResult) -> list[tuple[Any, ...]]:
     """The log of a run as data that can be compared: errors by their kind, no depths, no time."""
     return [
         (entry.what, entry.source, entry.opening, _shown(entry.value), entry.phase)
@@ -285,21 +285,21 @@ def _no_shared_state(suite: Suite) -> None:
 
     def check(plan: Plan) -> None:
         other = Plan("a#", "ab|", errors=plan.errors)
-        alone = steps(suite.play(suite.combinator, plan))
-        other_alone = steps(suite.play(suite.combinator, other))
+        alone = steps(suite.run_plan(suite.combinator, plan))
+        other_alone = steps(suite.run_plan(suite.combinator, other))
         within: list[Any] = []
 
         def item(letter: str) -> str:
             if not within:
                 within.append(None)
                 thread = threading.Thread(
-                    target=lambda: within.append(steps(suite.play(suite.combinator, other)))
+                    target=lambda: within.append(steps(suite.run_plan(suite.combinator, other)))
                 )
                 thread.start()
                 thread.join()
             return letter
 
-        both = play(
+        both = run_plan(
             lambda *factories: suite.combinator(list(factories)),
             plan,
             flavour=suite.flavour,

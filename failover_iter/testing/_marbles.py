@@ -16,7 +16,7 @@ _MOST_DASHES: Final = 5
 
 
 def read_marble(text: str) -> dict[str, Any]:
-    """The fields of an `Opening` that a line of marbles stands for."""
+    """The fields of an `SourceScript` that a line of marbles stands for."""
     match = _WHOLE.fullmatch(text.strip())
     if match is None:
         raise ValueError(
@@ -54,15 +54,15 @@ def _read_words(words: str) -> dict[str, Any]:
     return fields
 
 
-def write_marble(opening: Any) -> str:
+def write_marble(script: Any) -> str:
     """The line of marbles that reads as this opening."""
-    ticks = (*opening.ticks, *[0] * (len(opening.items) + 1 - len(opening.ticks)))
-    marks = [dashes(passed) + item for passed, item in zip(ticks, opening.items, strict=False)]
-    end = {"ends": "|", "raises": f"#{opening.error}", "stalls": "-"}[opening.end]
+    ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
+    marks = [dashes(passed) + item for passed, item in zip(ticks, script.items, strict=False)]
+    end = {"ends": "|", "raises": f"#{script.error}", "stalls": "-"}[script.end]
     words = [
-        f" {word}={getattr(opening, field)}"
+        f" {word}={getattr(script, field)}"
         for word, field in _WORDS.items()
-        if getattr(opening, field) != getattr(type(opening)(), field)
+        if getattr(script, field) != getattr(type(script)(), field)
     ]
     return "".join([*marks, dashes(ticks[-1]), end, *words])
 

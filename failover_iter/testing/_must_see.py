@@ -1,4 +1,4 @@
-"""`sometimes`: a guard against tests that pass because nothing ever happened in them."""
+"""`must_see`: a guard against tests that pass because nothing ever happened in them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from failover_iter.testing._runs import Run
+    from failover_iter.testing._runs import RunResult
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-CONDITIONS: Final[dict[str, Callable[[Run], bool]]] = {
+CONDITIONS: Final[dict[str, Callable[[RunResult], bool]]] = {
     "switched": lambda run: run.switches > 0,
     "switched mid-stream": lambda run: run.switched_mid_stream,
     "a source failed": lambda run: bool(run.entries("fail")),
@@ -26,45 +26,45 @@ CONDITIONS: Final[dict[str, Callable[[Run], bool]]] = {
 _watching: ContextVar[tuple[_Watch, ...]] = ContextVar("failover_iter.testing", default=())
 
 
-class Vacuous(AssertionError):
+class NeverHappened(AssertionError):
     """Something that a test is about never happened in any of its runs."""
 
 
 class _Watch:
-    def __init__(self, conditions: dict[str, Callable[[Run], bool]]) -> None:
+    def __init__(self, conditions: dict[str, Callable[[RunResult], bool]]) -> None:
         self.missing = dict(conditions)
         self.runs = 0
 
-    def saw(self, run: Run) -> None:
+    def saw(self, run: RunResult) -> None:
         self.runs += 1
         for name in [name for name, happened in self.missing.items() if happened(run)]:
             del self.missing[name]
 
 
-def saw(run: Run) -> None:
+def saw(run: RunResult) -> None:
     """Show a run to all who wait for something to happen."""
     for watch in _watching.get():
         watch.saw(run)
 
 
-def sometimes(*conditions: str | Callable[[Run], bool]) -> Callable[[F], F]:
+def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]:
     """Decorate a test that must see each of these happen in at least one of its runs.
 
     Stands above `@given`, around all of its examples. Without it a test of a pipeline whose
     sources never failed passes in silence.
 
     Args:
-        conditions: predicates on a `Run`, or names: "switched", "switched mid-stream" (the
+        conditions: predicates on a `RunResult`, or names: "switched", "switched mid-stream" (the
             default), "a source failed", "ended well", "raised", "left early", "time passed".
 
     Raises:
         ValueError: there is no such name.
-        Vacuous: when the test runs: it passed, and one of them never happened.
+        NeverHappened: when the test runs: it passed, and one of them never happened.
 
     Example:
         >>> from hypothesis import given
-        >>> from failover_iter.testing import plans, sometimes, verify
-        >>> @sometimes("switched mid-stream")
+        >>> from failover_iter.testing import plans, must_see, verify
+        >>> @must_see("switched mid-stream")
         ... @given(plans(sources=1, errors=[OSError]))
         ... def test_reads_one_source(plan):
         ...     verify(lambda source: source(), plan, oracles="no_duplicates")
@@ -88,7 +88,7 @@ def sometimes(*conditions: str | Callable[[Run], bool]) -> Callable[[F], F]:
             finally:
                 _watching.reset(token)
             if watch.missing:
-                raise Vacuous(
+                raise NeverHappened(
                     f"this never happened in {watch.runs} runs: {', '.join(watch.missing)}"
                 )
             return result
@@ -98,7 +98,9 @@ def sometimes(*conditions: str | Callable[[Run], bool]) -> Callable[[F], F]:
     return decorate
 
 
-def _condition(condition: str | Callable[[Run], bool]) -> tuple[str, Callable[[Run], bool]]:
+def _condition(
+    condition: str | Callable[[RunResult], bool],
+) -> tuple[str, Callable[[RunResult], bool]]:
     if callable(condition):
         return getattr(condition, "__name__", repr(condition)), condition
     if condition not in CONDITIONS:

@@ -18,12 +18,12 @@ STALL = 7200.0
 SLOW = 10
 
 
-class Over(Exception):
+class OpeningEnded(Exception):
     """The opening has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Give:
+class Yield:
     """A step: the item that a pull gives."""
 
     item: Any
@@ -43,7 +43,7 @@ class Intrude:
     of: tuple[int, int]
 
 
-class Opened:
+class OpenedSource:
     """One opening, and what is written down of it."""
 
     def __init__(self, recorder: Recorder, source: int, tick: float, start: Any) -> None:
@@ -51,7 +51,7 @@ class Opened:
         number = recorder.open(source)
         self.recorder = recorder
         self.of = (source, number)
-        self.opening = recorder.plan.opening(source, number)
+        self.script = recorder.plan.script(source, number)
         self.tick = tick
         self.start = int(getattr(start, "delivered", start))
         self.pulls = self._pulls()
@@ -73,36 +73,36 @@ class Opened:
 
     def fails_at(self, *phases: str) -> bool:
         """Whether it fails in one of these phases."""
-        return self.opening.end == "raises" and self.opening.at in phases
+        return self.script.end == "raises" and self.script.at in phases
 
     def enters(self, phase: str) -> Iterator[Wait]:
         """What the call or the await does: it takes its time, and may fail."""
-        if self.opening.opens:
-            yield Wait(self.opening.opens * self.tick)
+        if self.script.opens:
+            yield Wait(self.script.opens * self.tick)
         if self.fails_at("call", "await"):
             yield from self.entry(phase)
 
     def entry(self, phase: str) -> Iterator[Wait]:
         """What the call, the await or the `iter()` does that fails: it takes its time first."""
-        if self.opening.ticks:
-            yield Wait(self.opening.ticks[0] * self.tick)
-        raise self.failing(self.opening.error, phase)
+        if self.script.ticks:
+            yield Wait(self.script.ticks[0] * self.tick)
+        raise self.failing(self.script.error, phase)
 
-    def _pulls(self) -> Iterator[Give | Wait | Intrude]:
-        opening = self.opening
-        ticks = (*opening.ticks, *[0] * (len(opening.items) + 1 - len(opening.ticks)))
-        for letter, passed in list(zip(opening.items, ticks, strict=False))[self.start :]:
+    def _pulls(self) -> Iterator[Yield | Wait | Intrude]:
+        script = self.script
+        ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
+        for letter, passed in list(zip(script.items, ticks, strict=False))[self.start :]:
             yield from self._pull(passed)
             item = self.recorder.item(letter)
-            self.note("give", value=item)
-            yield Give(item)
-        yield from self._pull(ticks[len(opening.items)])
-        if opening.end == "stalls":
+            self.note("yield", value=item)
+            yield Yield(item)
+        yield from self._pull(ticks[len(script.items)])
+        if script.end == "stalls":
             yield Wait(STALL)
-        if opening.end == "ends":
+        if script.end == "ends":
             self.note("stop")
         else:
-            raise self.failing(opening.error, "pull")
+            raise self.failing(script.error, "pull")
 
     def _pull(self, ticks: int) -> Iterator[Wait | Intrude]:
         self.note("pull")
@@ -120,7 +120,7 @@ class Opened:
         if self.recorder.intrusion == "close":
             self.recorder.intrusion = None
             yield Intrude(self.of)
-        match self.opening.closing:
+        match self.script.closing:
             case "slow":
                 yield Wait(SLOW * self.tick)
             case "raises":

@@ -13,7 +13,7 @@ from failover_iter.testing._runs import Runaway, unclosed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from failover_iter.testing._runs import Entry, Run
+    from failover_iter.testing._runs import LogEntry, RunResult
 
 #: From so many openings on, each deeper than the one before, a stack is said to grow: two may be
 #: a pipeline of fixed depth.
@@ -29,25 +29,27 @@ class Oracle:
     Args:
         name: what it is called where it was broken.
         law: what must hold, in one sentence.
-        check: `Run -> str | None`: how it was broken, or None.
+        check: `RunResult -> str | None`: how it was broken, or None.
     """
 
     name: str
     law: str
-    check: Callable[[Run], str | None]
+    check: Callable[[RunResult], str | None]
 
-    def __call__(self, run: Run) -> str | None:
+    def __call__(self, run: RunResult) -> str | None:
         """How the run broke it, or None."""
         return self.check(run)
 
 
-Oracles: TypeAlias = "str | Oracle | Callable[[Run], object] | Iterable[Oracles]"
+Oracles: TypeAlias = "str | Oracle | Callable[[RunResult], object] | Iterable[Oracles]"
 
 ORACLES: Final[dict[str, Oracle]] = {}
 
 
-def _oracle(law: str) -> Callable[[Callable[[Run], str | None]], Callable[[Run], str | None]]:
-    def register(check: Callable[[Run], str | None]) -> Callable[[Run], str | None]:
+def _oracle(
+    law: str,
+) -> Callable[[Callable[[RunResult], str | None]], Callable[[RunResult], str | None]]:
+    def register(check: Callable[[RunResult], str | None]) -> Callable[[RunResult], str | None]:
         name = check.__name__.removeprefix("_")
         ORACLES[name] = Oracle(name, law, check)
         return check
@@ -55,7 +57,7 @@ def _oracle(law: str) -> Callable[[Callable[[Run], str | None]], Callable[[Run],
     return register
 
 
-def _name(run: Run, entry: Entry) -> str:
+def _name(run: RunResult, entry: LogEntry) -> str:
     number = f", opening {entry.opening + 1}" if entry.opening else ""
     return f"{run.source_name(entry.source)}{number}"
 
@@ -64,14 +66,14 @@ def _name(run: Run, entry: Entry) -> str:
 
 
 @_oracle("what was opened is closed, however the stream ends")
-def _no_leak(run: Run) -> str | None:
+def _no_leak(run: RunResult) -> str | None:
     for entry in unclosed(run.log):
         return f"{_name(run, entry)} was never closed"
     return None
 
 
 @_oracle("nothing is closed more than once")
-def _closed_once(run: Run) -> str | None:
+def _closed_once(run: RunResult) -> str | None:
     for (source, opening), count in Counter(e.of for e in run.entries("close")).items():
         if count > 1:
             return f"{run.source_name(source)}, opening {opening + 1}, was closed {count} times"
@@ -79,8 +81,8 @@ def _closed_once(run: Run) -> str | None:
 
 
 @_oracle("at most one source is open: a failed one is closed before the next is opened")
-def _one_open(run: Run) -> str | None:
-    live: dict[Any, Entry] = {}
+def _one_open(run: RunResult) -> str | None:
+    live: dict[Any, LogEntry] = {}
     for entry in run.log:
         if entry.what == "close":
             live.pop(entry.of, None)
@@ -96,8 +98,8 @@ def _one_open(run: Run) -> str | None:
 
 
 @_oracle("a source is opened when an item is asked for and no other can give it")
-def _lazy(run: Run) -> str | None:
-    last: Entry | None = None
+def _lazy(run: RunResult) -> str | None:
+    last: LogEntry | None = None
     asked = False
     for entry in run.log:
         asked = asked or entry.what in ("ask", "leave")
@@ -107,7 +109,7 @@ def _lazy(run: Run) -> str | None:
             if last is not None:
                 return f"{_name(run, entry)} was opened though {_name(run, last)} had not failed"
             last = entry
-        elif entry.what == "give":
+        elif entry.what == "yield":
             last = entry
         elif entry.what in ("pull", "fail", "stop", "close", "interrupt"):
             last = None  # "pull": it may be given up while it keeps the consumer waiting
@@ -115,13 +117,13 @@ def _lazy(run: Run) -> str | None:
 
 
 @_oracle("nothing is pulled before the consumer asks for it")
-def _no_read_ahead(run: Run) -> str | None:
-    given: Entry | None = None
+def _no_read_ahead(run: RunResult) -> str | None:
+    given: LogEntry | None = None
     asked = False
     for entry in run.log:
         if entry.what == "ask":
             given, asked = None, True
-        elif entry.what == "give":
+        elif entry.what == "yield":
             given = entry
         elif entry.what == "pull" and not asked:
             return f"{_name(run, entry)} was pulled before an item was asked for"
@@ -135,8 +137,8 @@ def _no_read_ahead(run: Run) -> str | None:
 
 
 @_oracle("nothing is opened for a consumer that has left, or once the stream is over")
-def _no_reopen(run: Run) -> str | None:
-    gone: Entry | None = None
+def _no_reopen(run: RunResult) -> str | None:
+    gone: LogEntry | None = None
     for entry in run.log:
         if entry.what in ("leave", "end", "raised") or _is_felt(run, entry):
             gone = gone or entry
@@ -145,7 +147,7 @@ def _no_reopen(run: Run) -> str | None:
     return None
 
 
-def _departure(entry: Entry) -> str:
+def _departure(entry: LogEntry) -> str:
     if entry.what == "leave":
         return {
             "close": "the stream was closed",
@@ -160,7 +162,7 @@ def _departure(entry: Entry) -> str:
 
 
 @_oracle("an error that is no failure of a source reaches the consumer as it is")
-def _transparent(run: Run) -> str | None:
+def _transparent(run: RunResult) -> str | None:
     for entry in _escapes(run):
         if _is_transparent(entry.value):
             return _goes_through(run, entry, repr(entry.value))
@@ -171,7 +173,7 @@ def _transparent(run: Run) -> str | None:
     return None if thrown is None else _goes_through(run, thrown, "what the consumer threw")
 
 
-def _goes_through(run: Run, entry: Entry, what: str) -> str | None:
+def _goes_through(run: RunResult, entry: LogEntry, what: str) -> str | None:
     since = list(run.since(entry))
     for later in since:
         if later.what == "open":
@@ -199,7 +201,7 @@ def _is_transparent(error: BaseException) -> bool:
     return any(map(_is_transparent, leaves))
 
 
-def _escapes(run: Run) -> Iterator[Entry]:
+def _escapes(run: RunResult) -> Iterator[LogEntry]:
     """The errors that came out of sources, but for those that their own clean-up replaced."""
     fails = [entry for entry in run.entries("fail") if entry.phase in OUTWARD]
     for entry, later in zip(fails, [*fails[1:], None], strict=False):
@@ -207,7 +209,7 @@ def _escapes(run: Run) -> Iterator[Entry]:
             yield entry
 
 
-def _is_felt(run: Run, entry: Entry) -> bool:
+def _is_felt(run: RunResult, entry: LogEntry) -> bool:
     """Whether it is an interruption that the source did not answer with an error of its own."""
     return entry.what == "interrupt" and not any(
         later.what == "fail" and later.of == entry.of and later.phase in OUTWARD
@@ -215,7 +217,7 @@ def _is_felt(run: Run, entry: Entry) -> bool:
     )
 
 
-def outcome(run: Run) -> str:
+def outcome(run: RunResult) -> str:
     """What the consumer got in the end, in words."""
     if run.error is not None:
         return repr(run.error)
@@ -223,17 +225,17 @@ def outcome(run: Run) -> str:
 
 
 @_oracle("the error that the consumer gets is that of the last source, the same object")
-def _same_error(run: Run) -> str | None:
+def _same_error(run: RunResult) -> str | None:
     last = [entry.of for entry in run.entries("open")][-1:]
     for entry in _escapes(run):
-        if entry.of not in last or not run.whole or isinstance(entry.value, StopIteration):
+        if entry.of not in last or not run.drained or isinstance(entry.value, StopIteration):
             continue
         if run.error is not entry.value and not _is_group_of(run.error, run):
             return f"{_name(run, entry)} raised {entry.value!r}; the consumer got {outcome(run)}"
     return None
 
 
-def _is_group_of(error: BaseException | None, run: Run) -> bool:
+def _is_group_of(error: BaseException | None, run: RunResult) -> bool:
     """Whether it is a group of errors that sources raised, the last among them."""
     leaves = leaves_of(error)
     if leaves is None:
@@ -247,19 +249,19 @@ def _is_group_of(error: BaseException | None, run: Run) -> bool:
 
 
 @_oracle("no item is lost: all arrive where a source was good for them, and none is left out")
-def _no_loss(run: Run) -> str | None:
+def _no_loss(run: RunResult) -> str | None:
     return lost(run, attempts=1)
 
 
-def lost(run: Run, attempts: int) -> str | None:
+def lost(run: RunResult, attempts: int) -> str | None:
     """Which item is missing that could have been had by opening each source so often."""
     letters = [run.letter(value) for value in run.delivered]
     missing = [letter for letter in run.plan.items if letter not in letters]
     if not missing:
         return None
-    if run.whole and run.ended:
+    if run.drained and run.ended:
         return f"the stream ended well, but {missing[0]!r} was never delivered"
-    if run.whole and run.plan.survivable(attempts):
+    if run.drained and run.plan.survivable(attempts):
         return f"{missing[0]!r} was never delivered though a source was good for it"
     behind = run.plan.items.index(missing[0])
     if any(letter is not None and run.plan.items.find(letter) > behind for letter in letters):
@@ -268,7 +270,7 @@ def lost(run: Run, attempts: int) -> str | None:
 
 
 @_oracle("no item arrives twice")
-def _no_duplicates(run: Run) -> str | None:
+def _no_duplicates(run: RunResult) -> str | None:
     for letter, count in Counter(map(run.letter, run.delivered)).items():
         if letter is not None and count > 1:
             return f"{letter!r} was delivered {count} times"
@@ -276,7 +278,7 @@ def _no_duplicates(run: Run) -> str | None:
 
 
 @_oracle("no item arrives behind one that follows it")
-def _in_order(run: Run) -> str | None:
+def _in_order(run: RunResult) -> str | None:
     furthest = -1
     for letter in map(run.letter, run.delivered):
         place = -1 if letter is None else run.plan.items.find(letter)
@@ -287,7 +289,7 @@ def _in_order(run: Run) -> str | None:
 
 
 @_oracle("nothing arrives that is none of the items")
-def _nothing_else(run: Run) -> str | None:
+def _nothing_else(run: RunResult) -> str | None:
     for value in run.delivered:
         letter = run.letter(value)
         if letter is None or letter not in run.plan.items:
@@ -296,12 +298,12 @@ def _nothing_else(run: Run) -> str | None:
 
 
 @_oracle("a run comes to an end")
-def _ends(run: Run) -> str | None:
+def _ends(run: RunResult) -> str | None:
     return str(run.error) if isinstance(run.error, Runaway) else None
 
 
 @_oracle("a switch leaves nothing on the stack: the next source is opened no deeper than the last")
-def _flat(run: Run) -> str | None:
+def _flat(run: RunResult) -> str | None:
     depths = [entry.value for entry in run.entries("open")]
     if len(depths) >= GROWING and all(a < b for a, b in pairwise(depths)):
         return f"the stack grew with each opening: {', '.join(map(str, depths))} frames"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from hypothesis import strategies as st
 
 from failover_iter.testing._faults import name_of
-from failover_iter.testing._plans import LEAVING, Consumer, How, Opening, Plan
+from failover_iter.testing._plans import LEAVING, Consumer, How, Plan, SourceScript
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,12 +41,12 @@ TIMES: Final = {"slow": 1, "late": 100}
 FAULTS: Final = (*RAISING, *ENDING, *REPLICA, *SHAPES, *CLOSINGS, *TIMES)
 
 #: What every pipeline meets.
-USUAL: Final = (
+DEFAULT_FAULTS: Final = (
     "raises", "call", "iter", "bug", "falsy", "iterator", "iterable", "bare", "close raises",
     "slow",
 )  # fmt: skip
 CONSUMERS: Final = get_args(How)
-USUAL_CONSUMERS: Final = ("drain", "close", "throw", "break", "drop", "slow")
+DEFAULT_CONSUMERS: Final = ("drain", "close", "throw", "break", "drop", "slow")
 
 
 def plans(
@@ -56,8 +56,8 @@ def plans(
     max_items: int = 4,
     min_items: int = 0,
     openings: int = 1,
-    faults: Iterable[str] = USUAL,
-    consumers: Iterable[str] = USUAL_CONSUMERS,
+    faults: Iterable[str] = DEFAULT_FAULTS,
+    consumers: Iterable[str] = DEFAULT_CONSUMERS,
 ) -> st.SearchStrategy[Plan]:
     """Plans at random, that shrink towards one fault at the smallest index.
 
@@ -76,7 +76,7 @@ def plans(
             a replica gives instead); "iterator", "iterable", "bare", "same" (what is opened);
             "close raises", "close bug", "close slow", "close yields"; "slow" and "late" items.
             By default what every pipeline meets; a pipeline that says it survives more is given
-            more: `faults=(*USUAL, "ends early")`. `FAULTS` are all.
+            more: `faults=(*DEFAULT_FAULTS, "ends early")`. `FAULTS` are all.
         consumers: "drain", "break", "close", "throw", "send", "drop", "slow", "cancel",
             "cancel_close", "reenter", "concurrent". `CONSUMERS` are all.
 
@@ -144,8 +144,7 @@ def _plans(  # noqa: PLR0917 (of `plans`, in its order)
     at = draw(st.integers(0, len(items)))
     places = st.integers(0, len(items))
     scripts = [
-        tuple(_opening(odd, items, draw(places), draw(places)) for odd in script)
-        for script in oddities
+        tuple(_script(odd, items, draw(places), draw(places)) for odd in odds) for odds in oddities
     ]
     consumer = Consumer(how, 0 if how == "drain" else at)
     return Plan(*scripts, items=items, errors=errors, consumer=consumer)
@@ -181,20 +180,20 @@ def _oddities(errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]) -> st.Sea
 
 def _survivable(oddities: list[list[_Odd]], can_raise: bool) -> list[list[_Odd]]:  # noqa: FBT001
     """All fail midway but the last opening, which is good."""
-    flat = [len(script) for script in oddities]
-    odds = [odd for script in oddities for odd in script]
+    flat = [len(group) for group in oddities]
+    odds = [odd for group in oddities for odd in group]
     failing = [replace(odd, fault="raises") if can_raise else odd for odd in odds[:-1]]
     rest = iter([*failing, replace(odds[-1], fault=None, closing="quietly")])
     return [list(islice(rest, length)) for length in flat]
 
 
-def _opening(odd: _Odd, items: str, place: int, late: int) -> Opening:
+def _script(odd: _Odd, items: str, place: int, late: int) -> SourceScript:
     """The opening that is odd in these ways, at these places."""
     fields: dict[str, Any] = {"items": items, "kind": odd.shape, "closing": odd.closing}
     fields |= _fault(odd, items, place)
     if odd.ticks:
         fields["ticks"] = (*[0] * min(late, len(fields["items"])), odd.ticks)
-    return Opening(**fields)
+    return SourceScript(**fields)
 
 
 def _fault(odd: _Odd, items: str, place: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ LEAVING: Final = ("close", "throw", "break", "drop", "cancel", "cancel_close")
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class SourceScript:
     """What one opening of a source does; as text, a line of marbles.
 
     Args:
@@ -74,7 +74,7 @@ class Opening:
         return ticks
 
     @classmethod
-    def read(cls, text: str) -> Opening:
+    def read(cls, text: str) -> SourceScript:
         """Read a line of marbles, such as `"--a-b#"`."""
         return cls(**read_marble(text))
 
@@ -108,7 +108,7 @@ class Consumer:
         return self.how if self.how == "drain" else f"{self.how} {self.at}"
 
 
-Script: TypeAlias = tuple[Opening, ...]
+Scripts: TypeAlias = tuple[SourceScript, ...]
 
 
 @dataclass(frozen=True, init=False)
@@ -150,23 +150,23 @@ class Plan:
     Source: the marble diagrams of Rx, as RxJS writes them in tests.
     """
 
-    sources: tuple[Script, ...]
+    sources: tuple[Scripts, ...]
     items: str
     errors: tuple[ErrorMaker, ...]
     consumer: Consumer
 
     def __init__(
         self,
-        *sources: str | Iterable[Opening],
+        *sources: str | Iterable[SourceScript],
         items: str | None = None,
         errors: Iterable[ErrorMaker] = (ConnectionError,),
         consumer: str | Consumer = "drain",
     ) -> None:
         """Read the marbles, and check that they say something."""
-        scripts = tuple(_script(source) for source in sources)
-        everything = [opening.items for script in scripts for opening in script]
+        read = tuple(_scripts(source) for source in sources)
+        everything = [script.items for scripts in read for script in scripts]
         fields: dict[str, Any] = {
-            "sources": scripts,
+            "sources": read,
             "items": max(map(_distinct, everything), key=len, default="")
             if items is None
             else items,
@@ -182,9 +182,9 @@ class Plan:
             )
         if not self.errors:
             raise ValueError("errors must name at least one failure of a source, got none")
-        for script in scripts:
-            for opening in script:
-                self._check_error(opening.error)
+        for scripts in read:
+            for script in scripts:
+                self._check_error(script.error)
 
     def _check_error(self, name: str) -> None:
         allowed = [*named(self.errors), *SPECIAL]
@@ -193,7 +193,7 @@ class Plan:
 
     def __repr__(self) -> str:
         """Write it so that it can be pasted."""
-        parts = [repr("; ".join(map(str, script))) for script in self.sources]
+        parts = [repr("; ".join(map(str, scripts))) for scripts in self.sources]
         default = Plan(*self.sources, errors=self.errors)
         if self.items != default.items:
             parts.append(f"items={self.items!r}")
@@ -208,53 +208,53 @@ class Plan:
         del cycle
         printer.text(repr(self))
 
-    def opening(self, source: int, number: int) -> Opening:
+    def script(self, source: int, opening: int) -> SourceScript:
         """What that source does when it is opened for the so manieth time, from 0."""
-        script = self.sources[source]
-        return script[min(number, len(script) - 1)]
+        scripts = self.sources[source]
+        return scripts[min(opening, len(scripts) - 1)]
 
     @property
     def faults(self) -> int:
         """How many of the openings do anything but give what they should, and close quietly."""
-        return sum(not self.is_good(opening) for script in self.sources for opening in script)
+        return sum(not self.is_good(script) for scripts in self.sources for script in scripts)
 
-    def is_good(self, opening: Opening) -> bool:
+    def is_good(self, script: SourceScript) -> bool:
         """Whether it gives all items and ends well."""
         return (
-            opening.end == "ends"
-            and opening.items == self.items
-            and opening.closing in ("quietly", "slow")
-            and opening.kind != "same"
+            script.end == "ends"
+            and script.items == self.items
+            and script.closing in ("quietly", "slow")
+            and script.kind != "same"
         )
 
-    def is_outage(self, opening: Opening) -> bool:
+    def is_outage(self, script: SourceScript) -> bool:
         """Whether it fails in a way that another source can make good."""
         return (
-            self.items.startswith(opening.items)
-            and opening.error not in (*TRANSPARENT, "stop")
-            and opening.closing in ("quietly", "slow", "raises")
-            and opening.kind != "same"
+            self.items.startswith(script.items)
+            and script.error not in (*TRANSPARENT, "stop")
+            and script.closing in ("quietly", "slow", "raises")
+            and script.kind != "same"
         )
 
     def survivable(self, attempts: int = 1) -> bool:
         """Whether all items can be had by who opens each source so often, one after the other."""
         for source in range(len(self.sources)):
-            for number in range(attempts):
-                opening = self.opening(source, number)
-                if self.is_good(opening):
+            for opening in range(attempts):
+                script = self.script(source, opening)
+                if self.is_good(script):
                     return True
-                if not self.is_outage(opening):
+                if not self.is_outage(script):
                     return False
         return False
 
 
-def _script(source: str | Iterable[Opening]) -> Script:
+def _scripts(source: str | Iterable[SourceScript]) -> Scripts:
     if isinstance(source, str):
-        return tuple(map(Opening.read, source.split(";")))
-    script = tuple(source)
-    if not script:
+        return tuple(map(SourceScript.read, source.split(";")))
+    scripts = tuple(source)
+    if not scripts:
         raise ValueError("a source must have at least one opening, got none")
-    return script
+    return scripts
 
 
 def _distinct(items: str) -> str:

@@ -8,7 +8,7 @@ from failover_iter.testing._marbles import dashes
 
 if TYPE_CHECKING:
     from failover_iter.testing._oracles import Oracle
-    from failover_iter.testing._runs import Entry, Run
+    from failover_iter.testing._runs import LogEntry, RunResult
 
 _MARKS = {
     "open": "(", "close": ")", "stop": "|", "fail": "#", "interrupt": "!", "sent": "<",
@@ -17,7 +17,7 @@ _MARKS = {
 _LEGEND = "( opens  ) is closed  | ends  # raises  ! is interrupted  ? asks  x leaves  - a second"
 
 
-def report(run: Run, broken: list[tuple[Oracle, str]]) -> str:
+def report(run: RunResult, broken: list[tuple[Oracle, str]]) -> str:
     """All that is told of a run that broke these laws, in these ways."""
     lines = [f"{oracle.name}: {how}" for oracle, how in broken]
     lines += [f"  the law: {oracle.law}" for oracle, _ in broken[:1]]
@@ -27,7 +27,7 @@ def report(run: Run, broken: list[tuple[Oracle, str]]) -> str:
     return "\n".join(lines)
 
 
-def plan_lines(run: Run) -> list[str]:
+def plan_lines(run: RunResult) -> list[str]:
     """What the plan says, a line for each source and one for the consumer."""
     plan = run.plan
     rows = [
@@ -38,7 +38,7 @@ def plan_lines(run: Run) -> list[str]:
     return ["  plan", *(f"    {name:<10} {text}" for name, text in rows)]
 
 
-def picture(run: Run) -> list[str]:
+def picture(run: RunResult) -> list[str]:
     """The run as marbles: a lane for each source, the consumer, and what was delivered."""
     names = [run.source_name(source) for source in range(len(run.plan.sources))]
     lanes: dict[str, str] = dict.fromkeys([*names, "consumer", "delivered"], "")
@@ -54,33 +54,33 @@ def picture(run: Run) -> list[str]:
     return ["  happened", *(f"    {name:<10} {lane.rstrip()}" for name, lane in lanes.items())]
 
 
-def _mark(run: Run, entry: Entry) -> tuple[str, str]:
+def _mark(run: RunResult, entry: LogEntry) -> tuple[str, str]:
     lane = "consumer" if entry.source is None else run.source_name(entry.source)
-    if entry.what in ("give", "got"):
+    if entry.what in ("yield", "got"):
         return ("delivered" if entry.what == "got" else lane), run.letter(entry.value) or "*"
     if entry.what in ("end", "raised"):
         lane = "delivered"
     return lane, _MARKS.get(entry.what, "")
 
 
-def _is_told(entry: Entry) -> bool:
+def _is_told(entry: LogEntry) -> bool:
     return entry.what not in ("live", "left")
 
 
-def _line(run: Run, entry: Entry) -> str:
+def _line(run: RunResult, entry: LogEntry) -> str:
     who = "consumer" if entry.source is None else run.source_name(entry.source)
     again = f" ({entry.opening + 1})" if entry.opening else ""
     return f"{entry.time:>8.1f} s  {who + again:<14} {_words(entry)}".rstrip()
 
 
-def _words(entry: Entry) -> str:
+def _words(entry: LogEntry) -> str:
     value = entry.value
     match entry.what:
         case "call":
             return "calls the pipeline"
         case "ask":
             return "asks for an item"
-        case "got" | "give":
+        case "got" | "yield":
             return f"{'gets' if entry.what == 'got' else 'gives'} {value!r}"
         case "end":
             return "gets the end" + ("" if value is None else f", and {value!r} with it")

@@ -1,4 +1,4 @@
-"""`play`: run one plan on one pipeline, and record it."""
+"""`run_plan`: run one plan on one pipeline, and record it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from failover_iter.testing._async_runs import run_asyncio, run_trio
 from failover_iter.testing._consumers import WrongFlavour
-from failover_iter.testing._runs import Recorder, Run
+from failover_iter.testing._runs import Recorder, RunResult
 from failover_iter.testing._sync_runs import run_sync
 from failover_iter.testing._virtual import VirtualClock
 
@@ -26,7 +26,7 @@ def itself(letter: str) -> str:
     return letter
 
 
-def play(
+def run_plan(
     pipeline: Callable[..., Any],
     plan: Plan,
     *,
@@ -35,7 +35,7 @@ def play(
     tick: float = 1.0,
     awaited: bool = False,
     clock: VirtualClock | None = None,
-) -> Run:
+) -> RunResult:
     """Run a plan on a pipeline, and give what happened, unjudged.
 
     Args:
@@ -57,15 +57,15 @@ def play(
         TypeError: the pipeline gives something that cannot be iterated.
 
     Example:
-        >>> from failover_iter.testing import Plan, play
-        >>> run = play(lambda first, second: first(), Plan("--ab#", "abc|"))
+        >>> from failover_iter.testing import Plan, run_plan
+        >>> run = run_plan(lambda first, second: first(), Plan("--ab#", "abc|"))
         >>> run.delivered, run.error, run.seconds
         (['a', 'b'], ConnectionError('source 1, opening 1, pull'), 2.0)
     """
     if flavour not in (None, *FLAVOURS):
         raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}, or None; got {flavour!r}")
 
-    def played(chosen: Flavour) -> Run:
+    def run_as(chosen: Flavour) -> RunResult:
         recorder = Recorder(plan, item)
         with _strays_noted(recorder):
             if chosen == "sync":
@@ -73,14 +73,14 @@ def play(
             else:
                 run = run_asyncio if chosen == "asyncio" else run_trio
                 run(pipeline, recorder, tick, awaited=awaited)
-        return Run(plan, tuple(recorder.log), chosen, item)
+        return RunResult(plan, tuple(recorder.log), chosen, item)
 
     try:
-        return played(flavour or "sync")
+        return run_as(flavour or "sync")
     except WrongFlavour:
         if flavour is not None:
             raise
-    return played("asyncio")
+    return run_as("asyncio")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ What: TypeAlias = Literal[
     # the consumer
     "call", "ask", "got", "end", "raised", "leave", "left", "nested",
     # a source
-    "open", "live", "pull", "give", "stop", "fail", "close", "sent", "thrown", "interrupt",
+    "open", "live", "pull", "yield", "stop", "fail", "close", "sent", "thrown", "interrupt",
     # nobody: an error that Python could hand to no one
     "stray",
 ]  # fmt: skip
@@ -36,14 +36,14 @@ class Interruption(KeyboardInterrupt):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One thing that happened.
 
     Attributes:
         time: virtual seconds since the run began.
         what: by the consumer: "call" of the pipeline, "ask" for an item, "got" one, the "end" of
             the stream, an error "raised", "leave" and "left", a "nested" pull within another; at
-            a source: "open", "live" (from now on it has to be closed), "pull", "give", "stop",
+            a source: "open", "live" (from now on it has to be closed), "pull", "yield", "stop",
             "fail", "close", "sent" and "thrown" into it, "interrupt"; a "stray" error.
         source: which one, from 0.
         opening: its so manieth opening, from 0.
@@ -71,7 +71,7 @@ class Recorder:
         """Begin with an empty log."""
         self.plan = plan
         self.item = item
-        self.log: list[Entry] = []
+        self.log: list[LogEntry] = []
         self.kept: list[Any] = []
         self.last: dict[int, Any] = {}
         self.counts: Counter[int] = Counter()
@@ -92,7 +92,7 @@ class Recorder:
         """Write an entry down, unless the run is over."""
         if not self.sealed and (what == "close" or not self.is_late()):
             passed = round(self.time() - self.began, 9)
-            self.log.append(Entry(passed, what, *of, **more))
+            self.log.append(LogEntry(passed, what, *of, **more))
 
     def open(self, source: int) -> int:
         """Write an opening down; its number."""
@@ -117,29 +117,29 @@ def _depth() -> int:
     return depth
 
 
-def unclosed(log: list[Entry] | tuple[Entry, ...]) -> list[Entry]:
+def unclosed(log: list[LogEntry] | tuple[LogEntry, ...]) -> list[LogEntry]:
     """The openings that are live and were not closed, in the order in which they became so."""
     closed = {entry.of for entry in log if entry.what == "close"}
     return [entry for entry in log if entry.what == "live" and entry.of not in closed]
 
 
 @dataclass(frozen=True)
-class Run:
+class RunResult:
     """What happened when a pipeline ran a plan.
 
     Attributes:
         plan: what the sources and the consumer did.
-        log: all that happened, as `Entry` objects in order.
+        log: all that happened, as `LogEntry` objects in order.
         flavour: "sync", "asyncio" or "trio".
         item: what a letter of the plan stands for.
     """
 
     plan: Plan
-    log: tuple[Entry, ...]
+    log: tuple[LogEntry, ...]
     flavour: str
     item: Callable[[str], Any]
 
-    def entries(self, *what: What) -> list[Entry]:
+    def entries(self, *what: What) -> list[LogEntry]:
         """Those of these kinds, in order."""
         return [entry for entry in self.log if entry.what in what]
 
@@ -154,7 +154,7 @@ class Run:
         return [self.item(letter) for letter in self.plan.items]
 
     @cached_property
-    def over(self) -> Entry | None:
+    def ending(self) -> LogEntry | None:
         """How the stream ended for the consumer: an "end", an error "raised"; None: it was left."""
         ends = self.entries("end", "raised")
         return ends[-1] if ends else None
@@ -162,20 +162,22 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether the stream came to a normal end."""
-        return self.over is not None and self.over.what == "end"
+        return self.ending is not None and self.ending.what == "end"
 
     @property
     def error(self) -> BaseException | None:
         """The error that reached the consumer."""
-        return self.over.value if self.over is not None and self.over.what == "raised" else None
+        return (
+            self.ending.value if self.ending is not None and self.ending.what == "raised" else None
+        )
 
     @property
-    def left(self) -> Entry | None:
+    def left(self) -> LogEntry | None:
         """Where the consumer left, or was interrupted."""
         return next(iter(self.entries("leave", "interrupt")), None)
 
     @property
-    def whole(self) -> bool:
+    def drained(self) -> bool:
         """Whether the consumer went to the end, and did nothing but to ask."""
         return self.plan.consumer.how in ("drain", "slow")
 
@@ -202,11 +204,11 @@ class Run:
                 return True
         return False
 
-    def since(self, entry: Entry) -> Iterator[Entry]:
+    def since(self, entry: LogEntry) -> Iterator[LogEntry]:
         """What happened after that entry."""
         return iter(self.log[self._index(entry) + 1 :])
 
-    def _index(self, wanted: Entry) -> int:
+    def _index(self, wanted: LogEntry) -> int:
         return next(index for index, entry in enumerate(self.log) if entry is wanted)
 
     def letter(self, value: Any) -> str | None:
@@ -218,8 +220,8 @@ class Run:
 
     @cached_property
     def _letters(self) -> list[tuple[str, Any]]:
-        scripts = self.plan.sources
-        given = [letter for script in scripts for one in script for letter in one.items]
+        sources = self.plan.sources
+        given = [letter for scripts in sources for one in scripts for letter in one.items]
         return [(letter, self.item(letter)) for letter in dict.fromkeys([*self.plan.items, *given])]
 
     def source_name(self, source: int | None) -> str:

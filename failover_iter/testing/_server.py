@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from failover_iter.testing._plans import Opening, Plan
+    from failover_iter.testing._plans import Plan, SourceScript
 
 #: Seconds between two looks at whether a client on which nothing is sent has gone.
 GLANCE = 0.02
@@ -41,13 +41,13 @@ class FaultServer:
         self._counts: Counter[int] = Counter()
         self._lock = threading.Lock()
 
-    def next_opening(self, source: int, start: int) -> Opening:
+    def next_script(self, source: int, start: int) -> SourceScript:
         """What the next request for this source gets."""
         with self._lock:
             number = self._counts[source]
             self._counts[source] += 1
             self.requests.append((source, number, start))
-        return self.plan.opening(source, number)
+        return self.plan.script(source, number)
 
 
 def line(letter: str) -> bytes:
@@ -120,31 +120,31 @@ class _Handler(BaseHTTPRequestHandler):
             self._status(HTTPStatus.NOT_FOUND)
             return
         start = int(parse_qs(url.query).get("start", ["0"])[0])
-        self._answer(self.faults.next_opening(source, start), start)
+        self._answer(self.faults.next_script(source, start), start)
 
-    def _answer(self, opening: Opening, start: int) -> None:
-        ticks = (*opening.ticks, *[0] * (len(opening.items) + 1 - len(opening.ticks)))
-        if opening.at != "pull":
+    def _answer(self, script: SourceScript, start: int) -> None:
+        ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
+        if script.at != "pull":
             self._wait(ticks[0])
             self._reset()
             return
-        if opening.error.isdecimal() and not opening.items:
+        if script.error.isdecimal() and not script.items:
             self._wait(ticks[0])
-            self._status(int(opening.error))
+            self._status(int(script.error))
             return
         self._begin()
-        for letter, passed in list(zip(opening.items, ticks, strict=False))[start:]:
+        for letter, passed in list(zip(script.items, ticks, strict=False))[start:]:
             self._wait(passed)
             self._chunk(self.faults.item(letter))
-        self._wait(ticks[len(opening.items)])
-        self._end(opening)
+        self._wait(ticks[len(script.items)])
+        self._end(script)
 
-    def _end(self, opening: Opening) -> None:
-        if opening.end == "ends":
+    def _end(self, script: SourceScript) -> None:
+        if script.end == "ends":
             self._chunk(b"")
-        elif opening.end == "stalls":
+        elif script.end == "stalls":
             self._stall()
-        elif opening.error != "cut":
+        elif script.error != "cut":
             self._reset()
 
     def _begin(self) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from failover_iter._drivers.clock import clock as library_clock
 from failover_iter.testing._consumers import (
-    Ended,
     Session,
+    StreamEnded,
     WrongFlavour,
     has_method,
     is_async_iterable,
@@ -92,7 +92,7 @@ class _SyncDriver:
         try:
             return ask(*args)
         except StopIteration as stop:
-            raise Ended(stop.value) from None
+            raise StreamEnded(stop.value) from None
 
     async def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from failover_iter.testing._opening_steps import Give, Opened, Over, Wait
+from failover_iter.testing._opening_steps import OpenedSource, OpeningEnded, Wait, Yield
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -25,19 +25,19 @@ class SyncHost:
     def run(self, steps: Iterable[Any]) -> Any:
         """Carry out steps until one gives an item."""
         for step in steps:
-            if isinstance(step, Give):
+            if isinstance(step, Yield):
                 return step.item
             if isinstance(step, Wait):
                 self.sleep(step.seconds)
             else:
                 self.intrude(step.of)
-        raise Over
+        raise OpeningEnded
 
     def finish(self, steps: Iterable[Any]) -> None:
         """Carry out steps that give no item."""
         try:
             self.run(steps)
-        except Over:
+        except OpeningEnded:
             return
 
 
@@ -45,9 +45,9 @@ def sync_factory(recorder: Recorder, host: SyncHost, source: int, tick: float) -
     """A factory that opens as the plan says; it may be told how many items are not wanted."""
 
     def factory(start: Any = 0) -> Any:
-        opened = Opened(recorder, source, tick, start)
+        opened = OpenedSource(recorder, source, tick, start)
         host.finish(opened.enters("call"))
-        given = _SHAPES[opened.opening.kind](opened, host)
+        given = _SHAPES[opened.script.kind](opened, host)
         recorder.kept.append(given)
         recorder.last[source] = given
         return given
@@ -59,7 +59,7 @@ def sync_factory(recorder: Recorder, host: SyncHost, source: int, tick: float) -
 class _Bare:
     """An iterator with nothing but `__next__` and `__iter__`."""
 
-    def __init__(self, opened: Opened, host: SyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         self._opened = opened
         self._host = host
 
@@ -69,14 +69,14 @@ class _Bare:
     def __next__(self) -> Any:
         try:
             return self._host.run(self._opened.pulls)
-        except Over:
+        except OpeningEnded:
             raise StopIteration from None
 
 
 class _Iterator(_Bare):
     """An iterator that can be closed."""
 
-    def __init__(self, opened: Opened, host: SyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         super().__init__(opened, host)
         opened.live()
 
@@ -87,7 +87,7 @@ class _Iterator(_Bare):
 class _Iterable:
     """An iterable that can be closed, over an iterator that cannot."""
 
-    def __init__(self, opened: Opened, host: SyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         self._opened = opened
         self._host = host
         opened.live()
@@ -101,7 +101,7 @@ class _Iterable:
         self._host.finish(self._opened.closes())
 
 
-def _generator(opened: Opened, host: SyncHost) -> Generator[Any, Any, None]:
+def _generator(opened: OpenedSource, host: SyncHost) -> Generator[Any, Any, None]:
     opened.live()
     phase = "pull"
     try:
@@ -116,19 +116,19 @@ def _generator(opened: Opened, host: SyncHost) -> Generator[Any, Any, None]:
                 raise
             if sent is not None:
                 opened.note("sent", value=sent)
-    except Over:
+    except OpeningEnded:
         return
     finally:
         host.finish(opened.closes(phase))
-        if phase == "close" and opened.opening.closing == "yields":
+        if phase == "close" and opened.script.closing == "yields":
             yield "an item from a close"
 
 
-def _same(opened: Opened, host: SyncHost) -> Any:
+def _same(opened: OpenedSource, host: SyncHost) -> Any:
     return opened.recorder.last.get(opened.of[0]) or _Iterator(opened, host)
 
 
-_SHAPES: dict[str, Callable[[Opened, SyncHost], Any]] = {
+_SHAPES: dict[str, Callable[[OpenedSource, SyncHost], Any]] = {
     "generator": _generator,
     "iterator": _Iterator,
     "iterable": _Iterable,

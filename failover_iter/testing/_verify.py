@@ -10,7 +10,7 @@ from failover_iter.testing._composed import DEFAULT, resolve
 from failover_iter.testing._must_see import saw
 from failover_iter.testing._oracles import ORACLES
 from failover_iter.testing._report import report
-from failover_iter.testing._run_plan import itself, play
+from failover_iter.testing._run_plan import itself, run_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from failover_iter.testing._oracles import Oracle, Oracles
     from failover_iter.testing._plans import Plan
     from failover_iter.testing._run_plan import Flavour
-    from failover_iter.testing._runs import Run
+    from failover_iter.testing._runs import RunResult
     from failover_iter.testing._virtual import VirtualClock
 
 
@@ -30,7 +30,7 @@ class BrokenLaw(AssertionError):
         broken: the oracles that were broken, and how.
     """
 
-    def __init__(self, run: Run, broken: list[tuple[Oracle, str]]) -> None:
+    def __init__(self, run: RunResult, broken: list[tuple[Oracle, str]]) -> None:
         """Tell all of it."""
         super().__init__(report(run, broken))
         self.run = run
@@ -47,14 +47,14 @@ def verify(
     tick: float = 1.0,
     awaited: bool = False,
     clock: VirtualClock | None = None,
-) -> Run:
+) -> RunResult:
     """Run a plan on a pipeline, and raise `BrokenLaw` with a picture if it breaks a law.
 
     Args:
         pipeline: called with one factory for each source of the plan; gives an iterator or an
             async iterator. It need not know of failover_iter.
         plan: what the sources and the consumer do; from `plans()`, or written by hand.
-        oracles: what to judge by: a name, an `Oracle`, a predicate on the `Run` (false, or a
+        oracles: what to judge by: a name, an `Oracle`, a predicate on the `RunResult` (false, or a
             sentence that says what is wrong), or several of them. The names: `exactly_once` (of
             `no_loss`, `no_duplicates`, `in_order`, `nothing_else`), `at_least_once`,
             `at_most_once`, `same_error`, `transparent`, `no_leak`, `closed_once`, `one_open`,
@@ -92,7 +92,9 @@ def verify(
         no_duplicates: 'a' was delivered 2 times
     """
     judges = [ORACLES["ends"], *resolve(oracles)]
-    run = play(pipeline, plan, flavour=flavour, item=item, tick=tick, awaited=awaited, clock=clock)
+    run = run_plan(
+        pipeline, plan, flavour=flavour, item=item, tick=tick, awaited=awaited, clock=clock
+    )
     saw(run)
     if currently_in_test_context():
         event(f"switches: {min(run.switches, 3)}{'+' if run.switches > 3 else ''}")  # noqa: PLR2004
@@ -103,7 +105,7 @@ def verify(
     return run
 
 
-def _stranger(run: Run) -> BaseException | None:
+def _stranger(run: RunResult) -> BaseException | None:
     """The error that the consumer got, if it came from the pipeline itself: its traceback helps.
 
     A source's own says nothing new, and Hypothesis would take each kind for a failure apart.

@@ -11,7 +11,7 @@ import pytest
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, check_failover_laws
 from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._scripted_source import Will, sync_iterator
+from failover_iter.testing._scripted_source import ScriptedSource, sync_iterator
 
 pytestmark = pytest.mark.slow
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_checked_is_refused(options: Any, message: str) -> None:
 
 def test_sources_with_a_will_stay_ended() -> None:
     """Pulled once more, by a combinator that should not, an iterator that has ended has ended."""
-    iterator = sync_iterator(Will(pulls=("end", "item")), [])
+    iterator = sync_iterator(ScriptedSource(pulls=("end", "item")), [])
     assert [next(iterator, "ended") for _ in range(2)] == ["ended", "ended"]
 
 

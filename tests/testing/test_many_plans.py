@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import CONSUMERS, FAULTS, Plan, plans, sometimes, verify
+from failover_iter.testing import CONSUMERS, FAULTS, Plan, must_see, plans, verify
 from failover_iter.testing._composed import DEFAULT
 
 #: How many plans for each flavour.
@@ -30,7 +30,7 @@ def test_many_plans(flavour: Any) -> None:
     def pipeline(*factories: Any) -> Any:
         return stream(factories, retry_on=errors, mid_stream="skip")
 
-    @sometimes("switched mid-stream", "left early", "raised", "ended well", "time passed")
+    @must_see("switched mid-stream", "left early", "raised", "ended well", "time passed")
     @settings(max_examples=PLANS, suppress_health_check=list(HealthCheck), database=None)
     @given(
         plans(

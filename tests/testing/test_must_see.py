@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis.statistics import collector
 
 from failover_iter import failover_stream
-from failover_iter.testing import Plan, Vacuous, plans, play, sometimes, verify
+from failover_iter.testing import NeverHappened, Plan, must_see, plans, run_plan, verify
 
 
 def pipeline(*factories: Any) -> Any:
@@ -19,19 +19,19 @@ def pipeline(*factories: Any) -> Any:
 def test_nothing_happened() -> None:
     """A test that passed without a switch midway fails by name."""
 
-    @sometimes()
+    @must_see()
     def test() -> None:
         verify(pipeline, Plan("a|"))
 
-    with pytest.raises(Vacuous, match="this never happened in 1 runs: switched mid-stream"):
+    with pytest.raises(NeverHappened, match="this never happened in 1 runs: switched mid-stream"):
         test()
 
 
 def test_it_happened() -> None:
     """One run is enough, and what the test gives comes through."""
 
-    @sometimes("switched", "ended well", lambda run: run.seconds > 0)
-    @sometimes("a source failed")
+    @must_see("switched", "ended well", lambda run: run.seconds > 0)
+    @must_see("a source failed")
     def test(marbles: str) -> str:
         verify(pipeline, Plan("ab|"))
         verify(pipeline, Plan(marbles, "ab|"))
@@ -55,7 +55,7 @@ def test_it_happened() -> None:
 def test_conditions(condition: str, plan: Plan) -> None:
     """Each name is met by what it says."""
 
-    @sometimes(condition)
+    @must_see(condition)
     def test() -> None:
         verify(pipeline, plan, oracles="ends")
 
@@ -65,13 +65,13 @@ def test_conditions(condition: str, plan: Plan) -> None:
 def test_conditions_are_checked_at_once() -> None:
     """A name that there is not is refused where the test is decorated."""
     with pytest.raises(ValueError, match="a condition must be a predicate or one of 'switched'"):
-        sometimes("the moon is full")
+        must_see("the moon is full")
 
 
 def test_a_test_that_fails_fails_as_it_is() -> None:
     """What never happened is of no interest then."""
 
-    @sometimes()
+    @must_see()
     def test() -> None:
         raise LookupError("bug")
 
@@ -82,7 +82,7 @@ def test_a_test_that_fails_fails_as_it_is() -> None:
 def test_around_given() -> None:
     """All examples of a Hypothesis test count together, and its statistics tell of switches."""
 
-    @sometimes("switched mid-stream")
+    @must_see("switched mid-stream")
     @settings(database=None)
     @given(plans())
     def test(plan: Plan) -> None:
@@ -109,12 +109,12 @@ def test_many_switches_are_one_event() -> None:
     assert "switches: 3+" in told[0]["generate-phase"]["test-cases"][0]["events"]
 
 
-def test_play_is_not_watched() -> None:
+def test_run_plan_is_not_watched() -> None:
     """Only what was judged counts."""
 
-    @sometimes("ended well")
+    @must_see("ended well")
     def test() -> None:
-        play(pipeline, Plan("a|"))
+        run_plan(pipeline, Plan("a|"))
 
-    with pytest.raises(Vacuous, match="in 0 runs"):
+    with pytest.raises(NeverHappened, match="in 0 runs"):
         test()

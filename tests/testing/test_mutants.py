@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, given, seed, settings
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import BrokenLaw, Plan, plans, play, verify
+from failover_iter.testing import BrokenLaw, Plan, plans, run_plan, verify
 from failover_iter.testing._composed import resolve
 from testing.mutants import MUTANTS, RETRY
 
@@ -61,7 +61,7 @@ def test_killed_for_the_mistake_it_makes(mutant: Callable[..., Any], laws: set[s
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_works_where_nothing_fails(mutant: Callable[..., Any]) -> None:
     """It is no straw man: with sources that do not fail it delivers what it should."""
-    run = play(mutant, Plan("abc|", "abc|"))
+    run = run_plan(mutant, Plan("abc|", "abc|"))
     assert [judge(run) for judge in resolve("exactly_once")] == [None] * 4
 
 

@@ -13,10 +13,10 @@ from failover_iter.testing import (
     BrokenLaw,
     Oracle,
     Plan,
-    Run,
+    RunResult,
     attempts_at_most,
     equals,
-    play,
+    run_plan,
     survives,
     verify,
     within,
@@ -165,7 +165,7 @@ BROKEN = [
 def test_oracle(name: str, pipeline: Any, plan: Plan, how: str | None) -> None:
     """It says how a run broke its law, or nothing where it kept it."""
     (oracle,) = resolve(name)
-    said = oracle(play(pipeline, plan))
+    said = oracle(run_plan(pipeline, plan))
     if how is None:
         assert said is None
     else:
@@ -175,9 +175,9 @@ def test_oracle(name: str, pipeline: Any, plan: Plan, how: str | None) -> None:
 
 def test_errors_that_a_source_puts_in_the_place_of_others() -> None:
     """An error of its own clean-up is what came out: a bug behind it has not been swallowed."""
-    run = play(starts_over, Plan("#bug close=raises", "a|"))
+    run = run_plan(starts_over, Plan("#bug close=raises", "a|"))
     assert [judge(run) for judge in resolve("transparent")] == [None]
-    run = play(starts_over, Plan("ab| close=raises", "a|", consumer="cancel 1"))
+    run = run_plan(starts_over, Plan("ab| close=raises", "a|", consumer="cancel 1"))
     assert [judge(run) for judge in resolve(["transparent", "no_reopen"])] == [None, None]
 
 
@@ -241,7 +241,7 @@ def test_equals() -> None:
         verify(ends_quietly, Plan("ab#"), oracles=equals(first))
 
 
-def nothing_came(run: Run) -> bool:
+def nothing_came(run: RunResult) -> bool:
     """Nothing arrives."""
     return not run.delivered
 

@@ -12,36 +12,36 @@ from failover_iter.testing import (
     CONSUMERS,
     FAULTS,
     Consumer,
-    Opening,
     Plan,
+    SourceScript,
     plans,
 )
 
 READ = {
-    "ab#": Opening("ab", end="raises"),
-    "--a-b|": Opening("ab", (2, 1)),
-    "ab-": Opening("ab", end="stalls"),
-    "ab": Opening("ab", end="stalls"),
-    "": Opening(end="stalls"),
-    "a---#TimeoutError": Opening("a", (0, 3), end="raises", error="TimeoutError"),
-    "a{90}b|": Opening("ab", (0, 90)),
-    "# at=call": Opening(end="raises", at="call"),
-    "ab| open=5": Opening("ab", opens=5),
-    "# at=iter as=iterable": Opening(end="raises", at="iter", kind="iterable"),
-    "a| as=iterator close=raises": Opening("a", kind="iterator", closing="raises"),
+    "ab#": SourceScript("ab", end="raises"),
+    "--a-b|": SourceScript("ab", (2, 1)),
+    "ab-": SourceScript("ab", end="stalls"),
+    "ab": SourceScript("ab", end="stalls"),
+    "": SourceScript(end="stalls"),
+    "a---#TimeoutError": SourceScript("a", (0, 3), end="raises", error="TimeoutError"),
+    "a{90}b|": SourceScript("ab", (0, 90)),
+    "# at=call": SourceScript(end="raises", at="call"),
+    "ab| open=5": SourceScript("ab", opens=5),
+    "# at=iter as=iterable": SourceScript(end="raises", at="iter", kind="iterable"),
+    "a| as=iterator close=raises": SourceScript("a", kind="iterator", closing="raises"),
 }
 
 
 @pytest.mark.parametrize("text", READ)
 def test_marbles_are_read(text: str) -> None:
     """Items, ticks, ends, errors and words stand for the fields of an opening."""
-    assert Opening.read(text) == READ[text]
+    assert SourceScript.read(text) == READ[text]
 
 
-@pytest.mark.parametrize("opening", READ.values(), ids=str)
-def test_marbles_are_written(opening: Opening) -> None:
+@pytest.mark.parametrize("script", READ.values(), ids=str)
+def test_marbles_are_written(script: SourceScript) -> None:
     """What is written reads as the same opening."""
-    assert Opening.read(str(opening)) == opening
+    assert SourceScript.read(str(script)) == script
 
 
 @given(plans(sources=2, openings=2, errors=[OSError, KeyError], faults=FAULTS, consumers=CONSUMERS))
@@ -67,13 +67,15 @@ def test_the_whole_is_the_longest_that_a_source_gives() -> None:
 
 def test_openings_may_be_given_as_they_are() -> None:
     """A source is marbles, or its openings."""
-    assert Plan([Opening("a")], (Opening.read("a#"), Opening("b"))) == Plan("a|", "a#; b|")
+    assert Plan([SourceScript("a")], (SourceScript.read("a#"), SourceScript("b"))) == Plan(
+        "a|", "a#; b|"
+    )
 
 
 def test_the_last_opening_holds_for_all_further_ones() -> None:
     """A source does the last of what it was told again and again."""
     plan = Plan("a#; ab|")
-    assert [str(plan.opening(0, number)) for number in range(3)] == ["a#", "ab|", "ab|"]
+    assert [str(plan.script(0, number)) for number in range(3)] == ["a#", "ab|", "ab|"]
 
 
 SURVIVABLE = {

@@ -1,4 +1,4 @@
-"""`play` runs a plan on a pipeline of any flavour, and records what happens."""
+"""`run_plan` runs a plan on a pipeline of any flavour, and records what happens."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from failover_iter.testing import (
     Bug,
     Interruption,
     Plan,
-    Run,
     Runaway,
+    RunResult,
     VirtualClock,
-    play,
+    run_plan,
 )
 
 FLAVOURS = ["sync", "asyncio", "trio"]
@@ -42,15 +42,17 @@ def failover(flavour: str, **options: Any) -> Any:
     return lambda *factories: stream(factories, retry_on=ConnectionError, **options)
 
 
-def told(run: Run) -> list[str]:
+def told(run: RunResult) -> list[str]:
     return [entry.what for entry in run.log]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_log_of_a_run(flavour: Any) -> None:
     """What the consumer and the sources do, in order, with the time that has passed."""
-    run = play(failover(flavour, mid_stream="skip"), Plan("--a#", "a-b|"), flavour=flavour)
-    expected = "call ask open live pull give got ask pull fail close open live pull give pull give"
+    run = run_plan(failover(flavour, mid_stream="skip"), Plan("--a#", "a-b|"), flavour=flavour)
+    expected = (
+        "call ask open live pull yield got ask pull fail close open live pull yield pull yield"
+    )
     assert told(run) == [*expected.split(), "got", "ask", "pull", "stop", "close", "end"]
     assert run.delivered == ["a", "b"]
     assert (run.seconds, run.ended, run.error, run.switches) == (3.0, True, None, 1)
@@ -62,12 +64,12 @@ def test_the_log_of_a_run(flavour: Any) -> None:
 @pytest.mark.parametrize("how", ["close", "throw", "break", "drop", "cancel", "cancel_close"])
 def test_consumers_that_leave(flavour: Any, how: str) -> None:
     """Each leaves after one item, and the source is closed."""
-    run = play(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
+    run = run_plan(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
     assert run.delivered == ["a"]
     assert run.left is not None
     assert told(run).count("close") == 1
     if how in ("close", "break", "drop"):
-        assert run.over is None
+        assert run.ending is None
     elif how == "throw":
         assert isinstance(run.error, ConnectionError)
     elif flavour == "sync":
@@ -79,7 +81,7 @@ def test_consumers_that_leave(flavour: Any, how: str) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_consumer_that_sends(flavour: Any) -> None:
     """The value reaches the generator behind a stream that hands it on."""
-    run = play(failover(flavour), Plan("abc|", consumer="send 1"), flavour=flavour)
+    run = run_plan(failover(flavour), Plan("abc|", consumer="send 1"), flavour=flavour)
     assert [entry.value for entry in run.entries("sent")] == ["a value from the consumer"]
     assert run.delivered == ["a", "b", "c"]
 
@@ -88,7 +90,7 @@ def test_a_consumer_that_sends(flavour: Any) -> None:
 @pytest.mark.parametrize("how", ["reenter", "concurrent"])
 def test_consumers_that_ask_twice_at_once(flavour: Any, how: str) -> None:
     """A generator refuses, and goes on."""
-    run = play(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
+    run = run_plan(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
     (nested,) = run.entries("nested")
     assert "already" in str(nested.value)
     assert run.delivered == ["a", "b", "c"]
@@ -111,7 +113,7 @@ class Shared:
 
 def test_an_item_of_a_nested_pull_is_delivered_too() -> None:
     """Where a pipeline allows it, what it gives is written down."""
-    run = play(Shared, Plan("abc| as=bare", consumer="reenter 0"))
+    run = run_plan(Shared, Plan("abc| as=bare", consumer="reenter 0"))
     assert [entry.value for entry in run.entries("nested")] == [None]
     assert run.delivered == ["x", "y", "z"]
 
@@ -119,7 +121,7 @@ def test_an_item_of_a_nested_pull_is_delivered_too() -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_slow_consumer_does_not_count_as_waiting(flavour: Any) -> None:
     """Its pauses pass, and are not the pipeline's."""
-    run = play(passed_on(flavour), Plan("-ab|", consumer="slow 5"), flavour=flavour)
+    run = run_plan(passed_on(flavour), Plan("-ab|", consumer="slow 5"), flavour=flavour)
     assert run.log[-1].time == 11.0
     assert run.seconds == 1.0
 
@@ -127,7 +129,7 @@ def test_a_slow_consumer_does_not_count_as_waiting(flavour: Any) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_stall_ends_after_two_hours(flavour: Any) -> None:
     """In virtual time, by the first of the plan's errors."""
-    run = play(passed_on(flavour), Plan("a"), flavour=flavour)
+    run = run_plan(passed_on(flavour), Plan("a"), flavour=flavour)
     assert isinstance(run.error, ConnectionError)
     assert run.seconds == 7200.0
 
@@ -137,24 +139,24 @@ def test_what_a_source_raises_when_it_is_opened(flavour: Any) -> None:
     """In the call, where it is awaited, in `iter()`; each takes the time it is given."""
     pipeline = failover(flavour)
     for marbles, phase in (("-# at=call", "call"), ("-# at=iter as=iterable", "iter")):
-        run = play(pipeline, Plan(marbles), flavour=flavour)
+        run = run_plan(pipeline, Plan(marbles), flavour=flavour)
         assert [entry.phase for entry in run.entries("fail")] == [phase]
         assert run.seconds == (1.0 if flavour == "sync" else 0.0)  # these cannot wait
-    run = play(pipeline, Plan("-# at=await"), flavour=flavour, awaited=True)
+    run = run_plan(pipeline, Plan("-# at=await"), flavour=flavour, awaited=True)
     assert [entry.phase for entry in run.entries("fail")] == [
         "call" if flavour == "sync" else "await"
     ]
     assert run.seconds == 1.0
-    assert play(pipeline, Plan("a|"), flavour=flavour, awaited=True).delivered == ["a"]
+    assert run_plan(pipeline, Plan("a|"), flavour=flavour, awaited=True).delivered == ["a"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_an_opening_may_take_its_time(flavour: Any) -> None:
     """In the call, or where it is awaited."""
     run = (
-        play(passed_on(flavour), Plan("a| open=5"), flavour="sync")
+        run_plan(passed_on(flavour), Plan("a| open=5"), flavour="sync")
         if flavour == "sync"
-        else (play(failover(flavour), Plan("a| open=5"), flavour=flavour, awaited=True))
+        else (run_plan(failover(flavour), Plan("a| open=5"), flavour=flavour, awaited=True))
     )
     assert (run.delivered, run.seconds) == (["a"], 5.0)
 
@@ -170,7 +172,7 @@ def test_what_a_source_does_when_it_is_closed(flavour: Any) -> None:
         ("ab| as=iterator close=raises", ConnectionError, 0.0),
         ("ab| as=iterable close=bug", Bug, 0.0),
     ):
-        run = play(failover(flavour), Plan(marbles, consumer="close 1"), flavour=flavour)
+        run = run_plan(failover(flavour), Plan(marbles, consumer="close 1"), flavour=flavour)
         assert isinstance(run.error, error), marbles
         assert run.seconds == seconds, marbles
 
@@ -178,20 +180,22 @@ def test_what_a_source_does_when_it_is_closed(flavour: Any) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_same_iterator_twice(flavour: Any) -> None:
     """A source can hand out the iterator of the time before."""
-    run = play(failover(flavour, attempts=2), Plan("a#; b| as=same", items="ab"), flavour=flavour)
+    run = run_plan(
+        failover(flavour, attempts=2), Plan("a#; b| as=same", items="ab"), flavour=flavour
+    )
     assert type(run.error).__name__ == "ReusedIterator"
-    run = play(failover(flavour), Plan("ab| as=same"), flavour=flavour)
+    run = run_plan(failover(flavour), Plan("ab| as=same"), flavour=flavour)
     assert run.delivered == ["a", "b"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_sources_resume(flavour: Any) -> None:
     """A factory may be told how many items are not wanted, by a number or a `Progress`."""
-    run = play(failover(flavour, mid_stream="resume"), Plan("ab#", "abc|"), flavour=flavour)
+    run = run_plan(failover(flavour, mid_stream="resume"), Plan("ab#", "abc|"), flavour=flavour)
     assert run.delivered == ["a", "b", "c"]
-    assert [entry.value for entry in run.entries("give")] == ["a", "b", "c"]
+    assert [entry.value for entry in run.entries("yield")] == ["a", "b", "c"]
     if flavour == "sync":
-        assert play(lambda source: source(2), Plan("abc|")).delivered == ["c"]
+        assert run_plan(lambda source: source(2), Plan("abc|")).delivered == ["c"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -207,13 +211,13 @@ def test_errors_of_those_who_run_it_go_through(flavour: Any) -> None:
         yield
 
     with pytest.raises(pytest.fail.Exception, match="no part of the run"):
-        play(fails if flavour == "sync" else afails, Plan("a|"), flavour=flavour)
+        run_plan(fails if flavour == "sync" else afails, Plan("a|"), flavour=flavour)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_groups_are_of_the_run(flavour: Any) -> None:
     """An ExceptionGroup from a source is its error."""
-    run = play(passed_on(flavour), Plan("#group"), flavour=flavour)
+    run = run_plan(passed_on(flavour), Plan("#group"), flavour=flavour)
     assert isinstance(run.error, ExceptionGroup)
 
 
@@ -227,7 +231,7 @@ def test_a_run_that_opens_without_end_is_broken_off() -> None:
             except ConnectionError:
                 continue
 
-    assert isinstance(play(stubborn, Plan("#")).error, Runaway)
+    assert isinstance(run_plan(stubborn, Plan("#")).error, Runaway)
 
 
 def test_a_run_that_delivers_without_end_is_broken_off() -> None:
@@ -237,7 +241,7 @@ def test_a_run_that_delivers_without_end_is_broken_off() -> None:
         while True:
             yield "more"
 
-    assert isinstance(play(endless, Plan("a|")).error, Runaway)
+    assert isinstance(run_plan(endless, Plan("a|")).error, Runaway)
 
 
 @pytest.mark.parametrize("flavour", ["asyncio", "trio"])
@@ -254,7 +258,7 @@ def test_a_run_that_waits_without_end_is_broken_off(flavour: Any) -> None:
         await asyncio.Event().wait()
         yield
 
-    run = play(waits, Plan("a|"), flavour=flavour)
+    run = run_plan(waits, Plan("a|"), flavour=flavour)
     assert isinstance(run.error, Runaway)
     assert "never comes" in str(run.error)
 
@@ -265,20 +269,20 @@ def test_the_flavour_is_found_out() -> None:
     async def awaitable(source: Any) -> Any:
         return source()
 
-    assert play(passed_on("sync"), Plan("a|")).flavour == "sync"
-    assert play(passed_on("asyncio"), Plan("a|")).flavour == "asyncio"
-    assert play(awaitable, Plan("a|")).delivered == ["a"]
+    assert run_plan(passed_on("sync"), Plan("a|")).flavour == "sync"
+    assert run_plan(passed_on("asyncio"), Plan("a|")).flavour == "asyncio"
+    assert run_plan(awaitable, Plan("a|")).delivered == ["a"]
 
 
 def test_wrong_pipelines_are_refused() -> None:
     """One that gives nothing to iterate, and one of the other flavour than was said."""
     with pytest.raises(ValueError, match="flavour must be one of sync, asyncio, trio"):
-        play(passed_on("sync"), Plan("a|"), flavour="curio")  # type: ignore[arg-type]
+        run_plan(passed_on("sync"), Plan("a|"), flavour="curio")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="the pipeline is async"):
-        play(passed_on("asyncio"), Plan("a|"), flavour="sync")
-    run = play(lambda _: 1, Plan("a|"))
+        run_plan(passed_on("asyncio"), Plan("a|"), flavour="sync")
+    run = run_plan(lambda _: 1, Plan("a|"))
     assert str(run.error) == "the pipeline must give an iterator or async iterator, got 1"
-    run = play(lambda _: 1, Plan("a|"), flavour="asyncio")
+    run = run_plan(lambda _: 1, Plan("a|"), flavour="asyncio")
     assert str(run.error) == "the pipeline must give an async iterator, got 1"
 
 
@@ -290,13 +294,13 @@ def test_a_pipeline_may_wait_on_the_clock_of_the_sources() -> None:
         clock.sleep(30)
         yield from source()
 
-    assert play(patient, Plan("a|"), clock=clock).seconds == 30.0
+    assert run_plan(patient, Plan("a|"), clock=clock).seconds == 30.0
     assert clock.slept == [30]
 
 
 def test_ticks_and_items_are_what_they_are_said_to_be() -> None:
     """A tick takes so long, and a letter stands for such an item."""
-    run = play(lambda s: s(), Plan("--a|"), tick=0.5, item=str.upper)
+    run = run_plan(lambda s: s(), Plan("--a|"), tick=0.5, item=str.upper)
     assert (run.delivered, run.seconds, run.expected) == (["A"], 1.0, ["A"])
     assert run.letter("A") == "a"
     assert run.letter("B") is None
@@ -305,7 +309,7 @@ def test_ticks_and_items_are_what_they_are_said_to_be() -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_what_python_can_hand_to_nobody_is_noted(flavour: Any) -> None:
     """The error of a stream that is let go stands in the log, and nowhere else."""
-    run = play(failover(flavour), Plan("ab| close=raises", consumer="drop 1"), flavour=flavour)
+    run = run_plan(failover(flavour), Plan("ab| close=raises", consumer="drop 1"), flavour=flavour)
     assert [type(entry.value) for entry in run.entries("stray")] == [ConnectionError]
 
 
@@ -315,8 +319,8 @@ def test_streams_without_the_methods_of_a_generator() -> None:
     def listed(source: Any) -> Any:
         return list(source())
 
-    assert play(listed, Plan("ab|", consumer="close 1")).over is None
-    run = play(listed, Plan("ab|", consumer="send 1"))
+    assert run_plan(listed, Plan("ab|", consumer="close 1")).ending is None
+    run = run_plan(listed, Plan("ab|", consumer="send 1"))
     assert isinstance(run.error, AttributeError)
 
     class Bare:
@@ -329,13 +333,13 @@ def test_streams_without_the_methods_of_a_generator() -> None:
         async def __anext__(self) -> Any:
             return await anext(self.source)
 
-    assert play(Bare, Plan("ab|", consumer="close 1"), flavour="asyncio").over is None
+    assert run_plan(Bare, Plan("ab|", consumer="close 1"), flavour="asyncio").ending is None
 
 
 @pytest.mark.parametrize("how", ["drop", "break"])
 def test_a_source_itself_that_is_let_go(how: str) -> None:
     """Where the pipeline gives the source as it is, nobody but the recorder holds on to it."""
-    assert told(play(lambda s: s(), Plan("ab|", consumer=f"{how} 1")))[-2:] == ["close", "left"]
+    assert told(run_plan(lambda s: s(), Plan("ab|", consumer=f"{how} 1")))[-2:] == ["close", "left"]
 
 
 def test_what_the_collector_would_close_is_closed() -> None:
@@ -352,7 +356,7 @@ def test_what_the_collector_would_close_is_closed() -> None:
         def __next__(self) -> Any:
             return next(self.stream)
 
-    run = play(Cycle, Plan("ab|", consumer="drop 1"))
+    run = run_plan(Cycle, Plan("ab|", consumer="drop 1"))
     assert told(run)[-1] == "close"
 
 
@@ -366,11 +370,11 @@ def test_errors_that_a_message_alone_cannot_make() -> None:
     def unavailable() -> Status:
         return Status(503, reason="unavailable")
 
-    run = play(lambda s: s(), Plan("a#", errors=[Status]))
+    run = run_plan(lambda s: s(), Plan("a#", errors=[Status]))
     assert "cannot be made from a message alone" in str(run.error)
-    run = play(lambda s: s(), Plan("a#", errors=[unavailable]))
+    run = run_plan(lambda s: s(), Plan("a#", errors=[unavailable]))
     assert run.error is not None
     assert run.error.args == (503, "unavailable")
-    run = play(lambda s: s(), Plan("a#falsy", errors=[lambda: OSError()]))
+    run = run_plan(lambda s: s(), Plan("a#falsy", errors=[lambda: OSError()]))
     assert not run.error
     assert isinstance(run.error, OSError)

@@ -11,7 +11,7 @@ from failover_iter.testing import Plan
 from failover_iter.testing._law_models import delivered_under
 from failover_iter.testing._laws import _counted
 from failover_iter.testing._scripted_source import (
-    Will,
+    ScriptedSource,
     async_generator,
     async_iterator,
     sync_generator,
@@ -20,9 +20,9 @@ from failover_iter.testing._scripted_source import (
 
 def test_what_is_sent_is_written_down() -> None:
     """By a generator, and by what is none, in both flavours."""
-    will = Will(pulls=("item", "item", "end"))
+    script = ScriptedSource(pulls=("item", "item", "end"))
     log: list[Any] = []
-    generator = sync_generator(will, log)
+    generator = sync_generator(script, log)
     assert (next(generator), generator.send("sent")) == ("pulls 0", "pulls 1")
     assert log == [("send", "sent")]
 
@@ -30,10 +30,10 @@ def test_what_is_sent_is_written_down() -> None:
         return await anext(source), await source.asend("sent")
 
     log = []
-    assert asyncio.run(main(async_generator(will, log))) == ("pulls 0", "pulls 1")
+    assert asyncio.run(main(async_generator(script, log))) == ("pulls 0", "pulls 1")
     assert log[0] == ("send", "sent")
     log = []
-    assert asyncio.run(main(async_iterator(will, log))) == ("pulls 0", "pulls 1")
+    assert asyncio.run(main(async_iterator(script, log))) == ("pulls 0", "pulls 1")
     assert log == [("send", None), ("send", "sent")]
 
 

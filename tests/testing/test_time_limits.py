@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import USUAL, Plan, plans, sometimes, verify, within
+from failover_iter.testing import DEFAULT_FAULTS, Plan, must_see, plans, verify, within
 
 LIMIT = 10
 #: Each of three sources may keep the consumer waiting for at most five pulls.
@@ -46,8 +46,8 @@ def test_time_is_bounded(flavour: Any) -> None:
     if flavour != "sync":
         laws += ["lazy", "one_open"]
 
-    @sometimes("switched mid-stream", "time passed")
-    @given(plans(sources=3, faults=[*USUAL, "stalls", "late"]))
+    @must_see("switched mid-stream", "time passed")
+    @given(plans(sources=3, faults=[*DEFAULT_FAULTS, "stalls", "late"]))
     def test(plan: Plan) -> None:
         verify(pipeline_of(flavour), plan, oracles=[*laws, within(MOST)], flavour=flavour)
 
