@@ -7,18 +7,14 @@ import gc
 import inspect
 import logging
 import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from failover_iter.testing._async_sources import AsyncHost, async_factory
 from failover_iter.testing._consumers import Session, StreamEnded, is_async_iterable
 from failover_iter.testing._loop import JumpingLoop
-from failover_iter.testing._runs import Runaway
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
-
-    from failover_iter.testing._runs import Recorder
+from failover_iter.testing._runs import Recorder, Runaway
 
 #: Virtual seconds after which nobody waits any more: longer than any stall.
 FOREVER = 1_000_000.0

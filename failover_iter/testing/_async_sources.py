@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
 
 from failover_iter.testing._opening_steps import OpenedSource, OpeningEnded, Wait, Yield
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-
-    from failover_iter.testing._runs import Recorder
+from failover_iter.testing._runs import Recorder
 
 
 class AsyncHost:

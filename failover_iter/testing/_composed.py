@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from failover_iter.testing._faults import Interrupt
-from failover_iter.testing._oracles import ORACLES, Oracle, lost, outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from failover_iter.testing._oracles import Oracles
-    from failover_iter.testing._plans import Plan
-    from failover_iter.testing._runs import RunResult
+from failover_iter.testing._oracles import ORACLES, Oracle, Oracles, lost, outcome
+from failover_iter.testing._plans import Plan
+from failover_iter.testing._runs import RunResult
 
 #: Oracles that stand for several.
 COMPOSED: Final = {

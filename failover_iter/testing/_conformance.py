@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
 
-from failover_iter.testing._laws import LAWS, Suite
-from failover_iter.testing._run_plan import FLAVOURS
+from failover_iter.testing._laws import LAWS, Combinator, Suite
+from failover_iter.testing._run_plan import FLAVOURS, Flavour
 from failover_iter.typing import Mode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from failover_iter.testing._laws import Combinator
-    from failover_iter.testing._run_plan import Flavour
 
 
 def check_failover_laws(

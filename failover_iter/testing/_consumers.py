@@ -6,18 +6,14 @@ A session is one coroutine for all flavours: the blocking one has awaits that ne
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from failover_iter.testing._faults import Interrupt, leaves_of, make_error
-from failover_iter.testing._runs import MOST_ITEMS, Interruption, Runaway
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from failover_iter.testing._plans import Consumer
-    from failover_iter.testing._runs import Recorder
+from failover_iter.testing._plans import Consumer
+from failover_iter.testing._runs import MOST_ITEMS, Interruption, Recorder, Runaway
 
 SENT = "a value from the consumer"
 

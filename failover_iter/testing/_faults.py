@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import TypeAlias, cast
 
 #: What a user names as a failure of a source: a class, or a function that makes an error.
-ErrorMaker: TypeAlias = "type[Exception] | Callable[[], Exception]"
+ErrorMaker: TypeAlias = type[Exception] | Callable[[], Exception]
 
 #: Errors that are no failure of the source: a pipeline has to let them through.
 TRANSPARENT = ("bug", "base", "mixed")

@@ -11,9 +11,11 @@ import asyncio
 import gc
 import sys
 import warnings
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -25,11 +27,6 @@ from hypothesis.stateful import (
 
 from failover_iter.testing import _scripted_source as scripted
 from failover_iter.testing._faults import Bug, Interrupt
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    from hypothesis import settings
 
 #: What a consumer throws, beside what counts as a failure of the source.
 THROWN: tuple[type[BaseException], ...] = (

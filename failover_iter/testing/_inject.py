@@ -5,18 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from typing import Any, cast
 
 from failover_iter._drivers.clock import async_sleep, clock
 from failover_iter.testing._consumers import is_async_iterable
 from failover_iter.testing._faults import make_error
 from failover_iter.testing._opening_steps import SLOW, STALL
-from failover_iter.testing._plans import Plan
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-
-    from failover_iter.testing._plans import SourceScript
+from failover_iter.testing._plans import Plan, SourceScript
 
 
 def inject(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 from failover_iter.testing._faults import Bug, make_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from failover_iter.testing._plans import Plan, SourceScript
-    from failover_iter.typing import Mode
+from failover_iter.testing._plans import Plan, SourceScript
+from failover_iter.typing import Mode
 
 Verdict = Literal["ends", "outage", "error"]
 

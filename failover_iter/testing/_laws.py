@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from failover_iter.testing._async_runs import drained_by
 from failover_iter.testing._composed import equals
 from failover_iter.testing._identity import check_identity
 from failover_iter.testing._law_models import delivered_under
+from failover_iter.testing._oracles import Oracles
 from failover_iter.testing._plan_strategies import CONSUMERS, DEFAULT_FAULTS, plans
 from failover_iter.testing._plans import LEAVING, Plan
-from failover_iter.testing._run_plan import run_plan
+from failover_iter.testing._run_plan import Flavour, run_plan
+from failover_iter.testing._runs import RunResult
 from failover_iter.testing._verify import verify
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from hypothesis import strategies as st
-
-    from failover_iter.testing._oracles import Oracles
-    from failover_iter.testing._run_plan import Flavour
-    from failover_iter.testing._runs import RunResult
-    from failover_iter.typing import Mode
+from failover_iter.typing import Mode
 
 Combinator: TypeAlias = Callable[[Any], Any]
 

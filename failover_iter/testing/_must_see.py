@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from failover_iter.testing._runs import RunResult
 
-    from failover_iter.testing._runs import RunResult
-
-F = TypeVar("F", bound="Callable[..., Any]")
+F = TypeVar("F", bound=Callable[..., Any])
 
 CONDITIONS: Final[dict[str, Callable[[RunResult], bool]]] = {
     "switched": lambda run: run.switches > 0,

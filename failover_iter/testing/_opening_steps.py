@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from failover_iter.testing._faults import make_error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from failover_iter.testing._runs import Recorder
+from failover_iter.testing._runs import Recorder
 
 #: Virtual seconds until a connection on which nothing comes is given up: two hours, as by TCP.
 STALL = 7200.0

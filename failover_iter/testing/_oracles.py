@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from failover_iter.testing._faults import Bug, Interrupt, leaves_of
-from failover_iter.testing._runs import Runaway, unclosed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from failover_iter.testing._runs import LogEntry, RunResult
+from failover_iter.testing._runs import LogEntry, Runaway, RunResult, unclosed
 
 #: From so many openings on, each deeper than the one before, a stack is said to grow: two may be
 #: a pipeline of fixed depth.
@@ -41,7 +37,7 @@ class Oracle:
         return self.check(run)
 
 
-Oracles: TypeAlias = "str | Oracle | Callable[[RunResult], object] | Iterable[Oracles]"
+Oracles: TypeAlias = str | Oracle | Callable[[RunResult], object] | Iterable["Oracles"]
 
 ORACLES: Final[dict[str, Oracle]] = {}
 

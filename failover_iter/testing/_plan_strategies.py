@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 from string import ascii_letters, digits
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import Any, Final, get_args
 
 from hypothesis import strategies as st
 
-from failover_iter.testing._faults import name_of
+from failover_iter.testing._faults import ErrorMaker, name_of
 from failover_iter.testing._plans import LEAVING, Consumer, How, Plan, SourceScript
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from failover_iter.testing._faults import ErrorMaker
 
 ALPHABET: Final = ascii_letters + digits
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-from failover_iter.testing._faults import SPECIAL, TRANSPARENT, name_of, named
+from failover_iter.testing._faults import SPECIAL, TRANSPARENT, ErrorMaker, name_of, named
 from failover_iter.testing._marbles import read_marble, write_marble
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from failover_iter.testing._faults import ErrorMaker
 
 End: TypeAlias = Literal["ends", "raises", "stalls"]
 At: TypeAlias = Literal["pull", "call", "await", "iter"]

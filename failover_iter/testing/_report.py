@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from failover_iter.testing._marbles import dashes
-
-if TYPE_CHECKING:
-    from failover_iter.testing._oracles import Oracle
-    from failover_iter.testing._runs import LogEntry, RunResult
+from failover_iter.testing._oracles import Oracle
+from failover_iter.testing._runs import LogEntry, RunResult
 
 _MARKS = {
     "open": "(", "close": ")", "stop": "|", "fail": "#", "interrupt": "!", "sent": "<",

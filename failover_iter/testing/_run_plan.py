@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from failover_iter.testing._async_runs import run_asyncio, run_trio
 from failover_iter.testing._consumers import WrongFlavour
+from failover_iter.testing._plans import Plan
 from failover_iter.testing._runs import Recorder, RunResult
 from failover_iter.testing._sync_runs import run_sync
 from failover_iter.testing._virtual import VirtualClock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    from failover_iter.testing._plans import Plan
 
 Flavour: TypeAlias = Literal["sync", "asyncio", "trio"]
 FLAVOURS = ("sync", "asyncio", "trio")

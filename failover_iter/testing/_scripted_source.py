@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from failover_iter.testing._faults import Bug, Interrupt
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
 
 Action: TypeAlias = Literal["item", "end", "raise", "reraise", "base"]
 

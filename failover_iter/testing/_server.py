@@ -7,16 +7,14 @@ import socket
 import struct
 import threading
 from collections import Counter
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    from failover_iter.testing._plans import Plan, SourceScript
+from failover_iter.testing._plans import Plan, SourceScript
 
 #: Seconds between two looks at whether a client on which nothing is sent has gone.
 GLANCE = 0.02

@@ -5,17 +5,15 @@ from __future__ import annotations
 import gc
 import inspect
 import warnings
+from collections.abc import AsyncIterable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from failover_iter import Progress
 from failover_iter.testing._consumers import is_async_iterable
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Generator, Iterable
-
-Reference: TypeAlias = "Iterable[Any] | Callable[[], Iterable[Any]]"
+Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
 
 class BadSource(AssertionError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextvars
 import gc
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from failover_iter._drivers.clock import clock as library_clock
 from failover_iter.testing._consumers import (
@@ -16,14 +17,9 @@ from failover_iter.testing._consumers import (
     is_async_iterable,
     quietly,
 )
-from failover_iter.testing._runs import Interruption
+from failover_iter.testing._runs import Interruption, Recorder
 from failover_iter.testing._sync_sources import SyncHost, sync_factory
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from failover_iter.testing._runs import Recorder
-    from failover_iter.testing._virtual import VirtualClock
+from failover_iter.testing._virtual import VirtualClock
 
 #: Real seconds for which it is waited for a thread that asks for an item too.
 PATIENCE = 0.2

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import currently_in_test_context, event
 
 from failover_iter.testing._composed import DEFAULT, resolve
 from failover_iter.testing._must_see import saw
-from failover_iter.testing._oracles import ORACLES
+from failover_iter.testing._oracles import ORACLES, Oracle, Oracles
+from failover_iter.testing._plans import Plan
 from failover_iter.testing._report import report
-from failover_iter.testing._run_plan import itself, run_plan
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from failover_iter.testing._oracles import Oracle, Oracles
-    from failover_iter.testing._plans import Plan
-    from failover_iter.testing._run_plan import Flavour
-    from failover_iter.testing._runs import RunResult
-    from failover_iter.testing._virtual import VirtualClock
+from failover_iter.testing._run_plan import Flavour, itself, run_plan
+from failover_iter.testing._runs import RunResult
+from failover_iter.testing._virtual import VirtualClock
 
 
 class BrokenLaw(AssertionError):
