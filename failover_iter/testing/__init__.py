@@ -1,8 +1,8 @@
 """Test your own pipelines of iterators against injected faults.
 
-A pipeline is anything that makes one iterator, or async iterator, from factories of others; it
-need not know of failover_iter. `plans` makes plans of what goes wrong, `verify` runs one and
-judges it. Needs `hypothesis`: `pip install failover-iter[testing]`.
+A pipeline is any callable that combines source factories into one iterator or async iterator. It
+does not have to use failover_iter. `plans` generates plans of what goes wrong; `verify` runs a plan
+and checks the result. Requires `hypothesis`: `pip install failover-iter[testing]`.
 """
 
 from failover_iter.testing._composed import attempts_at_most, equals, survives, within

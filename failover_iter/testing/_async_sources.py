@@ -1,4 +1,4 @@
-"""Async factories that do what a plan says."""
+"""Async factories that follow a plan."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from failover_iter.testing._runs import Recorder
 
 
 class AsyncHost:
-    """Carries out the steps of async sources."""
+    """Carries out the steps of async sources, with these functions to sleep and to intrude."""
 
     def __init__(
         self,
         sleep: Callable[[float], Awaitable[object]],
         intrude: Callable[[tuple[int, int]], Awaitable[None]],
     ) -> None:
-        """Sleep so, and let the consumer in so."""
         self.sleep = sleep
         self.intrude = intrude
 
     async def run(self, steps: Iterable[Any]) -> Any:
-        """Carry out steps until one gives an item."""
+        """Carry out steps until one yields an item, and return it."""
         for step in steps:
             if isinstance(step, Yield):
                 return step.item
@@ -33,7 +32,7 @@ class AsyncHost:
         raise OpeningEnded
 
     async def finish(self, steps: Iterable[Any]) -> None:
-        """Carry out steps that give no item."""
+        """Carry out steps that yield no item."""
         try:
             await self.run(steps)
         except OpeningEnded:
@@ -43,24 +42,24 @@ class AsyncHost:
 def async_factory(
     recorder: Recorder, host: AsyncHost, source: int, tick: float, *, awaited: bool
 ) -> Any:
-    """A factory that opens as the plan says; `awaited`: it has to be awaited."""
+    """Return a factory for one source of the plan; with `awaited`, an async function."""
 
-    def give(opened: OpenedSource) -> Any:
-        given = _SHAPES[opened.script.kind](opened, host)
-        recorder.kept.append(given)
-        recorder.last[source] = given
-        return given
+    def make(opened: OpenedSource) -> Any:
+        made = _SHAPES[opened.script.kind](opened, host)
+        recorder.kept.append(made)
+        recorder.last[source] = made
+        return made
 
     def factory(start: Any = 0) -> Any:
         opened = OpenedSource(recorder, source, tick, start)
         if opened.fails_at("call", "await"):
             _at_once(opened, "call")
-        return give(opened)
+        return make(opened)
 
     async def awaited_factory(start: Any = 0) -> Any:
         opened = OpenedSource(recorder, source, tick, start)
         await host.finish(opened.enters("await"))
-        return give(opened)
+        return make(opened)
 
     chosen = awaited_factory if awaited else factory
     chosen.__name__ = chosen.__qualname__ = f"source_{source + 1}"
@@ -68,12 +67,12 @@ def async_factory(
 
 
 def _at_once(opened: OpenedSource, phase: str) -> None:
-    """Fail in a call, which cannot wait."""
+    """Fail in a plain call, which cannot wait."""
     list(opened.entry(phase))
 
 
 class _Bare:
-    """An async iterator with nothing but `__anext__` and `__aiter__`."""
+    """An async iterator that has only `__anext__` and `__aiter__`."""
 
     def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:
         self._opened = opened
@@ -90,7 +89,7 @@ class _Bare:
 
 
 class _Iterator(_Bare):
-    """An async iterator that can be closed."""
+    """An async iterator with `aclose`."""
 
     def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:
         super().__init__(opened, host)
@@ -101,9 +100,9 @@ class _Iterator(_Bare):
 
 
 class _Iterable:
-    """An async iterable that can be closed, over an iterator that cannot.
+    """An async iterable with a close method, over an iterator without one.
 
-    By a `close` that is awaited, not an `aclose`: as the streams of SDKs have it.
+    The method is an async `close`, not `aclose`, as in the streams of many SDKs.
     """
 
     def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:

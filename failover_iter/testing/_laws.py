@@ -1,4 +1,4 @@
-"""The laws that a combinator is checked against, one function each."""
+"""The laws that `check_failover_laws` checks, one function each."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from failover_iter.typing import Mode
 
 Combinator: TypeAlias = Callable[[Any], Any]
 
-#: Failures of a source, wherever it raises them.
+#: All failures of a source, in every phase.
 OUTAGES: Final = (*DEFAULT_FAULTS, "group", "await", "close slow", "late", "stalls")
-#: What is no failure of a source, beside those.
+#: All faults: failures of a source, and errors that are not.
 EVERYTHING: Final = (*OUTAGES, "base", "mixed", "stop", "close bug")
-#: Consumers that leave before the end, or do what needs a generator.
+#: Consumers that leave before the end, or that call a method only generators have.
 MEDDLING: Final = (*LEAVING, "send")
 
 MANY: Final = 5000
@@ -37,7 +37,7 @@ MANY: Final = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A combinator, and how it is to be checked."""
+    """A combinator, and how to check it."""
 
     combinator: Combinator
     mode: Mode
@@ -51,7 +51,7 @@ class Suite:
 
     @property
     def settings(self) -> settings:
-        """The settings of the loaded profile, with as many examples as were asked for."""
+        """The settings of the loaded profile, with `max_examples` if given."""
         quiet = settings(
             deadline=None,
             database=None,
@@ -63,11 +63,11 @@ class Suite:
         return settings(quiet, max_examples=self.max_examples)
 
     def plans(self, *, faults: Iterable[str], consumers: Iterable[str]) -> st.SearchStrategy[Plan]:
-        """Plans for this combinator."""
+        """Return a strategy of plans for this combinator."""
         return plans(sources=3, errors=[self.failure], faults=faults, consumers=consumers)
 
     def pipeline(self, *factories: Any) -> Any:
-        """The combinator as a pipeline, with its factories one by one."""
+        """Call the combinator as a pipeline, with an iterator of factories."""
         return self.combinator(iter(factories))
 
     def explore(
@@ -77,14 +77,14 @@ class Suite:
         faults: Iterable[str] = EVERYTHING,
         consumers: Iterable[str] = ("drain", "slow"),
     ) -> None:
-        """Verify plans at random."""
+        """Verify random plans."""
         self.each(
             lambda plan: self.verify(plan, oracles),
             self.plans(faults=faults, consumers=consumers),
         )
 
     def each(self, check: Callable[[Plan], object], strategy: st.SearchStrategy[Plan]) -> None:
-        """Call a check with plans at random."""
+        """Call a check with random plans."""
 
         @self.settings
         @given(strategy)
@@ -94,11 +94,11 @@ class Suite:
         explore()
 
     def verify(self, plan: Plan, oracles: Oracles) -> None:
-        """Run one plan, and judge it."""
+        """Run one plan and check the result."""
         verify(self.pipeline, plan, oracles=oracles, flavour=self.flavour, **self.options)
 
     def run_plan(self, combinator: Combinator, plan: Plan) -> RunResult:
-        """Run one plan on some combinator of this flavour."""
+        """Run one plan on any combinator of this flavour."""
         return run_plan(
             lambda *factories: combinator(list(factories)),
             plan,
@@ -107,7 +107,7 @@ class Suite:
         )
 
     def drained(self, sources: list[Callable[[], Iterator[Any]]]) -> list[Any]:
-        """What the combinator delivers from generator functions, without a record."""
+        """Return the types of the items that the combinator delivers, without a log."""
         return drained_by(self.flavour, self.combinator, sources)
 
 
@@ -122,7 +122,7 @@ def _law(check: Check) -> Check:
 
 @_law
 def _identity(suite: Suite) -> None:
-    """Over one source it behaves as `yield from`: items, send, throw, close, value, errors."""
+    """A stream over one source acts like `yield from`: items, send, throw, close, value, errors."""
     check_identity(
         suite.combinator,
         suite.failure,
@@ -133,7 +133,7 @@ def _identity(suite: Suite) -> None:
 
 @_law
 def _laziness(suite: Suite) -> None:
-    """Nothing is called, pulled, or taken from the factories before it is asked for."""
+    """No factory is taken or called and no item pulled before the consumer asks for an item."""
     suite.explore(["lazy", "no_read_ahead"], consumers=CONSUMERS)
 
     def check(plan: Plan) -> None:
@@ -164,10 +164,10 @@ def _counted(factories: Iterable[Any], taken: list[int]) -> Iterator[Any]:
 
 @_law
 def _switching(suite: Suite) -> None:
-    """A failure, wherever it is raised, makes the next source take over, as the mode says."""
+    """When a source fails, in any phase, the next source takes over as the mode specifies."""
     model = equals(delivered_under(suite.mode))
     suite.explore(model, faults=(*OUTAGES, "ends early", "empty"))
-    # Not "cancel": a source may answer it with an error of its own, a failure like any other.
+    # Not "cancel": a source may answer it with another error, which is a failure like any other.
     leaving = [consumer for consumer in LEAVING if consumer != "cancel"]
     suite.explore(model, faults=OUTAGES, consumers=("drain", *leaving))
     if suite.mode in ("skip", "resume"):
@@ -176,7 +176,7 @@ def _switching(suite: Suite) -> None:
 
 @_law
 def _transparency(suite: Suite) -> None:
-    """What is no failure of a source reaches the consumer as it is, and opens nothing."""
+    """An error that is not a source failure reaches the consumer unchanged and opens nothing."""
     model = equals(delivered_under(suite.mode))
     suite.explore(["transparent", model])
     suite.explore("transparent", consumers=("cancel", "cancel_close"))
@@ -184,7 +184,7 @@ def _transparency(suite: Suite) -> None:
 
 @_law
 def _blame(suite: Suite) -> None:
-    """What the consumer throws, sends or closes is the consumer's: it never causes a switch."""
+    """A throw, send or close by the consumer never causes a switch."""
     suite.explore(["transparent", "no_reopen"], faults=EVERYTHING, consumers=MEDDLING)
     if suite.mode in ("skip", "resume"):
         suite.explore(
@@ -196,16 +196,16 @@ def _blame(suite: Suite) -> None:
 
 @_law
 def _exhaustion(suite: Suite) -> None:
-    """When the last source has failed, its error is the consumer's: the same object."""
+    """When the last source fails, its error is raised to the consumer: the same object."""
     suite.explore("same_error")
     suite.explore("same_error", faults=("raises", "call", "iter", "falsy", "iterator"))
 
 
 @_law
 def _associativity(suite: Suite) -> None:
-    """A combinator of combinators delivers what the flat one does."""
+    """Nested combinators deliver the same items as one flat combinator."""
     if suite.nest is None and suite.mode == "resume":
-        return  # what is nested has to be told where to go on: only `nest` knows how
+        return  # the nested stream must learn where to resume, and only `nest` can pass that on
 
     def opened(factories: list[Any]) -> Any:
         return lambda: suite.combinator(factories)
@@ -217,31 +217,31 @@ def _associativity(suite: Suite) -> None:
 
     def check(plan: Plan) -> None:
         flat, deep = suite.run_plan(suite.combinator, plan), suite.run_plan(nested, plan)
-        assert seen(deep) == seen(flat), f"nested it delivers something else, for {plan!r}"
+        assert seen(deep) == seen(flat), f"nested combinators deliver something else, for {plan!r}"
 
     suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
 
 
 def seen(run: RunResult) -> tuple[Any, ...]:
-    """What the consumer of a run has seen."""
+    """Return what the consumer of a run received."""
     return run.delivered, run.ended, type(run.error)
 
 
 @_law
 def _one_at_a_time(suite: Suite) -> None:
-    """At most one source is open; a failed one is closed before the next is opened."""
+    """At most one source is open: a failed source is closed before the next one is opened."""
     suite.explore("one_open", consumers=CONSUMERS)
 
 
 @_law
 def _closing(suite: Suite) -> None:
-    """However the stream ends, what was opened is closed, exactly once."""
+    """Every opened source is closed exactly once, however the stream ends."""
     suite.explore(["no_leak", "closed_once"], consumers=CONSUMERS)
 
 
 @_law
 def _twins(suite: Suite) -> None:
-    """The other flavour does the same: opens, pulls, closes and delivers in the same order."""
+    """Both flavours do the same: they open, pull, close and deliver in the same order."""
     twin = suite.twin
     if twin is None:
         return
@@ -259,7 +259,7 @@ def _twins(suite: Suite) -> None:
 
 
 def steps(run: RunResult) -> list[tuple[Any, ...]]:
-    """The log of a run as data that can be compared: errors by their kind, no depths, no time."""
+    """Return the log of a run as comparable data: error classes, no stack depths, no times."""
     return [
         (entry.what, entry.source, entry.opening, _shown(entry.value), entry.phase)
         for entry in run.log
@@ -275,7 +275,7 @@ def _shown(value: Any) -> Any:
 
 @_law
 def _no_shared_state(suite: Suite) -> None:
-    """Two streams know nothing of each other: one runs while the other is under way."""
+    """Two streams do not affect each other, even if one runs while the other is in progress."""
 
     def check(plan: Plan) -> None:
         other = Plan("a#", "ab|", errors=plan.errors)
@@ -300,18 +300,18 @@ def _no_shared_state(suite: Suite) -> None:
             item=item,
         )
         kept_apart = steps(both) == alone and within[1:] in ([], [other_alone])
-        assert kept_apart, f"another stream made a difference, for {plan!r}"
+        assert kept_apart, f"another stream changed the result, for {plan!r}"
 
     suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
 
 
 class _Thing:
-    """An item whose life can be watched."""
+    """An item that a weak reference can point to."""
 
 
 @_law
 def _constant_memory(suite: Suite) -> None:
-    """Nothing delivered is kept but the last item, and failures leave nothing on the stack."""
+    """A stream keeps at most the last delivered item, and failures leave nothing on the stack."""
     alive: weakref.WeakSet[_Thing] = weakref.WeakSet()
     most = 0
 
@@ -329,4 +329,4 @@ def _constant_memory(suite: Suite) -> None:
         yield
 
     assert len(suite.drained([*[fails] * MANY, many])) == MANY
-    assert most <= 4, f"{most} of the items were kept"  # noqa: PLR2004 (ours, theirs, the last)
+    assert most <= 4, f"{most} items were kept"  # noqa: PLR2004 (this loop's, the consumer's, the last)

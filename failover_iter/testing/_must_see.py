@@ -1,4 +1,4 @@
-"""`must_see`: a guard against tests that pass because nothing ever happened in them."""
+"""`must_see`: a guard against tests that pass because nothing happened in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONDITIONS: Final[dict[str, Callable[[RunResult], bool]]] = {
     "switched": lambda run: run.switches > 0,
     "switched mid-stream": lambda run: run.switched_mid_stream,
     "a source failed": lambda run: bool(run.entries("fail")),
-    "ended well": lambda run: run.ended,
+    "ended normally": lambda run: run.ended,
     "raised": lambda run: run.error is not None,
     "left early": lambda run: run.left is not None,
     "time passed": lambda run: run.seconds > 0,
@@ -25,7 +25,7 @@ _watching: ContextVar[tuple[_Watch, ...]] = ContextVar("failover_iter.testing", 
 
 
 class NeverHappened(AssertionError):
-    """Something that a test is about never happened in any of its runs."""
+    """A condition of `must_see` was not true in any run of the test."""
 
 
 class _Watch:
@@ -40,24 +40,24 @@ class _Watch:
 
 
 def saw(run: RunResult) -> None:
-    """Show a run to all who wait for something to happen."""
+    """Show a run to every active `must_see`."""
     for watch in _watching.get():
         watch.saw(run)
 
 
 def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]:
-    """Decorate a test that must see each of these happen in at least one of its runs.
+    """Decorate a test so that it fails unless each condition is true in at least one run.
 
-    Stands above `@given`, around all of its examples. Without it a test of a pipeline whose
-    sources never failed passes in silence.
+    Put it above `@given`, so that it covers all examples. Only runs of `verify` count. Without
+    `must_see`, a test passes silently even if no source ever failed.
 
     Args:
         conditions: predicates on a `RunResult`, or names: "switched", "switched mid-stream" (the
-            default), "a source failed", "ended well", "raised", "left early", "time passed".
+            default), "a source failed", "ended normally", "raised", "left early", "time passed".
 
     Raises:
-        ValueError: there is no such name.
-        NeverHappened: when the test runs: it passed, and one of them never happened.
+        ValueError: a name is unknown.
+        NeverHappened: the test passed, but a condition was never true. Raised when the test runs.
 
     Example:
         >>> from hypothesis import given
@@ -72,7 +72,7 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
         ...     print(str(error).split(":")[0])
         this never happened in 100 runs
 
-    Source: the sometimes-assertions of Antithesis.
+    Source: the "sometimes" assertions of Antithesis.
     """
     wanted = dict(map(_condition, conditions or ("switched mid-stream",)))
 

@@ -1,4 +1,4 @@
-"""What one opening of a source does, step by step, whichever flavour carries the steps out."""
+"""The steps of one opening of a source, the same for every flavour."""
 
 from __future__ import annotations
 
@@ -9,42 +9,44 @@ from typing import Any
 from failover_iter.testing._faults import make_error
 from failover_iter.testing._runs import Recorder
 
-#: Virtual seconds until a connection on which nothing comes is given up: two hours, as by TCP.
+#: Virtual seconds until a stalled source raises: two hours, the default of TCP keepalive.
 STALL = 7200.0
-#: Ticks that a slow close takes.
+#: How many ticks a slow close takes.
 SLOW = 10
 
 
 class OpeningEnded(Exception):
-    """The opening has ended."""
+    """The source has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Yield:
-    """A step: the item that a pull gives."""
+    """A step: yield this item."""
 
     item: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A step: seconds to wait."""
+    """A step: wait for this many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Intrude:
-    """A step: what the consumer does to this pull or close."""
+    """A step: the consumer interferes with this pull or close."""
 
     of: tuple[int, int]
 
 
 class OpenedSource:
-    """One opening, and what is written down of it."""
+    """One opening of a source, and its log entries.
+
+    `start` is how many items to leave out: a number, or an object that has it as `delivered`.
+    """
 
     def __init__(self, recorder: Recorder, source: int, tick: float, start: Any) -> None:
-        """Open it; `start` is how many items are not wanted, or says so as `delivered`."""
         number = recorder.open(source)
         self.recorder = recorder
         self.of = (source, number)
@@ -54,33 +56,33 @@ class OpenedSource:
         self.pulls = self._pulls()
 
     def note(self, what: Any, **more: Any) -> None:
-        """Write down what happened to this opening."""
+        """Log what happened to this opening."""
         self.recorder.note(what, of=self.of, **more)
 
     def failing(self, name: str, phase: str) -> BaseException:
-        """A new error, written down as a failure of this opening."""
+        """Return a new error, and log it as a failure of this opening."""
         where = f"source {self.of[0] + 1}, opening {self.of[1] + 1}, {phase}"
         error = make_error(name, self.recorder.plan.errors, where)
         self.note("fail", value=error, phase=phase)
         return error
 
     def live(self) -> None:
-        """From now on it has to be closed."""
+        """Log that this source must be closed from now on."""
         self.note("live")
 
     def fails_at(self, *phases: str) -> bool:
-        """Whether it fails in one of these phases."""
+        """Whether this opening fails in one of these phases."""
         return self.script.end == "raises" and self.script.at in phases
 
     def enters(self, phase: str) -> Iterator[Wait]:
-        """What the call or the await does: it takes its time, and may fail."""
+        """Yield the steps of the call or the await: it may take time, and may fail."""
         if self.script.opens:
             yield Wait(self.script.opens * self.tick)
         if self.fails_at("call", "await"):
             yield from self.entry(phase)
 
     def entry(self, phase: str) -> Iterator[Wait]:
-        """What the call, the await or the `iter()` does that fails: it takes its time first."""
+        """Yield the steps of a call, await or `iter()` that fails: it waits first."""
         if self.script.ticks:
             yield Wait(self.script.ticks[0] * self.tick)
         raise self.failing(self.script.error, phase)
@@ -110,7 +112,7 @@ class OpenedSource:
             yield Wait(ticks * self.tick)
 
     def closes(self, phase: str = "close") -> Iterator[Wait | Intrude]:
-        """What its close does; nothing any more once the run is over."""
+        """Yield the steps of a close; none once the run has ended."""
         if self.recorder.sealed:
             return
         self.note("close")

@@ -1,4 +1,4 @@
-"""`run_plan`: run one plan on one pipeline, and record it."""
+"""`run_plan`: run a plan on a pipeline and record what happens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLAVOURS = ("sync", "asyncio", "trio")
 
 
 def itself(letter: str) -> str:
-    """A letter of a plan as the item that it stands for."""
+    """Return the letter: by default, a letter is its own item."""
     return letter
 
 
@@ -33,25 +33,29 @@ def run_plan(
     awaited: bool = False,
     clock: VirtualClock | None = None,
 ) -> RunResult:
-    """Run a plan on a pipeline, and give what happened, unjudged.
+    """Run a plan on a pipeline and return what happened, without checking any law.
 
     Args:
-        pipeline: called with one factory for each source of the plan; gives an iterator, an async
-            iterator or an awaitable of one. A factory may be called with how many items are not
-            wanted, or with something that has that as its `delivered`, to resume.
+        pipeline: called with one factory for each source of the plan; returns an iterator, an
+            async iterator or an awaitable of one. To resume, it may call a factory with the number
+            of items to leave out, or with an object that has this number as `delivered`.
         plan: what the sources and the consumer do.
-        flavour: "sync", "asyncio" or "trio". By default what the pipeline turns out to be: it is
-            called with blocking factories, and again with async ones, under asyncio, if that
-            gives something async.
-        item: what a letter of the plan stands for; the letter itself by default. Items made from
-            the same letter must be equal.
-        tick: seconds of virtual time that a tick takes.
-        awaited: async factories are `async def` functions, to be awaited for the iterable.
-        clock: on which blocking sources sleep; hand the same to a pipeline that waits by itself.
+        flavour: "sync", "asyncio" or "trio". By default, the kit finds out: it calls the pipeline
+            with sync factories and, if the result is async, again with async factories under
+            asyncio.
+        item: turns a letter of the plan into an item; by default, the letter is the item. Items
+            from the same letter must be equal.
+        tick: the length of a tick in virtual seconds.
+        awaited: make the async factories `async def` functions, which return the iterable when
+            awaited.
+        clock: the clock on which sync sources sleep. Pass the one that the pipeline sleeps on.
+
+    Returns:
+        The result, with the log of the run.
 
     Raises:
-        ValueError: there is no such flavour.
-        TypeError: the pipeline gives something that cannot be iterated.
+        ValueError: the flavour is unknown.
+        TypeError: the flavour is "sync", but the pipeline returns something async.
 
     Example:
         >>> from failover_iter.testing import Plan, run_plan
@@ -82,7 +86,7 @@ def run_plan(
 
 @contextmanager
 def _strays_noted(recorder: Recorder) -> Generator[None]:
-    """Errors that Python can hand to no one, as those of a generator let go, go into the log."""
+    """Log the errors that Python can only report, such as those of abandoned generators."""
     before = sys.unraisablehook
     sys.unraisablehook = lambda stray: recorder.note("stray", value=stray.exc_value)
     try:

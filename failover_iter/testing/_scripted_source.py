@@ -1,4 +1,4 @@
-"""Sources with a will of their own, for the law of identity: any answer to any call."""
+"""Sources that follow a script, for the law of identity: any answer to any call."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Action: TypeAlias = Literal["item", "end", "raise", "reraise", "base"]
 
 @dataclass(frozen=True)
 class ScriptedSource:
-    """What a source does at its pulls, throws and close; the last of each again and again."""
+    """The action of a source at each pull, throw and close; the last one of each kind repeats."""
 
     pulls: tuple[Action, ...] = ("item",)
     throws: tuple[Action, ...] = ("reraise",)
     closes: tuple[Action, ...] = ("end",)
-    missing: frozenset[str] = frozenset()  # methods that an iterator lacks
-    value: Any = None  # what it returns
+    missing: frozenset[str] = frozenset()  # the methods that an iterator does not have
+    value: Any = None  # the return value
 
 
 class SourceEnded(Exception):
-    """The source ends."""
+    """The source has ended."""
 
 
 class ScriptPlayer:
-    """Acts on a script, and writes down each call."""
+    """Carries out a script, and counts the calls."""
 
     def __init__(self, script: ScriptedSource, log: list[Any]) -> None:
         self.script = script
@@ -44,15 +44,15 @@ class ScriptPlayer:
             case "end":
                 raise SourceEnded
             case "base":
-                raise Interrupt("of the source")
+                raise Interrupt("from the source")
             case "reraise" if error is not None:
                 raise error
             case _:
-                raise Bug("of the source")
+                raise Bug("from the source")
 
 
 def sync_generator(script: ScriptedSource, log: list[Any]) -> Generator[Any, Any, Any]:
-    """A generator that answers by its script."""
+    """A generator that follows a script and logs each call."""
     player = ScriptPlayer(script, log)
     item: Any = None
     kind: Any = "pulls"
@@ -76,7 +76,7 @@ def sync_generator(script: ScriptedSource, log: list[Any]) -> Generator[Any, Any
 
 
 async def async_generator(script: ScriptedSource, log: list[Any]) -> AsyncGenerator[Any, Any]:
-    """The same, async."""
+    """The async version of `sync_generator`."""
     player = ScriptPlayer(script, log)
     item: Any = None
     kind: Any = "pulls"
@@ -100,7 +100,7 @@ async def async_generator(script: ScriptedSource, log: list[Any]) -> AsyncGenera
 
 
 def sync_iterator(script: ScriptedSource, log: list[Any]) -> Any:
-    """An iterator that is no generator, and may lack `send`, `throw` or `close`."""
+    """Return an iterator that is not a generator; `send`, `throw` or `close` may be missing."""
     player = ScriptPlayer(script, log)
     ended = False
 
@@ -144,7 +144,7 @@ def sync_iterator(script: ScriptedSource, log: list[Any]) -> Any:
 
 
 def async_iterator(script: ScriptedSource, log: list[Any]) -> Any:
-    """The same, async."""
+    """The async version of `sync_iterator`."""
     sync = sync_iterator(script, log)
 
     async def asend(self: Any, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Blocking factories that do what a plan says."""
+"""Sync factories that follow a plan."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from failover_iter.testing._runs import Recorder
 
 
 class SyncHost:
-    """Carries out the steps of blocking sources."""
+    """Carries out the steps of sync sources, with these functions to sleep and to intrude."""
 
     def __init__(
         self, sleep: Callable[[float], object], intrude: Callable[[tuple[int, int]], None]
     ) -> None:
-        """Sleep so, and let the consumer in so."""
         self.sleep = sleep
         self.intrude = intrude
 
     def run(self, steps: Iterable[Any]) -> Any:
-        """Carry out steps until one gives an item."""
+        """Carry out steps until one yields an item, and return it."""
         for step in steps:
             if isinstance(step, Yield):
                 return step.item
@@ -31,7 +30,7 @@ class SyncHost:
         raise OpeningEnded
 
     def finish(self, steps: Iterable[Any]) -> None:
-        """Carry out steps that give no item."""
+        """Carry out steps that yield no item."""
         try:
             self.run(steps)
         except OpeningEnded:
@@ -39,22 +38,22 @@ class SyncHost:
 
 
 def sync_factory(recorder: Recorder, host: SyncHost, source: int, tick: float) -> Any:
-    """A factory that opens as the plan says; it may be told how many items are not wanted."""
+    """Return a factory for one source of the plan; `start` is how many items to leave out."""
 
     def factory(start: Any = 0) -> Any:
         opened = OpenedSource(recorder, source, tick, start)
         host.finish(opened.enters("call"))
-        given = _SHAPES[opened.script.kind](opened, host)
-        recorder.kept.append(given)
-        recorder.last[source] = given
-        return given
+        made = _SHAPES[opened.script.kind](opened, host)
+        recorder.kept.append(made)
+        recorder.last[source] = made
+        return made
 
     factory.__name__ = factory.__qualname__ = f"source_{source + 1}"
     return factory
 
 
 class _Bare:
-    """An iterator with nothing but `__next__` and `__iter__`."""
+    """An iterator that has only `__next__` and `__iter__`."""
 
     def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         self._opened = opened
@@ -71,7 +70,7 @@ class _Bare:
 
 
 class _Iterator(_Bare):
-    """An iterator that can be closed."""
+    """An iterator with `close`."""
 
     def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         super().__init__(opened, host)
@@ -82,7 +81,7 @@ class _Iterator(_Bare):
 
 
 class _Iterable:
-    """An iterable that can be closed, over an iterator that cannot."""
+    """An iterable with `close`, over an iterator without it."""
 
     def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         self._opened = opened

@@ -1,4 +1,4 @@
-"""The kit finds the mistake of each mutant, soon, and shows it by a small plan."""
+"""The kit quickly finds the bug in each mutant, and shows it with a small plan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ unshrunk = settings(fixed, phases=[Phase.generate])
 
 
 def shown(mutant: Callable[..., Any], settings: settings = fixed, **how: Any) -> BrokenLaw:
-    """What the kit says of it, with its default settings and a fixed seed."""
+    """Return the broken law that the kit finds with default settings and a fixed seed."""
 
     @seed(1)
     @settings
@@ -36,9 +36,9 @@ def shown(mutant: Callable[..., Any], settings: settings = fixed, **how: Any) ->
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_killed_with_a_small_plan(mutant: Callable[..., Any]) -> None:
-    """Default settings kill it in under 10 s, by a plan of at most one fault and two items.
+    """Default settings kill the mutant within 10 s, with at most one fault and two items.
 
-    Seconds of this process: on a machine that others use, those of the wall say nothing.
+    The limit is CPU time, because wall time depends on the load of the machine.
     """
     began = process_time()
     broken = shown(mutant)
@@ -52,22 +52,22 @@ def test_killed_with_a_small_plan(mutant: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("mutant", "laws"), MUTANTS.items(), ids=lambda value: getattr(value, "__name__", "")
 )
-def test_killed_for_the_mistake_it_makes(mutant: Callable[..., Any], laws: set[str]) -> None:
-    """Asked for the law that its mistake breaks alone, the kit finds that too."""
+def test_killed_by_the_law_it_breaks(mutant: Callable[..., Any], laws: set[str]) -> None:
+    """The kit also finds the bug if it only checks the laws that the mutant breaks."""
     broken = shown(mutant, unshrunk, oracles=sorted(laws))
     assert {oracle.name for oracle, _ in broken.broken} <= laws
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_works_where_nothing_fails(mutant: Callable[..., Any]) -> None:
-    """It is no straw man: with sources that do not fail it delivers what it should."""
+def test_mutants_work_if_no_source_fails(mutant: Callable[..., Any]) -> None:
+    """A mutant delivers exactly once if its sources do not fail."""
     run = run_plan(mutant, Plan("abc|", "abc|"))
     assert [judge(run) for judge in resolve("exactly_once")] == [None] * 4
 
 
 @pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
-def test_the_real_one_lives(flavour: Any) -> None:
-    """The same settings find nothing in the library itself."""
+def test_the_library_survives(flavour: Any) -> None:
+    """The same settings find no bug in the library itself."""
     stream: Any = failover_stream if flavour == "sync" else afailover_stream
 
     @seed(1)

@@ -1,4 +1,4 @@
-"""`run_plan` runs a plan on a pipeline of any flavour, and records what happens."""
+"""`run_plan` runs a plan on a pipeline of any flavour and records what happens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLAVOURS = ["sync", "asyncio", "trio"]
 
 
 def passed_on(flavour: str) -> Any:
-    """A pipeline that passes its first source on."""
+    """Return a pipeline that passes on the items of its first source."""
 
     def passes(source: Any, *_: Any) -> Iterator[Any]:
         with closing(source()) as items:
@@ -42,18 +42,18 @@ def failover(flavour: str, **options: Any) -> Any:
     return lambda *factories: stream(factories, retry_on=ConnectionError, **options)
 
 
-def told(run: RunResult) -> list[str]:
+def kinds(run: RunResult) -> list[str]:
     return [entry.what for entry in run.log]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_log_of_a_run(flavour: Any) -> None:
-    """What the consumer and the sources do, in order, with the time that has passed."""
+    """The log has what the consumer and the sources do, in order, with times."""
     run = run_plan(failover(flavour, mid_stream="skip"), Plan("--a#", "a-b|"), flavour=flavour)
     expected = (
         "call ask open live pull yield got ask pull fail close open live pull yield pull yield"
     )
-    assert told(run) == [*expected.split(), "got", "ask", "pull", "stop", "close", "end"]
+    assert kinds(run) == [*expected.split(), "got", "ask", "pull", "stop", "close", "end"]
     assert run.delivered == ["a", "b"]
     assert (run.seconds, run.ended, run.error, run.switches) == (3.0, True, None, 1)
     assert run.switched_mid_stream
@@ -63,11 +63,11 @@ def test_the_log_of_a_run(flavour: Any) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("how", ["close", "throw", "break", "drop", "cancel", "cancel_close"])
 def test_consumers_that_leave(flavour: Any, how: str) -> None:
-    """Each leaves after one item, and the source is closed."""
+    """Each consumer leaves after one item, and the source is closed."""
     run = run_plan(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
     assert run.delivered == ["a"]
     assert run.left is not None
-    assert told(run).count("close") == 1
+    assert kinds(run).count("close") == 1
     if how in ("close", "break", "drop"):
         assert run.ending is None
     elif how == "throw":
@@ -80,7 +80,7 @@ def test_consumers_that_leave(flavour: Any, how: str) -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_consumer_that_sends(flavour: Any) -> None:
-    """The value reaches the generator behind a stream that hands it on."""
+    """The value reaches the generator behind a stream that passes it on."""
     run = run_plan(failover(flavour), Plan("abc|", consumer="send 1"), flavour=flavour)
     assert [entry.value for entry in run.entries("sent")] == ["a value from the consumer"]
     assert run.delivered == ["a", "b", "c"]
@@ -89,7 +89,7 @@ def test_a_consumer_that_sends(flavour: Any) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("how", ["reenter", "concurrent"])
 def test_consumers_that_ask_twice_at_once(flavour: Any, how: str) -> None:
-    """A generator refuses, and goes on."""
+    """A generator refuses the second pull, and continues."""
     run = run_plan(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
     (nested,) = run.entries("nested")
     assert "already" in str(nested.value)
@@ -97,7 +97,7 @@ def test_consumers_that_ask_twice_at_once(flavour: Any, how: str) -> None:
 
 
 class Shared:
-    """Gives each of its items to whoever asks, also while it is asked."""
+    """Yields an item for each pull, even during another pull."""
 
     def __init__(self, source: Any) -> None:
         self.items = iter("xyz")
@@ -112,7 +112,7 @@ class Shared:
 
 
 def test_an_item_of_a_nested_pull_is_delivered_too() -> None:
-    """Where a pipeline allows it, what it gives is written down."""
+    """If a pipeline allows nested pulls, their items are logged as delivered."""
     run = run_plan(Shared, Plan("abc| as=bare", consumer="reenter 0"))
     assert [entry.value for entry in run.entries("nested")] == [None]
     assert run.delivered == ["x", "y", "z"]
@@ -120,7 +120,7 @@ def test_an_item_of_a_nested_pull_is_delivered_too() -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_slow_consumer_does_not_count_as_waiting(flavour: Any) -> None:
-    """Its pauses pass, and are not the pipeline's."""
+    """The consumer's pauses take time, but do not count as waiting."""
     run = run_plan(passed_on(flavour), Plan("-ab|", consumer="slow 5"), flavour=flavour)
     assert run.log[-1].time == 11.0
     assert run.seconds == 1.0
@@ -128,20 +128,20 @@ def test_a_slow_consumer_does_not_count_as_waiting(flavour: Any) -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_stall_ends_after_two_hours(flavour: Any) -> None:
-    """In virtual time, by the first of the plan's errors."""
+    """After two virtual hours, the source raises the first of the plan's errors."""
     run = run_plan(passed_on(flavour), Plan("a"), flavour=flavour)
     assert isinstance(run.error, ConnectionError)
     assert run.seconds == 7200.0
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_what_a_source_raises_when_it_is_opened(flavour: Any) -> None:
-    """In the call, where it is awaited, in `iter()`; each takes the time it is given."""
+def test_errors_while_opening(flavour: Any) -> None:
+    """A source can fail in the call, in the await, or in `iter()`, after its ticks."""
     pipeline = failover(flavour)
     for marbles, phase in (("-# at=call", "call"), ("-# at=iter as=iterable", "iter")):
         run = run_plan(pipeline, Plan(marbles), flavour=flavour)
         assert [entry.phase for entry in run.entries("fail")] == [phase]
-        assert run.seconds == (1.0 if flavour == "sync" else 0.0)  # these cannot wait
+        assert run.seconds == (1.0 if flavour == "sync" else 0.0)  # async: cannot wait here
     run = run_plan(pipeline, Plan("-# at=await"), flavour=flavour, awaited=True)
     assert [entry.phase for entry in run.entries("fail")] == [
         "call" if flavour == "sync" else "await"
@@ -152,7 +152,7 @@ def test_what_a_source_raises_when_it_is_opened(flavour: Any) -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_an_opening_may_take_its_time(flavour: Any) -> None:
-    """In the call, or where it is awaited."""
+    """Opening takes time in the call, or in the await."""
     run = (
         run_plan(passed_on(flavour), Plan("a| open=5"), flavour="sync")
         if flavour == "sync"
@@ -162,8 +162,8 @@ def test_an_opening_may_take_its_time(flavour: Any) -> None:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_what_a_source_does_when_it_is_closed(flavour: Any) -> None:
-    """It raises, takes its time, or yields, which Python calls a RuntimeError."""
+def test_faults_while_closing(flavour: Any) -> None:
+    """A close can raise, take time, or yield, which is a RuntimeError in Python."""
     for marbles, error, seconds in (
         ("ab| close=raises", ConnectionError, 0.0),
         ("ab| close=bug", Bug, 0.0),
@@ -179,7 +179,7 @@ def test_what_a_source_does_when_it_is_closed(flavour: Any) -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_same_iterator_twice(flavour: Any) -> None:
-    """A source can hand out the iterator of the time before."""
+    """A factory can return the iterator that it returned before."""
     run = run_plan(
         failover(flavour, attempts=2), Plan("a#; b| as=same", items="ab"), flavour=flavour
     )
@@ -190,7 +190,7 @@ def test_the_same_iterator_twice(flavour: Any) -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_sources_resume(flavour: Any) -> None:
-    """A factory may be told how many items are not wanted, by a number or a `Progress`."""
+    """A factory accepts how many items to leave out, as a number or a `Progress`."""
     run = run_plan(failover(flavour, mid_stream="resume"), Plan("ab#", "abc|"), flavour=flavour)
     assert run.delivered == ["a", "b", "c"]
     assert [entry.value for entry in run.entries("yield")] == ["a", "b", "c"]
@@ -199,30 +199,30 @@ def test_sources_resume(flavour: Any) -> None:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_errors_of_those_who_run_it_go_through(flavour: Any) -> None:
-    """What is no part of the run, as a pytest.fail in a pipeline, reaches the test."""
+def test_errors_outside_the_run_reach_the_test(flavour: Any) -> None:
+    """An error that is not part of the run, such as pytest.fail, is raised to the test."""
 
     def fails(_: Any) -> Iterator[Any]:
-        pytest.fail("no part of the run")
+        pytest.fail("not part of the run")
         yield
 
     async def afails(_: Any) -> AsyncIterator[Any]:
-        pytest.fail("no part of the run")
+        pytest.fail("not part of the run")
         yield
 
-    with pytest.raises(pytest.fail.Exception, match="no part of the run"):
+    with pytest.raises(pytest.fail.Exception, match="not part of the run"):
         run_plan(fails if flavour == "sync" else afails, Plan("a|"), flavour=flavour)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_groups_are_of_the_run(flavour: Any) -> None:
-    """An ExceptionGroup from a source is its error."""
+def test_groups_are_part_of_the_run(flavour: Any) -> None:
+    """An ExceptionGroup from a source is an error of the run."""
     run = run_plan(passed_on(flavour), Plan("#group"), flavour=flavour)
     assert isinstance(run.error, ExceptionGroup)
 
 
-def test_a_run_that_opens_without_end_is_broken_off() -> None:
-    """A pipeline that opens again and again ends in a Runaway."""
+def test_a_run_that_opens_without_end_is_stopped() -> None:
+    """A pipeline that keeps opening sources ends with Runaway."""
 
     def stubborn(source: Any) -> Iterator[Any]:
         while True:
@@ -234,8 +234,8 @@ def test_a_run_that_opens_without_end_is_broken_off() -> None:
     assert isinstance(run_plan(stubborn, Plan("#")).error, Runaway)
 
 
-def test_a_run_that_delivers_without_end_is_broken_off() -> None:
-    """So does one that gives items for ever."""
+def test_a_run_that_delivers_without_end_is_stopped() -> None:
+    """A pipeline that keeps yielding items ends with Runaway."""
 
     def endless(_: Any) -> Iterator[Any]:
         while True:
@@ -245,8 +245,8 @@ def test_a_run_that_delivers_without_end_is_broken_off() -> None:
 
 
 @pytest.mark.parametrize("flavour", ["asyncio", "trio"])
-def test_a_run_that_waits_without_end_is_broken_off(flavour: Any) -> None:
-    """Nobody waits for what never comes."""
+def test_a_run_that_waits_without_end_is_stopped(flavour: Any) -> None:
+    """A pipeline that waits forever ends with Runaway."""
 
     async def waits(_: Any) -> AsyncIterator[Any]:
         if flavour == "trio":
@@ -260,11 +260,11 @@ def test_a_run_that_waits_without_end_is_broken_off(flavour: Any) -> None:
 
     run = run_plan(waits, Plan("a|"), flavour=flavour)
     assert isinstance(run.error, Runaway)
-    assert "never comes" in str(run.error)
+    assert "never happens" in str(run.error)
 
 
-def test_the_flavour_is_found_out() -> None:
-    """A pipeline that gives an async iterator, or an awaitable of one, runs under asyncio."""
+def test_the_flavour_is_detected() -> None:
+    """A pipeline that returns an async iterator, or an awaitable of one, runs under asyncio."""
 
     async def awaitable(source: Any) -> Any:
         return source()
@@ -274,20 +274,20 @@ def test_the_flavour_is_found_out() -> None:
     assert run_plan(awaitable, Plan("a|")).delivered == ["a"]
 
 
-def test_wrong_pipelines_are_refused() -> None:
-    """One that gives nothing to iterate, and one of the other flavour than was said."""
+def test_wrong_pipelines_are_rejected() -> None:
+    """A pipeline must return something iterable, of the flavour that the caller names."""
     with pytest.raises(ValueError, match="flavour must be one of sync, asyncio, trio"):
         run_plan(passed_on("sync"), Plan("a|"), flavour="curio")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="the pipeline is async"):
         run_plan(passed_on("asyncio"), Plan("a|"), flavour="sync")
     run = run_plan(lambda _: 1, Plan("a|"))
-    assert str(run.error) == "the pipeline must give an iterator or async iterator, got 1"
+    assert str(run.error) == "the pipeline must return an iterator or async iterator, got 1"
     run = run_plan(lambda _: 1, Plan("a|"), flavour="asyncio")
-    assert str(run.error) == "the pipeline must give an async iterator, got 1"
+    assert str(run.error) == "the pipeline must return an async iterator, got 1"
 
 
 def test_a_pipeline_may_wait_on_the_clock_of_the_sources() -> None:
-    """Time that it sleeps on the virtual clock is waited for by the consumer."""
+    """If a pipeline sleeps on the virtual clock, the consumer waits for that time."""
     clock = VirtualClock()
 
     def patient(source: Any) -> Iterator[Any]:
@@ -298,8 +298,8 @@ def test_a_pipeline_may_wait_on_the_clock_of_the_sources() -> None:
     assert clock.slept == [30]
 
 
-def test_ticks_and_items_are_what_they_are_said_to_be() -> None:
-    """A tick takes so long, and a letter stands for such an item."""
+def test_ticks_and_items() -> None:
+    """`tick` sets the length of a tick, and `item` turns letters into items."""
     run = run_plan(lambda s: s(), Plan("--a|"), tick=0.5, item=str.upper)
     assert (run.delivered, run.seconds, run.expected) == (["A"], 1.0, ["A"])
     assert run.letter("A") == "a"
@@ -307,14 +307,14 @@ def test_ticks_and_items_are_what_they_are_said_to_be() -> None:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_what_python_can_hand_to_nobody_is_noted(flavour: Any) -> None:
-    """The error of a stream that is let go stands in the log, and nowhere else."""
+def test_stray_errors_are_logged(flavour: Any) -> None:
+    """The error of an abandoned stream appears in the log, and nowhere else."""
     run = run_plan(failover(flavour), Plan("ab| close=raises", consumer="drop 1"), flavour=flavour)
     assert [type(entry.value) for entry in run.entries("stray")] == [ConnectionError]
 
 
 def test_streams_without_the_methods_of_a_generator() -> None:
-    """One that cannot be closed is let go; one that takes no value says so."""
+    """A stream without `close` is abandoned; a stream without `send` raises."""
 
     def listed(source: Any) -> Any:
         return list(source())
@@ -337,13 +337,16 @@ def test_streams_without_the_methods_of_a_generator() -> None:
 
 
 @pytest.mark.parametrize("how", ["drop", "break"])
-def test_a_source_itself_that_is_let_go(how: str) -> None:
-    """Where the pipeline gives the source as it is, nobody but the recorder holds on to it."""
-    assert told(run_plan(lambda s: s(), Plan("ab|", consumer=f"{how} 1")))[-2:] == ["close", "left"]
+def test_an_abandoned_source_is_closed(how: str) -> None:
+    """If the pipeline returns the source itself, the kit closes it when the consumer drops it."""
+    assert kinds(run_plan(lambda s: s(), Plan("ab|", consumer=f"{how} 1")))[-2:] == [
+        "close",
+        "left",
+    ]
 
 
-def test_what_the_collector_would_close_is_closed() -> None:
-    """A stream that was let go in a cycle closes its source when it is collected."""
+def test_a_stream_in_a_reference_cycle_is_closed() -> None:
+    """A stream abandoned in a reference cycle closes its source when it is collected."""
 
     class Cycle:
         def __init__(self, source: Any) -> None:
@@ -357,11 +360,11 @@ def test_what_the_collector_would_close_is_closed() -> None:
             return next(self.stream)
 
     run = run_plan(Cycle, Plan("ab|", consumer="drop 1"))
-    assert told(run)[-1] == "close"
+    assert kinds(run)[-1] == "close"
 
 
-def test_errors_that_a_message_alone_cannot_make() -> None:
-    """A class with arguments of its own is refused, a function that makes an error is not."""
+def test_errors_with_other_arguments() -> None:
+    """A class that needs more than a message is rejected; a function that returns one works."""
 
     class Status(Exception):
         def __init__(self, code: int, *, reason: str) -> None:
@@ -371,7 +374,7 @@ def test_errors_that_a_message_alone_cannot_make() -> None:
         return Status(503, reason="unavailable")
 
     run = run_plan(lambda s: s(), Plan("a#", errors=[Status]))
-    assert "cannot be made from a message alone" in str(run.error)
+    assert "cannot be constructed from a message alone" in str(run.error)
     run = run_plan(lambda s: s(), Plan("a#", errors=[unavailable]))
     assert run.error is not None
     assert run.error.args == (503, "unavailable")

@@ -1,4 +1,4 @@
-"""The willful sources of the law of identity, and the models of the laws, by themselves."""
+"""The scripted sources of the law of identity, and the models of the laws."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from failover_iter.testing._scripted_source import (
 )
 
 
-def test_what_is_sent_is_written_down() -> None:
-    """By a generator, and by what is none, in both flavours."""
+def test_sent_values_are_logged() -> None:
+    """A scripted generator or iterator logs sent values, in both flavours."""
     script = ScriptedSource(pulls=("item", "item", "end"))
     log: list[Any] = []
     generator = sync_generator(script, log)
@@ -39,7 +39,7 @@ def test_what_is_sent_is_written_down() -> None:
 
 @pytest.mark.parametrize("mode", ["skip", "restart", "resume"])
 def test_a_model_whose_sources_all_fail(mode: Any) -> None:
-    """It delivers what there was, and ends with the last error."""
+    """The model delivers the items so far, and raises the last error."""
     delivered: list[Any] = []
     with pytest.raises(ConnectionError):
         for item in delivered_under(mode)(Plan("a#", "a#", errors=(ConnectionError,))):
@@ -48,7 +48,7 @@ def test_a_model_whose_sources_all_fail(mode: Any) -> None:
 
 
 def test_factories_are_counted_as_they_are_taken() -> None:
-    """Each with its place, until there are none left."""
+    """`_counted` records the position of each factory that is taken."""
     taken: list[int] = []
     factories = [list, tuple]
     assert list(_counted(factories, taken)) == factories
