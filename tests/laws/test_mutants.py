@@ -1,7 +1,7 @@
-"""The law suite kills each wrong implementation, and lets the real one live.
+"""The test suite kills each mutant, a wrong implementation, and finds no bug in the library.
 
-The suite is the scenario table against the reference model, and what `KnownBugs` and `Laws` say for
-what a trace does not show. Each mutant names the mistake that it makes, and where it was seen.
+The suite compares each scenario with the reference model, and runs the tests of `KnownBugs`
+and `Laws` for behaviour that is not in a trace. Each mutant names its bug and where it was seen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from support.model import model
 from support.runners import run_asyncio, run_sync
 from support.scenarios import SCENARIOS, A, B
 
-#: The scenarios that ask for nothing but what every mutant says it can do.
+#: The scenarios that need no option that a mutant does not have.
 PLAIN = {
     name: case
     for name, case in SCENARIOS.items()
@@ -33,7 +33,7 @@ PLAIN = {
 
 
 def killed_by_scenario(mutant: Callable[..., Any], run: Callable[..., Any]) -> set[str]:
-    """The scenarios whose trace is not that of the model; nobody listens, for mutants cannot."""
+    """Return the scenarios whose trace differs from the model; mutants have no listener."""
     killers = set()
     for name, case in PLAIN.items():
         expected = without_notes(model(case, listen=False))
@@ -47,18 +47,18 @@ def killed_by_scenario(mutant: Callable[..., Any], run: Callable[..., Any]) -> s
 
 
 def killed_by_law(mutant: Callable[..., Any], flavour_class: type[SyncFlavour]) -> set[str]:
-    """The laws and known bugs, without parameters, that the mutant breaks."""
+    """Return the tests of laws and known bugs that fail for the mutant."""
 
     class MutantFlavour(flavour_class):  # type: ignore[misc, valid-type]  # a class at run time
         def stream(self, factories: Any, **options: Any) -> Any:
             return mutant(factories, **{"retry_on": ConnectionError, **options})
 
         def iterator(self, pull: Callable[[], Any], **parts: Any) -> Any:
-            pulls = iter(range(1000))  # for those who drain what never ends
+            pulls = iter(range(1000))  # the test may drain an endless source
 
             def bounded() -> Any:
                 if next(pulls, None) is None:
-                    raise OverflowError("pulled again and again")
+                    raise OverflowError("pulled too many times")
                 return pull()
 
             return super().iterator(bounded, **parts)
@@ -79,7 +79,7 @@ def killed_by_law(mutant: Callable[..., Any], flavour_class: type[SyncFlavour]) 
     return killers
 
 
-#: Laws that need no option which a mutant could not have.
+#: The tests that need no option that a mutant does not have.
 CHOSEN = [
     "test_throwing_generator_exit_is_close",
     "test_values_are_sent_to_the_source",
@@ -100,39 +100,39 @@ CHOSEN = [
 
 
 def without_notes(trace: list[Any]) -> list[Any]:
-    """A trace in which an error is its class: a mutant is not killed for lacking notes."""
+    """Return a trace with error classes only: missing notes do not kill a mutant."""
     return [entry[:2] if entry[0] == "raised" else entry for entry in trace]
 
 
 @pytest.mark.parametrize("mutant", SYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_scenarios_kill_the_sync_mutants(mutant: Callable[..., Any]) -> None:
-    """At least one scenario of the table tells each wrong implementation from the model."""
+    """The trace of each mutant differs from the model in at least one scenario."""
     assert killed_by_scenario(mutant, run_sync)
 
 
 @pytest.mark.parametrize("mutant", ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_scenarios_kill_the_async_mutants(mutant: Callable[..., Any]) -> None:
-    """At least one scenario of the table tells each wrong implementation from the model."""
+    """The trace of each mutant differs from the model in at least one scenario."""
     assert killed_by_scenario(mutant, run_asyncio)
 
 
 @pytest.mark.parametrize("mutant", SYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_laws_kill_the_sync_mutants(mutant: Callable[..., Any]) -> None:
-    """At least one law or known bug does, too."""
+    """At least one test of a law or a known bug fails for each mutant."""
     if mutant is counts_the_replay_wrong:
-        pytest.skip("it is wrong under skip only, which the scenarios cover")
+        pytest.skip("wrong only in mode 'skip', which the scenarios cover")
     assert killed_by_law(mutant, SyncFlavour)
 
 
 @pytest.mark.parametrize("mutant", ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_laws_kill_the_async_mutants(mutant: Callable[..., Any]) -> None:
-    """At least one law or known bug does, too."""
+    """At least one test of a law or a known bug fails for each mutant."""
     assert killed_by_law(mutant, AsyncFlavour)
 
 
 @pytest.fixture
 def unshrunk() -> Iterator[None]:
-    """That it is killed counts here, not by how small a plan."""
+    """Do not shrink: here it only matters whether the mutant is killed."""
     settings.register_profile("unshrunk", settings.default, phases=[Phase.generate])
     settings.load_profile("unshrunk")
     yield
@@ -142,8 +142,8 @@ def unshrunk() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("unshrunk")
 @pytest.mark.parametrize("mutant", SYNC_MUTANTS + ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_the_suite_for_anybody_kills_the_mutants(mutant: Callable[..., Any]) -> None:
-    """`check_failover_laws` finds the law that it breaks."""
+def test_check_failover_laws_kills_the_mutants(mutant: Callable[..., Any]) -> None:
+    """`check_failover_laws` finds the law that the mutant breaks."""
     mode: Any = "skip" if mutant is counts_the_replay_wrong else "restart"
     options = {"mid_stream": "skip"} if mode == "skip" else {}
     with pytest.raises(ExceptionGroup) as caught:
@@ -158,8 +158,8 @@ def test_the_suite_for_anybody_kills_the_mutants(mutant: Callable[..., Any]) -> 
     assert LAW_OF[mutant] in error.__notes__[-1]
 
 
-def test_the_real_ones_live() -> None:
-    """The same suite finds nothing in the library itself."""
+def test_the_library_survives() -> None:
+    """The same suite finds no bug in the library itself."""
     assert killed_by_scenario(failover_stream, run_sync) == set()
     assert killed_by_scenario(afailover_stream, run_asyncio) == set()
     assert killed_by_law(failover_stream, SyncFlavour) == set()
