@@ -19,7 +19,7 @@ COMPOSED: Final = {
 }
 
 #: The oracles that `verify` checks by default.
-DEFAULT: Final = (
+DEFAULT_ORACLES: Final = (
     "exactly_once", "transparent", "same_error", "no_leak", "closed_once", "one_open", "lazy",
     "no_read_ahead", "no_reopen",
 )  # fmt: skip

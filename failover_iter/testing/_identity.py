@@ -212,7 +212,7 @@ class _AsyncIdentity(_SyncIdentity):
         self.runner.get_loop().set_exception_handler(_ignore)
 
     def make(self, factory: Callable[[], Any]) -> Any:
-        return _AsyncDriver(self.combinator([factory]), self.runner)
+        return _SyncFacade(self.combinator([factory]), self.runner)
 
     def sources(self, kind: str) -> tuple[Any, Any]:
         if kind == "generator":
@@ -250,8 +250,8 @@ _WORDS = {
 }
 
 
-class _AsyncDriver:
-    """An async stream with the methods of a generator; each call runs the event loop."""
+class _SyncFacade:
+    """Wraps an async stream in the methods of a generator; each call runs the event loop."""
 
     def __init__(self, stream: Any, runner: asyncio.Runner) -> None:
         self.stream = stream

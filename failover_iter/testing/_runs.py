@@ -44,7 +44,7 @@ class LogEntry:
             during another pull). Of a source: "open", "live" (it must be closed from now on),
             "pull", "yield", "stop", "fail", "close", "sent" (a value arrived), "thrown" (an error
             arrived), "interrupt". Of neither: "stray" (an error that Python could only report).
-        source: the number of the source, from 0; None for the consumer.
+        source: the number of the source, from 0; None if the entry is not of a source.
         opening: the number of the opening of that source, from 0.
         value: the item, the error, or how the consumer left; for "open", the stack depth.
         phase: where a source failed: "call", "await", "iter", "pull", "throw" or "close".

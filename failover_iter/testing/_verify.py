@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import currently_in_test_context, event
 
-from failover_iter.testing._composed import DEFAULT, resolve
+from failover_iter.testing._composed import DEFAULT_ORACLES, resolve
 from failover_iter.testing._must_see import saw
 from failover_iter.testing._oracles import ORACLES, Oracle, Oracles
 from failover_iter.testing._plans import Plan
@@ -35,7 +35,7 @@ def verify(
     pipeline: Callable[..., Any],
     plan: Plan,
     *,
-    oracles: Oracles = DEFAULT,
+    oracles: Oracles = DEFAULT_ORACLES,
     flavour: Flavour | None = None,
     item: Callable[[str], Any] = itself,
     tick: float = 1.0,
@@ -49,7 +49,8 @@ def verify(
             async iterator or an awaitable of one. It does not have to use failover_iter.
         plan: what the sources and the consumer do; from `plans()`, or written by hand.
         oracles: the laws to check: a name, an `Oracle`, a predicate on the `RunResult` (it returns
-            a false value or a sentence if the law is broken), or several of these. The names are
+            False, or a sentence that says what is wrong, if the law is broken), or several of
+            these. The names are
             `exactly_once` (`no_loss`, `no_duplicates`, `in_order` and `nothing_else` together),
             `at_least_once`, `at_most_once`, `same_error`, `transparent`, `no_leak`,
             `closed_once`, `one_open`, `lazy`, `no_read_ahead`, `no_reopen` and `flat`. The

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import CONSUMERS, FAULTS, Plan, must_see, plans, verify
-from failover_iter.testing._composed import DEFAULT
+from failover_iter.testing._composed import DEFAULT_ORACLES
 
 #: The number of plans for each flavour.
 PLANS = int(os.environ.get("FAILOVER_ITER_PLANS", "300"))
@@ -41,6 +41,6 @@ def test_many_plans(flavour: Any) -> None:
         )
     )
     def test(plan: Plan) -> None:
-        verify(pipeline, plan, oracles=DEFAULT, flavour=flavour)
+        verify(pipeline, plan, oracles=DEFAULT_ORACLES, flavour=flavour)
 
     test()
