@@ -22,7 +22,7 @@ from failover_iter.llm import (
     chat_stream,
     collect,
     continue_with,
-    gemini,
+    gemini_chat,
     ollama_chat,
     openai_chat,
 )
@@ -52,7 +52,7 @@ def google(model: str, messages: list[Turn]) -> Source[Any]:
 
     retries = types.HttpRetryOptions(attempts=1)
     client = Client(http_options=types.HttpOptions(timeout=20_000, retry_options=retries))
-    return gemini(client, model=model, messages=messages)
+    return gemini_chat(client, model=model, messages=messages)
 
 
 def ollama(model: str, messages: list[Turn]) -> Source[Any]:

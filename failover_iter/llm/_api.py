@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.llm._chat import armed
+from failover_iter.llm._chat import with_continuation
 from failover_iter.llm._chunk import has_content
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._transient import is_transient
@@ -113,9 +113,11 @@ def chat_stream(
     """
     options = _DEFAULTS | options
     stream = failover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    going_on = _going_on(sources, options["mid_stream"])
+    continuing = _continuing(sources, options["mid_stream"])
     return (
-        failover_stream(going_on, mark_takeovers=mark_takeovers, **options) if going_on else stream
+        failover_stream(continuing, mark_takeovers=mark_takeovers, **options)
+        if continuing
+        else stream
     )
 
 
@@ -162,9 +164,11 @@ def achat_stream(
     """
     options = _DEFAULTS | options
     stream = afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    going_on = _going_on(sources, options["mid_stream"])
+    continuing = _continuing(sources, options["mid_stream"])
     return (
-        afailover_stream(going_on, mark_takeovers=mark_takeovers, **options) if going_on else stream
+        afailover_stream(continuing, mark_takeovers=mark_takeovers, **options)
+        if continuing
+        else stream
     )
 
 
@@ -175,17 +179,17 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _going_on(sources: Iterable[Any], mid_stream: object) -> Iterator[Any] | None:
+def _continuing(sources: Iterable[Any], mid_stream: object) -> Iterator[Any] | None:
     """The sources, told how to go on with an answer, if that is what is wanted."""
     if not isinstance(mid_stream, ContinueWith):
         return None
-    return _told(sources, mid_stream)
+    return _continuing_sources(sources, mid_stream)
 
 
-def _told(sources: Iterable[Any], continuation: ContinueWith) -> Iterator[Any]:
+def _continuing_sources(sources: Iterable[Any], continuation: ContinueWith) -> Iterator[Any]:
     # The next one is pulled from here once the one before it was given up.
     for source in sources:
-        rejected: list[None] = []
-        yield armed(source, continuation, partial(rejected.append, None))
-        if rejected and continuation.or_restart:
+        rejections: list[None] = []
+        yield with_continuation(source, continuation, partial(rejections.append, None))
+        if rejections and continuation.or_restart:
             yield replace(source, mid_stream="restart")

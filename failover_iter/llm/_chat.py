@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from failover_iter import Progress, Source
 from failover_iter.llm._chunk import Chunk
 from failover_iter.llm._continue import ContinueWith
-from failover_iter.llm._status import mapping, status_of
+from failover_iter.llm._status import as_mapping, status_of
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from failover_iter.llm._answer import Answer
     from failover_iter.llm._messages import Arguments
 
-_C = TypeVar("_C", bound="Chat")
+_FactoryT = TypeVar("_FactoryT", bound="ChatFactory")
 _START: Progress[Any] = Progress()
 #: How a provider says that it does not take a conversation like this.
-_REJECTED = (400, 422)
+_REJECTION_STATUSES = (400, 422)
 
 
 class SyncClient(Protocol):
@@ -49,20 +49,16 @@ class AsyncClient(Protocol):
         ...
 
 
-class Both(Iterable[Chunk], AsyncIterable[Chunk]):
-    """A stream of a client that is both blocking and async: iterated as the one around it is."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Chat:
+class ChatFactory:
     """A factory of answers; how its stream is read is the business of its subclasses."""
 
-    answer: type[Answer]
+    answer_type: type[Answer]
     #: As the user gave them: plain messages, or what the SDK takes.
     arguments: Arguments
     #: Under which of them the conversation and the model are.
-    conversation: str = "messages"
-    model: str = "model"
+    messages_argument: str = "messages"
+    model_argument: str = "model"
     #: Whether the answer is to be in a format.
     structured: bool = False
     #: The SDK's call, and the one for async streams where the client has both.
@@ -71,46 +67,48 @@ class Chat:
     #: Turns plain messages into the provider's form.
     prepare: Callable[[Arguments], Arguments] = dict
     #: What a message has beside role and content to be the start of the answer; None: not taken.
-    prefix: Mapping[str, Any] | None = None
+    prefill_fields: Mapping[str, Any] | None = None
     #: Whether the provider gives such a start again.
-    echoes: bool = False
+    echoes_prefill: bool = False
     continuation: ContinueWith | None = None
     #: Told when a continuation was rejected.
     on_rejected: Callable[[], None] | None = None
 
-    def ask(self, progress: Progress[Any]) -> Request:
+    def request(self, progress: Progress[Any]) -> Request:
         """What is to be asked, from the start or for the rest."""
-        answer = self.answer(str(self.arguments.get(self.model, "")), structured=self.structured)
+        answer = self.answer_type(
+            str(self.arguments.get(self.model_argument, "")), structured=self.structured
+        )
         text = _text_so_far(progress)
         if not text:
             return Request(self, progress, answer, self.prepare(dict(self.arguments)))
-        return Request(self, progress, answer, self._continued(text, answer), continues=True)
+        return Request(self, progress, answer, self._continuation_arguments(text, answer))
 
-    def _continued(self, text: str, answer: Answer) -> Arguments:
+    def _continuation_arguments(self, text: str, answer: Answer) -> Arguments:
         continuation = self.continuation or ContinueWith()
-        answer.continues = True
+        answer.is_continuation = True
         if callable(continuation.how):
             return continuation.how(self.prepare(dict(self.arguments)), text)
         so_far: dict[str, Any] = {"role": "assistant", "content": text}
-        if self.prefix is None or continuation.how == "instruct":
+        if self.prefill_fields is None or continuation.how == "instruct":
             more = [so_far, {"role": "user", "content": continuation.instruction}]
         else:
             # Anthropic takes no start that ends with white space.
             start = text.rstrip()
-            answer.drop = text if self.echoes else text[len(start) :]
-            more = [so_far | {"content": start, **self.prefix}]
+            answer.may_repeat = text if self.echoes_prefill else text[len(start) :]
+            more = [so_far | {"content": start, **self.prefill_fields}]
         return self.prepare(
-            self.arguments | {self.conversation: [*self._turns(), *more]},
+            self.arguments | {self.messages_argument: [*self._messages(), *more]},
         )
 
-    def _turns(self) -> list[Any]:
-        said = self.arguments.get(self.conversation, [])
+    def _messages(self) -> list[Any]:
+        said = self.arguments.get(self.messages_argument, [])
         return [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
 
     def source(self, name: str | None) -> Source[Any]:
         """The source that a user gets."""
-        model = self.arguments.get(self.model, "")
-        return Source(self, name=name or f"{self.answer.provider} {model}".strip())
+        model = self.arguments.get(self.model_argument, "")
+        return Source(self, name=name or f"{self.answer_type.provider} {model}".strip())
 
     def __call__(self, progress: Progress[Any] = _START) -> Any:
         """Open one answer."""
@@ -131,18 +129,21 @@ def _text_so_far(progress: Progress[Any]) -> str:
 class Request:
     """What is asked in one opening, and the answer that is read from it."""
 
-    chat: Chat
+    factory: ChatFactory
     progress: Progress[Any]
     answer: Answer
     arguments: Arguments
-    continues: bool = False
 
-    def check(self, error: Exception) -> None:
+    def check_rejection(self, error: Exception) -> None:
         """Raise what the answer broke off with, if its continuation was rejected."""
-        if not self.continues or self.answer.content or status_of(error) not in _REJECTED:
+        if (
+            not self.answer.is_continuation
+            or self.answer.has_content
+            or status_of(error) not in _REJECTION_STATUSES
+        ):
             return
-        if self.chat.on_rejected is not None:
-            self.chat.on_rejected()
+        if self.factory.on_rejected is not None:
+            self.factory.on_rejected()
         failures = (failed.error for failed in self.progress.failures if failed.delivered)
         broke_off = next(failures, None)
         if broke_off is None:
@@ -154,12 +155,12 @@ class Request:
         raise broke_off
 
 
-class SyncChat(Chat):
+class SyncChatFactory(ChatFactory):
     """A factory of blocking streams."""
 
     def __call__(self, progress: Progress[Any] = _START) -> Iterator[Chunk]:
         """Open one answer."""
-        request = self.ask(progress)
+        request = self.request(progress)
         answer = request.answer
         try:
             with _closing(self.call(request.arguments)) as events:
@@ -167,16 +168,16 @@ class SyncChat(Chat):
                     yield from answer.read(event)
             yield from answer.end()
         except Exception as error:
-            request.check(error)
+            request.check_rejection(error)
             raise
 
 
-class AsyncChat(Chat):
+class AsyncChatFactory(ChatFactory):
     """A factory of async streams."""
 
     async def __call__(self, progress: Progress[Any] = _START) -> AsyncIterator[Chunk]:
         """Open one answer."""
-        request = self.ask(progress)
+        request = self.request(progress)
         answer = request.answer
         opened = (self.acall or self.call)(request.arguments)
         try:
@@ -189,55 +190,61 @@ class AsyncChat(Chat):
             for chunk in answer.end():
                 yield chunk
         except Exception as error:
-            request.check(error)
+            request.check_rejection(error)
             raise
 
 
-class BothChat(Chat):
+class DualChatFactory(ChatFactory):
     """A factory of streams that are iterated either way, for clients that are both."""
 
-    def __call__(self, progress: Progress[Any] = _START) -> Both:
+    def __call__(self, progress: Progress[Any] = _START) -> DualStream:
         """Open one answer, when it is iterated."""
-        return _Either(self, progress)
+        return DualStream(self, progress)
 
 
 @dataclass(frozen=True)
-class _Either(Both):
-    chat: BothChat
+class DualStream(Iterable[Chunk], AsyncIterable[Chunk]):
+    """A stream of a client that is both blocking and async: iterated as the one around it is."""
+
+    factory: DualChatFactory
     progress: Progress[Any]
 
     def __iter__(self) -> Iterator[Chunk]:
-        return self._as(SyncChat)(self.progress)
+        """Open a blocking stream."""
+        return self._as(SyncChatFactory)(self.progress)
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
-        return self._as(AsyncChat)(self.progress)
+        """Open an async stream."""
+        return self._as(AsyncChatFactory)(self.progress)
 
-    def _as(self, kind: type[_C]) -> _C:
-        return kind(**vars(self.chat))
+    def _as(self, factory_type: type[_FactoryT]) -> _FactoryT:
+        return factory_type(**vars(self.factory))
 
 
-def sync_or_async(told_by: Callable[..., object]) -> type[SyncChat | AsyncChat]:
+def factory_class(method: Callable[..., object]) -> type[SyncChatFactory | AsyncChatFactory]:
     """Which of the two a client is, told by one of its methods."""
-    function = inspect.unwrap(told_by)
+    function = inspect.unwrap(method)
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-    return AsyncChat if is_async else SyncChat
+    return AsyncChatFactory if is_async else SyncChatFactory
 
 
 def has_format(value: object) -> bool:
     """Whether an argument asks for an answer in a format (JSON)."""
-    return value is not None and mapping(value).get("type") != "text"
+    return value is not None and as_mapping(value).get("type") != "text"
 
 
-def armed(source: Any, continuation: ContinueWith, on_rejected: Callable[[], None] | None) -> Any:
+def with_continuation(
+    source: Any, continuation: ContinueWith, on_rejected: Callable[[], None] | None
+) -> Any:
     """A source that goes on in this way, if it is one of an adapter."""
     factory: Any = getattr(source, "factory", None)
-    if not isinstance(factory, Chat):
+    if not isinstance(factory, ChatFactory):
         return source
-    chat = replace(factory, continuation=continuation, on_rejected=on_rejected)
-    return replace(source, factory=chat)
+    continuing = replace(factory, continuation=continuation, on_rejected=on_rejected)
+    return replace(source, factory=continuing)
 
 
-def _note(error: BaseException, close_error: Exception) -> None:
+def _add_close_note(error: BaseException, close_error: Exception) -> None:
     error.add_note(f"closing the stream raised {type(close_error).__name__}: {close_error}")
 
 
@@ -253,7 +260,7 @@ def _closing(events: Any) -> Generator[Any, None, None]:
         try:
             _close(events)
         except Exception as close_error:  # noqa: BLE001 (whatever it is, it is told)
-            _note(error, close_error)
+            _add_close_note(error, close_error)
         raise
     else:
         _close(events)
@@ -277,7 +284,7 @@ async def _aclosing(events: Any) -> AsyncGenerator[Any, None]:
         try:
             await _aclose(events)
         except Exception as close_error:  # noqa: BLE001 (whatever it is, it is told)
-            _note(error, close_error)
+            _add_close_note(error, close_error)
         raise
     else:
         await _aclose(events)

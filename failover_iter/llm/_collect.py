@@ -13,7 +13,7 @@ from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
 
-__all__ = ["Message", "ToolCall", "Used", "acollect", "collect"]
+__all__ = ["AttemptUsage", "Message", "ToolCall", "acollect", "collect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
+class AttemptUsage:
     """What one attempt used, as its provider said: those that broke off mostly do not."""
 
     provider: str
@@ -62,7 +62,7 @@ class Message:
     """The tool calls, in order."""
     finish_reason: FinishReason | None
     """Why it ended; `None` where the stream gave no reason, or nothing."""
-    usage: tuple[Used, ...]
+    usage: tuple[AttemptUsage, ...]
     """Tokens of each attempt that told them, in order: never added up, never made up."""
     provider: str
     """Who served the answer, or its end where it was continued."""
@@ -72,13 +72,13 @@ class Message:
 
 class _Collector:
     def __init__(self) -> None:
-        self.usage: list[Used] = []
+        self.usage: list[AttemptUsage] = []
         self.marked = True
         self.restart()
 
     def restart(self) -> None:
         self.text: list[str] = []
-        self.thoughts: list[str] = []
+        self.reasoning: list[str] = []
         self.calls: dict[int, list[ToolCallDelta]] = {}
         self.last: Chunk | None = None
 
@@ -95,26 +95,26 @@ class _Collector:
 
     def _add(self, chunk: Chunk) -> None:
         last = self.last
-        if last and not self.marked and _who(last) != _who(chunk):
+        if last and not self.marked and _label(last) != _label(chunk):
             raise ValueError(
-                f"{_who(chunk)} took over from {_who(last)}, but nothing says how: make the stream "
-                "with mark_takeovers=True to collect it"
+                f"{_label(chunk)} took over from {_label(last)}, but nothing says how: make the "
+                "stream with mark_takeovers=True to collect it"
             )
         self.last = chunk
         self.text.append(chunk.text)
-        self.thoughts.append(chunk.reasoning)
+        self.reasoning.append(chunk.reasoning)
         if chunk.tool_call:
             self.calls.setdefault(chunk.tool_call.index, []).append(chunk.tool_call)
         if chunk.usage:
-            used = Used(provider=chunk.provider, model=chunk.model, usage=chunk.usage)
+            used = AttemptUsage(provider=chunk.provider, model=chunk.model, usage=chunk.usage)
             self.usage.append(used)
 
     def message(self) -> Message:
         last = self.last or Chunk()
         return Message(
             text="".join(self.text),
-            reasoning="".join(self.thoughts),
-            tool_calls=tuple(_whole(pieces) for _, pieces in sorted(self.calls.items())),
+            reasoning="".join(self.reasoning),
+            tool_calls=tuple(_join_pieces(pieces) for _, pieces in sorted(self.calls.items())),
             finish_reason=last.finish_reason,
             usage=tuple(self.usage),
             provider=last.provider,
@@ -122,11 +122,11 @@ class _Collector:
         )
 
 
-def _who(chunk: Chunk) -> str:
+def _label(chunk: Chunk) -> str:
     return f"{chunk.provider} ({chunk.model})"
 
 
-def _whole(pieces: list[ToolCallDelta]) -> ToolCall:
+def _join_pieces(pieces: list[ToolCallDelta]) -> ToolCall:
     return ToolCall(
         id=next((piece.id for piece in pieces if piece.id), None),
         name=next((piece.name for piece in pieces if piece.name), None),
@@ -157,8 +157,8 @@ def collect(stream: Iterable[Chunk | Takeover]) -> Message:
         ({'city': 'Ulm'}, 'tool_calls')
     """
     collector = _Collector()
-    own: Any = stream
-    with closing(own) if hasattr(own, "close") else nullcontext():
+    closable: Any = stream
+    with closing(closable) if hasattr(closable, "close") else nullcontext():
         for item in stream:
             collector.add(item)
     return collector.message()
@@ -185,8 +185,8 @@ async def acollect(stream: AsyncIterable[Chunk | Takeover]) -> Message:
         'Hello'
     """
     collector = _Collector()
-    own: Any = stream
-    async with aclosing(own) if hasattr(own, "aclose") else nullcontext():
+    closable: Any = stream
+    async with aclosing(closable) if hasattr(closable, "aclose") else nullcontext():
         async for item in stream:
             collector.add(item)
     return collector.message()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-from failover_iter.llm._status import mapping
+from failover_iter.llm._status import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ Arguments: TypeAlias = dict[str, Any]
 
 def is_plain(message: object, *roles: str) -> TypeGuard[Mapping[str, Any]]:
     """Whether a message is a role of these with a text; all else is the provider's own form."""
-    said = mapping(message)
+    said = as_mapping(message)
     return said.get("role") in roles and isinstance(said.get("content"), str)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from failover_iter import backoff
 from failover_iter.llm._errors import ProviderError
-from failover_iter.llm._status import mapping
+from failover_iter.llm._status import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,14 +68,14 @@ class _RetryAfter:
 
     def __call__(self, failed: Failed) -> float:
         """Pause after this failure, in seconds."""
-        asked = seconds_asked(failed.error)
+        asked = requested_delay(failed.error)
         if asked is None:
             wait = self.otherwise(failed)
             asked = wait.total_seconds() if isinstance(wait, timedelta) else wait
         return min(asked, self.maximum)
 
 
-def seconds_asked(error: Exception) -> float | None:
+def requested_delay(error: Exception) -> float | None:
     """What a provider asks for, in seconds."""
     if isinstance(error, ProviderError):
         return error.retry_after
@@ -83,8 +83,8 @@ def seconds_asked(error: Exception) -> float | None:
     asked = (
         _seconds(headers.get("retry-after-ms"), unit=0.001),
         _seconds(headers.get("retry-after")),
-        _until(headers.get("retry-after")),
-        *(_seconds(delay.removesuffix("s")) for delay in _delays(error)),
+        _seconds_until(headers.get("retry-after")),
+        *(_seconds(delay.removesuffix("s")) for delay in _google_delays(error)),
     )
     return next((seconds for seconds in asked if seconds is not None), None)
 
@@ -94,7 +94,7 @@ def _headers(error: Any) -> dict[str, str]:
     response = getattr(error, "response", None)
     # boto3's response is a dict, cohere and mistralai have the headers on the error itself, and
     # litellm makes a response without any.
-    aws = mapping(mapping(response).get("ResponseMetadata")).get("HTTPHeaders")
+    aws = as_mapping(as_mapping(response).get("ResponseMetadata")).get("HTTPHeaders")
     own = getattr(error, "headers", None) or getattr(error, "litellm_response_headers", None)
     headers = getattr(response, "headers", None) or aws or own
     items: Iterable[tuple[Any, Any]] = getattr(headers, "items", tuple)()
@@ -107,7 +107,7 @@ def _seconds(value: str | None, *, unit: float = 1.0) -> float | None:
     return float(value) * unit
 
 
-def _until(date: str | None) -> float | None:
+def _seconds_until(date: str | None) -> float | None:
     """The seconds until a date, as a header may say it."""
     try:
         return max(0.0, parsedate_to_datetime(date or "").timestamp() - time.time())
@@ -115,8 +115,8 @@ def _until(date: str | None) -> float | None:
         return None
 
 
-def _delays(error: Any) -> list[str]:
+def _google_delays(error: Any) -> list[str]:
     """What Google says in the details of its errors: "retryDelay": "3s"."""
-    details = mapping(mapping(getattr(error, "details", None)).get("error")).get("details")
-    found = [mapping(detail).get("retryDelay") for detail in details or ()]
+    details = as_mapping(as_mapping(getattr(error, "details", None)).get("error")).get("details")
+    found = [as_mapping(detail).get("retryDelay") for detail in details or ()]
     return [delay for delay in found if isinstance(delay, str)]

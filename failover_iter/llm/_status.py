@@ -74,32 +74,32 @@ def status_of_code(code: object) -> int | None:
 
 def status_of(error: BaseException) -> int | None:
     """The HTTP status of an SDK's error; of one in a stream that began well, what it stands for."""
-    for said in (*_attributes(error), *_of_aws(error), *_of_body(error)):
+    for said in (*_attribute_codes(error), *_aws_codes(error), *_body_codes(error)):
         status = status_of_code(said)
         if status is not None:
             return status
     return None
 
 
-def _attributes(error: Any) -> Iterable[object]:
+def _attribute_codes(error: Any) -> Iterable[object]:
     # aiohttp says `status`, google-genai `code`; the code of openai is a word.
     names = ("status_code", "status", "code", "type")
     response = getattr(error, "response", None)
     return [getattr(error, name, None) for name in names] + [getattr(response, "status_code", None)]
 
 
-def _of_aws(error: Any) -> list[object]:
-    response = mapping(getattr(error, "response", None))
-    status = mapping(response.get("ResponseMetadata")).get("HTTPStatusCode")
-    return [status, mapping(response.get("Error")).get("Code")]
+def _aws_codes(error: Any) -> list[object]:
+    response = as_mapping(getattr(error, "response", None))
+    status = as_mapping(response.get("ResponseMetadata")).get("HTTPStatusCode")
+    return [status, as_mapping(response.get("Error")).get("Code")]
 
 
-def _of_body(error: Any) -> list[object]:
-    body = mapping(getattr(error, "body", None))
-    body = mapping(body.get("error")) or body
+def _body_codes(error: Any) -> list[object]:
+    body = as_mapping(getattr(error, "body", None))
+    body = as_mapping(body.get("error")) or body
     return [body.get("code"), body.get("status_code"), body.get("type")]
 
 
-def mapping(value: object) -> Mapping[str, Any]:
-    """A value as a mapping, empty where it is none: what comes over the wire may be anything."""
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """A value as a as_mapping, empty where it is none: what comes over the wire may be anything."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

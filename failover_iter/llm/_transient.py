@@ -17,7 +17,7 @@ _HTTPX: Final = ("TransportError", "DecodingError")
 _API: Final = ("APIError",)
 #: What an SDK and the libraries under it let through when a connection or a stream breaks, or for
 #: an error of the provider; where there is a status it decides.
-_FAMILIES: Final = {
+_TRANSIENT_CLASSES: Final = {
     "openai": _API,
     "groq": _API,
     "anthropic": _API,
@@ -40,9 +40,9 @@ _FAMILIES: Final = {
     "json": ("JSONDecodeError",),
     "builtins": ("ConnectionError", "TimeoutError"),
 }
-_TRANSIENT: Final = {(root, name) for root, names in _FAMILIES.items() for name in names}
+_TRANSIENT: Final = {(root, name) for root, names in _TRANSIENT_CLASSES.items() for name in names}
 #: Of these families, but the fault of whoever set the client up: an address that is none.
-_SET_UP: Final = {
+_CONFIGURATION_ERRORS: Final = {
     ("aiohttp", "InvalidURL"),
     ("botocore", "InvalidProxiesConfigError"),
     ("httpx", "LocalProtocolError"),
@@ -51,9 +51,9 @@ _SET_UP: Final = {
     ("httpx2", "UnsupportedProtocol"),
     ("urllib3", "LocationValueError"),
 }
-_NO_ACCESS: Final = frozenset({401, 402, 403})
+_NO_ACCESS_STATUSES: Final = frozenset({401, 402, 403})
 #: How Anthropic says that an account is empty, and Google that a key is wrong: with a 400.
-_NO_ACCESS_IN_WORDS: Final = ("credit balance", "api key not valid", "api_key_invalid")
+_NO_ACCESS_PHRASES: Final = ("credit balance", "api key not valid", "api_key_invalid")
 _NO_CREDENTIALS: Final = {("botocore", "NoCredentialsError"), ("botocore", "NoAuthTokenError")}
 
 
@@ -78,8 +78,8 @@ def is_transient(error: Exception) -> bool:
     """
     if isinstance(error, ProviderError):
         return not error.request_error
-    kinds = _kinds(error)
-    if not kinds & _TRANSIENT or kinds & _SET_UP:
+    names = _class_names(error)
+    if not names & _TRANSIENT or names & _CONFIGURATION_ERRORS:
         return False
     status = status_of(error)
     return status is None or is_transient_status(status)
@@ -105,15 +105,17 @@ def is_unavailable(error: Exception) -> bool:
 
 
 def _has_no_access(error: Exception) -> bool:
-    kinds = _kinds(error)
-    if kinds & _NO_CREDENTIALS:
+    names = _class_names(error)
+    if names & _NO_CREDENTIALS:
         return True
-    if not (isinstance(error, ProviderError) or kinds & _TRANSIENT):
+    if not (isinstance(error, ProviderError) or names & _TRANSIENT):
         return False
     message = str(error).casefold()
-    return status_of(error) in _NO_ACCESS or any(words in message for words in _NO_ACCESS_IN_WORDS)
+    return status_of(error) in _NO_ACCESS_STATUSES or any(
+        words in message for words in _NO_ACCESS_PHRASES
+    )
 
 
-def _kinds(error: Exception) -> set[tuple[str, str]]:
+def _class_names(error: Exception) -> set[tuple[str, str]]:
     """Package and name of each class of an error."""
     return {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__}

@@ -16,19 +16,27 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from llm.bench import Bench, Outcome, bench
-from llm.faults import BEFORE, GOOD, MIDWAY, ODD, PARTIAL, REQUEST, WELL
-from llm.naive import NAIVE
+from llm.faults import (
+    BACKUP_TEXT,
+    BEFORE_CONTENT,
+    HEALTHY,
+    MID_STREAM,
+    PARTIAL_TEXT,
+    REQUEST_ERRORS,
+    UNICODE_TEXT,
+)
+from llm.harness import Harness, Outcome, new_harness
 from llm.sdks import SDK, SDKS
+from llm.unaided import UNAIDED
 
 HERE = Path(__file__).parent
 MEASURED = HERE / "measured.json"
 PAGE = HERE.parents[1] / "docs" / "llm-matrix.md"
 SECTIONS = {
-    "Before any content": BEFORE,
-    "Midway": MIDWAY,
-    "Errors of the request": REQUEST,
-    "Healthy streams": WELL,
+    "Before any content": BEFORE_CONTENT,
+    "Midway": MID_STREAM,
+    "Errors of the request": REQUEST_ERRORS,
+    "Healthy streams": HEALTHY,
 }
 NEXT, ERROR, WHOLE, LOST = "next", "error", "whole", "**WRONG**"
 DISTRIBUTIONS = {"google.genai": "google-genai"}
@@ -37,19 +45,20 @@ DISTRIBUTIONS = {"google.genai": "google-genai"}
 def verdict(fault: str, outcome: Outcome) -> str:
     """What came of a stream, in a word."""
     whole = outcome.last is not None and outcome.last.finish_reason == "stop"
-    if outcome.asked[1] and outcome.text == GOOD and outcome.error is None and whole:
-        return NEXT if outcome.before in {"", PARTIAL} or fault in WELL else LOST
+    if outcome.asked[1] and outcome.text == BACKUP_TEXT and outcome.error is None and whole:
+        return NEXT if outcome.before in {"", PARTIAL_TEXT} or fault in HEALTHY else LOST
     if outcome.error is not None and not outcome.text:
         return ERROR
-    right = ODD if fault == "ok-u2028" else GOOD
+    right = UNICODE_TEXT if fault == "ok-u2028" else BACKUP_TEXT
     return WHOLE if outcome.text == right and outcome.error is None and whole else LOST
 
 
-def verdicts(tried: Bench, sdk: SDK) -> dict[str, dict[str, str]]:
+def verdicts(harness: Harness, sdk: SDK) -> dict[str, dict[str, str]]:
     """The verdicts on one SDK, by fault and flavour."""
     return {
         fault: {
-            flavour: verdict(fault, tried.outcome(sdk, flavour, fault)) for flavour in sdk.flavours
+            flavour: verdict(fault, harness.outcome(sdk, flavour, fault))
+            for flavour in sdk.flavours
         }
         for faults in SECTIONS.values()
         for fault in faults
@@ -63,11 +72,11 @@ def measure() -> dict[str, Any]:
     if importlib.util.find_spec("litellm"):  # it brings the SDKs of others along
         installed = [sdk for sdk in installed if sdk.package == "litellm"]
     variants = [(sdk, flavour) for sdk in installed for flavour in sdk.flavours]
-    with bench(variants) as tried:
+    with new_harness(variants) as harness:
         for sdk in installed:
             name = DISTRIBUTIONS.get(sdk.package, sdk.package)
             version = f"{name} {importlib.metadata.version(name)}"
-            measured[sdk.name] = {"version": version, "verdicts": verdicts(tried, sdk)}
+            measured[sdk.name] = {"version": version, "verdicts": verdicts(harness, sdk)}
     return {name: measured[name] for name in SDKS if name in measured}
 
 
@@ -75,8 +84,8 @@ def cell(measured: dict[str, Any], fault: str, sdk: str) -> str:
     """The naive way, and this one."""
     by_flavour = measured[sdk]["verdicts"][fault]
     ours = " / ".join(dict.fromkeys(by_flavour.values()))
-    naive = NAIVE.get((fault, sdk))
-    return f"{naive} → {ours}" if naive else ours
+    unaided = UNAIDED.get((fault, sdk))
+    return f"{unaided} → {ours}" if unaided else ours
 
 
 def table(measured: dict[str, Any], faults: list[str]) -> list[str]:
@@ -94,7 +103,7 @@ def count(measured: dict[str, Any]) -> str:
     runs = [
         word
         for of_sdk in measured.values()
-        for fault in [*BEFORE, *MIDWAY]
+        for fault in [*BEFORE_CONTENT, *MID_STREAM]
         for word in of_sdk["verdicts"][fault].values()
     ]
     served = runs.count(NEXT)

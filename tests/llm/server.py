@@ -19,9 +19,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
-from llm.faults import PARTIAL, REJECTS, STATUSES, Status, Step, script
+from llm.faults import PARTIAL_TEXT, REJECTS_CONTINUATION, STATUSES, Status, Step, script
+from llm.other_protocols import PROTOCOLS
 from llm.protocols import Protocol
-from llm.protocols_more import PROTOCOLS
 
 CHUNKED = {"Transfer-Encoding": "chunked", "Connection": "close"}
 PATIENCE = 20.0  # seconds after which a connection that hangs is given up
@@ -112,7 +112,7 @@ async def answer(
 ) -> None:
     """Answer one request; its connection ends with it."""
     status = STATUSES.get(request.fault)
-    if request.fault == REJECTS and PARTIAL.strip() in json.dumps(request.body):
+    if request.fault == REJECTS_CONTINUATION and PARTIAL_TEXT.strip() in json.dumps(request.body):
         status = Status(400)
     if status is not None:
         body, headers = request.protocol.refusal(status)

@@ -18,8 +18,8 @@ from failover_iter.llm import (
     is_transient,
     openai_chat,
 )
-from llm.bench import Bench
-from llm.faults import GOOD
+from llm.faults import BACKUP_TEXT
+from llm.harness import Harness
 from llm.sdks import MESSAGES, SDKS
 
 ROLE = Chunk(provider="a")
@@ -99,10 +99,10 @@ def test_no_sources(mode: Any) -> None:
 
 
 @pytest.mark.skipif(not SDKS["openai-chat"].installed, reason="openai is not installed ('.[test]')")
-def test_the_wrong_flavour_is_told_at_the_call(tried: Bench) -> None:
+def test_the_wrong_flavour_is_told_at_the_call(harness: Harness) -> None:
     """A blocking client in an async stream, or the other way round, asks nobody."""
     sync, asynchronous = (
-        tried.source(SDKS["openai-chat"], flavour, tried.model("ok"))
+        harness.source(SDKS["openai-chat"], flavour, harness.model("ok"))
         for flavour in ("sync", "async")
     )
     with pytest.raises(TypeError, match="is sync: use failover_stream"):
@@ -112,10 +112,10 @@ def test_the_wrong_flavour_is_told_at_the_call(tried: Bench) -> None:
 
 
 @pytest.mark.skipif(not SDKS["openai-chat"].installed, reason="openai is not installed ('.[test]')")
-def test_adapters_go_into_any_stream(tried: Bench) -> None:
+def test_adapters_go_into_any_stream(harness: Harness) -> None:
     """A source of an adapter stands in `failover_stream` beside any other factory."""
-    client = tried.client(SDKS["openai-chat"], "sync")
-    source = openai_chat(client, name="mine", model=tried.model("ok"), messages=MESSAGES)
+    client = harness.client(SDKS["openai-chat"], "sync")
+    source = openai_chat(client, name="mine", model=harness.model("ok"), messages=MESSAGES)
     assert source.name == "mine"
     chunks = list(failover_stream([busy, source], retry_on=is_transient, commit_when=2))
-    assert "".join(chunk.text for chunk in chunks) == GOOD
+    assert "".join(chunk.text for chunk in chunks) == BACKUP_TEXT

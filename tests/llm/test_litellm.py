@@ -123,6 +123,6 @@ def test_an_error_behind_the_stop(flavour: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_version_that_keeps_nothing() -> None:
     """Where litellm does not keep what it was told, its word is all there is."""
-    from failover_iter.llm._adapters.litellm import _was_cut
+    from failover_iter.llm._adapters.litellm import _was_truncated
 
-    assert not _was_cut(SimpleNamespace())
+    assert not _was_truncated(SimpleNamespace())

@@ -17,7 +17,7 @@ from failover_iter.llm import (
     continue_with,
     litellm_completion,
 )
-from llm.faults import GOOD, PARTIAL
+from llm.faults import BACKUP_TEXT, PARTIAL_TEXT
 from llm.sdks import MESSAGES
 from llm.server import Server, running
 
@@ -146,14 +146,14 @@ def models(server: Server, request: pytest.FixtureRequest) -> Models:
 
 
 def a_call_that_fails(models: Models) -> None:
-    whole = (GOOD, None)
+    whole = (BACKUP_TEXT, None)
     assert models.through_router("status-503", "ok") == [whole, whole]
     assert models.through_acompletion("status-503", "ok") == whole
     assert models.through_us("status-503", "ok") == [whole, whole]
 
 
 def an_error_first(models: Models) -> None:
-    whole = (GOOD, None)
+    whole = (BACKUP_TEXT, None)
     assert models.through_router("error-event-after-0", "ok") == [whole, whole]
     text, error = models.through_acompletion("error-event-after-0", "ok")
     assert text == ""
@@ -165,7 +165,7 @@ def an_error_after_the_first_word(models: Models) -> None:
     outcomes = models.through_router("drop-after-3", "ok")
     outcomes.append(models.through_acompletion("drop-after-3", "ok"))
     outcomes += models.through_us("drop-after-3", "ok")
-    assert [text for text, _ in outcomes] == [PARTIAL] * 5
+    assert [text for text, _ in outcomes] == [PARTIAL_TEXT] * 5
     assert None not in [error for _, error in outcomes]
     assert models.asked("ok") == 0
 
@@ -173,15 +173,15 @@ def an_error_after_the_first_word(models: Models) -> None:
 def going_on(models: Models) -> None:
     router: dict[str, Any] = {"enable_mid_stream_fallback_continuation": True}
     unknown = models.through_router("drop-after-3", "claude-ok", **router)
-    assert [text for text, _ in unknown] == [PARTIAL, PARTIAL]
-    whole = (PARTIAL + GOOD, None)
+    assert [text for text, _ in unknown] == [PARTIAL_TEXT, PARTIAL_TEXT]
+    whole = (PARTIAL_TEXT + BACKUP_TEXT, None)
     ours = models.through_us("drop-after-3", "claude-ok", mid_stream=continue_with("prefill"))
     assert ours == [whole, whole]
 
     takes_it = {"litellm_provider": "anthropic", "mode": "chat", "supports_assistant_prefill": True}
     models.litellm.register_model({models.model("claude-ok"): takes_it})
     blocking, asynchronous = models.through_router("drop-after-3", "claude-ok", **router)
-    assert blocking[0] == PARTIAL
+    assert blocking[0] == PARTIAL_TEXT
     assert asynchronous == whole
 
 
@@ -207,7 +207,7 @@ def retries(models: Models) -> None:
 
 
 def a_long_prompt(models: Models) -> None:
-    too_long, whole = "status-400-context-length", (GOOD, None)
+    too_long, whole = "status-400-context-length", (BACKUP_TEXT, None)
     more = {"context_window_fallbacks": [{too_long: ["ok"]}]}
     assert models.through_router(too_long, "ok", **more) == [whole, whole]
     more = {"context_window_fallbacks": [{"status-503": ["ok"]}]}
@@ -220,7 +220,7 @@ def a_long_prompt(models: Models) -> None:
 
 
 def left_alone(models: Models) -> None:
-    whole = (GOOD, None)
+    whole = (BACKUP_TEXT, None)
     cooled: dict[str, Any] = {"allowed_fails": 0, "cooldown_time": 60}
     assert models.through_router("status-503", "ok", **cooled) == [whole, whole]
     assert models.asked("status-503") == 1
@@ -232,7 +232,7 @@ def no_word(models: Models) -> None:
     assert models.through_router("empty", "ok") == [("", None), ("", None)]
     assert models.through_acompletion("empty", "ok") == ("", None)
     assert models.through_us("empty") == [("", ProviderError), ("", ProviderError)]
-    assert models.through_us("empty", "ok") == [(GOOD, None), (GOOD, None)]
+    assert models.through_us("empty", "ok") == [(BACKUP_TEXT, None), (BACKUP_TEXT, None)]
 
 
 CHECKS: list[tuple[str, Callable[[Models], None]]] = [

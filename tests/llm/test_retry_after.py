@@ -11,8 +11,8 @@ import pytest
 
 from failover_iter import Failed
 from failover_iter.llm import ProviderError, retry_after
-from llm.bench import Bench
 from llm.cases import cases
+from llm.harness import Harness
 from llm.sdks import SDK
 
 UNTOLD = 11.0
@@ -36,10 +36,10 @@ def told(**said: Any) -> Exception:
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_each_sdk(tried: Bench, sdk: SDK, flavour: str) -> None:
+def test_each_sdk(harness: Harness, sdk: SDK, flavour: str) -> None:
     """The seconds of the header are found on each SDK's error, but where it keeps none."""
-    model = tried.model("status-429-retry-after-1")
-    _, error = tried.deliver(flavour, [tried.source(sdk, flavour, model)])
+    model = harness.model("status-429-retry-after-1")
+    _, error = harness.deliver(flavour, [harness.source(sdk, flavour, model)])
     assert asked(error) == (UNTOLD if sdk.name == "ollama" else 1.0)
 
 

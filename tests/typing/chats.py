@@ -14,7 +14,7 @@ from failover_iter.llm import (
     chat_stream,
     collect,
     continue_with,
-    gemini,
+    gemini_chat,
     is_transient,
     is_unavailable,
     litellm_completion,
@@ -64,14 +64,14 @@ class Aio:
     models = _Calls()
 
 
-class BothClient:
+class DualClient:
     """A client that is both."""
 
     chat = models = _Calls()
     aio = Aio()
 
 
-client, aclient, both = Client(), AsyncClient(), BothClient()
+client, aclient, dual = Client(), AsyncClient(), DualClient()
 one, other = openai_chat(client, model="m"), anthropic_messages(client, model="m")
 aone, aother = openai_chat(aclient, model="m"), anthropic_messages(aclient, model="m")
 
@@ -81,10 +81,10 @@ assert_type(chat_stream([one, other]), Chunks)
 assert_type(achat_stream([aone, aother]), AsyncChunks)
 
 # A client that is both serves either stream, also beside others.
-assert_type(chat_stream([mistral_chat(both, model="m")]), Chunks)
-assert_type(achat_stream([gemini(both, model="m"), aone]), AsyncChunks)
-assert_type(chat_stream([one, gemini(both, model="m"), litellm_completion(model="m")]), Chunks)
-assert_type(achat_stream([gemini(both.aio, model="m")]), AsyncChunks)
+assert_type(chat_stream([mistral_chat(dual, model="m")]), Chunks)
+assert_type(achat_stream([gemini_chat(dual, model="m"), aone]), AsyncChunks)
+assert_type(chat_stream([one, gemini_chat(dual, model="m"), litellm_completion(model="m")]), Chunks)
+assert_type(achat_stream([gemini_chat(dual.aio, model="m")]), AsyncChunks)
 
 # All options are open.
 assert_type(chat_stream([one], mark_takeovers=True), Generator[Chunk | Takeover, Any, Any])

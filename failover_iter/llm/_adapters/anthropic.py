@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import has_format, sync_or_async
+from failover_iter.llm._chat import factory_class, has_format
 from failover_iter.llm._messages import split_system
-from failover_iter.llm._status import mapping
+from failover_iter.llm._status import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["anthropic_messages"]
 
 
-class Message(Answer):
+class AnthropicAnswer(Answer):
     """An answer in content blocks."""
 
     provider = "anthropic"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "end_turn": "stop",
         "stop_sequence": "stop",
         "max_tokens": "length",
@@ -44,24 +44,24 @@ class Message(Answer):
                 block = event.content_block
                 yield from self.tool(event.index, event, id=block.id, name=block.name)
             case "content_block_delta":
-                yield from self.delta(event.delta, event)
+                yield from self.read_delta(event.delta, event)
             case "message_delta":
                 # Its usage is the whole one: only older models leave out the input.
                 read = getattr(event.usage, "input_tokens", None)
                 read = self.read_tokens if read is None else read
-                self.spent(event.usage, read, event.usage.output_tokens)
-                self.finish(event.delta.stop_reason, event)
+                self.set_usage(event.usage, read, event.usage.output_tokens)
+                self.set_finish_reason(event.delta.stop_reason, event)
             case _:
                 pass
 
-    def delta(self, delta: Any, event: Any) -> Iterator[Chunk]:
+    def read_delta(self, delta: Any, event: Any) -> Iterator[Chunk]:
         """A piece of a block; those of tools that the provider runs itself are bookkeeping."""
         match delta.type:
             case "text_delta":
                 yield from self.text(delta.text, event)
             case "thinking_delta":
                 yield from self.reasoning(delta.thinking, event)
-            case "input_json_delta" if event.index in self.tools and delta.partial_json:
+            case "input_json_delta" if event.index in self.tool_indexes and delta.partial_json:
                 yield from self.tool(event.index, event, arguments=delta.partial_json)
             case _:
                 pass
@@ -110,13 +110,13 @@ def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any
     """
     create = client.messages.create
     formats = [arguments.get("output_format")]
-    formats.append(mapping(arguments.get("output_config")).get("format"))
-    chat = sync_or_async(client.close)(
-        answer=Message,
+    formats.append(as_mapping(arguments.get("output_config")).get("format"))
+    factory = factory_class(client.close)(
+        answer_type=AnthropicAnswer,
         arguments=arguments,
         structured=any(map(has_format, formats)),
         prepare=_prepare,
-        prefix={},
+        prefill_fields={},
         call=lambda arguments: create(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import SyncChat
+from failover_iter.llm._chat import SyncChatFactory
 from failover_iter.llm._messages import is_plain, split_system
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["bedrock_converse"]
 
 
-class Converse(Answer):
+class BedrockAnswer(Answer):
     """An answer in events, each of them a dict with one key."""
 
     provider = "bedrock"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "end_turn": "stop",
         "stop_sequence": "stop",
         "max_tokens": "length",
@@ -31,34 +31,34 @@ class Converse(Answer):
         "guardrail_intervened": "content_filter",
         "content_filtered": "content_filter",
     }
-    failures = frozenset({"malformed_model_output", "malformed_tool_use"})
+    failure_reasons = frozenset({"malformed_model_output", "malformed_tool_use"})
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """An event; one that the SDK could not read is empty, and it goes on as if all was well."""
         kind, body = next(iter(event.items()))
         match kind:
             case "contentBlockStart":
-                use = self.member(body, "start", event).get("toolUse")
+                use = self.required(body, "start", event).get("toolUse")
                 if use:
                     index, known = body["contentBlockIndex"], (use["toolUseId"], use["name"])
                     yield from self.tool(index, event, id=known[0], name=known[1])
             case "contentBlockDelta":
-                yield from self.delta(self.member(body, "delta", event), body, event)
+                yield from self.read_delta(self.required(body, "delta", event), body, event)
             case "messageStop":
-                self.finish(self.member(body, "stopReason", event), event)
+                self.set_finish_reason(self.required(body, "stopReason", event), event)
             case "metadata":
-                usage = self.member(body, "usage", event)
-                self.spent(usage, usage.get("inputTokens"), usage.get("outputTokens"))
+                usage = self.required(body, "usage", event)
+                self.set_usage(usage, usage.get("inputTokens"), usage.get("outputTokens"))
             case _:
                 pass
 
-    def member(self, body: Mapping[str, Any], name: str, event: object) -> Any:
+    def required(self, body: Mapping[str, Any], name: str, event: object) -> Any:
         """What an event of this kind always has; without it there is a hole in the answer."""
         if name not in body:
             raise self.error("an event could not be read", code="hole", raw=event)
         return body[name]
 
-    def delta(self, delta: Any, body: Mapping[str, Any], event: object) -> Iterator[Chunk]:
+    def read_delta(self, delta: Any, body: Mapping[str, Any], event: object) -> Iterator[Chunk]:
         """A piece of text, of reasoning, or of a tool call."""
         yield from self.reasoning(delta.get("reasoningContent", {}).get("text"), event)
         yield from self.text(delta.get("text"), event)
@@ -105,12 +105,12 @@ def bedrock_converse(
         'bedrock nova'
     """
     takes_prefix = "claude" in str(arguments.get("modelId", ""))
-    return SyncChat(
-        answer=Converse,
+    return SyncChatFactory(
+        answer_type=BedrockAnswer,
         arguments=arguments,
-        model="modelId",
+        model_argument="modelId",
         structured="outputConfig" in arguments,
         prepare=_prepare,
-        prefix={} if takes_prefix else None,
+        prefill_fields={} if takes_prefix else None,
         call=lambda arguments: client.converse_stream(**arguments)["stream"],
     ).source(name)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import has_format, sync_or_async
+from failover_iter.llm._chat import factory_class, has_format
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 __all__ = ["cohere_chat"]
 
 
-class CohereChat(Answer):
+class CohereAnswer(Answer):
     """An answer in typed events."""
 
     provider = "cohere"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "COMPLETE": "stop",
         "STOP_SEQUENCE": "stop",
         "MAX_TOKENS": "length",
         "TOOL_CALL": "tool_calls",
     }
-    failures = frozenset({"ERROR", "ERROR_LIMIT", "TIMEOUT"})
+    failure_reasons = frozenset({"ERROR", "ERROR_LIMIT", "TIMEOUT"})
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """An event, by its type; one of no known type is an error."""
@@ -55,37 +55,37 @@ class CohereChat(Answer):
             case "tool-plan-delta":
                 yield from self.reasoning(delta.message.tool_plan, event)
             case "tool-call-start" | "tool-call-delta":
-                yield from self.call(event.index, delta.message.tool_calls, event)
+                yield from self.read_tool_call(event.index, delta.message.tool_calls, event)
             case "message-end":
-                self.ended(delta, event)
+                self.read_end(delta, event)
             case "error":
                 raise self.error(str(getattr(event, "message", "an error event")), raw=event)
             case _:
                 pass
 
-    def call(self, index: object, call: Any, event: object) -> Iterator[Chunk]:
+    def read_tool_call(self, index: object, call: Any, event: object) -> Iterator[Chunk]:
         """A piece of a tool call."""
         function = call.function
         known = {"id": getattr(call, "id", None), "name": getattr(function, "name", None)}
         yield from self.tool(index, event, arguments=function.arguments, **known)
 
-    def ended(self, delta: Any, event: object) -> None:
+    def read_end(self, delta: Any, event: object) -> None:
         """The last event: it may say that the answer failed."""
         usage = delta.usage
         tokens = usage and usage.tokens
         if tokens:
-            self.spent(usage, _int(tokens.input_tokens), _int(tokens.output_tokens))
+            self.set_usage(usage, _as_int(tokens.input_tokens), _as_int(tokens.output_tokens))
         error = getattr(delta, "error", None)
         if error:
             raise self.error(str(error), code=delta.finish_reason, raw=event)
-        self.finish(delta.finish_reason, event)
+        self.set_finish_reason(delta.finish_reason, event)
 
 
-def _int(tokens: float | None) -> int | None:
+def _as_int(tokens: float | None) -> int | None:
     return None if tokens is None else int(tokens)
 
 
-def _check(lines: list[bytes]) -> None:
+def _check_json(lines: list[bytes]) -> None:
     """Raise for an event that is no JSON: the SDK logs a warning and drops it, and so a token."""
     for line in lines:
         data = line.removeprefix(b"data:").strip()
@@ -102,7 +102,7 @@ def _checked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     left = b""
     for chunk in chunks:
         lines, left = _whole_lines(left, chunk)
-        _check(lines)
+        _check_json(lines)
         yield chunk
 
 
@@ -110,7 +110,7 @@ async def _achecked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     left = b""
     async for chunk in chunks:
         lines, left = _whole_lines(left, chunk)
-        _check(lines)
+        _check_json(lines)
         yield chunk
 
 
@@ -158,11 +158,11 @@ def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         'cohere command'
     """
     # The SDK wraps its own methods, so that those of the async client look like any others.
-    chat = sync_or_async(client.with_raw_response.chat_stream)(
-        answer=CohereChat,
+    factory = factory_class(client.with_raw_response.chat_stream)(
+        answer_type=CohereAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
         call=lambda arguments: _events(client, arguments),
         acall=lambda arguments: _aevents(client, arguments),
     )
-    return chat.source(name)
+    return factory.source(name)

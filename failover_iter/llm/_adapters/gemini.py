@@ -7,16 +7,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import AsyncChat, BothChat
+from failover_iter.llm._chat import AsyncChatFactory, DualChatFactory
 from failover_iter.llm._messages import as_list, is_plain, split_system
-from failover_iter.llm._status import mapping
+from failover_iter.llm._status import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
     from typing import Protocol
 
     from failover_iter import Source
-    from failover_iter.llm._chat import Both
+    from failover_iter.llm._chat import DualStream
     from failover_iter.llm._chunk import Chunk, FinishReason
     from failover_iter.llm._messages import Arguments
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         def models(self) -> Any: ...
 
 
-__all__ = ["gemini"]
+__all__ = ["gemini_chat"]
 
 _FILTERED = (
     "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR IMAGE_SAFETY "
@@ -41,16 +41,16 @@ _FILTERED = (
 )
 
 
-class Content(Answer):
+class GeminiAnswer(Answer):
     """An answer in candidates, of which the first is delivered."""
 
     provider = "gemini"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "STOP": "stop",
         "MAX_TOKENS": "length",
         **dict.fromkeys(_FILTERED.split(), "content_filter"),
     }
-    failures = frozenset(
+    failure_reasons = frozenset(
         {
             "OTHER",
             "MALFORMED_FUNCTION_CALL",
@@ -65,21 +65,21 @@ class Content(Answer):
         """A chunk; where the prompt was blocked it has no candidates, and says why."""
         usage = event.usage_metadata
         if usage:
-            self.spent(usage, usage.prompt_token_count, usage.candidates_token_count)
+            self.set_usage(usage, usage.prompt_token_count, usage.candidates_token_count)
         for candidate in (event.candidates or ())[:1]:
             for part in (candidate.content and candidate.content.parts) or ():
-                yield from self.part(part, event)
-            self.finish(_word(candidate.finish_reason), event)
+                yield from self.read_part(part, event)
+            self.set_finish_reason(_reason_name(candidate.finish_reason), event)
         blocked = event.prompt_feedback and event.prompt_feedback.block_reason
-        if blocked and not self.content:
-            self.finish(_word(blocked), event)
+        if blocked and not self.has_content:
+            self.set_finish_reason(_reason_name(blocked), event)
 
-    def part(self, part: Any, event: object) -> Iterator[Chunk]:
+    def read_part(self, part: Any, event: object) -> Iterator[Chunk]:
         """A part: text, thought, or a function call, which comes whole."""
         if part.function_call:
             call = part.function_call
             arguments = json.dumps(call.args or {})
-            key = len(self.tools)
+            key = len(self.tool_indexes)
             yield from self.tool(key, event, id=call.id, name=call.name, arguments=arguments)
         elif part.thought:
             yield from self.reasoning(part.text, event)
@@ -87,7 +87,7 @@ class Content(Answer):
             yield from self.text(part.text, event)
 
 
-def _word(reason: Any) -> str | None:
+def _reason_name(reason: Any) -> str | None:
     """A member of an enum as the word of the protocol."""
     word = getattr(reason, "value", reason)
     return None if word is None or str(word).endswith("_UNSPECIFIED") else str(word)
@@ -124,7 +124,7 @@ def _prepare(arguments: Arguments) -> Arguments:
         system, turns = split_system(as_list(contents))
         arguments["contents"] = [_content(turn) for turn in turns]
         if system:
-            arguments["config"] = _instructed(arguments.get("config"), system)
+            arguments["config"] = _with_instructions(arguments.get("config"), system)
     return arguments
 
 
@@ -135,9 +135,9 @@ def _content(message: Any) -> Any:
     return {"role": role, "parts": [{"text": message["content"]}]}
 
 
-def _instructed(config: Any, system: list[str]) -> Any:
+def _with_instructions(config: Any, system: list[str]) -> Any:
     """A config with these instructions, behind what it says already; the user's is untouched."""
-    given = _of(config, "system_instruction")
+    given = _config_option(config, "system_instruction")
     if given is not None and not isinstance(given, str):
         raise TypeError(
             "system messages go together with a config whose system_instruction is a str, got "
@@ -146,20 +146,22 @@ def _instructed(config: Any, system: list[str]) -> Any:
     instruction = "\n\n".join([given, *system] if given else system)
     if hasattr(config, "model_copy"):
         return config.model_copy(update={"system_instruction": instruction})
-    return {**mapping(config), "system_instruction": instruction}
+    return {**as_mapping(config), "system_instruction": instruction}
 
 
-def _of(config: Any, option: str) -> Any:
-    return mapping(config).get(option) or getattr(config, option, None)
+def _config_option(config: Any, option: str) -> Any:
+    return as_mapping(config).get(option) or getattr(config, option, None)
 
 
 @overload
-def gemini(client: _Client, *, name: str | None = None, **arguments: Any) -> Source[Both]: ...
+def gemini_chat(
+    client: _Client, *, name: str | None = None, **arguments: Any
+) -> Source[DualStream]: ...
 @overload
-def gemini(
+def gemini_chat(
     client: _AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
-def gemini(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
+def gemini_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
     """Make a source of Google's Gemini.
 
     Give the client `http_options` with a `timeout` (in milliseconds) and
@@ -173,7 +175,7 @@ def gemini(client: Any, *, name: str | None = None, **arguments: Any) -> Source[
             plain messages may be given as `messages`, system messages go into the config.
 
     Example:
-        >>> from failover_iter.llm import gemini
+        >>> from failover_iter.llm import gemini_chat
         >>> class Client:  # stands for google.genai.Client(http_options=...)
         ...     class models:
         ...         def generate_content_stream(**arguments): ...
@@ -181,20 +183,20 @@ def gemini(client: Any, *, name: str | None = None, **arguments: Any) -> Source[
         ...         class models:
         ...             async def generate_content_stream(**arguments): ...
         >>> messages = [{"role": "user", "content": "Hi"}]
-        >>> gemini(Client(), model="gemini-flash", messages=messages).name
+        >>> gemini_chat(Client(), model="gemini-flash", messages=messages).name
         'gemini gemini-flash'
     """
     config = arguments.get("config")
-    mime = _of(config, "response_mime_type") or "text/plain"
+    mime = _config_option(config, "response_mime_type") or "text/plain"
     models = client.models
     amodels = client.aio.models if hasattr(client, "aio") else models
-    chat = (AsyncChat if amodels is models else BothChat)(
-        answer=Content,
+    factory = (AsyncChatFactory if amodels is models else DualChatFactory)(
+        answer_type=GeminiAnswer,
         arguments=arguments,
-        conversation="messages" if "messages" in arguments else "contents",
+        messages_argument="messages" if "messages" in arguments else "contents",
         structured=mime != "text/plain",
         prepare=_prepare,
         call=lambda arguments: models.generate_content_stream(**arguments),
         acall=lambda arguments: _events(amodels.generate_content_stream, arguments),
     )
-    return chat.source(name)
+    return factory.source(name)

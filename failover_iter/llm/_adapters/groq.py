@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from failover_iter.llm._adapters.openai_chat import ChatCompletion
-from failover_iter.llm._chat import has_format, sync_or_async
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
+from failover_iter.llm._chat import factory_class, has_format
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["groq_chat"]
 
 
-class GroqChat(ChatCompletion):
+class GroqAnswer(OpenAIChatAnswer):
     """An answer as OpenAI's, with a record of Groq's own beside it."""
 
     provider = "groq"
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """A chunk; Groq says in its own record that it failed, and what it used."""
-        own = getattr(event, "x_groq", None)
-        error = getattr(own, "error", None)
+        groq_record = getattr(event, "x_groq", None)
+        error = getattr(groq_record, "error", None)
         if error:
             raise self.error(str(error), code="server_error", raw=event)
         yield from super().read(event)
-        self.count(getattr(own, "usage", None))
+        self.read_usage(getattr(groq_record, "usage", None))
 
 
 @overload
@@ -62,11 +62,11 @@ def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Sour
         'groq llama'
     """
     create = client.chat.completions.create
-    chat = sync_or_async(client.close)(
-        answer=GroqChat,
+    factory = factory_class(client.close)(
+        answer_type=GroqAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
-        prefix={},
+        prefill_fields={},
         call=lambda arguments: create(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

@@ -5,53 +5,53 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter.llm._adapters.openai_chat import ChatCompletion
-from failover_iter.llm._chat import BothChat, has_format
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
+from failover_iter.llm._chat import DualChatFactory, has_format
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from failover_iter import Source
-    from failover_iter.llm._chat import Both
+    from failover_iter.llm._chat import DualStream
     from failover_iter.llm._chunk import Chunk
     from failover_iter.llm._messages import Arguments
 
 __all__ = ["litellm_completion"]
 
-_CUT: Final = object()  # comes last where litellm made up the reason to finish
-_TOLD: Final = (
+_TRUNCATED: Final = object()  # comes last where litellm made up the reason to finish
+_FINISH_REASON_ATTRIBUTES: Final = (
     "received_finish_reason",
     "intermittent_finish_reason",
     "received_any_finish_reason",
 )
 
 
-class LitellmChat(ChatCompletion):
+class LitellmAnswer(OpenAIChatAnswer):
     """An answer as OpenAI's, but for the end: litellm makes up a "stop" where none came."""
 
     provider = "litellm"
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """A chunk, or the word that the reason to finish was none."""
-        if event is _CUT:
+        if event is _TRUNCATED:
             self.reason = None
             return
-        self.count(getattr(event, "usage", None))
+        self.read_usage(getattr(event, "usage", None))
         for choice in event.choices[:1]:
-            yield from self.delta(choice.delta, event)
-            self.finish(choice.finish_reason, event)
+            yield from self.read_delta(choice.delta, event)
+            self.set_finish_reason(choice.finish_reason, event)
 
 
-def _was_cut(stream: Any) -> bool:
+def _was_truncated(stream: Any) -> bool:
     """Whether no provider gave a reason to finish: litellm keeps what it was told itself."""
-    told = [getattr(stream, name) for name in _TOLD if hasattr(stream, name)]
-    return bool(told) and not any(told)
+    known = [getattr(stream, name) for name in _FINISH_REASON_ATTRIBUTES if hasattr(stream, name)]
+    return bool(known) and not any(known)
 
 
 def _has_more(stream: Any, event: Any, method: str) -> bool:
     """Whether the provider may say more: litellm does not listen once there is a reason."""
     finished = any(choice.finish_reason for choice in event.choices)
-    return finished and not _was_cut(stream) and hasattr(stream.completion_stream, method)
+    return finished and not _was_truncated(stream) and hasattr(stream.completion_stream, method)
 
 
 def _events(arguments: Arguments) -> Iterator[Any]:
@@ -62,8 +62,8 @@ def _events(arguments: Arguments) -> Iterator[Any]:
                 # Read here an error that comes behind the reason; what is well litellm gets back.
                 stream.completion_stream = iter(list(stream.completion_stream))
             yield event
-        if _was_cut(stream):
-            yield _CUT
+        if _was_truncated(stream):
+            yield _TRUNCATED
     finally:
         stream.close()
 
@@ -74,20 +74,20 @@ async def _aevents(arguments: Arguments) -> AsyncIterator[Any]:
         async for event in stream:
             if _has_more(stream, event, "__anext__"):
                 rest = [more async for more in stream.completion_stream]
-                stream.completion_stream = _again(rest)
+                stream.completion_stream = _replay(rest)
             yield event
-        if _was_cut(stream):
-            yield _CUT
+        if _was_truncated(stream):
+            yield _TRUNCATED
     finally:
         await stream.aclose()
 
 
-async def _again(events: list[Any]) -> AsyncIterator[Any]:
+async def _replay(events: list[Any]) -> AsyncIterator[Any]:
     for event in events:
         yield event
 
 
-def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[Both]:
+def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[DualStream]:
     """Make a source of litellm's completions, for `chat_stream` and `achat_stream` alike.
 
     Pass `max_retries=0, num_retries=0` and a `timeout`. litellm makes up what a provider did not
@@ -103,8 +103,8 @@ def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[B
         >>> litellm_completion(model="openai/gpt", messages=messages, max_retries=0).name
         'litellm openai/gpt'
     """
-    return BothChat(
-        answer=LitellmChat,
+    return DualChatFactory(
+        answer_type=LitellmAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
         call=_events,

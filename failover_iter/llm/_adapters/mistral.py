@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from failover_iter.llm._adapters.openai_chat import ChatCompletion
-from failover_iter.llm._chat import BothChat, has_format
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
+from failover_iter.llm._chat import DualChatFactory, has_format
 from failover_iter.llm._messages import as_list
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from failover_iter import Source
-    from failover_iter.llm._chat import Both
+    from failover_iter.llm._chat import DualStream
     from failover_iter.llm._chunk import Chunk, FinishReason
 
     class _Client(Protocol):
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["mistral_chat"]
 
 
-class MistralChat(ChatCompletion):
+class MistralAnswer(OpenAIChatAnswer):
     """An answer in chunks with choices, wrapped into events."""
 
     provider = "mistral"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
-        **ChatCompletion.reasons,
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
+        **OpenAIChatAnswer.finish_reasons,
         "model_length": "length",
     }
 
@@ -40,7 +40,7 @@ class MistralChat(ChatCompletion):
         """The chunk in an event."""
         return super().read(event.data)
 
-    def delta(self, delta: Any, event: object) -> Iterator[Chunk]:
+    def read_delta(self, delta: Any, event: object) -> Iterator[Chunk]:
         """What a delta adds: its text may be a list of parts, some of them thoughts."""
         parts = as_list(delta.content)
         for part in parts:
@@ -52,9 +52,9 @@ class MistralChat(ChatCompletion):
             else:
                 yield from self.text(getattr(part, "text", None), event)
         for call in delta.tool_calls or ():
-            yield from self.call(call, event)
+            yield from self.read_tool_call(call, event)
 
-    def call(self, call: Any, event: object) -> Iterator[Chunk]:
+    def read_tool_call(self, call: Any, event: object) -> Iterator[Chunk]:
         """A tool call, which comes whole or in pieces."""
         function, arguments = call.function, call.function.arguments
         if not isinstance(arguments, str):
@@ -62,7 +62,9 @@ class MistralChat(ChatCompletion):
         yield from self.tool(call.index, event, id=call.id, name=function.name, arguments=arguments)
 
 
-def mistral_chat(client: _Client, *, name: str | None = None, **arguments: Any) -> Source[Both]:
+def mistral_chat(
+    client: _Client, *, name: str | None = None, **arguments: Any
+) -> Source[DualStream]:
     """Make a source of Mistral's chat, for `chat_stream` and `achat_stream` alike.
 
     Give the client a `timeout_ms`; its retries are off unless a `retry_config` is set.
@@ -83,12 +85,12 @@ def mistral_chat(client: _Client, *, name: str | None = None, **arguments: Any) 
         'mistral small'
     """
     chat = client.chat
-    return BothChat(
-        answer=MistralChat,
+    return DualChatFactory(
+        answer_type=MistralAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
-        prefix={"prefix": True},
-        echoes=True,
+        prefill_fields={"prefix": True},
+        echoes_prefill=True,
         call=lambda arguments: chat.stream(**arguments),
         acall=lambda arguments: chat.stream_async(**arguments),
     ).source(name)

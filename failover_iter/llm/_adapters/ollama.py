@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import sync_or_async
+from failover_iter.llm._chat import factory_class
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["ollama_chat"]
 
 
-class OllamaChat(Answer):
+class OllamaAnswer(Answer):
     """An answer in lines of JSON."""
 
     provider = "ollama"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
-    failures = frozenset({"load", "unload"})
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
+    failure_reasons = frozenset({"load", "unload"})
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """A line; tool calls come whole, and the last line says that it is."""
@@ -32,11 +32,11 @@ class OllamaChat(Answer):
         yield from self.text(message.content, event)
         for call in message.tool_calls or ():
             arguments = json.dumps(dict(call.function.arguments))
-            key, name = len(self.tools), call.function.name
+            key, name = len(self.tool_indexes), call.function.name
             yield from self.tool(key, event, name=name, arguments=arguments)
         if event.done:
-            self.spent(event, event.prompt_eval_count, event.eval_count)
-            self.finish(event.done_reason or "stop", event)
+            self.set_usage(event, event.prompt_eval_count, event.eval_count)
+            self.set_finish_reason(event.done_reason or "stop", event)
 
 
 @overload
@@ -65,11 +65,11 @@ def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         >>> ollama_chat(Client(), model="llama", messages=messages).name
         'ollama llama'
     """
-    chat = sync_or_async(client.chat)(
-        answer=OllamaChat,
+    factory = factory_class(client.chat)(
+        answer_type=OllamaAnswer,
         arguments=arguments,
         structured=bool(arguments.get("format")),
-        prefix={},
+        prefill_fields={},
         call=lambda arguments: client.chat(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

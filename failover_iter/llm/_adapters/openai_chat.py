@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import has_format, sync_or_async
+from failover_iter.llm._chat import factory_class, has_format
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 __all__ = ["openai_chat"]
 
 
-class ChatCompletion(Answer):
+class OpenAIChatAnswer(Answer):
     """An answer in chunks with choices: also what Groq, Mistral and litellm give."""
 
     provider = "openai"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "stop": "stop",
         "length": "length",
         "tool_calls": "tool_calls",
         "function_call": "tool_calls",
         "content_filter": "content_filter",
     }
-    failures = frozenset({"error"})
+    failure_reasons = frozenset({"error"})
     refused = False
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """A chunk; an error that was sent as one has no choices (vLLM)."""
         if event.choices is None:
-            raise self.failure(event, event)
-        self.count(event.usage)
+            raise self.error_from(event, event)
+        self.read_usage(event.usage)
         for choice in event.choices:
             if choice.index == 0:
-                yield from self.delta(choice.delta, event)
-                self.finish(choice.finish_reason, event)
+                yield from self.read_delta(choice.delta, event)
+                self.set_finish_reason(choice.finish_reason, event)
 
-    def delta(self, delta: Any, event: object) -> Iterator[Chunk]:
+    def read_delta(self, delta: Any, event: object) -> Iterator[Chunk]:
         """What a delta adds."""
         # DeepSeek and vLLM say reasoning_content, OpenRouter and Groq reasoning.
         thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
@@ -50,24 +50,24 @@ class ChatCompletion(Answer):
         yield from self.reasoning(thought, event)
         yield from self.text(delta.content or refusal, event)
         for call in delta.tool_calls or ():
-            yield from self.call(call, event)
+            yield from self.read_tool_call(call, event)
 
-    def call(self, call: Any, event: object) -> Iterator[Chunk]:
+    def read_tool_call(self, call: Any, event: object) -> Iterator[Chunk]:
         """A piece of a tool call."""
         function = call.function
         name, arguments = getattr(function, "name", None), getattr(function, "arguments", None)
         yield from self.tool(call.index, event, id=call.id, name=name, arguments=arguments)
 
-    def count(self, usage: Any) -> None:
+    def read_usage(self, usage: Any) -> None:
         """The usage, which may come with a chunk of its own, after the finish reason."""
         if usage:
-            self.spent(usage, usage.prompt_tokens, usage.completion_tokens)
+            self.set_usage(usage, usage.prompt_tokens, usage.completion_tokens)
 
-    def finish_reason(self, reason: str) -> FinishReason:
+    def normalized_reason(self, reason: str) -> FinishReason:
         """A refusal ends with "stop"."""
-        return "content_filter" if self.refused else super().finish_reason(reason)
+        return "content_filter" if self.refused else super().normalized_reason(reason)
 
-    def failure(self, said: Any, event: object) -> Exception:
+    def error_from(self, said: Any, event: object) -> Exception:
         """The error for an error object."""
         code = getattr(said, "code", None) or getattr(said, "type", None)
         message = getattr(said, "message", None) or "the provider sent an error"
@@ -106,10 +106,10 @@ def openai_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         'openai gpt'
     """
     create = client.chat.completions.create
-    chat = sync_or_async(client.close)(
-        answer=ChatCompletion,
+    factory = factory_class(client.close)(
+        answer_type=OpenAIChatAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
         call=lambda arguments: create(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

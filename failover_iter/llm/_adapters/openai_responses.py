@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import has_format, sync_or_async
-from failover_iter.llm._status import mapping
+from failover_iter.llm._chat import factory_class, has_format
+from failover_iter.llm._status import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["openai_responses"]
 
 
-class Response(Answer):
+class OpenAIResponsesAnswer(Answer):
     """An answer in typed events."""
 
     provider = "openai"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "completed": "stop",
         "max_output_tokens": "length",
         "content_filter": "content_filter",
@@ -47,25 +47,25 @@ class Response(Answer):
             case "response.function_call_arguments.delta":
                 yield from self.tool(event.output_index, event, arguments=event.delta)
             case "response.completed" | "response.incomplete":
-                self.ended(event.response, event)
+                self.read_end(event.response, event)
             case "response.failed":
-                raise self.failure(event.response.error, event)
+                raise self.error_from(event.response.error, event)
             case "error":
-                raise self.failure(event, event)
+                raise self.error_from(event, event)
             case _:
                 pass
 
-    def ended(self, response: Any, event: Any) -> None:
+    def read_end(self, response: Any, event: Any) -> None:
         """The response is complete, or was ended by a limit or a filter."""
         usage, details = response.usage, response.incomplete_details
         if usage:
-            self.spent(usage, usage.input_tokens, usage.output_tokens)
+            self.set_usage(usage, usage.input_tokens, usage.output_tokens)
         reason = "refusal" if self.refused else "completed"
         if event.type == "response.incomplete":
             reason = (details and details.reason) or "incomplete"
-        self.finish(reason, event)
+        self.set_finish_reason(reason, event)
 
-    def failure(self, said: Any, event: object) -> Exception:
+    def error_from(self, said: Any, event: object) -> Exception:
         """The error for an error object."""
         code, message = getattr(said, "code", None), getattr(said, "message", None)
         return self.error(message or "the provider sent an error", code=code, raw=event)
@@ -107,12 +107,12 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
         'openai gpt'
     """
     create = client.responses.create
-    chat = sync_or_async(client.close)(
-        answer=Response,
+    factory = factory_class(client.close)(
+        answer_type=OpenAIResponsesAnswer,
         arguments=arguments,
-        conversation="messages" if "messages" in arguments else "input",
-        structured=has_format(mapping(arguments.get("text")).get("format")),
+        messages_argument="messages" if "messages" in arguments else "input",
+        structured=has_format(as_mapping(arguments.get("text")).get("format")),
         prepare=_prepare,
         call=lambda arguments: create(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

@@ -18,7 +18,7 @@ from failover_iter.llm import (
     bedrock_converse,
     chat_stream,
     cohere_chat,
-    gemini,
+    gemini_chat,
     is_transient,
     openai_chat,
     openai_responses,
@@ -169,7 +169,7 @@ def test_gemini_keeps_what_the_config_says(config: Any, instruction: str) -> Non
     client = Client()
     said = [{"role": "system", "content": "Be brief."}, *MESSAGES]
     with pytest.raises(ProviderError, match="without an answer"):
-        list(chat_stream([gemini(client, model="m", messages=said, config=config)]))
+        list(chat_stream([gemini_chat(client, model="m", messages=said, config=config)]))
     (asked,) = client.asked
     got = asked["config"]
     assert (got["system_instruction"] if isinstance(got, dict) else got.system_instruction) == (
@@ -184,7 +184,7 @@ def test_gemini_refuses_what_it_cannot_join() -> None:
     said = [{"role": "system", "content": "Be brief."}]
     config = {"system_instruction": {"parts": []}}
     with pytest.raises(TypeError, match="system_instruction is a str, got"):
-        list(chat_stream([gemini(Client(), model="m", messages=said, config=config)]))
+        list(chat_stream([gemini_chat(Client(), model="m", messages=said, config=config)]))
 
 
 def test_gemini_takes_contents_as_they_are() -> None:
@@ -193,7 +193,7 @@ def test_gemini_takes_contents_as_they_are() -> None:
     client = Client()
     for contents in ("Hi", [own]):
         with pytest.raises(ProviderError, match="without an answer"):
-            list(chat_stream([gemini(client, model="m", contents=contents)]))
+            list(chat_stream([gemini_chat(client, model="m", contents=contents)]))
     assert [asked["contents"] for asked in client.asked] == ["Hi", [own]]
 
 
@@ -201,8 +201,8 @@ def test_gemini_goes_on_with_a_plain_question() -> None:
     """A conversation that is one string becomes one of turns when an answer is continued."""
     client = Client()
     so_far = Progress(delivered=1, items=(Chunk(text="It"),))
-    factory: Any = gemini(client, model="m", contents="Hi").factory
-    assert list(factory.ask(so_far).arguments["contents"][0]["parts"]) == [{"text": "Hi"}]
+    factory: Any = gemini_chat(client, model="m", contents="Hi").factory
+    assert list(factory.request(so_far).arguments["contents"][0]["parts"]) == [{"text": "Hi"}]
 
 
 def candidate(*parts: Any, reason: Any = None) -> Any:
@@ -220,14 +220,14 @@ def test_gemini_without_content_or_reason() -> None:
     part = record(function_call=None, thought=None, text="a")
     ends = [candidate(part), candidate(reason="FINISH_REASON_UNSPECIFIED")]
     with pytest.raises(ProviderError, match=r"\[cut\]"):
-        list(chat_stream([gemini(Client(*ends), model="m", contents="Hi")]))
+        list(chat_stream([gemini_chat(Client(*ends), model="m", contents="Hi")]))
 
 
 @pytest.mark.parametrize(("reason", "transient"), [("OTHER", True), ("MALFORMED_RESPONSE", True)])
 def test_gemini_ends_with_an_error(reason: str, transient: bool) -> None:
     """A reason to finish that is a failure of the provider causes a switch."""
     with pytest.raises(ProviderError, match=reason) as raised:
-        list(chat_stream([gemini(Client(candidate(reason=reason)), model="m", contents="Hi")]))
+        list(chat_stream([gemini_chat(Client(candidate(reason=reason)), model="m", contents="Hi")]))
     assert is_transient(raised.value) == transient
 
 
@@ -238,7 +238,7 @@ def test_gemini_of_the_async_client_alone() -> None:
         models = record(generate_content_stream=None)
 
     with pytest.raises(TypeError, match="is async"):
-        chat_stream([gemini(Aio(), model="m", contents="Hi")])
+        chat_stream([gemini_chat(Aio(), model="m", contents="Hi")])
 
 
 def test_cohere_sends_an_event_of_its_error() -> None:
@@ -252,7 +252,7 @@ def test_cohere_sends_an_event_of_its_error() -> None:
         chat_stream: Any = None
 
     source = cohere_chat(CohereClient(), model="m", messages=MESSAGES)
-    answer = source.factory.answer("m")  # type: ignore[union-attr]
+    answer = source.factory.answer_type("m")  # type: ignore[union-attr]
     with pytest.raises(ProviderError, match="overloaded"):
         list(answer.read(record(type="error", message="overloaded")))
     assert list(answer.read(record(type="debug"))) == []
@@ -345,13 +345,13 @@ def test_what_is_not_new() -> None:
 
     class Plain(Answer):
         provider = "mine"
-        reasons = {"stop": "stop"}  # noqa: RUF012
+        finish_reasons = {"stop": "stop"}  # noqa: RUF012
 
     def text_after(drop: str, *pieces: str) -> str:
         answer = Plain("m")
-        answer.drop, answer.continues = drop, True
+        answer.may_repeat, answer.is_continuation = drop, True
         chunks = [chunk for piece in pieces for chunk in answer.text(piece, None)]
-        answer.finish("stop", None)
+        answer.set_finish_reason("stop", None)
         return "".join(chunk.text for chunk in [*chunks, *answer.end()])
 
     assert text_after("It is", "It", " is so") == " so"

@@ -14,7 +14,7 @@ from typing import Any
 
 from failover_iter import Source, Takeover
 from failover_iter.llm import achat_stream, chat_stream
-from llm.faults import PINGS_LAST, QUICK, SLOW, STALLS
+from llm.faults import PING_SECONDS, QUICK_FAULTS, SLOW_FAULTS, STALL_FAULTS
 from llm.sdks import SDK
 from llm.server import Server, running
 
@@ -50,10 +50,10 @@ class Trial:
     def patience(self) -> float:
         """Within how many seconds the failed stream is closed."""
         # A blocking read cannot be ended from outside: it goes on for as long as pings come.
-        return PINGS_LAST + 1.0 if self.case[1:] == ("sync", "ping-stall-after-3") else 1.0
+        return PING_SECONDS + 1.0 if self.case[1:] == ("sync", "ping-stall-after-3") else 1.0
 
 
-class Bench:
+class Harness:
     """The server, the loop and the clients, which live as long as the tests."""
 
     def __init__(
@@ -112,11 +112,11 @@ class Bench:
         All are tried side by side: the quick ones of one SDK, the slow ones of all.
         """
         key = (sdk.name, flavour, fault)
-        if key not in self._outcomes and fault in QUICK:
-            self._try([(sdk, flavour, each) for each in QUICK])
+        if key not in self._outcomes and fault in QUICK_FAULTS:
+            self._try([(sdk, flavour, each) for each in QUICK_FAULTS])
         if key not in self._outcomes:
             variants = [each for each in self.variants if each[0].installed]
-            faults = STALLS if fault in STALLS else [fault]
+            faults = STALL_FAULTS if fault in STALL_FAULTS else [fault]
             self._try([(*variant, each) for each in faults for variant in variants])
         return self._outcomes[key]
 
@@ -136,7 +136,7 @@ class Bench:
 
     def _trial(self, sdk: SDK, flavour: str, fault: str) -> Trial:
         models = self.model(fault), self.model("ok")
-        seconds = SHORT if fault in SLOW else LONG
+        seconds = SHORT if fault in SLOW_FAULTS else LONG
         sources = [
             self.source(sdk, flavour, models[0], seconds=seconds),
             self.source(sdk, flavour, models[1]),
@@ -209,10 +209,10 @@ async def _side_by_side(wanted: list[tuple[Any, dict[str, Any]]]) -> list[Any]:
 
 
 @contextmanager
-def bench(variants: list[tuple[SDK, str]]) -> Iterator[Bench]:
+def new_harness(variants: list[tuple[SDK, str]]) -> Iterator[Harness]:
     """Set it up for these SDKs, blocking or async, and clear it away."""
     with running() as server, asyncio.Runner() as runner:
-        made = Bench(server, runner, variants)
+        made = Harness(server, runner, variants)
         try:
             yield made
         finally:

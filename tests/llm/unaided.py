@@ -58,7 +58,7 @@ WORDS = {
     "ok/r": "whole / raised",
     "W": "**wrong**",
 }
-NAIVE: dict[tuple[str, str], str] = {
+UNAIDED: dict[tuple[str, str], str] = {
     (fault, sdk): WORDS[word]
     for fault, *words in (line.split() for line in TABLE.strip().splitlines())
     for sdk, word in zip(SDKS, words, strict=True)
