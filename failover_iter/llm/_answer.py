@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
 from failover_iter.llm._errors import ProviderError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 
 class Answer:

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
-from failover_iter import afailover_stream, failover_stream
+from failover_iter import (
+    Decide,
+    Event,
+    Failed,
+    Progress,
+    Resume,
+    Skip,
+    Source,
+    Takeover,
+    afailover_stream,
+    failover_stream,
+)
 from failover_iter.llm._chat import with_continuation
 from failover_iter.llm._chunk import has_content
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._transient import is_transient
 
-if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterable,
-        Awaitable,
-        Callable,
-        Generator,
-        Iterable,
-        Iterator,
-    )
-    from datetime import timedelta
-    from typing import TypeAlias
-
-    from typing_extensions import Unpack
-
-    from failover_iter import Decide, Event, Failed, Progress, Resume, Skip, Source, Takeover
-
-    T = TypeVar("T")
-    Seconds: TypeAlias = float | timedelta
-    Sources: TypeAlias = Iterable[
-        Source[Iterable[T]] | Callable[[], Iterable[T]] | Callable[[Progress], Iterable[T]]
-    ]
-    Opened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
-    ASources: TypeAlias = Iterable[
-        Source[AsyncIterable[T]] | Callable[[], Opened[T]] | Callable[[Progress], Opened[T]]
-    ]
-
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
+
+T = TypeVar("T")
+Seconds: TypeAlias = float | timedelta
+Sources: TypeAlias = Iterable[
+    Source[Iterable[T]] | Callable[[], Iterable[T]] | Callable[[Progress], Iterable[T]]
+]
+Opened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
+AsyncSources: TypeAlias = Iterable[
+    Source[AsyncIterable[T]] | Callable[[], Opened[T]] | Callable[[Progress], Opened[T]]
+]
 
 
 class ChatOptions(TypedDict, total=False):
@@ -123,11 +127,14 @@ def chat_stream(
 
 @overload
 def achat_stream(
-    sources: ASources[T], *, mark_takeovers: Literal[False] = False, **options: Unpack[ChatOptions]
+    sources: AsyncSources[T],
+    *,
+    mark_takeovers: Literal[False] = False,
+    **options: Unpack[ChatOptions],
 ) -> AsyncGenerator[T, Any]: ...
 @overload
 def achat_stream(
-    sources: ASources[T], *, mark_takeovers: bool, **options: Unpack[ChatOptions]
+    sources: AsyncSources[T], *, mark_takeovers: bool, **options: Unpack[ChatOptions]
 ) -> AsyncGenerator[T | Takeover, Any]: ...
 def achat_stream(
     sources: Any, *, mark_takeovers: bool = False, **options: Any

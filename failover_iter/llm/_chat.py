@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from failover_iter import Progress, Source
+from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk
 from failover_iter.llm._continue import ContinueWith
+from failover_iter.llm._messages import Arguments
 from failover_iter.llm._status import as_mapping, status_of
-
-if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Callable,
-        Coroutine,
-        Generator,
-        Iterator,
-        Mapping,
-    )
-
-    from failover_iter.llm._answer import Answer
-    from failover_iter.llm._messages import Arguments
 
 _FactoryT = TypeVar("_FactoryT", bound="ChatFactory")
 _START: Progress[Any] = Progress()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from failover_iter import Takeover
 from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
 
 __all__ = ["AttemptUsage", "Message", "ToolCall", "acollect", "collect"]
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter import Decide, Progress
 from failover_iter.llm._chunk import Chunk
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from failover_iter.llm._messages import Arguments
+from failover_iter.llm._messages import Arguments
 
 __all__ = ["ContinueWith", "continue_with"]
 
 Mode: TypeAlias = Literal["restart", "raise", "skip", "resume"]
-How: TypeAlias = "Literal['prefill', 'instruct'] | Callable[[Arguments, str], Arguments]"
+How: TypeAlias = Literal["prefill", "instruct"] | Callable[[Arguments, str], Arguments]
 
 INSTRUCTION: Final = (
     "Your last message was cut off. Go on exactly where it stops, in the same language and style: "
@@ -37,6 +34,7 @@ class ContinueWith(Decide):
     fn: Callable[[Progress[Any]], Mode] = field(default=_mode, repr=False)
     _: KW_ONLY
     keep: int | None = None
+    key: Callable[[Any], str | bytes | int] | None = None
     how: How = "prefill"
     instruction: str = INSTRUCTION
     or_restart: bool = False

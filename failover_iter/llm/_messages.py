@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, TypeGuard
 
 from failover_iter.llm._status import as_mapping
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 #: The arguments of one request.
 Arguments: TypeAlias = dict[str, Any]

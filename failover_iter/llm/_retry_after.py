@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from failover_iter import backoff
+from failover_iter import Failed, backoff
 from failover_iter.llm._errors import ProviderError
 from failover_iter.llm._status import as_mapping
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from failover_iter import Failed
 
 __all__ = ["retry_after"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +14,7 @@ import pytest
 import failover_iter
 from failover_iter import llm
 
+PACKAGE = llm.__name__
 HOUSE = Path(llm.__file__).parent
 MODULES = sorted(HOUSE.glob("*.py"))
 
@@ -32,6 +35,29 @@ def test_each_function_has_an_example(name: str) -> None:
     value = getattr(llm, name)
     if inspect.isfunction(value):
         assert ">>> " in (value.__doc__ or "")
+
+
+def annotated(value: object) -> Iterator[object]:
+    """A public name and everything public that it holds, for `typing.get_type_hints`."""
+    if inspect.isfunction(value):
+        yield value
+        yield from typing.get_overloads(value)
+    elif isinstance(value, type):
+        # A base class from elsewhere is tested where it is defined.
+        if all(base.__module__.startswith((PACKAGE, "builtins")) for base in value.__mro__):
+            yield value
+        for name, member in inspect.getmembers(value):
+            if inspect.isfunction(member) and (name == "__init__" or not name.startswith("_")):
+                yield member
+            if isinstance(member, property):
+                yield member.fget
+
+
+@pytest.mark.parametrize("name", llm.__all__)
+def test_annotations_resolve(name: str) -> None:
+    """`typing.get_type_hints` works on each public name, its overloads, methods and properties."""
+    for value in annotated(getattr(llm, name)):
+        assert typing.get_type_hints(value, include_extras=True) is not None
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chat import SyncChatFactory
-from failover_iter.llm._messages import is_plain, split_system
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from failover_iter import Source
-    from failover_iter.llm._chunk import Chunk, FinishReason
-    from failover_iter.llm._messages import Arguments
+from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._messages import Arguments, is_plain, split_system
 
 __all__ = ["bedrock_converse"]
 

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, ClassVar, Protocol, overload
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chat import factory_class, has_format
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-    from typing import Protocol
-
-    from failover_iter import Source
-    from failover_iter.llm._chunk import Chunk, FinishReason
-    from failover_iter.llm._messages import Arguments
-
-    class _Client(Protocol):
-        """A `cohere.ClientV2`."""
-
-        @property
-        def chat_stream(self) -> Callable[..., Iterator[Any]]: ...
-
-    class _AsyncClient(Protocol):
-        """A `cohere.AsyncClientV2`."""
-
-        @property
-        def chat_stream(self) -> Callable[..., AsyncIterator[Any]]: ...
-
+from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._messages import Arguments
 
 __all__ = ["cohere_chat"]
+
+
+class _Client(Protocol):
+    """A `cohere.ClientV2`."""
+
+    @property
+    def chat_stream(self) -> Callable[..., Iterator[Any]]: ...
+
+
+class _AsyncClient(Protocol):
+    """A `cohere.AsyncClientV2`."""
+
+    @property
+    def chat_stream(self) -> Callable[..., AsyncIterator[Any]]: ...
 
 
 class CohereAnswer(Answer):

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import Any, ClassVar, Protocol, overload
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import AsyncChatFactory, DualChatFactory
-from failover_iter.llm._messages import as_list, is_plain, split_system
+from failover_iter.llm._chat import AsyncChatFactory, DualChatFactory, DualStream
+from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._messages import Arguments, as_list, is_plain, split_system
 from failover_iter.llm._status import as_mapping
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
-    from typing import Protocol
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import DualStream
-    from failover_iter.llm._chunk import Chunk, FinishReason
-    from failover_iter.llm._messages import Arguments
-
-    class _Client(Protocol):
-        """A `google.genai.Client`."""
-
-        @property
-        def aio(self) -> Any: ...
-
-    class _AsyncClient(Protocol):
-        """Its `aio`."""
-
-        @property
-        def models(self) -> Any: ...
-
-
 __all__ = ["gemini_chat"]
+
+
+class _Client(Protocol):
+    """A `google.genai.Client`."""
+
+    @property
+    def aio(self) -> Any: ...
+
+
+class _AsyncClient(Protocol):
+    """Its `aio`."""
+
+    @property
+    def models(self) -> Any: ...
+
 
 _FILTERED = (
     "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR IMAGE_SAFETY "

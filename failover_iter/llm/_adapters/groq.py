@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, overload
 
+from failover_iter import Source
 from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
-from failover_iter.llm._chat import factory_class, has_format
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import AsyncClient, SyncClient
-    from failover_iter.llm._chunk import Chunk
+from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class, has_format
+from failover_iter.llm._chunk import Chunk
 
 __all__ = ["groq_chat"]
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from failover_iter import Source
 from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
-from failover_iter.llm._chat import DualChatFactory, has_format
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import DualStream
-    from failover_iter.llm._chunk import Chunk
-    from failover_iter.llm._messages import Arguments
+from failover_iter.llm._chat import DualChatFactory, DualStream, has_format
+from failover_iter.llm._chunk import Chunk
+from failover_iter.llm._messages import Arguments
 
 __all__ = ["litellm_completion"]
 

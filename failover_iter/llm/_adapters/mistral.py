@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Protocol
 
+from failover_iter import Source
 from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
-from failover_iter.llm._chat import DualChatFactory, has_format
+from failover_iter.llm._chat import DualChatFactory, DualStream, has_format
+from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._messages import as_list
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Protocol
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import DualStream
-    from failover_iter.llm._chunk import Chunk, FinishReason
-
-    class _Client(Protocol):
-        """A `mistralai.Mistral`."""
-
-        @property
-        def chat(self) -> Any: ...
-
-
 __all__ = ["mistral_chat"]
+
+
+class _Client(Protocol):
+    """A `mistralai.Mistral`."""
+
+    @property
+    def chat(self) -> Any: ...
 
 
 class MistralAnswer(OpenAIChatAnswer):
