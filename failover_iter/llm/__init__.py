@@ -1,6 +1,6 @@
-"""Failover for the streams of LLM providers: thin adapters over their own SDKs.
+"""Failover for the streams of LLM providers: thin adapters over the providers' own SDKs.
 
-Nothing is imported of an SDK here; a client is made by its user.
+This package never imports an SDK before it is used: you create the client and pass it in.
 """
 
 from failover_iter.llm._adapters.anthropic import anthropic_messages

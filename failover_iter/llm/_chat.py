@@ -1,4 +1,4 @@
-"""What turns an SDK's call into a source: one opening is one request, closed on every way out."""
+"""Turns an SDK's call into a source: each opening makes one request and always closes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from failover_iter.llm._status import as_mapping, status_of
 
 _FactoryT = TypeVar("_FactoryT", bound="ChatFactory")
 _START: Progress[Any] = Progress()
-#: How a provider says that it does not take a conversation like this.
+#: HTTP statuses with which a provider rejects a conversation that ends in a partial answer.
 _REJECTION_STATUSES = (400, 422)
 
 
@@ -35,7 +35,7 @@ class SyncClient(Protocol):
     """A blocking client of an SDK."""
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the client's connections."""
         ...
 
 
@@ -43,37 +43,38 @@ class AsyncClient(Protocol):
     """An async client of an SDK."""
 
     def close(self) -> Coroutine[Any, Any, None]:
-        """Close its connections."""
+        """Close the client's connections."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChatFactory:
-    """A factory of answers; how its stream is read is the business of its subclasses."""
+    """A factory of answers; its subclasses read the stream, blocking or async."""
 
     answer_type: type[Answer]
-    #: As the user gave them: plain messages, or what the SDK takes.
+    #: The arguments that the user passed: plain messages, or messages in the SDK's own form.
     arguments: Arguments
-    #: Under which of them the conversation and the model are.
+    #: Names of the arguments that hold the conversation and the model.
     messages_argument: str = "messages"
     model_argument: str = "model"
-    #: Whether the answer is to be in a format.
+    #: Whether the request asks for a format (JSON).
     structured: bool = False
-    #: The SDK's call, and the one for async streams where the client has both.
+    #: The SDK's call; `acall` is the async one if the client has both.
     call: Callable[[Arguments], Any]
     acall: Callable[[Arguments], Any] | None = None
-    #: Turns plain messages into the provider's form.
+    #: Converts plain messages into the provider's form.
     prepare: Callable[[Arguments], Arguments] = dict
-    #: What a message has beside role and content to be the start of the answer; None: not taken.
+    #: Extra fields that mark a message as the start of the answer (a prefill); None if the
+    #: provider takes no prefill.
     prefill_fields: Mapping[str, Any] | None = None
-    #: Whether the provider gives such a start again.
+    #: Whether the provider's answer repeats the prefill.
     echoes_prefill: bool = False
     continuation: ContinueWith | None = None
-    #: Told when a continuation was rejected.
+    #: Called when a continuation is rejected.
     on_rejected: Callable[[], None] | None = None
 
     def request(self, progress: Progress[Any]) -> Request:
-        """What is to be asked, from the start or for the rest."""
+        """Build the request for a whole answer, or for the rest of an interrupted one."""
         answer = self.answer_type(
             str(self.arguments.get(self.model_argument, "")), structured=self.structured
         )
@@ -91,7 +92,7 @@ class ChatFactory:
         if self.prefill_fields is None or continuation.how == "instruct":
             more = [so_far, {"role": "user", "content": continuation.instruction}]
         else:
-            # Anthropic takes no start that ends with white space.
+            # Anthropic rejects a prefill that ends with white space.
             start = text.rstrip()
             answer.may_repeat = text if self.echoes_prefill else text[len(start) :]
             more = [so_far | {"content": start, **self.prefill_fields}]
@@ -100,11 +101,13 @@ class ChatFactory:
         )
 
     def _messages(self) -> list[Any]:
-        said = self.arguments.get(self.messages_argument, [])
-        return [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
+        messages = self.arguments.get(self.messages_argument, [])
+        if isinstance(messages, str):
+            return [{"role": "user", "content": messages}]
+        return list(messages)
 
     def source(self, name: str | None) -> Source[Any]:
-        """The source that a user gets."""
+        """Return the source for the user, named after provider and model by default."""
         model = self.arguments.get(self.model_argument, "")
         return Source(self, name=name or f"{self.answer_type.provider} {model}".strip())
 
@@ -116,16 +119,15 @@ class ChatFactory:
 def _text_so_far(progress: Progress[Any]) -> str:
     if progress.delivered and len(progress.items) < progress.delivered:
         raise ValueError(
-            f"to go on with an answer needs the text so far, of which {len(progress.items)} of "
-            f"{progress.delivered} chunks were kept: set mid_stream=continue_with(...), or "
-            "Resume(keep=None)"
+            f"cannot continue the answer: only {len(progress.items)} of {progress.delivered} "
+            "chunks were kept; set mid_stream=continue_with(...) or Resume(keep=None)"
         )
     return "".join(item.text for item in progress.items if isinstance(item, Chunk))
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked in one opening, and the answer that is read from it."""
+    """The request of one opening, and the answer that is read from its stream."""
 
     factory: ChatFactory
     progress: Progress[Any]
@@ -133,7 +135,7 @@ class Request:
     arguments: Arguments
 
     def check_rejection(self, error: Exception) -> None:
-        """Raise what the answer broke off with, if its continuation was rejected."""
+        """Raise the error that interrupted the answer if its continuation was rejected."""
         if (
             not self.answer.is_continuation
             or self.answer.has_content
@@ -143,14 +145,14 @@ class Request:
         if self.factory.on_rejected is not None:
             self.factory.on_rejected()
         failures = (failed.error for failed in self.progress.failures if failed.delivered)
-        broke_off = next(failures, None)
-        if broke_off is None:
+        interruption = next(failures, None)
+        if interruption is None:
             return
-        broke_off.add_note(
+        interruption.add_note(
             f"{self.answer.provider} ({self.answer.model}) rejected the continuation: "
             f"{type(error).__name__}: {error}"
         )
-        raise broke_off
+        raise interruption
 
 
 class SyncChatFactory(ChatFactory):
@@ -193,26 +195,26 @@ class AsyncChatFactory(ChatFactory):
 
 
 class DualChatFactory(ChatFactory):
-    """A factory of streams that are iterated either way, for clients that are both."""
+    """A factory of streams for both kinds of iteration, for clients that are sync and async."""
 
     def __call__(self, progress: Progress[Any] = _START) -> DualStream:
-        """Open one answer, when it is iterated."""
+        """Return one answer; iterating it makes the request."""
         return DualStream(self, progress)
 
 
 @dataclass(frozen=True)
 class DualStream(Iterable[Chunk], AsyncIterable[Chunk]):
-    """A stream of a client that is both blocking and async: iterated as the one around it is."""
+    """One answer of a client that is both blocking and async; `for` and `async for` both work."""
 
     factory: DualChatFactory
     progress: Progress[Any]
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Open a blocking stream."""
+        """Make the request with the blocking call."""
         return self._as(SyncChatFactory)(self.progress)
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
-        """Open an async stream."""
+        """Make the request with the async call."""
         return self._as(AsyncChatFactory)(self.progress)
 
     def _as(self, factory_type: type[_FactoryT]) -> _FactoryT:
@@ -220,21 +222,21 @@ class DualStream(Iterable[Chunk], AsyncIterable[Chunk]):
 
 
 def factory_class(method: Callable[..., object]) -> type[SyncChatFactory | AsyncChatFactory]:
-    """Which of the two a client is, told by one of its methods."""
+    """Return the factory class for a client: async if this method of the client is async."""
     function = inspect.unwrap(method)
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     return AsyncChatFactory if is_async else SyncChatFactory
 
 
 def has_format(value: object) -> bool:
-    """Whether an argument asks for an answer in a format (JSON)."""
+    """Whether the value of a format argument asks for structured output (JSON)."""
     return value is not None and as_mapping(value).get("type") != "text"
 
 
 def with_continuation(
     source: Any, continuation: ContinueWith, on_rejected: Callable[[], None] | None
 ) -> Any:
-    """A source that goes on in this way, if it is one of an adapter."""
+    """Return an adapter's source set up to continue in this way; any other source unchanged."""
     factory: Any = getattr(source, "factory", None)
     if not isinstance(factory, ChatFactory):
         return source
@@ -248,7 +250,7 @@ def _add_close_note(error: BaseException, close_error: Exception) -> None:
 
 @contextmanager
 def _closing(events: Any) -> Generator[Any, None, None]:
-    """Close the SDK's stream; an error of that never hides why."""
+    """Close the SDK's stream; an error while closing never hides an earlier one."""
     try:
         yield events
     except GeneratorExit:
@@ -257,7 +259,7 @@ def _closing(events: Any) -> Generator[Any, None, None]:
     except BaseException as error:
         try:
             _close(events)
-        except Exception as close_error:  # noqa: BLE001 (whatever it is, it is told)
+        except Exception as close_error:  # noqa: BLE001 (any error goes into the notes)
             _add_close_note(error, close_error)
         raise
     else:
@@ -272,7 +274,7 @@ def _close(events: Any) -> None:
 
 @asynccontextmanager
 async def _aclosing(events: Any) -> AsyncGenerator[Any, None]:
-    """The async twin of `_closing`."""
+    """Close the SDK's async stream, as `_closing` does."""
     try:
         yield events
     except GeneratorExit:
@@ -281,7 +283,7 @@ async def _aclosing(events: Any) -> AsyncGenerator[Any, None]:
     except BaseException as error:
         try:
             await _aclose(events)
-        except Exception as close_error:  # noqa: BLE001 (whatever it is, it is told)
+        except Exception as close_error:  # noqa: BLE001 (any error goes into the notes)
             _add_close_note(error, close_error)
         raise
     else:

@@ -19,33 +19,40 @@ class ToolCall:
     """A whole tool call."""
 
     id: str | None
-    """The provider's id of the call, where it has one."""
+    """The provider's id of the call, or `None` if it has none."""
     name: str | None
     """Name of the tool."""
     text: str
-    """The arguments as they were sent: JSON, if the answer was not cut by a limit."""
+    """The arguments as the model wrote them: JSON, unless a token limit cut the answer off."""
 
     @property
     def arguments(self) -> Any:
-        """The arguments, parsed; without any, an empty dict. A ValueError if they are no JSON."""
+        """The parsed arguments; an empty dict if there are none.
+
+        Raises:
+            ValueError: The arguments are not valid JSON.
+        """
         try:
             return json.loads(self.text or "{}")
         except ValueError as error:
             raise ValueError(
-                f"the arguments of tool {self.name!r} are no JSON: {self.text!r}"
+                f"the arguments of tool {self.name!r} are not valid JSON: {self.text!r}"
             ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptUsage:
-    """What one attempt used, as its provider said: those that broke off mostly do not."""
+    """The token usage of one attempt, as its provider reported it.
+
+    Most providers report no usage for an answer that was interrupted.
+    """
 
     provider: str
-    """Name of the protocol."""
+    """Name of the provider's protocol."""
     model: str
-    """The model that was asked."""
+    """Name of the model that was asked."""
     usage: Usage
-    """Its tokens."""
+    """The reported token counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +62,17 @@ class Message:
     text: str
     """The whole text."""
     reasoning: str
-    """The whole reasoning that was shown."""
+    """All reasoning that the model revealed."""
     tool_calls: tuple[ToolCall, ...]
     """The tool calls, in order."""
     finish_reason: FinishReason | None
-    """Why it ended; `None` where the stream gave no reason, or nothing."""
+    """Why the answer ended; `None` if the last chunk had no finish reason, or none arrived."""
     usage: tuple[AttemptUsage, ...]
-    """Tokens of each attempt that told them, in order: never added up, never made up."""
+    """The usage of each attempt that reported it, in order; never added up, never estimated."""
     provider: str
-    """Who served the answer, or its end where it was continued."""
+    """Name of the provider that finished the answer."""
     model: str
-    """The model that did."""
+    """Name of the model that finished the answer."""
 
 
 class _Collector:
@@ -89,14 +96,14 @@ class _Collector:
             self._add(item)
             self.marked = False
         else:
-            raise TypeError(f"a chat stream gives Chunk and Takeover objects, got {item!r}")
+            raise TypeError(f"a chat stream yields Chunk and Takeover objects, got {item!r}")
 
     def _add(self, chunk: Chunk) -> None:
         last = self.last
         if last and not self.marked and _label(last) != _label(chunk):
             raise ValueError(
-                f"{_label(chunk)} took over from {_label(last)}, but nothing says how: make the "
-                "stream with mark_takeovers=True to collect it"
+                f"{_label(chunk)} took over from {_label(last)} without a Takeover marker: to "
+                "collect the stream, make it with mark_takeovers=True"
             )
         self.last = chunk
         self.text.append(chunk.text)
@@ -133,19 +140,19 @@ def _join_pieces(pieces: list[ToolCallDelta]) -> ToolCall:
 
 
 def collect(stream: Iterable[Chunk | Takeover]) -> Message:
-    """Read a chat stream to its end and give the finished message; closes it.
+    """Read a chat stream to its end, close it, and return the finished message.
 
-    It starts afresh at each `Takeover` that restarts, and goes on at one that resumes: so make a
-    stream whose answer may change hands in the middle with `mark_takeovers=True`.
+    A `Takeover` that restarts discards the message so far; one that resumes continues it. Pass
+    `mark_takeovers=True` to `chat_stream` if another provider may take over mid-stream.
 
     Args:
-        stream: what `chat_stream` gives.
+        stream: A stream made by `chat_stream`.
 
     Raises:
-        ValueError: another provider took over, and no `Takeover` says how.
-        TypeError: the stream gives something else.
+        ValueError: Another provider took over without a `Takeover` marker.
+        TypeError: The stream yields something other than chunks and `Takeover` markers.
 
-    What the stream raises goes through.
+    An error that the stream raises is raised unchanged.
 
     Example:
         >>> from failover_iter.llm import Chunk, ToolCallDelta, collect
@@ -163,15 +170,18 @@ def collect(stream: Iterable[Chunk | Takeover]) -> Message:
 
 
 async def acollect(stream: AsyncIterable[Chunk | Takeover]) -> Message:
-    """Read an async chat stream to its end and give the finished message; closes it.
+    """Read an async chat stream to its end, close it, and return the finished message.
 
-    The async twin of `collect`.
+    This is the async version of `collect`.
 
     Args:
-        stream: what `achat_stream` gives.
+        stream: A stream made by `achat_stream`.
 
     Raises:
-        ValueError, TypeError: as `collect`.
+        ValueError: Another provider took over without a `Takeover` marker.
+        TypeError: The stream yields something other than chunks and `Takeover` markers.
+
+    An error that the stream raises is raised unchanged.
 
     Example:
         >>> import asyncio

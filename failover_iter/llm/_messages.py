@@ -1,4 +1,4 @@
-"""Plain messages (role and content) in the form of each provider."""
+"""Helpers that convert plain messages (role and content) into a provider's form."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Arguments: TypeAlias = dict[str, Any]
 
 
 def is_plain(message: object, *roles: str) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a message is a role of these with a text; all else is the provider's own form."""
-    said = as_mapping(message)
-    return said.get("role") in roles and isinstance(said.get("content"), str)
+    """Whether a message is a text by one of these roles; any other is in the provider's form."""
+    fields = as_mapping(message)
+    return fields.get("role") in roles and isinstance(fields.get("content"), str)
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list as it is, anything else in one."""
+    """Return a list unchanged, and any other value in a list."""
     return value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]
 
 
 def split_system(messages: Iterable[Any]) -> tuple[list[str], list[Any]]:
-    """The texts of the system messages, and the others."""
+    """Return the texts of the system messages, and the other messages."""
     system: list[str] = []
     others: list[Any] = []
     for message in messages:

@@ -1,7 +1,7 @@
-"""`is_transient` and `is_unavailable`: whether another provider may do better.
+"""`is_transient` and `is_unavailable`: whether another provider may succeed.
 
-An error is known by the package and the name of its classes, so no SDK is imported for it: an
-error of one that is not loaded cannot be met.
+Errors are recognised by the package and the name of their classes, so no SDK has to be imported: an
+SDK that is not loaded cannot have raised the error.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ __all__ = ["is_transient", "is_unavailable"]
 
 _HTTPX: Final = ("TransportError", "DecodingError")
 _API: Final = ("APIError",)
-#: What an SDK and the libraries under it let through when a connection or a stream breaks, or for
-#: an error of the provider; where there is a status it decides.
+#: By package, the exceptions that an SDK, or a library that it uses, raises if a connection or a
+#: stream breaks or the provider reports an error. If the error has a status, the status decides.
 _TRANSIENT_CLASSES: Final = {
     "openai": _API,
     "groq": _API,
@@ -41,7 +41,7 @@ _TRANSIENT_CLASSES: Final = {
     "builtins": ("ConnectionError", "TimeoutError"),
 }
 _TRANSIENT: Final = {(root, name) for root, names in _TRANSIENT_CLASSES.items() for name in names}
-#: Of these families, but the fault of whoever set the client up: an address that is none.
+#: Subclasses of these that report a wrong configuration of the client, such as an invalid address.
 _CONFIGURATION_ERRORS: Final = {
     ("aiohttp", "InvalidURL"),
     ("botocore", "InvalidProxiesConfigError"),
@@ -52,22 +52,23 @@ _CONFIGURATION_ERRORS: Final = {
     ("urllib3", "LocationValueError"),
 }
 _NO_ACCESS_STATUSES: Final = frozenset({401, 402, 403})
-#: How Anthropic says that an account is empty, and Google that a key is wrong: with a 400.
+#: With status 400 Anthropic reports an account without credit, and Google an invalid key.
 _NO_ACCESS_PHRASES: Final = ("credit balance", "api key not valid", "api_key_invalid")
 _NO_CREDENTIALS: Final = {("botocore", "NoCredentialsError"), ("botocore", "NoAuthTokenError")}
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether another provider may do better with the same request: the default of `retry_on`.
+    """Whether another provider may succeed with the same request; the default of `retry_on`.
 
-    True for 408, 409, 425, 429 and 5xx, for connections that fail, time out or break, for answers
-    that cannot be read, and for a `ProviderError` which is not the request's fault. False for all
-    other statuses (400, 401, 403, 404, 422, ...) and for all other exceptions: a bug in your code
-    is no outage. Knows the errors of the SDKs that `failover_iter.llm` has adapters for, and those
-    of httpx, aiohttp, urllib3 and json which they let through; imports none of them.
+    True for the statuses 408, 409, 425, 429 and 5xx, for connections that fail, time out or break,
+    for answers that cannot be read, and for a `ProviderError` that does not blame the request.
+    False for all other statuses (400, 401, 403, 404, 422, ...) and for all other exceptions: a bug
+    in your code is not an outage. It recognises the errors of the SDKs that `failover_iter.llm` has
+    adapters for, and the errors of httpx, aiohttp, urllib3 and json that these SDKs let through. It
+    imports none of these packages.
 
     Args:
-        error: what a source raised.
+        error: An exception raised by a source.
 
     Example:
         >>> from failover_iter.llm import is_transient
@@ -86,14 +87,14 @@ def is_transient(error: Exception) -> bool:
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Whether this provider cannot be used now: `is_transient`, or no access to it.
+    """Whether this provider cannot be used now: a transient error, or a lack of access.
 
-    The wider choice for `retry_on`: also true for 401, 402 and 403, for a wrong key and for an
-    account without credit, also where the provider says so with a 400. Mind that with it a key
-    that has run out is noticed in the log alone.
+    A wider choice for `retry_on` than `is_transient`: it is also true for the statuses 401, 402 and
+    403, for an invalid key and for an account without credit, even if the provider reports these
+    with a 400. Note that an expired key then shows up only in the log.
 
     Args:
-        error: what a source raised.
+        error: An exception raised by a source.
 
     Example:
         >>> from failover_iter.llm import ProviderError, is_transient, is_unavailable
@@ -117,5 +118,5 @@ def _has_no_access(error: Exception) -> bool:
 
 
 def _class_names(error: Exception) -> set[tuple[str, str]]:
-    """Package and name of each class of an error."""
+    """Return the package and name of an error's class and of each base class."""
     return {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__}

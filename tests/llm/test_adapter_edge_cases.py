@@ -183,7 +183,7 @@ def test_gemini_refuses_what_it_cannot_join() -> None:
     """An instruction that is no text cannot have system messages behind it."""
     said = [{"role": "system", "content": "Be brief."}]
     config = {"system_instruction": {"parts": []}}
-    with pytest.raises(TypeError, match="system_instruction is a str, got"):
+    with pytest.raises(TypeError, match="system_instruction is a str, got dict"):
         list(chat_stream([gemini_chat(Client(), model="m", messages=said, config=config)]))
 
 

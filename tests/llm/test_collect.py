@@ -70,7 +70,9 @@ def test_a_resume_goes_on() -> None:
 
 def test_an_unmarked_takeover_is_refused() -> None:
     """Another provider without a marker: nobody can tell whether the text goes on."""
-    with pytest.raises(ValueError, match=r"b \(2\) took over from a \(1\), but nothing says how"):
+    with pytest.raises(
+        ValueError, match=r"b \(2\) took over from a \(1\) without a Takeover marker"
+    ):
         collect([FIRST, LAST])
     with pytest.raises(ValueError, match="mark_takeovers=True"):
         asyncio.run(acollect(_async([FIRST, LAST])))
@@ -84,7 +86,7 @@ def test_nothing() -> None:
 
 def test_something_else_is_refused() -> None:
     """A stream of other items is no chat stream."""
-    with pytest.raises(TypeError, match="gives Chunk and Takeover objects, got 'text'"):
+    with pytest.raises(TypeError, match="yields Chunk and Takeover objects, got 'text'"):
         collect(["text"])  # type: ignore[list-item]
 
 
@@ -92,7 +94,7 @@ def test_arguments_that_are_no_json() -> None:
     """They are kept as they came; to parse them says what is wrong."""
     (call,) = collect([TOOL]).tool_calls
     assert call.text == "{"
-    with pytest.raises(ValueError, match="arguments of tool None are no JSON: '{'"):
+    with pytest.raises(ValueError, match="arguments of tool None are not valid JSON: '{'"):
         _ = call.arguments
 
 

@@ -1,4 +1,4 @@
-"""Anthropic's messages."""
+"""Adapter for Anthropic's messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["anthropic_messages"]
 
 
 class AnthropicAnswer(Answer):
-    """An answer in content blocks."""
+    """An answer that arrives in content blocks."""
 
     provider = "anthropic"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
@@ -31,7 +31,7 @@ class AnthropicAnswer(Answer):
     read_tokens: int | None = None
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """An event, by its type; an error event is raised by the SDK."""
+        """Yield the chunks of one event; the SDK itself raises error events."""
         match event.type:
             case "message_start":
                 self.read_tokens = event.message.usage.input_tokens
@@ -41,7 +41,7 @@ class AnthropicAnswer(Answer):
             case "content_block_delta":
                 yield from self.read_delta(event.delta, event)
             case "message_delta":
-                # Its usage is the whole one: only older models leave out the input.
+                # This usage is the total; only older models leave out the input tokens.
                 read = getattr(event.usage, "input_tokens", None)
                 read = self.read_tokens if read is None else read
                 self.set_usage(event.usage, read, event.usage.output_tokens)
@@ -50,7 +50,7 @@ class AnthropicAnswer(Answer):
                 pass
 
     def read_delta(self, delta: Any, event: Any) -> Iterator[Chunk]:
-        """A piece of a block; those of tools that the provider runs itself are bookkeeping."""
+        """Yield a piece of a block, unless it belongs to a tool that the provider runs itself."""
         match delta.type:
             case "text_delta":
                 yield from self.text(delta.text, event)
@@ -63,14 +63,14 @@ class AnthropicAnswer(Answer):
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """System messages stand beside the conversation."""
+    """Move system messages from the conversation into the argument `system`."""
     system, messages = split_system(arguments.get("messages", ()))
     arguments["messages"] = messages
     if system:
-        given: Any = arguments.get("system") or ()
-        texts = [given, *system] if isinstance(given, str) else system
+        existing: Any = arguments.get("system") or ()
+        texts = [existing, *system] if isinstance(existing, str) else system
         blocks = [{"type": "text", "text": text} for text in texts]
-        arguments["system"] = blocks if isinstance(given, str) else [*given, *blocks]
+        arguments["system"] = blocks if isinstance(existing, str) else [*existing, *blocks]
     return arguments
 
 
@@ -83,19 +83,20 @@ def anthropic_messages(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Anthropic's messages.
+    """Return a source that asks Anthropic through its messages API.
 
-    Give the client `max_retries=0`, or its own retries hold up the switch for seconds.
+    Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
 
     Args:
-        client: an `Anthropic` or `AsyncAnthropic` (`AnthropicBedrock`, ...).
-        name: shown in events, errors and the log; "anthropic" and the model unless given.
-        arguments: those of `client.messages.create`: model, max_tokens, messages, ... System
-            messages among them are put where Anthropic takes them.
+        client: An `Anthropic`, an `AsyncAnthropic`, or a variant such as `AnthropicBedrock`.
+        name: Name of the source in events, errors and the log; "anthropic" and the model by
+            default.
+        arguments: Arguments of `client.messages.create`: model, max_tokens, messages, ... System
+            messages are moved to the argument `system`.
 
     Example:
         >>> from failover_iter.llm import anthropic_messages
-        >>> class Client:  # stands for anthropic.Anthropic(max_retries=0)
+        >>> class Client:  # a stub for anthropic.Anthropic(max_retries=0)
         ...     class messages:
         ...         def create(**arguments): ...
         ...     def close(self): ...

@@ -1,4 +1,4 @@
-"""Cohere's chat, version 2."""
+"""Adapter for Cohere's chat, version 2."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _AsyncClient(Protocol):
 
 
 class CohereAnswer(Answer):
-    """An answer in typed events."""
+    """An answer that arrives in typed events."""
 
     provider = "cohere"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
@@ -42,7 +42,7 @@ class CohereAnswer(Answer):
     failure_reasons = frozenset({"ERROR", "ERROR_LIMIT", "TIMEOUT"})
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """An event, by its type; one of no known type is an error."""
+        """Yield the chunks of one event; an error event raises, an unknown one is ignored."""
         delta: Any = getattr(event, "delta", None)
         match event.type:
             case "content-delta":
@@ -61,13 +61,13 @@ class CohereAnswer(Answer):
                 pass
 
     def read_tool_call(self, index: object, call: Any, event: object) -> Iterator[Chunk]:
-        """A piece of a tool call."""
+        """Yield a piece of a tool call."""
         function = call.function
-        known = {"id": getattr(call, "id", None), "name": getattr(function, "name", None)}
-        yield from self.tool(index, event, arguments=function.arguments, **known)
+        id_, name = getattr(call, "id", None), getattr(function, "name", None)
+        yield from self.tool(index, event, id=id_, name=name, arguments=function.arguments)
 
     def read_end(self, delta: Any, event: object) -> None:
-        """The last event: it may say that the answer failed."""
+        """Read the last event, which may report that the answer failed."""
         usage = delta.usage
         tokens = usage and usage.tokens
         if tokens:
@@ -83,7 +83,7 @@ def _as_int(tokens: float | None) -> int | None:
 
 
 def _check_json(lines: list[bytes]) -> None:
-    """Raise for an event that is no JSON: the SDK logs a warning and drops it, and so a token."""
+    """Raise if an event is not JSON; the SDK only logs a warning and drops the event."""
     for line in lines:
         data = line.removeprefix(b"data:").strip()
         if data != line.strip() and data != b"[DONE]":
@@ -112,7 +112,7 @@ async def _achecked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _events(client: Any, arguments: Arguments) -> Iterator[Any]:
-    """The SDK's events, from bytes that are looked at on their way to it."""
+    """Yield the SDK's events, and check the bytes of the response before the SDK reads them."""
     with client.with_raw_response.chat_stream(**arguments) as opened:
         response = opened.response
         response.iter_bytes = lambda bytes_of=response.iter_bytes: _checked(bytes_of())
@@ -136,25 +136,25 @@ def cohere_chat(
     client: _AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Cohere's chat.
+    """Return a source that asks Cohere through its chat API.
 
-    Give the client a `timeout` and `max_retries=0`.
+    Create the client with a `timeout` and `max_retries=0`.
 
     Args:
-        client: a `cohere.ClientV2` or `AsyncClientV2`.
-        name: shown in events, errors and the log; "cohere" and the model unless given.
-        arguments: those of `client.chat_stream`: model, messages, ...
+        client: A `cohere.ClientV2` or `AsyncClientV2`.
+        name: Name of the source in events, errors and the log; "cohere" and the model by default.
+        arguments: Arguments of `client.chat_stream`: model, messages, ...
 
     Example:
         >>> from failover_iter.llm import cohere_chat
-        >>> class Client:  # stands for cohere.ClientV2(timeout=10, max_retries=0)
+        >>> class Client:  # a stub for cohere.ClientV2(timeout=10, max_retries=0)
         ...     class with_raw_response:
         ...         def chat_stream(**arguments): ...
         >>> messages = [{"role": "user", "content": "Hi"}]
         >>> cohere_chat(Client(), model="command", messages=messages).name
         'cohere command'
     """
-    # The SDK wraps its own methods, so that those of the async client look like any others.
+    # The SDK wraps the client's own methods, so only these show whether the client is async.
     factory = factory_class(client.with_raw_response.chat_stream)(
         answer_type=CohereAnswer,
         arguments=arguments,

@@ -1,4 +1,4 @@
-"""Google's Gemini, by way of google-genai."""
+"""Adapter for Google's Gemini, through google-genai."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Client(Protocol):
 
 
 class _AsyncClient(Protocol):
-    """Its `aio`."""
+    """The attribute `aio` of a `google.genai.Client`."""
 
     @property
     def models(self) -> Any: ...
@@ -38,7 +38,7 @@ _FILTERED = (
 
 
 class GeminiAnswer(Answer):
-    """An answer in candidates, of which the first is delivered."""
+    """An answer that arrives in candidates; only the first candidate is delivered."""
 
     provider = "gemini"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
@@ -58,7 +58,7 @@ class GeminiAnswer(Answer):
     )
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A chunk; where the prompt was blocked it has no candidates, and says why."""
+        """Yield the chunks of one event; if the prompt was blocked, it holds only the reason."""
         usage = event.usage_metadata
         if usage:
             self.set_usage(usage, usage.prompt_token_count, usage.candidates_token_count)
@@ -71,7 +71,7 @@ class GeminiAnswer(Answer):
             self.set_finish_reason(_reason_name(blocked), event)
 
     def read_part(self, part: Any, event: object) -> Iterator[Chunk]:
-        """A part: text, thought, or a function call, which comes whole."""
+        """Yield a part: text, reasoning, or a whole function call."""
         if part.function_call:
             call = part.function_call
             arguments = json.dumps(call.args or {})
@@ -84,16 +84,16 @@ class GeminiAnswer(Answer):
 
 
 def _reason_name(reason: Any) -> str | None:
-    """A member of an enum as the word of the protocol."""
-    word = getattr(reason, "value", reason)
-    return None if word is None or str(word).endswith("_UNSPECIFIED") else str(word)
+    """Return the protocol's word for an enum member; None for a missing reason."""
+    name = getattr(reason, "value", reason)
+    return None if name is None or str(name).endswith("_UNSPECIFIED") else str(name)
 
 
 async def _events(call: Any, arguments: Arguments) -> AsyncIterator[Any]:
-    """The SDK's stream, closed when this is: its own `aclose()` leaves the connection open.
+    """Yield the SDK's events, and close the connection, which the SDK's `aclose()` leaves open.
 
-    What closes it is a read that is cancelled, for then each of the generators it is made of is
-    told. So there is one, which has no time at all.
+    Cancelling a read closes it, because the cancellation reaches every generator that the stream is
+    made of. So on the way out there is one more read, with a timeout of 0.
     """
     events = await call(**arguments)
     try:
@@ -112,7 +112,7 @@ async def _events(call: Any, arguments: Arguments) -> AsyncIterator[Any]:
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """Plain messages are contents of parts; system messages an instruction in the config."""
+    """Turn plain messages into contents, and system messages into an instruction in the config."""
     if "messages" in arguments:
         arguments["contents"] = arguments.pop("messages")
     contents = arguments.get("contents")
@@ -132,14 +132,14 @@ def _content(message: Any) -> Any:
 
 
 def _with_instructions(config: Any, system: list[str]) -> Any:
-    """A config with these instructions, behind what it says already; the user's is untouched."""
-    given = _config_option(config, "system_instruction")
-    if given is not None and not isinstance(given, str):
+    """Return a copy of the config with these texts after its own system instruction."""
+    existing = _config_option(config, "system_instruction")
+    if existing is not None and not isinstance(existing, str):
         raise TypeError(
-            "system messages go together with a config whose system_instruction is a str, got "
-            f"{given!r}"
+            "system messages need a config whose system_instruction is a str, got "
+            f"{type(existing).__name__}"
         )
-    instruction = "\n\n".join([given, *system] if given else system)
+    instruction = "\n\n".join([existing, *system] if existing else system)
     if hasattr(config, "model_copy"):
         return config.model_copy(update={"system_instruction": instruction})
     return {**as_mapping(config), "system_instruction": instruction}
@@ -158,21 +158,27 @@ def gemini_chat(
     client: _AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def gemini_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Google's Gemini.
+    """Return a source that asks Google's Gemini.
 
-    Give the client `http_options` with a `timeout` (in milliseconds) and
-    `retry_options=HttpRetryOptions(attempts=1)`. With aiohttp installed the time-out of the async
-    client is one for the whole answer, not for a read: set it long, and `idle_timeout` short.
+    Create the client with `http_options` that have a `timeout` (in milliseconds) and
+    `retry_options=HttpRetryOptions(attempts=1)`. If aiohttp is installed, the timeout of the async
+    client limits the whole answer instead of each read: make it long, and set a short
+    `idle_timeout`.
 
     Args:
-        client: a `google.genai.Client`, for `chat_stream` and `achat_stream`; or its `aio`.
-        name: shown in events, errors and the log; "gemini" and the model unless given.
-        arguments: those of `client.models.generate_content_stream`: model, contents, config;
-            plain messages may be given as `messages`, system messages go into the config.
+        client: A `google.genai.Client`, for `chat_stream` and `achat_stream`, or its `aio`, for
+            `achat_stream`.
+        name: Name of the source in events, errors and the log; "gemini" and the model by default.
+        arguments: Arguments of `client.models.generate_content_stream`: model, contents, config.
+            You may pass plain messages as `messages`; system messages are moved into the config.
+
+    Raises:
+        TypeError: When the stream opens the source: there are system messages, and the config has
+            a `system_instruction` that is not a str.
 
     Example:
         >>> from failover_iter.llm import gemini_chat
-        >>> class Client:  # stands for google.genai.Client(http_options=...)
+        >>> class Client:  # a stub for google.genai.Client(http_options=...)
         ...     class models:
         ...         def generate_content_stream(**arguments): ...
         ...     class aio:

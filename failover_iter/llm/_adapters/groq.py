@@ -1,4 +1,4 @@
-"""Groq's chat completions."""
+"""Adapter for Groq's chat completions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["groq_chat"]
 
 
 class GroqAnswer(OpenAIChatAnswer):
-    """An answer as OpenAI's, with a record of Groq's own beside it."""
+    """An answer like OpenAI's, with an additional record by Groq in its chunks."""
 
     provider = "groq"
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A chunk; Groq says in its own record that it failed, and what it used."""
+        """Yield the chunks of one event; Groq's record reports failures and usage."""
         groq_record = getattr(event, "x_groq", None)
         error = getattr(groq_record, "error", None)
         if error:
@@ -37,18 +37,18 @@ def groq_chat(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Groq's chat completions.
+    """Return a source that asks Groq through its chat completions.
 
-    Give the client `max_retries=0`, or its own retries hold up the switch for seconds.
+    Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
 
     Args:
-        client: a `Groq` or `AsyncGroq`.
-        name: shown in events, errors and the log; "groq" and the model unless given.
-        arguments: those of `client.chat.completions.create`: model, messages, ...
+        client: A `Groq` or `AsyncGroq`.
+        name: Name of the source in events, errors and the log; "groq" and the model by default.
+        arguments: Arguments of `client.chat.completions.create`: model, messages, ...
 
     Example:
         >>> from failover_iter.llm import groq_chat
-        >>> class Client:  # stands for groq.Groq(max_retries=0)
+        >>> class Client:  # a stub for groq.Groq(max_retries=0)
         ...     class chat:
         ...         class completions:
         ...             def create(**arguments): ...

@@ -1,4 +1,4 @@
-"""litellm, which speaks with many providers."""
+"""Adapter for litellm, which itself talks to many providers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from failover_iter.llm._messages import Arguments
 
 __all__ = ["litellm_completion"]
 
-_TRUNCATED: Final = object()  # comes last where litellm made up the reason to finish
+#: The last event of a stream whose finish reason litellm made up.
+_TRUNCATED: Final = object()
+#: Where a litellm stream keeps the finish reason that the provider sent.
 _FINISH_REASON_ATTRIBUTES: Final = (
     "received_finish_reason",
     "intermittent_finish_reason",
@@ -23,12 +25,12 @@ _FINISH_REASON_ATTRIBUTES: Final = (
 
 
 class LitellmAnswer(OpenAIChatAnswer):
-    """An answer as OpenAI's, but for the end: litellm makes up a "stop" where none came."""
+    """An answer like OpenAI's, except that litellm makes up a "stop" if none arrived."""
 
     provider = "litellm"
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A chunk, or the word that the reason to finish was none."""
+        """Yield the chunks of one event; `_TRUNCATED` revokes the finish reason."""
         if event is _TRUNCATED:
             self.reason = None
             return
@@ -39,13 +41,13 @@ class LitellmAnswer(OpenAIChatAnswer):
 
 
 def _was_truncated(stream: Any) -> bool:
-    """Whether no provider gave a reason to finish: litellm keeps what it was told itself."""
+    """Whether the provider sent no finish reason, as far as the litellm stream remembers."""
     known = [getattr(stream, name) for name in _FINISH_REASON_ATTRIBUTES if hasattr(stream, name)]
     return bool(known) and not any(known)
 
 
 def _has_more(stream: Any, event: Any, method: str) -> bool:
-    """Whether the provider may say more: litellm does not listen once there is a reason."""
+    """Whether the provider may still send events; litellm stops reading at a finish reason."""
     finished = any(choice.finish_reason for choice in event.choices)
     return finished and not _was_truncated(stream) and hasattr(stream.completion_stream, method)
 
@@ -55,7 +57,7 @@ def _events(arguments: Arguments) -> Iterator[Any]:
     try:
         for event in stream:
             if _has_more(stream, event, "__next__"):
-                # Read here an error that comes behind the reason; what is well litellm gets back.
+                # An error may follow the finish reason, so read on; litellm gets the rest back.
                 stream.completion_stream = iter(list(stream.completion_stream))
             yield event
         if _was_truncated(stream):
@@ -84,14 +86,15 @@ async def _replay(events: list[Any]) -> AsyncIterator[Any]:
 
 
 def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[DualStream]:
-    """Make a source of litellm's completions, for `chat_stream` and `achat_stream` alike.
+    """Return a source that asks any provider through litellm, for both kinds of chat stream.
 
     Pass `max_retries=0, num_retries=0` and a `timeout`. litellm makes up what a provider did not
-    say: its "stop" is seen through here, its usage is its own count where none came.
+    send. This adapter detects a made-up "stop". It cannot detect made-up usage: if the provider
+    reports none, the usage is litellm's own count.
 
     Args:
-        name: shown in events, errors and the log; "litellm" and the model unless given.
-        arguments: those of `litellm.completion`: model, messages, ...
+        name: Name of the source in events, errors and the log; "litellm" and the model by default.
+        arguments: Arguments of `litellm.completion`: model, messages, ...
 
     Example:
         >>> from failover_iter.llm import litellm_completion

@@ -1,4 +1,4 @@
-"""Mistral's chat."""
+"""Adapter for Mistral's chat."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Client(Protocol):
 
 
 class MistralAnswer(OpenAIChatAnswer):
-    """An answer in chunks with choices, wrapped into events."""
+    """An answer like OpenAI's, with each chunk wrapped in an event."""
 
     provider = "mistral"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
@@ -32,11 +32,11 @@ class MistralAnswer(OpenAIChatAnswer):
     }
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """The chunk in an event."""
+        """Yield the chunks of one event."""
         return super().read(event.data)
 
     def read_delta(self, delta: Any, event: object) -> Iterator[Chunk]:
-        """What a delta adds: its text may be a list of parts, some of them thoughts."""
+        """Yield the chunks of a delta; its content may be a list of text and reasoning parts."""
         parts = as_list(delta.content)
         for part in parts:
             if isinstance(part, str):
@@ -50,7 +50,7 @@ class MistralAnswer(OpenAIChatAnswer):
             yield from self.read_tool_call(call, event)
 
     def read_tool_call(self, call: Any, event: object) -> Iterator[Chunk]:
-        """A tool call, which comes whole or in pieces."""
+        """Yield a whole tool call, or a piece of one."""
         function, arguments = call.function, call.function.arguments
         if not isinstance(arguments, str):
             arguments = json.dumps(arguments)
@@ -60,18 +60,18 @@ class MistralAnswer(OpenAIChatAnswer):
 def mistral_chat(
     client: _Client, *, name: str | None = None, **arguments: Any
 ) -> Source[DualStream]:
-    """Make a source of Mistral's chat, for `chat_stream` and `achat_stream` alike.
+    """Return a source that asks Mistral through its chat API, for both kinds of chat stream.
 
-    Give the client a `timeout_ms`; its retries are off unless a `retry_config` is set.
+    Create the client with a `timeout_ms`. It retries only if it has a `retry_config`.
 
     Args:
-        client: a `mistralai.Mistral`, which is blocking and async in one.
-        name: shown in events, errors and the log; "mistral" and the model unless given.
-        arguments: those of `client.chat.stream`: model, messages, ...
+        client: A `mistralai.Mistral`, which is both a blocking and an async client.
+        name: Name of the source in events, errors and the log; "mistral" and the model by default.
+        arguments: Arguments of `client.chat.stream`: model, messages, ...
 
     Example:
         >>> from failover_iter.llm import mistral_chat
-        >>> class Client:  # stands for mistralai.Mistral(timeout_ms=10_000)
+        >>> class Client:  # a stub for mistralai.Mistral(timeout_ms=10_000)
         ...     class chat:
         ...         def stream(**arguments): ...
         ...         async def stream_async(**arguments): ...

@@ -1,4 +1,4 @@
-"""Ollama's chat."""
+"""Adapter for Ollama's chat."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["ollama_chat"]
 
 
 class OllamaAnswer(Answer):
-    """An answer in lines of JSON."""
+    """An answer that arrives in lines of JSON."""
 
     provider = "ollama"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
     failure_reasons = frozenset({"load", "unload"})
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A line; tool calls come whole, and the last line says that it is."""
+        """Yield the chunks of one line; tool calls arrive whole, and the last line is marked."""
         message = event.message
         yield from self.reasoning(message.thinking, event)
         yield from self.text(message.content, event)
@@ -44,18 +44,19 @@ def ollama_chat(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Ollama's chat.
+    """Return a source that asks Ollama through its chat API.
 
-    Give the client a `timeout`: it has none of its own, so a dead server is waited for for ever.
+    Create the client with a `timeout`. It has no default, so without one a dead server blocks
+    the stream forever.
 
     Args:
-        client: an `ollama.Client` or `AsyncClient`.
-        name: shown in events, errors and the log; "ollama" and the model unless given.
-        arguments: those of `client.chat`: model, messages, ...
+        client: An `ollama.Client` or `AsyncClient`.
+        name: Name of the source in events, errors and the log; "ollama" and the model by default.
+        arguments: Arguments of `client.chat`: model, messages, ...
 
     Example:
         >>> from failover_iter.llm import ollama_chat
-        >>> class Client:  # stands for ollama.Client(timeout=10)
+        >>> class Client:  # a stub for ollama.Client(timeout=10)
         ...     def chat(self, **arguments): ...
         >>> messages = [{"role": "user", "content": "Hi"}]
         >>> ollama_chat(Client(), model="llama", messages=messages).name

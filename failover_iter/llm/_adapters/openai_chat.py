@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, and whatever speaks that protocol."""
+"""Adapter for OpenAI's chat completions and for compatible endpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["openai_chat"]
 
 
 class OpenAIChatAnswer(Answer):
-    """An answer in chunks with choices: also what Groq, Mistral and litellm give."""
+    """An answer that arrives in chunks with choices; Groq, Mistral and litellm send these too."""
 
     provider = "openai"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
@@ -28,7 +28,7 @@ class OpenAIChatAnswer(Answer):
     refused = False
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A chunk; an error that was sent as one has no choices (vLLM)."""
+        """Yield the chunks of one event; vLLM sends errors as events without choices."""
         if event.choices is None:
             raise self.error_from(event, event)
         self.read_usage(event.usage)
@@ -38,8 +38,8 @@ class OpenAIChatAnswer(Answer):
                 self.set_finish_reason(choice.finish_reason, event)
 
     def read_delta(self, delta: Any, event: object) -> Iterator[Chunk]:
-        """What a delta adds."""
-        # DeepSeek and vLLM say reasoning_content, OpenRouter and Groq reasoning.
+        """Yield the chunks of a delta."""
+        # DeepSeek and vLLM use reasoning_content, OpenRouter and Groq reasoning.
         thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
         refusal = getattr(delta, "refusal", None)
         self.refused = self.refused or bool(refusal)
@@ -49,24 +49,24 @@ class OpenAIChatAnswer(Answer):
             yield from self.read_tool_call(call, event)
 
     def read_tool_call(self, call: Any, event: object) -> Iterator[Chunk]:
-        """A piece of a tool call."""
+        """Yield a piece of a tool call."""
         function = call.function
         name, arguments = getattr(function, "name", None), getattr(function, "arguments", None)
         yield from self.tool(call.index, event, id=call.id, name=name, arguments=arguments)
 
     def read_usage(self, usage: Any) -> None:
-        """The usage, which may come with a chunk of its own, after the finish reason."""
+        """Hold the usage, which may arrive in a separate chunk after the finish reason."""
         if usage:
             self.set_usage(usage, usage.prompt_tokens, usage.completion_tokens)
 
     def normalized_reason(self, reason: str) -> FinishReason:
-        """A refusal ends with "stop"."""
+        """Translate a finish reason; after a refusal the provider's reason is "stop"."""
         return "content_filter" if self.refused else super().normalized_reason(reason)
 
-    def error_from(self, said: Any, event: object) -> Exception:
-        """The error for an error object."""
-        code = getattr(said, "code", None) or getattr(said, "type", None)
-        message = getattr(said, "message", None) or "the provider sent an error"
+    def error_from(self, details: Any, event: object) -> Exception:
+        """Build the exception for an error object."""
+        code = getattr(details, "code", None) or getattr(details, "type", None)
+        message = getattr(details, "message", None) or "the provider sent an error"
         return self.error(message, code=None if code is None else str(code), raw=event)
 
 
@@ -79,21 +79,21 @@ def openai_chat(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def openai_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of OpenAI's chat completions, or of an endpoint that speaks their protocol.
+    """Return a source that asks OpenAI, or a compatible endpoint, through its chat completions.
 
-    vLLM, Azure, DeepSeek, OpenRouter and many others do. Give the client `max_retries=0`, or its
-    own retries hold up the switch for seconds. For usage, pass
-    `stream_options={"include_usage": True}`.
+    Compatible endpoints are those of vLLM, Azure, DeepSeek, OpenRouter and many others. Create the
+    client with `max_retries=0`; otherwise its own retries delay a switch by seconds. To receive
+    usage, pass `stream_options={"include_usage": True}`.
 
     Args:
-        client: an `OpenAI` or `AsyncOpenAI` (`AzureOpenAI`, ...).
-        name: shown in events, errors and the log; "openai" and the model unless given.
-        arguments: those of `client.chat.completions.create`: model, messages, ... Of several
-            choices (`n`) the first is delivered.
+        client: An `OpenAI`, an `AsyncOpenAI`, or a variant such as `AzureOpenAI`.
+        name: Name of the source in events, errors and the log; "openai" and the model by default.
+        arguments: Arguments of `client.chat.completions.create`: model, messages, ... If there
+            are several choices (`n`), only the first is delivered.
 
     Example:
         >>> from failover_iter.llm import openai_chat
-        >>> class Client:  # stands for openai.OpenAI(max_retries=0)
+        >>> class Client:  # a stub for openai.OpenAI(max_retries=0)
         ...     class chat:
         ...         class completions:
         ...             def create(**arguments): ...

@@ -1,4 +1,4 @@
-"""OpenAI's responses."""
+"""Adapter for OpenAI's Responses API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["openai_responses"]
 
 
 class OpenAIResponsesAnswer(Answer):
-    """An answer in typed events."""
+    """An answer that arrives in typed events."""
 
     provider = "openai"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
@@ -28,7 +28,7 @@ class OpenAIResponsesAnswer(Answer):
     refused = False
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """An event, by its type; most are bookkeeping."""
+        """Yield the chunks of one event; most types of event are bookkeeping."""
         match event.type:
             case "response.output_text.delta":
                 yield from self.text(event.delta, event)
@@ -52,7 +52,7 @@ class OpenAIResponsesAnswer(Answer):
                 pass
 
     def read_end(self, response: Any, event: Any) -> None:
-        """The response is complete, or was ended by a limit or a filter."""
+        """Read the last event: the response is complete, or a limit or a filter ended it."""
         usage, details = response.usage, response.incomplete_details
         if usage:
             self.set_usage(usage, usage.input_tokens, usage.output_tokens)
@@ -61,14 +61,14 @@ class OpenAIResponsesAnswer(Answer):
             reason = (details and details.reason) or "incomplete"
         self.set_finish_reason(reason, event)
 
-    def error_from(self, said: Any, event: object) -> Exception:
-        """The error for an error object."""
-        code, message = getattr(said, "code", None), getattr(said, "message", None)
+    def error_from(self, details: Any, event: object) -> Exception:
+        """Build the exception for an error object."""
+        code, message = getattr(details, "code", None), getattr(details, "message", None)
         return self.error(message or "the provider sent an error", code=code, raw=event)
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """`messages` is `input` here, which takes the same plain messages."""
+    """Pass `messages` as `input`, which accepts the same plain messages."""
     if "messages" in arguments:
         arguments["input"] = arguments.pop("messages")
     return arguments
@@ -83,19 +83,19 @@ def openai_responses(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of OpenAI's responses.
+    """Return a source that asks OpenAI through its Responses API.
 
-    Give the client `max_retries=0`, or its own retries hold up the switch for seconds.
+    Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
 
     Args:
-        client: an `OpenAI` or `AsyncOpenAI`.
-        name: shown in events, errors and the log; "openai" and the model unless given.
-        arguments: those of `client.responses.create`: model, input, ...; plain messages may be
-            given as `messages`.
+        client: An `OpenAI` or `AsyncOpenAI`.
+        name: Name of the source in events, errors and the log; "openai" and the model by default.
+        arguments: Arguments of `client.responses.create`: model, input, ... You may pass plain
+            messages as `messages`.
 
     Example:
         >>> from failover_iter.llm import openai_responses
-        >>> class Client:  # stands for openai.OpenAI(max_retries=0)
+        >>> class Client:  # a stub for openai.OpenAI(max_retries=0)
         ...     class responses:
         ...         def create(**arguments): ...
         ...     def close(self): ...
