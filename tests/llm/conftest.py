@@ -1,4 +1,4 @@
-"""What the LLM tests share: the server, a loop, one client for each SDK and time-out."""
+"""Fixtures of the LLM tests: one server, one event loop, one client per SDK and timeout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from llm.harness import Harness, new_harness
 
-#: Warnings are errors in this suite; these are the SDKs' own, about their own code.
+#: Warnings are errors in this suite, except these, which the SDKs raise about their own code.
 SDK_WARNINGS = (
     "ignore:Inheritance class AiohttpClientSession:DeprecationWarning",  # google-genai
     "ignore:Accessing the 'model_:DeprecationWarning",  # litellm
@@ -18,7 +18,7 @@ SDK_WARNINGS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the SDKs warn of themselves."""
+    """Ignore the warnings that SDKs raise about their own code."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             for warning in SDK_WARNINGS:
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
-    """Where streams are tried: of those SDKs that this run of the tests is about."""
+    """The harness for the SDKs that the selected tests use."""
     params = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = [spec.params for spec in params if spec and "sdk" in spec.params]
     variants = {(each["sdk"].name, each["flavour"]): each["sdk"] for each in wanted}

@@ -1,4 +1,4 @@
-"""The faults: what a server does instead of answering well, step by step."""
+"""The faults: what a server does instead of sending a good answer, step by step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Status:
-    """An HTTP status in the place of a stream."""
+    """An HTTP error status instead of a stream."""
 
     code: int
     kind: str = ""
@@ -22,7 +22,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that the server does."""
+    """One action of the server."""
 
     kind: Literal["head", "send", "pause", "reset", "close", "end"]
     data: bytes = b""
@@ -41,7 +41,7 @@ FULL_TEXT = "".join(TOKENS)
 BACKUP_TEXT = "".join(BACKUP_TOKENS)
 UNICODE_TEXT = "".join(UNICODE_TOKENS)
 
-#: Another provider is to be tried: nothing was delivered yet.
+#: The faults that are an HTTP status; those not in REQUEST_ERRORS call for another provider.
 STATUSES = {
     "status-408": Status(408),
     "status-429": Status(429),
@@ -70,6 +70,7 @@ ACCESS_ERRORS = [
     "status-402",
     "status-403",
 ]
+#: These call for another provider, before any content.
 BEFORE_CONTENT = [
     *(name for name in STATUSES if name not in REQUEST_ERRORS),
     "conn-refused",
@@ -84,7 +85,7 @@ BEFORE_CONTENT = [
     "html-200",
     "json-error-200",
 ]
-#: Another provider is to be tried, but something was delivered.
+#: These call for another provider, after some text was delivered.
 MID_STREAM = [
     "drop-after-3",
     "fin-after-3",
@@ -98,7 +99,7 @@ MID_STREAM = [
     "done-no-finish-after-3",
     "malformed-after-3",
 ]
-#: Answers that go on with one that broke off: with the rest, with all of it, with nothing.
+#: Other answers: unusual characters, and continuations with the rest, the whole text or nothing.
 TOKENS_OF = {
     "ok-u2028": UNICODE_TOKENS,
     "rest": TOKENS[3:],
@@ -106,19 +107,19 @@ TOKENS_OF = {
     "echo": TOKENS,
     "nothing-left": (),
 }
-#: A 400 where the conversation holds a part of the answer; else all is well.
+#: A 400 if the conversation contains part of the answer, else a good answer.
 REJECTS_CONTINUATION = "rejects-continuation"
-#: All is well.
+#: Good answers.
 HEALTHY = ["ok", "ok-pings", "ok-u2028", "finish-no-done", "slow-tokens"]
 ALL_FAULTS = [*BEFORE_CONTENT, *MID_STREAM, *REQUEST_ERRORS, *HEALTHY]
-#: They take as long as the client's own time-out.
+#: These last until the client's timeout.
 STALL_FAULTS = ["slow-headers", "slow-first", "stall-after-3", "ping-stall-after-3"]
 SLOW_FAULTS = [*STALL_FAULTS, "slow-tokens"]
 QUICK_FAULTS = [fault for fault in ALL_FAULTS if fault not in SLOW_FAULTS]
 
 
 def script(fault: str, protocol: Protocol) -> Iterator[Step]:
-    """What the server does, step by step, once it has read the request."""
+    """Yield the server's steps after it has read the request."""
     if fault == "drop-after-0":
         yield RESET
         return
@@ -170,7 +171,7 @@ def _error_first(fault: str, protocol: Protocol) -> Iterator[Step]:
 
 
 def _special(fault: str, protocol: Protocol) -> Iterator[Step]:
-    """Answers with other content: tool calls, thoughts, other reasons to finish."""
+    """Yield answers with other content: tool calls, reasoning, other finish reasons."""
     yield from _send_all(*protocol.special(fault))
     yield END
 
@@ -179,7 +180,8 @@ def _mid_stream(fault: str, protocol: Protocol) -> Iterator[Step]:
     yield from _send_all(*protocol.start())
     for place, token in enumerate(TOKENS[:3]):
         yield from _send_all(protocol.token(token, place))
-    # Or the tokens may be read together with what follows, and a reset overtakes them.
+    # Without a pause the client may read the next step together with the tokens, or a reset
+    # may overtake them.
     yield Step("pause", seconds=0.02)
     yield from MID_STREAM_STEPS[fault](protocol)
 

@@ -1,4 +1,4 @@
-"""Whoever leaves early leaves nothing open at the provider, in any SDK, without any collection."""
+"""Leaving a stream early closes the provider's stream in every SDK, without garbage collection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAULT = "stall-after-3"
 
 @pytest.fixture(autouse=True)
 def uncollected() -> Iterator[None]:
-    """No garbage is collected meanwhile."""
+    """Turn garbage collection off during the test."""
     gc.disable()
     try:
         yield
@@ -39,7 +39,7 @@ async def _break_off(source: Any) -> str:
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
 def test_breaking_off_closes(harness: Harness, sdk: SDK, flavour: str) -> None:
-    """After a break in the middle the provider's stream is closed within a second."""
+    """After a `break` mid-stream the provider's stream is closed within a second."""
     model = harness.model(FAULT)
     source = harness.source(sdk, flavour, model)
     if flavour == "async":
@@ -63,7 +63,7 @@ async def _cancel(source: Any) -> bool:
     task = asyncio.ensure_future(read())
     for _ in range(3):
         await chunks.get()
-    for _ in range(5):  # until it waits for the next one
+    for _ in range(5):  # until the task waits for the next chunk
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
@@ -72,7 +72,7 @@ async def _cancel(source: Any) -> bool:
 
 @pytest.mark.parametrize(("sdk", "flavour"), [each for each in cases() if "async" in each.id])
 def test_cancelling_closes(harness: Harness, sdk: SDK, flavour: str) -> None:
-    """A task that is cancelled while it waits for a chunk closes the stream on its way out."""
+    """A task that is cancelled while it waits for a chunk closes the stream."""
     model = harness.model(FAULT)
     assert harness.run(_cancel, harness.source(sdk, flavour, model))
     assert harness.server.wait_closed(model, WITHIN)
@@ -82,8 +82,9 @@ def test_cancelling_closes(harness: Harness, sdk: SDK, flavour: str) -> None:
 def test_a_stream_that_timed_out_is_closed(
     harness: Harness, sdk: SDK, flavour: str, fault: str
 ) -> None:
-    """A provider that stalls is left, and its stream is closed within a second.
+    """The stream leaves a provider that stalls, and closes its stream within a second.
 
-    But for a blocking read that pings keep up: that is abandoned, and closed when it returns.
+    The exception is a blocking read that pings keep alive: it is abandoned, and closed when it
+    returns.
     """
     assert harness.outcome(sdk, flavour, fault).closed

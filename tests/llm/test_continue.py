@@ -1,4 +1,4 @@
-"""`continue_with`: the next provider goes on where an answer broke off."""
+"""`continue_with`: the next provider continues an interrupted answer."""
 
 from __future__ import annotations
 
@@ -17,59 +17,59 @@ from llm.sdks import MESSAGES, SDK, SDKS
 OPENAI = SDKS["openai-chat"]
 ANTHROPIC = SDKS["anthropic"]
 pytestmark = [mark for sdk in (OPENAI, ANTHROPIC) for mark in skip_unless_installed(sdk)]
-STARTS = {"anthropic", "mistralai", "ollama", "groq"}  # take the start of their own answer
+PREFILL_SDKS = {"anthropic", "mistralai", "ollama", "groq"}  # bedrock only with Claude
 INSTRUCTION = "Bitte fahre genau dort fort."
 
 
 def text_of(items: list[Any]) -> str:
-    """All text that was delivered."""
+    """Return all text that was delivered."""
     return "".join(item.text for item in items if isinstance(item, Chunk))
 
 
-def said_in(body: dict[str, Any], protocol: str) -> list[tuple[str, str]]:
-    """The turns of a request: who says what."""
-    turns = body.get("messages") or body.get("input") or body["contents"]
-    said = []
-    for turn in turns:
+def turns_of(body: dict[str, Any], protocol: str) -> list[tuple[str, str]]:
+    """Return the turns of a request as pairs of role and text."""
+    messages = body.get("messages") or body.get("input") or body["contents"]
+    turns = []
+    for turn in messages:
         content = turn.get("content") or turn.get("parts")
         parts = [content] if isinstance(content, str) else [part["text"] for part in content]
-        said.append((turn["role"].replace("model", "assistant"), "".join(parts)))
-    return said
+        turns.append((turn["role"].replace("model", "assistant"), "".join(parts)))
+    return turns
 
 
 @pytest.mark.parametrize("how", ["prefill", "instruct"])
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_the_next_provider_goes_on(harness: Harness, sdk: SDK, flavour: str, how: Any) -> None:
-    """The answer comes in one piece, and the next provider is told what was said so far."""
+def test_next_provider_continues(harness: Harness, sdk: SDK, flavour: str, how: Any) -> None:
+    """The answer is in one piece, and the next provider receives the text so far."""
     models = harness.model("cut-after-3"), harness.model("rest")
     sources = [harness.source(sdk, flavour, model) for model in models]
     mode = continue_with(how, instruction=INSTRUCTION)
     items, error = harness.deliver(flavour, sources, mid_stream=mode)
     assert error is None
     assert text_of(items) == FULL_TEXT
-    (body,) = harness.asked(models[1])
-    turns = said_in(body, sdk.protocol)
-    if how == "prefill" and sdk.name in STARTS:
+    (body,) = harness.requests(models[1])
+    turns = turns_of(body, sdk.protocol)
+    if how == "prefill" and sdk.name in PREFILL_SDKS:
         assert turns[-1] == ("assistant", PARTIAL_TEXT.rstrip())
         assert INSTRUCTION not in json.dumps(body)
     else:
-        # litellm's Anthropic puts messages together, and takes white space away.
+        # For Anthropic litellm joins messages and strips white space.
         assert [(role, text.strip()) for role, text in turns[-2:]] == [
             ("assistant", PARTIAL_TEXT.strip()),
             ("user", INSTRUCTION),
         ]
 
 
-def test_a_start_is_marked_as_such(harness: Harness) -> None:
-    """Mistral wants to be told that the last message is the start of its answer."""
+def test_mistral_prefill_is_marked(harness: Harness) -> None:
+    """Mistral requires a mark on a last message that is the start of its answer."""
     sdk = SDKS["mistralai"]
     if not sdk.installed:
         pytest.skip("mistralai is not installed ('.[test-llm]')")
     models = harness.model("cut-after-3"), harness.model("echo")
     sources = [harness.source(sdk, "sync", model) for model in models]
     items, error = harness.deliver("sync", sources, mid_stream=continue_with("prefill"))
-    assert (text_of(items), error) == (FULL_TEXT, None)  # though it said its start again
-    assert harness.asked(models[1])[0]["messages"][-1]["prefix"] is True
+    assert (text_of(items), error) == (FULL_TEXT, None)  # although its answer repeats the prefill
+    assert harness.requests(models[1])[0]["messages"][-1]["prefix"] is True
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_start_is_marked_as_such(harness: Harness) -> None:
     [("rest", FULL_TEXT), ("spaced-rest", FULL_TEXT), ("nothing-left", PARTIAL_TEXT)],
 )
 def test_the_seam(harness: Harness, answer: str, text: str) -> None:
-    """White space at the seam comes once; an answer that was whole already may end at once."""
+    """White space at the seam is not repeated, and the continuation may be empty."""
     models = harness.model("cut-after-3"), harness.model(answer)
     sources = [harness.source(ANTHROPIC, "sync", model) for model in models]
     items, error = harness.deliver("sync", sources, mid_stream=continue_with("prefill"))
@@ -87,7 +87,7 @@ def test_the_seam(harness: Harness, answer: str, text: str) -> None:
 
 
 def test_a_function_makes_the_request(harness: Harness) -> None:
-    """It is given the arguments in the provider's form and the text, and its own are sent."""
+    """It receives the arguments in the provider's form and the text; its result is sent."""
     seen: list[Any] = []
 
     def go_on(arguments: dict[str, Any], text: str) -> dict[str, Any]:
@@ -100,14 +100,14 @@ def test_a_function_makes_the_request(harness: Harness) -> None:
     items, _ = harness.deliver("sync", sources, mid_stream=continue_with(go_on))
     assert text_of(items) == FULL_TEXT
     assert seen == [(models[1], PARTIAL_TEXT)]
-    (body,) = harness.asked(models[1])
+    (body,) = harness.requests(models[1])
     assert body["continue_final_message"] is True
-    assert said_in(body, "openai") == [("assistant", PARTIAL_TEXT)]
+    assert turns_of(body, "openai") == [("assistant", PARTIAL_TEXT)]
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
 def test_a_rejected_continuation(harness: Harness, sdk: SDK, flavour: str) -> None:
-    """The consumer sees what the answer broke off with; the rejection is in its notes."""
+    """The stream raises the error of the interruption, with the rejection in its notes."""
     models = harness.model("cut-after-3"), harness.model(REJECTS_CONTINUATION)
     sources = [harness.source(sdk, flavour, model) for model in models]
     items, error = harness.deliver(flavour, sources, mid_stream=continue_with("prefill"))
@@ -115,12 +115,12 @@ def test_a_rejected_continuation(harness: Harness, sdk: SDK, flavour: str) -> No
     assert is_transient(error)
     assert models[0] in str(error) or sdk.package == "litellm"
     assert any("rejected the continuation" in note for note in error.__notes__)
-    assert len(harness.asked(models[1])) == 1
+    assert len(harness.requests(models[1])) == 1
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
 def test_a_rejected_continuation_may_start_over(harness: Harness, sdk: SDK, flavour: str) -> None:
-    """With `or_restart` such a provider is asked once more without it, behind a marker."""
+    """With `or_restart` such a provider is asked again for a new answer, after a marker."""
     models = harness.model("cut-after-3"), harness.model(REJECTS_CONTINUATION)
     sources = [harness.source(sdk, flavour, model) for model in models]
     mode = continue_with("prefill", or_restart=True)
@@ -130,44 +130,46 @@ def test_a_rejected_continuation_may_start_over(harness: Harness, sdk: SDK, flav
     assert items[place].mode == "restart"
     assert text_of(items[:place]) == PARTIAL_TEXT
     assert text_of(items[place:]) == BACKUP_TEXT
-    assert len(harness.asked(models[1])) == 2
+    assert len(harness.requests(models[1])) == 2
 
 
-def test_the_one_after_a_rejection_is_tried(harness: Harness) -> None:
-    """A provider that rejects the continuation is left for the next one."""
+def test_provider_after_a_rejection(harness: Harness) -> None:
+    """After a provider has rejected the continuation, the next one is tried."""
     models = [harness.model(fault) for fault in ("cut-after-3", REJECTS_CONTINUATION, "rest")]
     sources = [harness.source(OPENAI, "sync", model) for model in models]
     items, error = harness.deliver("sync", sources, mid_stream=continue_with("instruct"))
     assert (text_of(items), error) == (FULL_TEXT, None)
 
 
-def test_an_unsound_request_is_no_rejection(harness: Harness) -> None:
-    """A 400 at the start of an answer is the consumer's, as ever."""
+def test_bad_request_is_not_a_rejection(harness: Harness) -> None:
+    """A 400 at the start of an answer is raised, as in any other mode."""
     models = harness.model("status-400"), harness.model("ok")
     sources = [harness.source(OPENAI, "sync", model) for model in models]
     mode = continue_with("prefill", or_restart=True)
     items, error = harness.deliver("sync", sources, mid_stream=mode)
     assert items == []
     assert not is_transient(error)
-    assert harness.asked(models[1]) == []
+    assert harness.requests(models[1]) == []
 
 
 @pytest.mark.parametrize(
     ("fault", "more"),
     [("tool-cut", {}), ("cut-after-3", {"response_format": {"type": "json_object"}})],
 )
-def test_what_cannot_be_glued_is_raised(harness: Harness, fault: str, more: dict[str, Any]) -> None:
-    """Once a tool call or structured output was partly delivered, nobody goes on with it."""
+def test_tool_calls_and_formats_are_not_continued(
+    harness: Harness, fault: str, more: dict[str, Any]
+) -> None:
+    """After part of a tool call or of structured output the error is raised."""
     models = harness.model(fault), harness.model("rest")
     sources = [harness.source(OPENAI, "sync", model, **more) for model in models]
     items, error = harness.deliver("sync", sources, mid_stream=continue_with("prefill"))
     assert items
     assert isinstance(error, ProviderError)
-    assert harness.asked(models[1]) == []
+    assert harness.requests(models[1]) == []
 
 
-def test_the_first_error_is_that_of_the_break(harness: Harness) -> None:
-    """Failures before any content are not what the answer broke off with."""
+def test_error_of_the_interruption(harness: Harness) -> None:
+    """The error raised is that of the interruption, not of a failure before any content."""
     faults = ("status-503", "cut-after-3", "status-500", REJECTS_CONTINUATION)
     models = [harness.model(fault) for fault in faults]
     sources = [harness.source(OPENAI, "sync", model) for model in models]
@@ -176,8 +178,8 @@ def test_the_first_error_is_that_of_the_break(harness: Harness) -> None:
     assert (error.code, error.model) == ("cut", models[1])
 
 
-def test_other_factories_go_on_as_they_like(harness: Harness) -> None:
-    """A factory that is no adapter is called with the Progress, the chunks so far in it."""
+def test_other_factories(harness: Harness) -> None:
+    """A factory without an adapter is called with a Progress that holds the chunks so far."""
 
     def rest(progress: Progress[Chunk]) -> list[Chunk]:
         return [Chunk(text=f"[after {''.join(chunk.text for chunk in progress.items)}]")]
@@ -188,7 +190,7 @@ def test_other_factories_go_on_as_they_like(harness: Harness) -> None:
 
 
 def test_resume_without_the_text_is_refused(harness: Harness) -> None:
-    """A source that is to go on without knowing the text says what is missing."""
+    """A source that should continue without the text raises an error that says how to fix it."""
     models = harness.model("cut-after-3"), harness.model("rest")
     sources = [harness.source(OPENAI, "sync", model) for model in models]
     _, error = harness.deliver("sync", sources, mid_stream="resume")
@@ -197,18 +199,18 @@ def test_resume_without_the_text_is_refused(harness: Harness) -> None:
     assert "continue_with" in str(error)
 
 
-def test_plain_resume_keeps_the_default_way(harness: Harness) -> None:
-    """In a plain failover stream that keeps all chunks, the source goes on as by "prefill"."""
+def test_plain_resume(harness: Harness) -> None:
+    """In a plain failover stream that keeps all chunks, the source continues as by "prefill"."""
     models = harness.model("cut-after-3"), harness.model("rest")
     sources = [harness.source(ANTHROPIC, "sync", model) for model in models]
     mode = Resume(keep=None)
     chunks = list(failover_stream(sources, retry_on=is_transient, mid_stream=mode))
     assert text_of(chunks) == FULL_TEXT
-    assert harness.asked(models[1])[0]["messages"][-1]["role"] == "assistant"
+    assert harness.requests(models[1])[0]["messages"][-1]["role"] == "assistant"
 
 
-def test_a_rejection_without_a_break_is_its_own_error(harness: Harness) -> None:
-    """Called by hand, with a Progress that knows of no failure, the provider's error is raised."""
+def test_rejection_without_an_interruption(harness: Harness) -> None:
+    """Called by hand, with a Progress without failures, the provider's error is raised."""
     client = harness.client(OPENAI, "sync")
     source = openai_chat(client, model=harness.model(REJECTS_CONTINUATION), messages=MESSAGES)
     so_far = Progress(delivered=1, items=(Chunk(text=PARTIAL_TEXT),))
@@ -225,6 +227,6 @@ def test_a_rejection_without_a_break_is_its_own_error(harness: Harness) -> None:
     ],
 )
 def test_wrong_use(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
-    """What cannot be meant is refused at once, with what is allowed."""
+    """A wrong argument is refused at once, and the message says what is allowed."""
     with pytest.raises(error, match=message):
         continue_with(arguments.pop("how"), **arguments)
