@@ -18,7 +18,7 @@ class Answer:
     """
 
     provider: ClassVar[str]
-    #: The provider's finish reasons and ours; a reason that is not listed is "other".
+    #: Maps the provider's finish reasons to ours; one that is missing here becomes "other".
     finish_reasons: ClassVar[Mapping[str, FinishReason]]
     #: The provider's finish reasons that mean that the provider has failed.
     failure_reasons: ClassVar[frozenset[str]] = frozenset()
@@ -27,7 +27,7 @@ class Answer:
         self.model = model
         self.structured = structured
         self.has_content = False
-        #: The answer continues an interrupted one, so it may well be empty.
+        #: Whether the answer continues an interrupted one; only then it may be empty.
         self.is_continuation = False
         self.reason: str | None = None
         self.reason_event: Any = None

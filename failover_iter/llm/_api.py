@@ -47,7 +47,16 @@ AsyncSources: TypeAlias = Iterable[
 
 
 class ChatOptions(TypedDict, total=False):
-    """The options of `chat_stream`: those of `failover_stream`, with other defaults."""
+    """The options of `chat_stream`: those of `failover_stream`, with other defaults.
+
+    Use it to annotate a dict of options.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, ChatOptions, chat_stream, is_unavailable
+        >>> options: ChatOptions = {"retry_on": is_unavailable, "attempts": 2}
+        >>> [chunk.text for chunk in chat_stream([lambda: [Chunk(text="Hello")]], **options)]
+        ['Hello']
+    """
 
     retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
     mid_stream: Literal["restart", "raise", "skip", "resume"] | Skip | Resume | Decide

@@ -23,7 +23,14 @@ FinishReason: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Token counts as reported by the provider; `None` for a count that it did not report."""
+    """Token counts as reported by the provider; `None` for a count that it did not report.
+
+    Example:
+        >>> from failover_iter.llm import Usage
+        >>> usage = Usage(output_tokens=12)
+        >>> usage.input_tokens, usage.output_tokens
+        (None, 12)
+    """
 
     input_tokens: int | None = None
     """Number of tokens in the conversation."""
@@ -35,7 +42,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallDelta:
-    """A piece of a tool call."""
+    """A piece of a tool call.
+
+    Example:
+        >>> from failover_iter.llm import ToolCallDelta
+        >>> first = ToolCallDelta(index=0, id="call_1", name="weather", arguments='{"city": ')
+        >>> second = ToolCallDelta(index=0, arguments='"Ulm"}')
+        >>> first.arguments + second.arguments
+        '{"city": "Ulm"}'
+    """
 
     index: int
     """Number of the tool call within the answer, from 0."""

@@ -16,7 +16,13 @@ __all__ = ["AttemptUsage", "Message", "ToolCall", "acollect", "collect"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A whole tool call."""
+    """A whole tool call.
+
+    Example:
+        >>> from failover_iter.llm import ToolCall
+        >>> ToolCall(id=None, name="weather", text='{"city": "Ulm"}').arguments
+        {'city': 'Ulm'}
+    """
 
     id: str | None
     """The provider's id of the call, or `None` if it has none."""
@@ -45,6 +51,12 @@ class AttemptUsage:
     """The token usage of one attempt, as its provider reported it.
 
     Most providers report no usage for an answer that was interrupted.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, Usage, collect
+        >>> last = Chunk(finish_reason="stop", model="gpt", usage=Usage(output_tokens=12))
+        >>> [(each.model, each.usage.output_tokens) for each in collect([last]).usage]
+        [('gpt', 12)]
     """
 
     provider: str
@@ -57,7 +69,14 @@ class AttemptUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A finished answer."""
+    """A finished answer, as returned by `collect` and `acollect`.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, collect
+        >>> message = collect([Chunk(text="Hel"), Chunk(text="lo"), Chunk(finish_reason="stop")])
+        >>> message.text, message.finish_reason
+        ('Hello', 'stop')
+    """
 
     text: str
     """The whole text."""

@@ -29,7 +29,16 @@ def _mode(progress: Progress[Any]) -> Mode:
 
 @dataclass(frozen=True, slots=True)
 class ContinueWith(Decide):
-    """The value that `continue_with` returns, for the option `mid_stream` of `chat_stream`."""
+    """The value that `continue_with` returns, for the option `mid_stream` of `chat_stream`.
+
+    It is a `Decide` strategy that keeps all delivered chunks, so that the next provider can
+    continue their text. Call `continue_with` to build one: it checks its arguments.
+
+    Example:
+        >>> from failover_iter.llm import ContinueWith, continue_with
+        >>> continue_with("prefill") == ContinueWith()
+        True
+    """
 
     fn: Callable[[Progress[Any]], Mode] = field(default=_mode, repr=False)
     _: KW_ONLY

@@ -94,6 +94,10 @@ def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any
         arguments: Arguments of `client.messages.create`: model, max_tokens, messages, ... System
             messages are moved to the argument `system`.
 
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
     Example:
         >>> from failover_iter.llm import anthropic_messages
         >>> class Client:  # a stub for anthropic.Anthropic(max_retries=0)

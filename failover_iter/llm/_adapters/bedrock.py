@@ -93,6 +93,9 @@ def bedrock_converse(
         arguments: Arguments of `client.converse_stream`: modelId, messages, ... Plain messages
             are converted into its form.
 
+    Raises:
+        TypeError: `name` is not a str.
+
     Example:
         >>> from failover_iter.llm import bedrock_converse
         >>> class Client:  # a stub for boto3.client("bedrock-runtime", config=...)

@@ -145,6 +145,10 @@ def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         name: Name of the source in events, errors and the log; "cohere" and the model by default.
         arguments: Arguments of `client.chat_stream`: model, messages, ...
 
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
     Example:
         >>> from failover_iter.llm import cohere_chat
         >>> class Client:  # a stub for cohere.ClientV2(timeout=10, max_retries=0)

@@ -173,8 +173,11 @@ def gemini_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
             You may pass plain messages as `messages`; system messages are moved into the config.
 
     Raises:
-        TypeError: When the stream opens the source: there are system messages, and the config has
-            a `system_instruction` that is not a str.
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
+    When the stream opens the source, it raises a TypeError if there are system messages and the
+    config has a `system_instruction` that is not a str.
 
     Example:
         >>> from failover_iter.llm import gemini_chat

@@ -46,6 +46,10 @@ def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Sour
         name: Name of the source in events, errors and the log; "groq" and the model by default.
         arguments: Arguments of `client.chat.completions.create`: model, messages, ...
 
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
     Example:
         >>> from failover_iter.llm import groq_chat
         >>> class Client:  # a stub for groq.Groq(max_retries=0)

@@ -96,6 +96,12 @@ def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[D
         name: Name of the source in events, errors and the log; "litellm" and the model by default.
         arguments: Arguments of `litellm.completion`: model, messages, ...
 
+    Raises:
+        TypeError: `name` is not a str.
+
+    litellm is imported when the stream opens the source; if it is not installed, the stream raises
+    a ModuleNotFoundError.
+
     Example:
         >>> from failover_iter.llm import litellm_completion
         >>> messages = [{"role": "user", "content": "Hi"}]

@@ -69,6 +69,10 @@ def mistral_chat(
         name: Name of the source in events, errors and the log; "mistral" and the model by default.
         arguments: Arguments of `client.chat.stream`: model, messages, ...
 
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
     Example:
         >>> from failover_iter.llm import mistral_chat
         >>> class Client:  # a stub for mistralai.Mistral(timeout_ms=10_000)

@@ -54,6 +54,10 @@ def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         name: Name of the source in events, errors and the log; "ollama" and the model by default.
         arguments: Arguments of `client.chat`: model, messages, ...
 
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
     Example:
         >>> from failover_iter.llm import ollama_chat
         >>> class Client:  # a stub for ollama.Client(timeout=10)

@@ -91,6 +91,10 @@ def openai_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         arguments: Arguments of `client.chat.completions.create`: model, messages, ... If there
             are several choices (`n`), only the first is delivered.
 
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
     Example:
         >>> from failover_iter.llm import openai_chat
         >>> class Client:  # a stub for openai.OpenAI(max_retries=0)

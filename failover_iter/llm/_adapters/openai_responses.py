@@ -93,6 +93,10 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
         arguments: Arguments of `client.responses.create`: model, input, ... You may pass plain
             messages as `messages`.
 
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
     Example:
         >>> from failover_iter.llm import openai_responses
         >>> class Client:  # a stub for openai.OpenAI(max_retries=0)
