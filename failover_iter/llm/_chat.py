@@ -15,7 +15,7 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from failover_iter import Progress, Source
@@ -52,8 +52,9 @@ class ChatFactory:
     """A factory of answers; its subclasses read the stream, blocking or async."""
 
     answer_type: type[Answer]
-    #: The arguments that the user passed: plain messages, or messages in the SDK's own form.
-    arguments: Arguments
+    #: The arguments that the user passed: plain messages, or messages in the SDK's own form. They
+    #: are not shown in a repr, which may end up in a message: they hold prompts, and maybe a key.
+    arguments: Arguments = field(repr=False)
     #: Names of the arguments that hold the conversation and the model.
     messages_argument: str = "messages"
     model_argument: str = "model"
@@ -132,7 +133,7 @@ class Request:
     factory: ChatFactory
     progress: Progress[Any]
     answer: Answer
-    arguments: Arguments
+    arguments: Arguments = field(repr=False)
 
     def check_rejection(self, error: Exception) -> None:
         """Raise the error that interrupted the answer if its continuation was rejected."""

@@ -20,6 +20,7 @@ from failover_iter.llm import (
     cohere_chat,
     gemini_chat,
     is_transient,
+    litellm_completion,
     openai_chat,
     openai_responses,
 )
@@ -70,6 +71,16 @@ def choice(text: str | None, reason: str | None = None, index: int = 0) -> Any:
     """Return a chunk of chat completions."""
     delta = record(content=text, tool_calls=None)
     return record(choices=[record(index=index, delta=delta, finish_reason=reason)], usage=None)
+
+
+def test_repr_hides_the_arguments() -> None:
+    """The repr of a source contains neither the prompt nor a key."""
+    dual = litellm_completion(model="m", messages=MESSAGES, api_key="secret")
+    blocking = openai_chat(Client(), model="m", messages=MESSAGES)
+    factory: Any = blocking.factory
+    shown = repr([dual, dual.factory(), blocking, factory.request(Progress())])
+    assert "Hi" not in shown
+    assert "secret" not in shown
 
 
 def test_the_first_of_several_choices_is_delivered() -> None:
