@@ -1,9 +1,9 @@
-"""Chat in the terminal with several LLM providers: when one breaks off, the next one goes on.
+"""Chat in the terminal with several LLM providers: if one breaks off, the next one continues.
 
     CHAT_PROVIDERS="anthropic:claude-sonnet-4-5 openai:gpt-5 ollama:llama3.2" python chat.py
 
-Keys are taken from where each SDK looks for them (ANTHROPIC_API_KEY, OPENAI_API_KEY, ...). Without
-providers it asks the test server of this repository, whose first provider breaks off.
+Each SDK reads its key from the environment (ANTHROPIC_API_KEY, OPENAI_API_KEY, ...). Without
+CHAT_PROVIDERS the program asks the test server of this repository, whose first provider breaks off.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from failover_iter.llm import (
     chat_stream,
     collect,
     continue_with,
-    gemini,
+    gemini_chat,
     ollama_chat,
     openai_chat,
 )
@@ -31,7 +31,7 @@ Turn = dict[str, Any]
 
 
 def openai(model: str, messages: list[Turn], base_url: str | None = None) -> Source[Any]:
-    """A source for OpenAI, or for whatever speaks its protocol at `base_url`."""
+    """Return a source for OpenAI, or for a compatible endpoint at `base_url`."""
     from openai import OpenAI
 
     client = OpenAI(base_url=base_url, max_retries=0, timeout=20)
@@ -39,7 +39,7 @@ def openai(model: str, messages: list[Turn], base_url: str | None = None) -> Sou
 
 
 def anthropic(model: str, messages: list[Turn], base_url: str | None = None) -> Source[Any]:
-    """A source for Anthropic."""
+    """Return a source for Anthropic."""
     from anthropic import Anthropic
 
     client = Anthropic(base_url=base_url, max_retries=0, timeout=20)
@@ -47,16 +47,16 @@ def anthropic(model: str, messages: list[Turn], base_url: str | None = None) -> 
 
 
 def google(model: str, messages: list[Turn]) -> Source[Any]:
-    """A source for Gemini."""
+    """Return a source for Gemini."""
     from google.genai import Client, types
 
     retries = types.HttpRetryOptions(attempts=1)
     client = Client(http_options=types.HttpOptions(timeout=20_000, retry_options=retries))
-    return gemini(client, model=model, messages=messages)
+    return gemini_chat(client, model=model, messages=messages)
 
 
 def ollama(model: str, messages: list[Turn]) -> Source[Any]:
-    """A source for Ollama."""
+    """Return a source for Ollama."""
     from ollama import Client
 
     return ollama_chat(Client(timeout=20), model=model, messages=messages)
@@ -66,18 +66,18 @@ PROVIDERS = {"openai": openai, "anthropic": anthropic, "gemini": google, "ollama
 
 
 def answer(sources: list[Source[Any]]) -> Message:
-    """Show an answer while it comes, and give it whole."""
+    """Print an answer while it arrives, and return the finished message."""
     stream = chat_stream(
         sources,
         mid_stream=continue_with("prefill", or_restart=True),
         mark_takeovers=True,
     )
     with closing(stream):
-        return collect(shown(stream))
+        return collect(printed(stream))
 
 
-def shown(stream: Iterator[Any]) -> Iterator[Any]:
-    """The same items, each of them on the screen."""
+def printed(stream: Iterator[Any]) -> Iterator[Any]:
+    """Yield the items unchanged, and print each of them."""
     for item in stream:
         if isinstance(item, Takeover):
             seam = "starts over" if item.mode == "restart" else "goes on"
@@ -89,7 +89,7 @@ def shown(stream: Iterator[Any]) -> Iterator[Any]:
 
 
 def chat(questions: Iterator[str], providers: list[tuple[Any, ...]]) -> None:
-    """Ask one question after the other; each provider is told the whole conversation."""
+    """Ask one question after the other; each provider gets the whole conversation."""
     messages: list[Turn] = [{"role": "system", "content": "Be brief."}]
     for question in questions:
         messages.append({"role": "user", "content": question})
@@ -99,7 +99,7 @@ def chat(questions: Iterator[str], providers: list[tuple[Any, ...]]) -> None:
 
 
 def typed() -> Iterator[str]:
-    """What the user types."""
+    """Yield what the user types."""
     while True:
         try:
             yield input("> ")
@@ -107,12 +107,12 @@ def typed() -> Iterator[str]:
             return
 
 
-# The test server: what follows stands for the rest of the world.
+# Without CHAT_PROVIDERS: a test server instead of real providers, and a fixed question.
 
 
 @contextmanager
 def local_providers() -> Generator[list[tuple[Any, ...]], None, None]:
-    """Two providers on this machine, the first of which breaks off in the middle."""
+    """Run two providers on this machine; the first one breaks off mid-stream."""
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
     from llm.server import running
 
@@ -126,13 +126,13 @@ def local_providers() -> Generator[list[tuple[Any, ...]], None, None]:
 
 
 def local() -> Iterator[str]:
-    """A question that nobody has to type."""
+    """Yield one question, so that nobody has to type it."""
     print("> Why is the sky blue?")
     yield "Why is the sky blue?"
 
 
 def main() -> None:
-    """Chat."""
+    """Run the chat."""
     wanted = [each.partition(":") for each in os.environ.get("CHAT_PROVIDERS", "").split()]
     if wanted:
         chat(typed(), [(PROVIDERS[name], model) for name, _, model in wanted])

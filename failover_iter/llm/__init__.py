@@ -1,12 +1,12 @@
-"""Failover for the streams of LLM providers: thin adapters over their own SDKs.
+"""Failover for the streams of LLM providers: thin adapters over the providers' own SDKs.
 
-Nothing is imported of an SDK here; a client is made by its user.
+This package never imports an SDK before it is used: you create the client and pass it in.
 """
 
 from failover_iter.llm._adapters.anthropic import anthropic_messages
 from failover_iter.llm._adapters.bedrock import bedrock_converse
 from failover_iter.llm._adapters.cohere import cohere_chat
-from failover_iter.llm._adapters.gemini import gemini
+from failover_iter.llm._adapters.gemini import gemini_chat
 from failover_iter.llm._adapters.groq import groq_chat
 from failover_iter.llm._adapters.litellm import litellm_completion
 from failover_iter.llm._adapters.mistral import mistral_chat
@@ -15,13 +15,14 @@ from failover_iter.llm._adapters.openai_chat import openai_chat
 from failover_iter.llm._adapters.openai_responses import openai_responses
 from failover_iter.llm._api import ChatOptions, achat_stream, chat_stream
 from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage, has_content
-from failover_iter.llm._collect import Message, ToolCall, Used, acollect, collect
+from failover_iter.llm._collect import AttemptUsage, Message, ToolCall, acollect, collect
 from failover_iter.llm._continue import ContinueWith, continue_with
 from failover_iter.llm._errors import ProviderError
 from failover_iter.llm._retry_after import retry_after
 from failover_iter.llm._transient import is_transient, is_unavailable
 
 __all__ = [
+    "AttemptUsage",
     "ChatOptions",
     "Chunk",
     "ContinueWith",
@@ -31,7 +32,6 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "Usage",
-    "Used",
     "achat_stream",
     "acollect",
     "anthropic_messages",
@@ -40,7 +40,7 @@ __all__ = [
     "cohere_chat",
     "collect",
     "continue_with",
-    "gemini",
+    "gemini_chat",
     "groq_chat",
     "has_content",
     "is_transient",

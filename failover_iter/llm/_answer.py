@@ -1,73 +1,71 @@
-"""One answer of a provider, without I/O: the SDK's events in, chunks out, and what is amiss."""
+"""One answer of a provider, without I/O: SDK events go in, chunks and errors come out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
 from failover_iter.llm._errors import ProviderError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
 
 class Answer:
-    """What an adapter knows of its protocol, and what one answer has said so far.
+    """The state of one answer; each adapter has a subclass that reads its SDK's events.
 
-    An answer is complete when a reason to finish was seen, and the SDK's iterator then ended
-    without an error: an error may come after the reason, and a clean end alone proves nothing.
-    So the reason is held, with the usage, until the end.
+    An answer is complete when it had a finish reason and the SDK's iterator then ended without an
+    error. A clean end alone proves nothing, and an error may still follow the finish reason, so
+    the finish reason and the usage are held until the end.
     """
 
     provider: ClassVar[str]
-    #: Reasons to finish, in the provider's words; those that it does not list are "other".
-    reasons: ClassVar[Mapping[str, FinishReason]]
-    #: Those that say that the provider has failed.
-    failures: ClassVar[frozenset[str]] = frozenset()
+    #: Maps the provider's finish reasons to ours; one that is missing here becomes "other".
+    finish_reasons: ClassVar[Mapping[str, FinishReason]]
+    #: The provider's finish reasons that mean that the provider has failed.
+    failure_reasons: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, model: str, *, structured: bool = False) -> None:
-        """Begin with nothing said."""
         self.model = model
         self.structured = structured
-        self.content = False
-        #: It goes on with one that broke off, so there may be nothing left to say.
-        self.continues = False
+        self.has_content = False
+        #: Whether the answer continues an interrupted one; only then it may be empty.
+        self.is_continuation = False
         self.reason: str | None = None
-        self.reason_in: Any = None
-        self.used: Usage | None = None
-        self.tools: dict[object, int] = {}
-        #: What the answer may begin with that was delivered before; what was held to see that.
-        self.drop = ""
+        self.reason_event: Any = None
+        self.usage: Usage | None = None
+        self.tool_indexes: dict[object, int] = {}
+        #: Text that was delivered before and that the answer may repeat at its start.
+        self.may_repeat = ""
+        #: Text that is held until it is clear whether it is such a repetition.
         self.held = ""
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """What an event of the SDK adds to the answer."""
+        """Yield the chunks of one SDK event."""
         raise NotImplementedError
 
-    def _chunk(self, raw: object, **said: Any) -> Chunk:
-        return Chunk(provider=self.provider, model=self.model, raw=raw, **said)
+    def _chunk(self, raw: object, **fields: Any) -> Chunk:
+        return Chunk(provider=self.provider, model=self.model, raw=raw, **fields)
 
     def text(self, text: str | None, raw: object) -> Iterator[Chunk]:
-        """A piece of text; a ping if there is none in it."""
-        if text and self.drop:
-            text = self._new_in(text)
+        """Yield a piece of text; nothing if it is empty, as in a ping."""
+        if text and self.may_repeat:
+            text = self._without_repeat(text)
         if text:
-            self.content = True
+            self.has_content = True
             yield self._chunk(raw, text=text, structured=self.structured)
 
-    def _new_in(self, text: str) -> str:
-        """What of a text is new, at the start of an answer that may repeat what was delivered."""
+    def _without_repeat(self, text: str) -> str:
+        """Strip from the start of the answer the text that was delivered before."""
         self.held += text
-        if self.drop.startswith(self.held):
+        if self.may_repeat.startswith(self.held):
             return ""
-        new = self.held.removeprefix(self.drop)
-        self.drop = self.held = ""
+        new = self.held.removeprefix(self.may_repeat)
+        self.may_repeat = self.held = ""
         return new
 
     def reasoning(self, text: str | None, raw: object) -> Iterator[Chunk]:
-        """A piece of reasoning."""
+        """Yield a piece of reasoning; nothing if it is empty."""
         if text:
-            self.content = True
+            self.has_content = True
             yield self._chunk(raw, reasoning=text)
 
     def tool(
@@ -75,52 +73,52 @@ class Answer:
         key: object,
         raw: object,
         *,
-        id: str | None = None,  # noqa: A002 (the provider's word)
+        id: str | None = None,  # noqa: A002 (the name that providers use)
         name: str | None = None,
         arguments: str | None = "",
     ) -> Iterator[Chunk]:
-        """A piece of the tool call that the provider knows by this key."""
-        self.content = True
-        index = self.tools.setdefault(key, len(self.tools))
+        """Yield a piece of a tool call; `key` identifies the call within the answer."""
+        self.has_content = True
+        index = self.tool_indexes.setdefault(key, len(self.tool_indexes))
         call = ToolCallDelta(index=index, id=id, name=name, arguments=arguments or "")
         yield self._chunk(raw, tool_call=call)
 
-    def finish(self, reason: str | None, raw: object) -> None:
-        """The provider gives a reason to finish; told at the end."""
+    def set_finish_reason(self, reason: str | None, raw: object) -> None:
+        """Hold the provider's finish reason until the end; raise if it means a failure."""
         if not reason:
             return
-        if reason in self.failures:
+        if reason in self.failure_reasons:
             raise self.error(f"the answer ended with {reason!r}", code=reason, raw=raw)
-        self.reason, self.reason_in = reason, raw
+        self.reason, self.reason_event = reason, raw
 
-    def spent(self, record: object, read: int | None, written: int | None) -> None:
-        """The provider says what the answer used; the last word counts."""
-        self.used = Usage(input_tokens=read, output_tokens=written, raw=record)
+    def set_usage(self, raw: object, input_tokens: int | None, output_tokens: int | None) -> None:
+        """Hold the usage until the end; a later report replaces an earlier one."""
+        self.usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens, raw=raw)
 
     def end(self) -> Iterator[Chunk]:
-        """The last chunk, once the SDK's iterator has ended; raises if the answer is none."""
-        if self.held != self.drop:
-            new, self.drop = self.held, ""
+        """Yield the rest after the SDK's iterator has ended; raise if the answer is incomplete."""
+        if self.held != self.may_repeat:
+            new, self.may_repeat = self.held, ""
             yield from self.text(new, None)
         yield self._last()
 
     def _last(self) -> Chunk:
         if self.reason is None:
-            if self.content:
-                raise self.error("the answer was cut: no reason to finish came", code="cut")
+            if self.has_content:
+                raise self.error("the answer was cut off: no finish reason arrived", code="cut")
             raise self.error("the stream ended without an answer", code="empty")
-        reason = self.finish_reason(self.reason)
-        if not (self.content or self.continues) and reason in {"stop", "tool_calls"}:
-            raise self.error("the answer is empty", code="empty", raw=self.reason_in)
+        reason = self.normalized_reason(self.reason)
+        if not (self.has_content or self.is_continuation) and reason in {"stop", "tool_calls"}:
+            raise self.error("the answer is empty", code="empty", raw=self.reason_event)
         return self._chunk(
-            self.reason_in, finish_reason=reason, raw_finish_reason=self.reason, usage=self.used
+            self.reason_event, finish_reason=reason, raw_finish_reason=self.reason, usage=self.usage
         )
 
-    def finish_reason(self, reason: str) -> FinishReason:
-        """The normalised reason; some providers say "stop" where tools are to be called."""
-        known = self.reasons.get(reason, "other")
-        return "tool_calls" if known == "stop" and self.tools else known
+    def normalized_reason(self, reason: str) -> FinishReason:
+        """Translate a finish reason; some providers say "stop" after a tool call."""
+        known = self.finish_reasons.get(reason, "other")
+        return "tool_calls" if known == "stop" and self.tool_indexes else known
 
-    def error(self, message: str, **said: Any) -> ProviderError:
-        """An error of this answer."""
-        return ProviderError(message, provider=self.provider, model=self.model, **said)
+    def error(self, message: str, **fields: Any) -> ProviderError:
+        """Build an error with this answer's provider and model."""
+        return ProviderError(message, provider=self.provider, model=self.model, **fields)

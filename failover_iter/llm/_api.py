@@ -1,49 +1,62 @@
-"""`chat_stream` and `achat_stream`: the failover of streams, with defaults for LLM providers."""
+"""`chat_stream` and `achat_stream`: failover with defaults for LLM providers."""
 
 from __future__ import annotations
 
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
-from failover_iter import afailover_stream, failover_stream
-from failover_iter.llm._chat import armed
+from failover_iter import (
+    Decide,
+    Event,
+    Failed,
+    Progress,
+    Resume,
+    Skip,
+    Source,
+    Takeover,
+    afailover_stream,
+    failover_stream,
+)
+from failover_iter.llm._chat import with_continuation
 from failover_iter.llm._chunk import has_content
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._transient import is_transient
 
-if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterable,
-        Awaitable,
-        Callable,
-        Generator,
-        Iterable,
-        Iterator,
-    )
-    from datetime import timedelta
-    from typing import TypeAlias
-
-    from typing_extensions import Unpack
-
-    from failover_iter import Decide, Event, Failed, Progress, Resume, Skip, Source, Takeover
-
-    T = TypeVar("T")
-    Seconds: TypeAlias = float | timedelta
-    Sources: TypeAlias = Iterable[
-        Source[Iterable[T]] | Callable[[], Iterable[T]] | Callable[[Progress], Iterable[T]]
-    ]
-    Opened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
-    ASources: TypeAlias = Iterable[
-        Source[AsyncIterable[T]] | Callable[[], Opened[T]] | Callable[[Progress], Opened[T]]
-    ]
-
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
+
+T = TypeVar("T")
+Seconds: TypeAlias = float | timedelta
+Sources: TypeAlias = Iterable[
+    Source[Iterable[T]] | Callable[[], Iterable[T]] | Callable[[Progress], Iterable[T]]
+]
+Opened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
+AsyncSources: TypeAlias = Iterable[
+    Source[AsyncIterable[T]] | Callable[[], Opened[T]] | Callable[[Progress], Opened[T]]
+]
 
 
 class ChatOptions(TypedDict, total=False):
-    """The options of `failover_stream`, with other defaults; see `chat_stream`."""
+    """The options of `chat_stream`: those of `failover_stream`, with other defaults.
+
+    Use it to annotate a dict of options.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, ChatOptions, chat_stream, is_unavailable
+        >>> options: ChatOptions = {"retry_on": is_unavailable, "attempts": 2}
+        >>> [chunk.text for chunk in chat_stream([lambda: [Chunk(text="Hello")]], **options)]
+        ['Hello']
+    """
 
     retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
     mid_stream: Literal["restart", "raise", "skip", "resume"] | Skip | Resume | Decide
@@ -72,33 +85,36 @@ def chat_stream(
 def chat_stream(
     sources: Any, *, mark_takeovers: bool = False, **options: Any
 ) -> Generator[Any, Any, Any]:
-    """Deliver one answer from several LLM providers: when one fails, the next one is asked.
+    """Stream one answer from several LLM providers: when one fails, ask the next one.
 
-    `failover_stream` with other defaults, and all of its options. The sources are those of the
-    adapters (`openai_chat`, `anthropic_messages`, ...), or any others that give chunks.
+    This is `failover_stream` with other defaults; it takes all of its options. The sources come
+    from the adapters (`openai_chat`, `anthropic_messages`, ...); any other source of chunks works
+    too.
 
-    What is set here where nothing is said, and what it means:
+    The defaults that differ from those of `failover_stream`, and two options to consider:
 
-    - `retry_on=is_transient`. With `is_unavailable` no access counts as a failure too.
-    - `mid_stream="raise"`: once there was content, an error is yours. Or "restart" with
-      `mark_takeovers=True` where the screen can be cleared, or `continue_with(...)` to have the
-      next provider go on.
-    - `commit_when=has_content`: what a failed provider said before is thrown away.
-    - `wait=0`: set `retry_after(...)` with `attempts` above 1.
-    - No `idle_timeout`: set it in seconds without a chunk; pings of the provider do not count.
+    - `retry_on=is_transient`. Use `is_unavailable` to fail over on a lack of access, too.
+    - `mid_stream="raise"`: an error after the first content is raised to the caller. If you can
+      clear the screen, use "restart" with `mark_takeovers=True`. Use `continue_with(...)` to let
+      the next provider continue the answer.
+    - `commit_when=has_content`: chunks without content are discarded if their provider fails.
+    - `wait` is 0. With `attempts` above 1, set it to `retry_after(...)`.
+    - `idle_timeout` is not set. It is the number of seconds to wait for the next chunk; a
+      provider's pings do not count.
 
     Args:
-        sources: in the order in which they are tried.
-        mark_takeovers: `True`: yield a `Takeover` before the first chunk of a takeover.
-        options: those of `failover_stream`.
+        sources: Sources, in the order in which they are tried.
+        mark_takeovers: Whether to yield a `Takeover` before the first chunk of a takeover; False
+            by default.
+        options: Options of `failover_stream`.
 
     Raises:
-        TypeError: as `failover_stream`.
-        ValueError: as `failover_stream`.
+        TypeError: An option or a source has the wrong type.
+        ValueError: An option has a value that is not allowed.
         NoSources: `sources` is empty.
 
-    While it is iterated it raises the error of the last source, as its SDK raised it, or a
-    `ProviderError` where it raised none.
+    The stream raises the error of the last source: the exception of its SDK, or a `ProviderError`
+    if the SDK raised none.
 
     Example:
         >>> from failover_iter.llm import Chunk, ProviderError, chat_stream
@@ -113,40 +129,46 @@ def chat_stream(
     """
     options = _DEFAULTS | options
     stream = failover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    going_on = _going_on(sources, options["mid_stream"])
+    continuing = _continuing(sources, options["mid_stream"])
     return (
-        failover_stream(going_on, mark_takeovers=mark_takeovers, **options) if going_on else stream
+        failover_stream(continuing, mark_takeovers=mark_takeovers, **options)
+        if continuing
+        else stream
     )
 
 
 @overload
 def achat_stream(
-    sources: ASources[T], *, mark_takeovers: Literal[False] = False, **options: Unpack[ChatOptions]
+    sources: AsyncSources[T],
+    *,
+    mark_takeovers: Literal[False] = False,
+    **options: Unpack[ChatOptions],
 ) -> AsyncGenerator[T, Any]: ...
 @overload
 def achat_stream(
-    sources: ASources[T], *, mark_takeovers: bool, **options: Unpack[ChatOptions]
+    sources: AsyncSources[T], *, mark_takeovers: bool, **options: Unpack[ChatOptions]
 ) -> AsyncGenerator[T | Takeover, Any]: ...
 def achat_stream(
     sources: Any, *, mark_takeovers: bool = False, **options: Any
 ) -> AsyncGenerator[Any, Any]:
-    """Deliver one answer from several LLM providers: the async twin of `chat_stream`.
+    """Stream one answer from several LLM providers: the async version of `chat_stream`.
 
-    `afailover_stream` with the defaults of `chat_stream`; the clients are the async ones. Wrap it
-    into `contextlib.aclosing` where you may leave the loop early: then the provider's stream is
-    closed at once.
+    This is `afailover_stream` with the defaults of `chat_stream`. It needs the SDKs' async
+    clients. If you may leave the loop early, wrap the stream in `contextlib.aclosing`, so that the
+    provider's stream is closed at once.
 
     Args:
-        sources: in the order in which they are tried.
-        mark_takeovers: `True`: yield a `Takeover` before the first chunk of a takeover.
-        options: those of `afailover_stream`.
+        sources: Sources, in the order in which they are tried.
+        mark_takeovers: Whether to yield a `Takeover` before the first chunk of a takeover; False
+            by default.
+        options: Options of `afailover_stream`.
 
     Raises:
-        TypeError: as `afailover_stream`.
-        ValueError: as `afailover_stream`.
+        TypeError: An option or a source has the wrong type.
+        ValueError: An option has a value that is not allowed.
         NoSources: `sources` is empty.
 
-    While it is iterated it raises what `chat_stream` does.
+    The stream raises the error of the last source, as `chat_stream` does.
 
     Example:
         >>> import asyncio
@@ -162,9 +184,11 @@ def achat_stream(
     """
     options = _DEFAULTS | options
     stream = afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    going_on = _going_on(sources, options["mid_stream"])
+    continuing = _continuing(sources, options["mid_stream"])
     return (
-        afailover_stream(going_on, mark_takeovers=mark_takeovers, **options) if going_on else stream
+        afailover_stream(continuing, mark_takeovers=mark_takeovers, **options)
+        if continuing
+        else stream
     )
 
 
@@ -175,17 +199,17 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _going_on(sources: Iterable[Any], mid_stream: object) -> Iterator[Any] | None:
-    """The sources, told how to go on with an answer, if that is what is wanted."""
+def _continuing(sources: Iterable[Any], mid_stream: object) -> Iterator[Any] | None:
+    """Return the sources set up to continue an answer, or None in any other mode."""
     if not isinstance(mid_stream, ContinueWith):
         return None
-    return _told(sources, mid_stream)
+    return _continuing_sources(sources, mid_stream)
 
 
-def _told(sources: Iterable[Any], continuation: ContinueWith) -> Iterator[Any]:
-    # The next one is pulled from here once the one before it was given up.
+def _continuing_sources(sources: Iterable[Any], continuation: ContinueWith) -> Iterator[Any]:
+    # A source is pulled from here only after the previous one has failed for good.
     for source in sources:
-        rejected: list[None] = []
-        yield armed(source, continuation, partial(rejected.append, None))
-        if rejected and continuation.or_restart:
+        rejections: list[None] = []
+        yield with_continuation(source, continuation, partial(rejections.append, None))
+        if rejections and continuation.or_restart:
             yield replace(source, mid_stream="restart")

@@ -1,43 +1,41 @@
-"""What turns an SDK's call into a source: one opening is one request, closed on every way out."""
+"""Turns an SDK's call into a source: each opening makes one request and always closes it."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
 from failover_iter import Progress, Source
+from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk
 from failover_iter.llm._continue import ContinueWith
-from failover_iter.llm._status import mapping, status_of
+from failover_iter.llm._messages import Arguments
+from failover_iter.llm._status import as_mapping, status_of
 
-if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Callable,
-        Coroutine,
-        Generator,
-        Iterator,
-        Mapping,
-    )
-
-    from failover_iter.llm._answer import Answer
-    from failover_iter.llm._messages import Arguments
-
-_C = TypeVar("_C", bound="Chat")
+_FactoryT = TypeVar("_FactoryT", bound="ChatFactory")
 _START: Progress[Any] = Progress()
-#: How a provider says that it does not take a conversation like this.
-_REJECTED = (400, 422)
+#: HTTP statuses with which a provider rejects a conversation that ends in a partial answer.
+_REJECTION_STATUSES = (400, 422)
 
 
 class SyncClient(Protocol):
     """A blocking client of an SDK."""
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the client's connections."""
         ...
 
 
@@ -45,72 +43,74 @@ class AsyncClient(Protocol):
     """An async client of an SDK."""
 
     def close(self) -> Coroutine[Any, Any, None]:
-        """Close its connections."""
+        """Close the client's connections."""
         ...
 
 
-class Both(Iterable[Chunk], AsyncIterable[Chunk]):
-    """A stream of a client that is both blocking and async: iterated as the one around it is."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Chat:
-    """A factory of answers; how its stream is read is the business of its subclasses."""
+class ChatFactory:
+    """A factory of answers; its subclasses read the stream, blocking or async."""
 
-    answer: type[Answer]
-    #: As the user gave them: plain messages, or what the SDK takes.
-    arguments: Arguments
-    #: Under which of them the conversation and the model are.
-    conversation: str = "messages"
-    model: str = "model"
-    #: Whether the answer is to be in a format.
+    answer_type: type[Answer]
+    #: The arguments that the user passed: plain messages, or messages in the SDK's own form. They
+    #: are not shown in a repr, which may end up in a message: they hold prompts, and maybe a key.
+    arguments: Arguments = field(repr=False)
+    #: Names of the arguments that hold the conversation and the model.
+    messages_argument: str = "messages"
+    model_argument: str = "model"
+    #: Whether the request asks for a format (JSON).
     structured: bool = False
-    #: The SDK's call, and the one for async streams where the client has both.
+    #: The SDK's call; `acall` is the async one if the client has both.
     call: Callable[[Arguments], Any]
     acall: Callable[[Arguments], Any] | None = None
-    #: Turns plain messages into the provider's form.
+    #: Converts plain messages into the provider's form.
     prepare: Callable[[Arguments], Arguments] = dict
-    #: What a message has beside role and content to be the start of the answer; None: not taken.
-    prefix: Mapping[str, Any] | None = None
-    #: Whether the provider gives such a start again.
-    echoes: bool = False
+    #: Extra fields that mark a message as the start of the answer (a prefill); None if the
+    #: provider takes no prefill.
+    prefill_fields: Mapping[str, Any] | None = None
+    #: Whether the provider's answer repeats the prefill.
+    echoes_prefill: bool = False
     continuation: ContinueWith | None = None
-    #: Told when a continuation was rejected.
+    #: Called when a continuation is rejected.
     on_rejected: Callable[[], None] | None = None
 
-    def ask(self, progress: Progress[Any]) -> Request:
-        """What is to be asked, from the start or for the rest."""
-        answer = self.answer(str(self.arguments.get(self.model, "")), structured=self.structured)
+    def request(self, progress: Progress[Any]) -> Request:
+        """Build the request for a whole answer, or for the rest of an interrupted one."""
+        answer = self.answer_type(
+            str(self.arguments.get(self.model_argument, "")), structured=self.structured
+        )
         text = _text_so_far(progress)
         if not text:
             return Request(self, progress, answer, self.prepare(dict(self.arguments)))
-        return Request(self, progress, answer, self._continued(text, answer), continues=True)
+        return Request(self, progress, answer, self._continuation_arguments(text, answer))
 
-    def _continued(self, text: str, answer: Answer) -> Arguments:
+    def _continuation_arguments(self, text: str, answer: Answer) -> Arguments:
         continuation = self.continuation or ContinueWith()
-        answer.continues = True
+        answer.is_continuation = True
         if callable(continuation.how):
             return continuation.how(self.prepare(dict(self.arguments)), text)
         so_far: dict[str, Any] = {"role": "assistant", "content": text}
-        if self.prefix is None or continuation.how == "instruct":
+        if self.prefill_fields is None or continuation.how == "instruct":
             more = [so_far, {"role": "user", "content": continuation.instruction}]
         else:
-            # Anthropic takes no start that ends with white space.
+            # Anthropic rejects a prefill that ends with white space.
             start = text.rstrip()
-            answer.drop = text if self.echoes else text[len(start) :]
-            more = [so_far | {"content": start, **self.prefix}]
+            answer.may_repeat = text if self.echoes_prefill else text[len(start) :]
+            more = [so_far | {"content": start, **self.prefill_fields}]
         return self.prepare(
-            self.arguments | {self.conversation: [*self._turns(), *more]},
+            self.arguments | {self.messages_argument: [*self._messages(), *more]},
         )
 
-    def _turns(self) -> list[Any]:
-        said = self.arguments.get(self.conversation, [])
-        return [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
+    def _messages(self) -> list[Any]:
+        messages = self.arguments.get(self.messages_argument, [])
+        if isinstance(messages, str):
+            return [{"role": "user", "content": messages}]
+        return list(messages)
 
     def source(self, name: str | None) -> Source[Any]:
-        """The source that a user gets."""
-        model = self.arguments.get(self.model, "")
-        return Source(self, name=name or f"{self.answer.provider} {model}".strip())
+        """Return the source for the user, named after provider and model by default."""
+        model = self.arguments.get(self.model_argument, "")
+        return Source(self, name=name or f"{self.answer_type.provider} {model}".strip())
 
     def __call__(self, progress: Progress[Any] = _START) -> Any:
         """Open one answer."""
@@ -120,46 +120,48 @@ class Chat:
 def _text_so_far(progress: Progress[Any]) -> str:
     if progress.delivered and len(progress.items) < progress.delivered:
         raise ValueError(
-            f"to go on with an answer needs the text so far, of which {len(progress.items)} of "
-            f"{progress.delivered} chunks were kept: set mid_stream=continue_with(...), or "
-            "Resume(keep=None)"
+            f"cannot continue the answer: only {len(progress.items)} of {progress.delivered} "
+            "chunks were kept; set mid_stream=continue_with(...) or Resume(keep=None)"
         )
     return "".join(item.text for item in progress.items if isinstance(item, Chunk))
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked in one opening, and the answer that is read from it."""
+    """The request of one opening, and the answer that is read from its stream."""
 
-    chat: Chat
+    factory: ChatFactory
     progress: Progress[Any]
     answer: Answer
-    arguments: Arguments
-    continues: bool = False
+    arguments: Arguments = field(repr=False)
 
-    def check(self, error: Exception) -> None:
-        """Raise what the answer broke off with, if its continuation was rejected."""
-        if not self.continues or self.answer.content or status_of(error) not in _REJECTED:
+    def check_rejection(self, error: Exception) -> None:
+        """Raise the error that interrupted the answer if its continuation was rejected."""
+        if (
+            not self.answer.is_continuation
+            or self.answer.has_content
+            or status_of(error) not in _REJECTION_STATUSES
+        ):
             return
-        if self.chat.on_rejected is not None:
-            self.chat.on_rejected()
+        if self.factory.on_rejected is not None:
+            self.factory.on_rejected()
         failures = (failed.error for failed in self.progress.failures if failed.delivered)
-        broke_off = next(failures, None)
-        if broke_off is None:
+        interruption = next(failures, None)
+        if interruption is None:
             return
-        broke_off.add_note(
+        interruption.add_note(
             f"{self.answer.provider} ({self.answer.model}) rejected the continuation: "
             f"{type(error).__name__}: {error}"
         )
-        raise broke_off
+        raise interruption
 
 
-class SyncChat(Chat):
+class SyncChatFactory(ChatFactory):
     """A factory of blocking streams."""
 
     def __call__(self, progress: Progress[Any] = _START) -> Iterator[Chunk]:
         """Open one answer."""
-        request = self.ask(progress)
+        request = self.request(progress)
         answer = request.answer
         try:
             with _closing(self.call(request.arguments)) as events:
@@ -167,16 +169,16 @@ class SyncChat(Chat):
                     yield from answer.read(event)
             yield from answer.end()
         except Exception as error:
-            request.check(error)
+            request.check_rejection(error)
             raise
 
 
-class AsyncChat(Chat):
+class AsyncChatFactory(ChatFactory):
     """A factory of async streams."""
 
     async def __call__(self, progress: Progress[Any] = _START) -> AsyncIterator[Chunk]:
         """Open one answer."""
-        request = self.ask(progress)
+        request = self.request(progress)
         answer = request.answer
         opened = (self.acall or self.call)(request.arguments)
         try:
@@ -189,61 +191,67 @@ class AsyncChat(Chat):
             for chunk in answer.end():
                 yield chunk
         except Exception as error:
-            request.check(error)
+            request.check_rejection(error)
             raise
 
 
-class BothChat(Chat):
-    """A factory of streams that are iterated either way, for clients that are both."""
+class DualChatFactory(ChatFactory):
+    """A factory of streams for both kinds of iteration, for clients that are sync and async."""
 
-    def __call__(self, progress: Progress[Any] = _START) -> Both:
-        """Open one answer, when it is iterated."""
-        return _Either(self, progress)
+    def __call__(self, progress: Progress[Any] = _START) -> DualStream:
+        """Return one answer; iterating it makes the request."""
+        return DualStream(self, progress)
 
 
 @dataclass(frozen=True)
-class _Either(Both):
-    chat: BothChat
+class DualStream(Iterable[Chunk], AsyncIterable[Chunk]):
+    """One answer of a client that is both blocking and async; `for` and `async for` both work."""
+
+    factory: DualChatFactory
     progress: Progress[Any]
 
     def __iter__(self) -> Iterator[Chunk]:
-        return self._as(SyncChat)(self.progress)
+        """Make the request with the blocking call."""
+        return self._as(SyncChatFactory)(self.progress)
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
-        return self._as(AsyncChat)(self.progress)
+        """Make the request with the async call."""
+        return self._as(AsyncChatFactory)(self.progress)
 
-    def _as(self, kind: type[_C]) -> _C:
-        return kind(**vars(self.chat))
+    def _as(self, factory_type: type[_FactoryT]) -> _FactoryT:
+        return factory_type(**vars(self.factory))
 
 
-def sync_or_async(told_by: Callable[..., object]) -> type[SyncChat | AsyncChat]:
-    """Which of the two a client is, told by one of its methods."""
-    function = inspect.unwrap(told_by)
+def factory_class(method: Callable[..., object]) -> type[SyncChatFactory | AsyncChatFactory]:
+    """Return the factory class for a client: async if this method of the client is async."""
+    function = inspect.unwrap(method)
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-    return AsyncChat if is_async else SyncChat
+    return AsyncChatFactory if is_async else SyncChatFactory
 
 
 def has_format(value: object) -> bool:
-    """Whether an argument asks for an answer in a format (JSON)."""
-    return value is not None and mapping(value).get("type") != "text"
+    """Whether the value of a format argument asks for structured output (JSON)."""
+    return value is not None and as_mapping(value).get("type") != "text"
 
 
-def armed(source: Any, continuation: ContinueWith, on_rejected: Callable[[], None] | None) -> Any:
-    """A source that goes on in this way, if it is one of an adapter."""
+def with_continuation(
+    source: Any, continuation: ContinueWith, on_rejected: Callable[[], None] | None
+) -> Any:
+    """Return an adapter's source set up to continue in this way; any other source unchanged."""
     factory: Any = getattr(source, "factory", None)
-    if not isinstance(factory, Chat):
+    if not isinstance(factory, ChatFactory):
         return source
-    chat = replace(factory, continuation=continuation, on_rejected=on_rejected)
-    return replace(source, factory=chat)
+    continuing = replace(factory, continuation=continuation, on_rejected=on_rejected)
+    return replace(source, factory=continuing)
 
 
-def _note(error: BaseException, close_error: Exception) -> None:
+def _add_close_note(error: BaseException, close_error: Exception) -> None:
     error.add_note(f"closing the stream raised {type(close_error).__name__}: {close_error}")
 
 
 @contextmanager
 def _closing(events: Any) -> Generator[Any, None, None]:
-    """Close the SDK's stream; an error of that never hides why."""
+    """Close the SDK's stream; an error while closing never hides an earlier one."""
     try:
         yield events
     except GeneratorExit:
@@ -252,8 +260,8 @@ def _closing(events: Any) -> Generator[Any, None, None]:
     except BaseException as error:
         try:
             _close(events)
-        except Exception as close_error:  # noqa: BLE001 (whatever it is, it is told)
-            _note(error, close_error)
+        except Exception as close_error:  # noqa: BLE001 (any error goes into the notes)
+            _add_close_note(error, close_error)
         raise
     else:
         _close(events)
@@ -267,7 +275,7 @@ def _close(events: Any) -> None:
 
 @asynccontextmanager
 async def _aclosing(events: Any) -> AsyncGenerator[Any, None]:
-    """The async twin of `_closing`."""
+    """Close the SDK's async stream, as `_closing` does."""
     try:
         yield events
     except GeneratorExit:
@@ -276,8 +284,8 @@ async def _aclosing(events: Any) -> AsyncGenerator[Any, None]:
     except BaseException as error:
         try:
             await _aclose(events)
-        except Exception as close_error:  # noqa: BLE001 (whatever it is, it is told)
-            _note(error, close_error)
+        except Exception as close_error:  # noqa: BLE001 (any error goes into the notes)
+            _add_close_note(error, close_error)
         raise
     else:
         await _aclose(events)

@@ -1,4 +1,4 @@
-"""What a chat stream delivers: `Chunk` and its parts, the same for each provider."""
+"""The items of a chat stream: `Chunk` and its parts, the same for every provider."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any, Literal, TypeAlias
 
 __all__ = ["Chunk", "FinishReason", "ToolCallDelta", "Usage", "has_content"]
 
-#: Why an answer ended, in one set of words; what the provider said itself is kept beside it.
+#: Why an answer ended, in the same words for every provider. `Chunk.raw_finish_reason` keeps the
+#: provider's own word.
 #:
-#: - "stop": the model was done, or came to a stop sequence.
-#: - "length": a limit on tokens was reached.
-#: - "tool_calls": it wants tools to be called.
-#: - "content_filter": it was cut by a filter, or the model refused.
-#: - "pause": the provider paused a long turn; send it back to have it go on.
+#: - "stop": the model was done, or reached a stop sequence.
+#: - "length": the answer reached a token limit.
+#: - "tool_calls": the model wants tools to be called.
+#: - "content_filter": a filter cut the answer off, or the model refused.
+#: - "pause": the provider paused a long turn; send the answer back to let it continue.
 #: - "other": a reason that this version does not know.
 FinishReason: TypeAlias = Literal[
     "stop", "length", "tool_calls", "content_filter", "pause", "other"
@@ -22,36 +23,52 @@ FinishReason: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens, as the provider counted them; what it did not say is `None`."""
+    """Token counts as reported by the provider; `None` for a count that it did not report.
+
+    Example:
+        >>> from failover_iter.llm import Usage
+        >>> usage = Usage(output_tokens=12)
+        >>> usage.input_tokens, usage.output_tokens
+        (None, 12)
+    """
 
     input_tokens: int | None = None
-    """Tokens of the conversation."""
+    """Number of tokens in the conversation."""
     output_tokens: int | None = None
-    """Tokens of the answer."""
+    """Number of tokens in the answer."""
     raw: Any = None
-    """The provider's own record, with all that it says beyond these two."""
+    """The provider's own usage record, which may hold more than these two counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallDelta:
-    """A piece of a tool call."""
+    """A piece of a tool call.
+
+    Example:
+        >>> from failover_iter.llm import ToolCallDelta
+        >>> first = ToolCallDelta(index=0, id="call_1", name="weather", arguments='{"city": ')
+        >>> second = ToolCallDelta(index=0, arguments='"Ulm"}')
+        >>> first.arguments + second.arguments
+        '{"city": "Ulm"}'
+    """
 
     index: int
-    """Which call of this answer it belongs to, from 0."""
+    """Number of the tool call within the answer, from 0."""
     id: str | None = None
-    """The provider's id of the call; with its first piece."""
+    """The provider's id of the call; set on its first piece."""
     name: str | None = None
-    """Name of the tool; with its first piece."""
+    """Name of the tool; set on the first piece."""
     arguments: str = ""
-    """A piece of the arguments, which are JSON once all pieces are put together."""
+    """A piece of the arguments. All pieces joined are a JSON document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A piece of an answer. Pings and bookkeeping are none, so each one is progress.
+    """A piece of an answer.
 
-    The last one of an answer has a `finish_reason`, and no text: it is delivered once the provider
-    has ended the stream without an error, so an answer that has one is complete.
+    A provider's pings and bookkeeping events are not delivered as chunks, so every chunk is
+    progress. The last chunk of an answer has a `finish_reason` and no text. It is delivered after
+    the provider has ended the stream without an error, so an answer that has one is complete.
 
     Example:
         >>> from failover_iter.llm import Chunk
@@ -63,29 +80,33 @@ class Chunk:
     text: str = ""
     """A piece of the answer."""
     reasoning: str = ""
-    """A piece of the reasoning that the model shows."""
+    """A piece of the reasoning that the model reveals."""
     tool_call: ToolCallDelta | None = None
     """A piece of a tool call."""
     finish_reason: FinishReason | None = None
-    """Why the answer ended: with its last chunk."""
+    """Why the answer ended; set on the last chunk."""
     raw_finish_reason: str | None = None
-    """The same in the provider's words."""
+    """The provider's own word for the finish reason."""
     usage: Usage | None = None
-    """Tokens used: with the last chunk, where the provider says so."""
+    """Token counts; set on the last chunk if the provider reports them."""
     structured: bool = False
-    """Whether the text is part of an output for which the request set a format (JSON)."""
+    """Whether the text is part of structured output: the request asked for a format (JSON)."""
     provider: str = ""
-    """Name of the source's protocol: "openai", "anthropic", ..."""
+    """Name of the provider's protocol: "openai", "anthropic", ..."""
     model: str = ""
-    """The model that was asked."""
+    """Name of the model that was asked."""
     raw: Any = None
-    """The SDK's own object."""
+    """The SDK object that the chunk was made from."""
 
 
 def has_content(chunk: Chunk) -> bool:
-    """Whether a chunk has something that a reader sees: with the first of these a source commits.
+    """Whether a chunk holds content: text, reasoning or a piece of a tool call.
 
-    The default of `commit_when` in `chat_stream`. A reason to finish is none.
+    This is the default of `commit_when` in `chat_stream`: a source commits with its first content.
+    A finish reason is not content.
+
+    Args:
+        chunk: A chunk of a chat stream.
 
     Example:
         >>> from failover_iter.llm import Chunk, has_content

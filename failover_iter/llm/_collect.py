@@ -3,82 +3,106 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from failover_iter import Takeover
 from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
-
-__all__ = ["Message", "ToolCall", "Used", "acollect", "collect"]
+__all__ = ["AttemptUsage", "Message", "ToolCall", "acollect", "collect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A whole tool call."""
+    """A whole tool call.
+
+    Example:
+        >>> from failover_iter.llm import ToolCall
+        >>> ToolCall(id=None, name="weather", text='{"city": "Ulm"}').arguments
+        {'city': 'Ulm'}
+    """
 
     id: str | None
-    """The provider's id of the call, where it has one."""
+    """The provider's id of the call, or `None` if it has none."""
     name: str | None
     """Name of the tool."""
     text: str
-    """The arguments as they were sent: JSON, if the answer was not cut by a limit."""
+    """The arguments as the model wrote them: JSON, unless a token limit cut the answer off."""
 
     @property
     def arguments(self) -> Any:
-        """The arguments, parsed; without any, an empty dict. A ValueError if they are no JSON."""
+        """The parsed arguments; an empty dict if there are none.
+
+        Raises:
+            ValueError: The arguments are not valid JSON.
+        """
         try:
             return json.loads(self.text or "{}")
         except ValueError as error:
             raise ValueError(
-                f"the arguments of tool {self.name!r} are no JSON: {self.text!r}"
+                f"the arguments of tool {self.name!r} are not valid JSON: {self.text!r}"
             ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
-    """What one attempt used, as its provider said: those that broke off mostly do not."""
+class AttemptUsage:
+    """The token usage of one attempt, as its provider reported it.
+
+    Most providers report no usage for an answer that was interrupted.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, Usage, collect
+        >>> last = Chunk(finish_reason="stop", model="gpt", usage=Usage(output_tokens=12))
+        >>> [(each.model, each.usage.output_tokens) for each in collect([last]).usage]
+        [('gpt', 12)]
+    """
 
     provider: str
-    """Name of the protocol."""
+    """Name of the provider's protocol."""
     model: str
-    """The model that was asked."""
+    """Name of the model that was asked."""
     usage: Usage
-    """Its tokens."""
+    """The reported token counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A finished answer."""
+    """A finished answer, as returned by `collect` and `acollect`.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, collect
+        >>> message = collect([Chunk(text="Hel"), Chunk(text="lo"), Chunk(finish_reason="stop")])
+        >>> message.text, message.finish_reason
+        ('Hello', 'stop')
+    """
 
     text: str
     """The whole text."""
     reasoning: str
-    """The whole reasoning that was shown."""
+    """All reasoning that the model revealed."""
     tool_calls: tuple[ToolCall, ...]
     """The tool calls, in order."""
     finish_reason: FinishReason | None
-    """Why it ended; `None` where the stream gave no reason, or nothing."""
-    usage: tuple[Used, ...]
-    """Tokens of each attempt that told them, in order: never added up, never made up."""
+    """Why the answer ended; `None` if the last chunk had no finish reason, or none arrived."""
+    usage: tuple[AttemptUsage, ...]
+    """The usage of each attempt that reported it, in order; never added up, never estimated."""
     provider: str
-    """Who served the answer, or its end where it was continued."""
+    """Name of the provider that finished the answer."""
     model: str
-    """The model that did."""
+    """Name of the model that finished the answer."""
 
 
 class _Collector:
     def __init__(self) -> None:
-        self.usage: list[Used] = []
+        self.usage: list[AttemptUsage] = []
         self.marked = True
         self.restart()
 
     def restart(self) -> None:
         self.text: list[str] = []
-        self.thoughts: list[str] = []
+        self.reasoning: list[str] = []
         self.calls: dict[int, list[ToolCallDelta]] = {}
         self.last: Chunk | None = None
 
@@ -91,30 +115,30 @@ class _Collector:
             self._add(item)
             self.marked = False
         else:
-            raise TypeError(f"a chat stream gives Chunk and Takeover objects, got {item!r}")
+            raise TypeError(f"a chat stream yields Chunk and Takeover objects, got {item!r}")
 
     def _add(self, chunk: Chunk) -> None:
         last = self.last
-        if last and not self.marked and _who(last) != _who(chunk):
+        if last and not self.marked and _label(last) != _label(chunk):
             raise ValueError(
-                f"{_who(chunk)} took over from {_who(last)}, but nothing says how: make the stream "
-                "with mark_takeovers=True to collect it"
+                f"{_label(chunk)} took over from {_label(last)} without a Takeover marker: to "
+                "collect the stream, make it with mark_takeovers=True"
             )
         self.last = chunk
         self.text.append(chunk.text)
-        self.thoughts.append(chunk.reasoning)
+        self.reasoning.append(chunk.reasoning)
         if chunk.tool_call:
             self.calls.setdefault(chunk.tool_call.index, []).append(chunk.tool_call)
         if chunk.usage:
-            used = Used(provider=chunk.provider, model=chunk.model, usage=chunk.usage)
+            used = AttemptUsage(provider=chunk.provider, model=chunk.model, usage=chunk.usage)
             self.usage.append(used)
 
     def message(self) -> Message:
         last = self.last or Chunk()
         return Message(
             text="".join(self.text),
-            reasoning="".join(self.thoughts),
-            tool_calls=tuple(_whole(pieces) for _, pieces in sorted(self.calls.items())),
+            reasoning="".join(self.reasoning),
+            tool_calls=tuple(_join_pieces(pieces) for _, pieces in sorted(self.calls.items())),
             finish_reason=last.finish_reason,
             usage=tuple(self.usage),
             provider=last.provider,
@@ -122,11 +146,11 @@ class _Collector:
         )
 
 
-def _who(chunk: Chunk) -> str:
+def _label(chunk: Chunk) -> str:
     return f"{chunk.provider} ({chunk.model})"
 
 
-def _whole(pieces: list[ToolCallDelta]) -> ToolCall:
+def _join_pieces(pieces: list[ToolCallDelta]) -> ToolCall:
     return ToolCall(
         id=next((piece.id for piece in pieces if piece.id), None),
         name=next((piece.name for piece in pieces if piece.name), None),
@@ -135,19 +159,19 @@ def _whole(pieces: list[ToolCallDelta]) -> ToolCall:
 
 
 def collect(stream: Iterable[Chunk | Takeover]) -> Message:
-    """Read a chat stream to its end and give the finished message; closes it.
+    """Read a chat stream to its end, close it, and return the finished message.
 
-    It starts afresh at each `Takeover` that restarts, and goes on at one that resumes: so make a
-    stream whose answer may change hands in the middle with `mark_takeovers=True`.
+    A `Takeover` that restarts discards the message so far; one that resumes continues it. Pass
+    `mark_takeovers=True` to `chat_stream` if another provider may take over mid-stream.
 
     Args:
-        stream: what `chat_stream` gives.
+        stream: A stream made by `chat_stream`.
 
     Raises:
-        ValueError: another provider took over, and no `Takeover` says how.
-        TypeError: the stream gives something else.
+        ValueError: Another provider took over without a `Takeover` marker.
+        TypeError: The stream yields something other than chunks and `Takeover` markers.
 
-    What the stream raises goes through.
+    An error that the stream raises is raised unchanged.
 
     Example:
         >>> from failover_iter.llm import Chunk, ToolCallDelta, collect
@@ -157,23 +181,26 @@ def collect(stream: Iterable[Chunk | Takeover]) -> Message:
         ({'city': 'Ulm'}, 'tool_calls')
     """
     collector = _Collector()
-    own: Any = stream
-    with closing(own) if hasattr(own, "close") else nullcontext():
+    closable: Any = stream
+    with closing(closable) if hasattr(closable, "close") else nullcontext():
         for item in stream:
             collector.add(item)
     return collector.message()
 
 
 async def acollect(stream: AsyncIterable[Chunk | Takeover]) -> Message:
-    """Read an async chat stream to its end and give the finished message; closes it.
+    """Read an async chat stream to its end, close it, and return the finished message.
 
-    The async twin of `collect`.
+    This is the async version of `collect`.
 
     Args:
-        stream: what `achat_stream` gives.
+        stream: A stream made by `achat_stream`.
 
     Raises:
-        ValueError, TypeError: as `collect`.
+        ValueError: Another provider took over without a `Takeover` marker.
+        TypeError: The stream yields something other than chunks and `Takeover` markers.
+
+    An error that the stream raises is raised unchanged.
 
     Example:
         >>> import asyncio
@@ -185,8 +212,8 @@ async def acollect(stream: AsyncIterable[Chunk | Takeover]) -> Message:
         'Hello'
     """
     collector = _Collector()
-    own: Any = stream
-    async with aclosing(own) if hasattr(own, "aclose") else nullcontext():
+    closable: Any = stream
+    async with aclosing(closable) if hasattr(closable, "aclose") else nullcontext():
         async for item in stream:
             collector.add(item)
     return collector.message()

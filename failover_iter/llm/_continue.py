@@ -1,42 +1,49 @@
-"""`continue_with`: how the next provider goes on where an answer broke off."""
+"""`continue_with`: the next provider continues an interrupted answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter import Decide, Progress
 from failover_iter.llm._chunk import Chunk
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from failover_iter.llm._messages import Arguments
+from failover_iter.llm._messages import Arguments
 
 __all__ = ["ContinueWith", "continue_with"]
 
 Mode: TypeAlias = Literal["restart", "raise", "skip", "resume"]
-How: TypeAlias = "Literal['prefill', 'instruct'] | Callable[[Arguments, str], Arguments]"
+How: TypeAlias = Literal["prefill", "instruct"] | Callable[[Arguments, str], Arguments]
 
 INSTRUCTION: Final = (
-    "Your last message was cut off. Go on exactly where it stops, in the same language and style: "
-    "say nothing before it, and repeat nothing of it."
+    "Your last message was cut off. Continue exactly where it stops, in the same language and "
+    "style. Write nothing before the continuation, and do not repeat any of the message."
 )
 
 
 def _mode(progress: Progress[Any]) -> Mode:
-    """Raise once a tool call or structured output was partly delivered: neither can be glued."""
+    """Return "raise" after part of a tool call or of structured output: neither can be joined."""
     pieces = [item for item in progress.items if isinstance(item, Chunk)]
     return "raise" if any(piece.tool_call or piece.structured for piece in pieces) else "resume"
 
 
 @dataclass(frozen=True, slots=True)
 class ContinueWith(Decide):
-    """What `continue_with` builds: a value for `mid_stream` of `chat_stream`."""
+    """The value that `continue_with` returns, for the option `mid_stream` of `chat_stream`.
+
+    It is a `Decide` strategy that keeps all delivered chunks, so that the next provider can
+    continue their text. Call `continue_with` to build one: it checks its arguments.
+
+    Example:
+        >>> from failover_iter.llm import ContinueWith, continue_with
+        >>> continue_with("prefill") == ContinueWith()
+        True
+    """
 
     fn: Callable[[Progress[Any]], Mode] = field(default=_mode, repr=False)
     _: KW_ONLY
     keep: int | None = None
+    key: Callable[[Any], str | bytes | int] | None = None
     how: How = "prefill"
     instruction: str = INSTRUCTION
     or_restart: bool = False
@@ -45,28 +52,30 @@ class ContinueWith(Decide):
 def continue_with(
     how: How, *, instruction: str = INSTRUCTION, or_restart: bool = False
 ) -> ContinueWith:
-    """Have the next provider go on where an answer broke off: `mid_stream=continue_with(...)`.
+    """Let the next provider continue an interrupted answer: `mid_stream=continue_with(...)`.
 
-    The next provider gets the conversation plus the text so far. It disarms by itself: once a
-    tool call or structured output was partly delivered, the error is the consumer's.
+    The next provider receives the conversation and the text so far. This is not used once part of
+    a tool call or of structured output was delivered; the error is raised instead.
 
-    A provider that rejects the continuation (with a 400 or 422) counts as failed, and the next one
-    is tried; if none is left, the error with which the answer broke off is the consumer's, the
-    rejection in its notes. With `or_restart=True` such a provider gets the conversation once more
-    without the text so far: its answer starts over, which `mark_takeovers=True` marks.
+    A provider that rejects the continuation (with status 400 or 422) counts as failed, and the next
+    one is tried. If none is left, the stream raises the error that interrupted the answer, with the
+    rejection in its notes. With `or_restart=True` such a provider is asked once more, without the
+    text so far. Its answer starts over; `mark_takeovers=True` marks the place.
 
     Args:
-        how: "prefill": the text so far is the start of the provider's own answer, where it takes
-            one (Anthropic, Mistral, Groq, Ollama, Claude on Bedrock), else as "instruct";
-            "instruct": it is followed by a message that tells the model to go on; or a function
-            `(arguments, text) -> arguments` that makes the request: it gets those which the
-            provider's SDK would be called with, and the text so far.
-        instruction: that message, in the language of your user.
-        or_restart: whether the answer may start over where the continuation is rejected.
+        how: "prefill": the provider starts its answer with the text so far. Anthropic, Mistral,
+            Groq, Ollama and Claude on Bedrock accept that; for other providers this is the same as
+            "instruct". "instruct": the text so far is followed by a message that tells the model to
+            continue. A function `(arguments, text) -> arguments` builds the request itself: it
+            receives the arguments of the SDK's call and the text so far.
+        instruction: The message for "instruct", in the language of your user. The default is in
+            English.
+        or_restart: Whether the answer may start over if the continuation is rejected; False by
+            default.
 
     Raises:
-        TypeError: an argument of a wrong type.
-        ValueError: `how` is another word.
+        TypeError: `instruction` is not a str, or `or_restart` is not a bool.
+        ValueError: `how` is neither a function nor one of the two words.
 
     Example:
         >>> from failover_iter.llm import continue_with

@@ -1,4 +1,4 @@
-"""`ProviderError`: what goes wrong in an answer without an exception of the SDK."""
+"""`ProviderError`: a failed answer for which the SDK raised no exception."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ __all__ = ["ProviderError"]
 
 
 class ProviderError(Exception):
-    """An answer went wrong, and the SDK raised nothing.
+    """An answer failed, but the SDK raised no exception.
 
-    An error that the provider sent as a part of its stream; a reason to finish which is an error;
-    an answer that is empty, was cut, or has a hole. `is_transient` says whether another provider
-    may do better: not where `request_error` is true.
+    Adapters raise it for an error that the provider sent within its stream, for a finish reason
+    that means a failure, and for an answer that is empty, cut off, or has a hole: an event that
+    could not be read. `is_transient` returns True for it unless `request_error` is true.
 
     Args:
-        message: what happened.
-        provider: name of the protocol.
-        model: the model that was asked.
-        status: the HTTP status that the error stands for, where that is known.
-        code: the provider's name for it; "cut", "empty" and "hole" are the library's own.
-        retry_after: seconds to wait, where the provider said so.
-        request_error: whether the request is at fault; by status and code unless given.
-        raw: the SDK's own object.
+        message: Description of the failure.
+        provider: Name of the provider's protocol; empty by default.
+        model: Name of the model that was asked; empty by default.
+        status: The HTTP status that corresponds to the error; derived from `code` by default, or
+            None if unknown.
+        code: The provider's name for the error. The adapters add "cut", "empty" and "hole".
+        retry_after: How long the provider asks to wait, in seconds; None if it did not say.
+        request_error: Whether the request is at fault; derived from `status` by default.
+        raw: The SDK object that reported the error.
 
     Example:
         >>> from failover_iter.llm import ProviderError, is_transient
@@ -45,7 +46,6 @@ class ProviderError(Exception):
         request_error: bool | None = None,
         raw: Any = None,
     ) -> None:
-        """Say what happened, and whose fault it is."""
         super().__init__(message)
         self.message = message
         self.provider = provider
@@ -59,6 +59,6 @@ class ProviderError(Exception):
         self.raw = raw
 
     def __str__(self) -> str:
-        """Who, what, and the provider's name for it."""
-        who = f"{self.provider} ({self.model}): " if self.provider else ""
-        return f"{who}{self.message}{f' [{self.code}]' if self.code else ''}"
+        """Return provider, model, message and code in one line."""
+        prefix = f"{self.provider} ({self.model}): " if self.provider else ""
+        return f"{prefix}{self.message}{f' [{self.code}]' if self.code else ''}"

@@ -1,31 +1,29 @@
-"""Plain messages (role and content) in the form of each provider."""
+"""Helpers that convert plain messages (role and content) into a provider's form."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, TypeGuard
 
-from failover_iter.llm._status import mapping
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from failover_iter.llm._status import as_mapping
 
 #: The arguments of one request.
 Arguments: TypeAlias = dict[str, Any]
 
 
 def is_plain(message: object, *roles: str) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a message is a role of these with a text; all else is the provider's own form."""
-    said = mapping(message)
-    return said.get("role") in roles and isinstance(said.get("content"), str)
+    """Whether a message is a text by one of these roles; any other is in the provider's form."""
+    fields = as_mapping(message)
+    return fields.get("role") in roles and isinstance(fields.get("content"), str)
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list as it is, anything else in one."""
+    """Return a list unchanged, and any other value in a list."""
     return value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]
 
 
 def split_system(messages: Iterable[Any]) -> tuple[list[str], list[Any]]:
-    """The texts of the system messages, and the others."""
+    """Return the texts of the system messages, and the other messages."""
     system: list[str] = []
     others: list[Any] = []
     for message in messages:

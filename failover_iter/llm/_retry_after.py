@@ -1,23 +1,19 @@
-"""`retry_after`: a `wait` that does what the provider asks for."""
+"""`retry_after`: a value for `wait` that honours the provider's Retry-After."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from failover_iter import backoff
+from failover_iter import Failed, backoff
 from failover_iter.llm._errors import ProviderError
-from failover_iter.llm._status import mapping
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from failover_iter import Failed
+from failover_iter.llm._status import as_mapping
 
 __all__ = ["retry_after"]
 
@@ -27,18 +23,20 @@ def retry_after(
     maximum: float | timedelta = 60.0,
     otherwise: Callable[[Failed], float | timedelta] | None = None,
 ) -> Callable[[Failed], float]:
-    """Build a `wait` that honours what the provider says in Retry-After.
+    """Return a function for the option `wait` that honours the provider's Retry-After.
 
-    Read from the header of the response (seconds or a date; `retry-after-ms` before it), from the
-    RetryInfo of Google's errors, or from a `ProviderError`. It matters where a source is opened
-    again (`attempts` above 1): a switch to another one does not wait.
+    The delay comes from the response header (`retry-after-ms` if present, else `retry-after`:
+    seconds or a date), from the RetryInfo in Google's errors, or from
+    `ProviderError.retry_after`. It applies when the same source is opened again (`attempts` above
+    1); a switch to another source does not wait.
 
     Args:
-        maximum: never wait longer than this, in seconds or as a timedelta.
-        otherwise: the `wait` where the provider says nothing; `backoff()` unless given.
+        maximum: Upper bound of every pause, in seconds or as a timedelta; 60 seconds by default.
+        otherwise: The `wait` for errors without a Retry-After, a function `Failed -> seconds`;
+            `backoff()` by default.
 
     Raises:
-        TypeError: an argument of a wrong type.
+        TypeError: `maximum` is not a duration, or `otherwise` is not callable.
         ValueError: `maximum` is negative or not finite.
 
     Example:
@@ -61,40 +59,40 @@ def retry_after(
 
 @dataclass(frozen=True, slots=True)
 class _RetryAfter:
-    """What `retry_after` builds."""
+    """The function that `retry_after` returns."""
 
     maximum: float
     otherwise: Callable[[Failed], float | timedelta]
 
     def __call__(self, failed: Failed) -> float:
-        """Pause after this failure, in seconds."""
-        asked = seconds_asked(failed.error)
-        if asked is None:
+        """Return the pause after this failure, in seconds."""
+        delay = requested_delay(failed.error)
+        if delay is None:
             wait = self.otherwise(failed)
-            asked = wait.total_seconds() if isinstance(wait, timedelta) else wait
-        return min(asked, self.maximum)
+            delay = wait.total_seconds() if isinstance(wait, timedelta) else wait
+        return min(delay, self.maximum)
 
 
-def seconds_asked(error: Exception) -> float | None:
-    """What a provider asks for, in seconds."""
+def requested_delay(error: Exception) -> float | None:
+    """Return the delay that the provider requests, in seconds, or None."""
     if isinstance(error, ProviderError):
         return error.retry_after
     headers = _headers(error)
-    asked = (
+    delays = (
         _seconds(headers.get("retry-after-ms"), unit=0.001),
         _seconds(headers.get("retry-after")),
-        _until(headers.get("retry-after")),
-        *(_seconds(delay.removesuffix("s")) for delay in _delays(error)),
+        _seconds_until(headers.get("retry-after")),
+        *(_seconds(delay.removesuffix("s")) for delay in _google_delays(error)),
     )
-    return next((seconds for seconds in asked if seconds is not None), None)
+    return next((seconds for seconds in delays if seconds is not None), None)
 
 
 def _headers(error: Any) -> dict[str, str]:
-    """The headers of the response, by their names in small letters."""
+    """Return the headers of the response, with their names in lower case."""
     response = getattr(error, "response", None)
-    # boto3's response is a dict, cohere and mistralai have the headers on the error itself, and
-    # litellm makes a response without any.
-    aws = mapping(mapping(response).get("ResponseMetadata")).get("HTTPHeaders")
+    # boto3's response is a dict. cohere and mistralai put the headers on the error itself, and
+    # litellm makes up a response without headers.
+    aws = as_mapping(as_mapping(response).get("ResponseMetadata")).get("HTTPHeaders")
     own = getattr(error, "headers", None) or getattr(error, "litellm_response_headers", None)
     headers = getattr(response, "headers", None) or aws or own
     items: Iterable[tuple[Any, Any]] = getattr(headers, "items", tuple)()
@@ -107,16 +105,16 @@ def _seconds(value: str | None, *, unit: float = 1.0) -> float | None:
     return float(value) * unit
 
 
-def _until(date: str | None) -> float | None:
-    """The seconds until a date, as a header may say it."""
+def _seconds_until(date: str | None) -> float | None:
+    """Return the seconds until the date in a header, or None if it is not a date."""
     try:
         return max(0.0, parsedate_to_datetime(date or "").timestamp() - time.time())
     except ValueError:
         return None
 
 
-def _delays(error: Any) -> list[str]:
-    """What Google says in the details of its errors: "retryDelay": "3s"."""
-    details = mapping(mapping(getattr(error, "details", None)).get("error")).get("details")
-    found = [mapping(detail).get("retryDelay") for detail in details or ()]
+def _google_delays(error: Any) -> list[str]:
+    """Return the delays in the details of a Google error: "retryDelay": "3s"."""
+    details = as_mapping(as_mapping(getattr(error, "details", None)).get("error")).get("details")
+    found = [as_mapping(detail).get("retryDelay") for detail in details or ()]
     return [delay for delay in found if isinstance(delay, str)]

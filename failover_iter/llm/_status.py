@@ -1,4 +1,4 @@
-"""What an error says of itself: its HTTP status, or what its code stands for."""
+"""The HTTP status of an error, or the status that its code corresponds to."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 
 _SERVER, _TOO_MANY, _REQUEST, _OVERLOADED = 500, 429, 400, 529
 
-#: What providers call their errors where there is no status: in a stream that began with a 200.
-#: Written without case and underscores.
+#: Error codes of the providers and the HTTP status that each corresponds to. They identify an error
+#: without a status, in a stream that began with a 200. Lower case, without underscores.
 _CODES: Final = {
     # Anthropic
     "apierror": _SERVER,
@@ -21,7 +21,7 @@ _CODES: Final = {
     "ratelimiterror": _TOO_MANY,
     "requesttoolarge": 413,
     "timeouterror": 504,
-    # OpenAI, and what speaks its protocol
+    # OpenAI and compatible endpoints
     "badrequesterror": _REQUEST,
     "contextlengthexceeded": _REQUEST,
     "insufficientquota": _TOO_MANY,
@@ -52,17 +52,17 @@ _CODES: Final = {
     "validationexception": _REQUEST,
 }
 
-#: Too early, a lock, a time-out, too many: worth trying elsewhere, as is whatever is the server's.
+#: Timeout, conflict, too early, too many requests; like every 5xx, worth asking another provider.
 _TRANSIENT: Final = frozenset({408, 409, 425, _TOO_MANY})
 
 
 def is_transient_status(status: int) -> bool:
-    """Whether a status says that another provider may do better with the same request."""
+    """Whether another provider may succeed with the same request after this status."""
     return status in _TRANSIENT or status >= _SERVER
 
 
 def status_of_code(code: object) -> int | None:
-    """The HTTP status that an error code stands for; a number is one itself."""
+    """Return the HTTP status that an error code corresponds to, or None; a number is a status."""
     if isinstance(code, int):
         return code if code >= _REQUEST else None
     if not isinstance(code, str):
@@ -73,33 +73,33 @@ def status_of_code(code: object) -> int | None:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of an SDK's error; of one in a stream that began well, what it stands for."""
-    for said in (*_attributes(error), *_of_aws(error), *_of_body(error)):
-        status = status_of_code(said)
+    """Return the HTTP status of an SDK's error, or the status that its code corresponds to."""
+    for code in (*_attribute_codes(error), *_aws_codes(error), *_body_codes(error)):
+        status = status_of_code(code)
         if status is not None:
             return status
     return None
 
 
-def _attributes(error: Any) -> Iterable[object]:
-    # aiohttp says `status`, google-genai `code`; the code of openai is a word.
+def _attribute_codes(error: Any) -> Iterable[object]:
+    # aiohttp uses `status`, google-genai `code`; openai's code is a word.
     names = ("status_code", "status", "code", "type")
     response = getattr(error, "response", None)
     return [getattr(error, name, None) for name in names] + [getattr(response, "status_code", None)]
 
 
-def _of_aws(error: Any) -> list[object]:
-    response = mapping(getattr(error, "response", None))
-    status = mapping(response.get("ResponseMetadata")).get("HTTPStatusCode")
-    return [status, mapping(response.get("Error")).get("Code")]
+def _aws_codes(error: Any) -> list[object]:
+    response = as_mapping(getattr(error, "response", None))
+    status = as_mapping(response.get("ResponseMetadata")).get("HTTPStatusCode")
+    return [status, as_mapping(response.get("Error")).get("Code")]
 
 
-def _of_body(error: Any) -> list[object]:
-    body = mapping(getattr(error, "body", None))
-    body = mapping(body.get("error")) or body
+def _body_codes(error: Any) -> list[object]:
+    body = as_mapping(getattr(error, "body", None))
+    body = as_mapping(body.get("error")) or body
     return [body.get("code"), body.get("status_code"), body.get("type")]
 
 
-def mapping(value: object) -> Mapping[str, Any]:
-    """A value as a mapping, empty where it is none: what comes over the wire may be anything."""
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return the value if it is a mapping, else an empty one: a provider may send anything."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

@@ -1,7 +1,7 @@
-"""`is_transient` and `is_unavailable`: whether another provider may do better.
+"""`is_transient` and `is_unavailable`: whether another provider may succeed.
 
-An error is known by the package and the name of its classes, so no SDK is imported for it: an
-error of one that is not loaded cannot be met.
+Errors are recognised by the package and the name of their classes, so no SDK has to be imported: an
+SDK that is not loaded cannot have raised the error.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["is_transient", "is_unavailable"]
 
 _HTTPX: Final = ("TransportError", "DecodingError")
 _API: Final = ("APIError",)
-#: What an SDK and the libraries under it let through when a connection or a stream breaks, or for
-#: an error of the provider; where there is a status it decides.
-_FAMILIES: Final = {
+#: By package, the exceptions that an SDK, or a library that it uses, raises if a connection or a
+#: stream breaks or the provider reports an error. If the error has a status, the status decides.
+_TRANSIENT_CLASSES: Final = {
     "openai": _API,
     "groq": _API,
     "anthropic": _API,
@@ -40,9 +40,9 @@ _FAMILIES: Final = {
     "json": ("JSONDecodeError",),
     "builtins": ("ConnectionError", "TimeoutError"),
 }
-_TRANSIENT: Final = {(root, name) for root, names in _FAMILIES.items() for name in names}
-#: Of these families, but the fault of whoever set the client up: an address that is none.
-_SET_UP: Final = {
+_TRANSIENT: Final = {(root, name) for root, names in _TRANSIENT_CLASSES.items() for name in names}
+#: Subclasses of these that report a wrong configuration of the client, such as an invalid address.
+_CONFIGURATION_ERRORS: Final = {
     ("aiohttp", "InvalidURL"),
     ("botocore", "InvalidProxiesConfigError"),
     ("httpx", "LocalProtocolError"),
@@ -51,23 +51,24 @@ _SET_UP: Final = {
     ("httpx2", "UnsupportedProtocol"),
     ("urllib3", "LocationValueError"),
 }
-_NO_ACCESS: Final = frozenset({401, 402, 403})
-#: How Anthropic says that an account is empty, and Google that a key is wrong: with a 400.
-_NO_ACCESS_IN_WORDS: Final = ("credit balance", "api key not valid", "api_key_invalid")
+_NO_ACCESS_STATUSES: Final = frozenset({401, 402, 403})
+#: With status 400 Anthropic reports an account without credit, and Google an invalid key.
+_NO_ACCESS_PHRASES: Final = ("credit balance", "api key not valid", "api_key_invalid")
 _NO_CREDENTIALS: Final = {("botocore", "NoCredentialsError"), ("botocore", "NoAuthTokenError")}
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether another provider may do better with the same request: the default of `retry_on`.
+    """Whether another provider may succeed with the same request; the default of `retry_on`.
 
-    True for 408, 409, 425, 429 and 5xx, for connections that fail, time out or break, for answers
-    that cannot be read, and for a `ProviderError` which is not the request's fault. False for all
-    other statuses (400, 401, 403, 404, 422, ...) and for all other exceptions: a bug in your code
-    is no outage. Knows the errors of the SDKs that `failover_iter.llm` has adapters for, and those
-    of httpx, aiohttp, urllib3 and json which they let through; imports none of them.
+    True for the statuses 408, 409, 425, 429 and 5xx, for connections that fail, time out or break,
+    for answers that cannot be read, and for a `ProviderError` that does not blame the request.
+    False for all other statuses (400, 401, 403, 404, 422, ...) and for all other exceptions: a bug
+    in your code is not an outage. It recognises the errors of the SDKs that `failover_iter.llm` has
+    adapters for, and the errors of httpx, aiohttp, urllib3 and json that these SDKs let through. It
+    imports none of these packages.
 
     Args:
-        error: what a source raised.
+        error: An exception raised by a source.
 
     Example:
         >>> from failover_iter.llm import is_transient
@@ -78,22 +79,22 @@ def is_transient(error: Exception) -> bool:
     """
     if isinstance(error, ProviderError):
         return not error.request_error
-    kinds = _kinds(error)
-    if not kinds & _TRANSIENT or kinds & _SET_UP:
+    names = _class_names(error)
+    if not names & _TRANSIENT or names & _CONFIGURATION_ERRORS:
         return False
     status = status_of(error)
     return status is None or is_transient_status(status)
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Whether this provider cannot be used now: `is_transient`, or no access to it.
+    """Whether this provider cannot be used now: a transient error, or a lack of access.
 
-    The wider choice for `retry_on`: also true for 401, 402 and 403, for a wrong key and for an
-    account without credit, also where the provider says so with a 400. Mind that with it a key
-    that has run out is noticed in the log alone.
+    A wider choice for `retry_on` than `is_transient`: it is also true for the statuses 401, 402 and
+    403, for an invalid key and for an account without credit, even if the provider reports these
+    with a 400. Note that an expired key then shows up only in the log.
 
     Args:
-        error: what a source raised.
+        error: An exception raised by a source.
 
     Example:
         >>> from failover_iter.llm import ProviderError, is_transient, is_unavailable
@@ -105,15 +106,17 @@ def is_unavailable(error: Exception) -> bool:
 
 
 def _has_no_access(error: Exception) -> bool:
-    kinds = _kinds(error)
-    if kinds & _NO_CREDENTIALS:
+    names = _class_names(error)
+    if names & _NO_CREDENTIALS:
         return True
-    if not (isinstance(error, ProviderError) or kinds & _TRANSIENT):
+    if not (isinstance(error, ProviderError) or names & _TRANSIENT):
         return False
     message = str(error).casefold()
-    return status_of(error) in _NO_ACCESS or any(words in message for words in _NO_ACCESS_IN_WORDS)
+    return status_of(error) in _NO_ACCESS_STATUSES or any(
+        words in message for words in _NO_ACCESS_PHRASES
+    )
 
 
-def _kinds(error: Exception) -> set[tuple[str, str]]:
-    """Package and name of each class of an error."""
+def _class_names(error: Exception) -> set[tuple[str, str]]:
+    """Return the package and name of an error's class and of each base class."""
     return {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__}

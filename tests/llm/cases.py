@@ -1,4 +1,4 @@
-"""The cases of the matrix, and how a missing SDK is told."""
+"""Parametrized cases: each SDK, blocking and async; those of a missing SDK are skipped."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from llm.sdks import SDK, SDKS
 
 
 def skip_unless_installed(sdk: SDK) -> Iterable[Any]:
-    """A mark for the cases of an SDK that is not here."""
+    """Return a skip mark if the SDK is not installed."""
     extra = "litellm" if sdk.package == "litellm" else "test-llm"
     reason = f"{sdk.package} is not installed ('.[{extra}]')"
     return () if sdk.installed else [pytest.mark.skip(reason=reason)]
 
 
 def cases(*rest: Iterable[str]) -> list[Any]:
-    """Each SDK, blocking and async, with each of the rest."""
+    """Return each SDK, blocking and async, combined with each of the other values."""
     return list(_cases(rest))
 
 

@@ -1,4 +1,4 @@
-"""What the LLM tests share: the server, a loop, one client for each SDK and time-out."""
+"""Fixtures of the LLM tests: one server, one event loop, one client per SDK and timeout."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from llm.bench import Bench, bench
+from llm.harness import Harness, new_harness
 
-#: Warnings are errors in this suite; these are the SDKs' own, about their own code.
-THEIRS = (
+#: Warnings are errors in this suite, except these, which the SDKs raise about their own code.
+SDK_WARNINGS = (
     "ignore:Inheritance class AiohttpClientSession:DeprecationWarning",  # google-genai
     "ignore:Accessing the 'model_:DeprecationWarning",  # litellm
     "ignore:Items? .* using the `ReadOnly` qualifier:UserWarning",  # pydantic, of its Router
@@ -18,18 +18,18 @@ THEIRS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the SDKs warn of themselves."""
+    """Ignore the warnings that SDKs raise about their own code."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            for warning in THEIRS:
+            for warning in SDK_WARNINGS:
                 item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 @pytest.fixture(scope="session")
-def tried(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """Where streams are tried: of those SDKs that this run of the tests is about."""
+def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
+    """The harness for the SDKs that the selected tests use."""
     params = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = [spec.params for spec in params if spec and "sdk" in spec.params]
     variants = {(each["sdk"].name, each["flavour"]): each["sdk"] for each in wanted}
-    with bench([(sdk, flavour) for (_, flavour), sdk in variants.items()]) as made:
+    with new_harness([(sdk, flavour) for (_, flavour), sdk in variants.items()]) as made:
         yield made

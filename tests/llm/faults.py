@@ -1,4 +1,4 @@
-"""The faults: what a server does instead of answering well, step by step."""
+"""The faults: what a server does instead of sending a good answer, step by step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Status:
-    """An HTTP status in the place of a stream."""
+    """An HTTP error status instead of a stream."""
 
     code: int
     kind: str = ""
@@ -22,7 +22,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that the server does."""
+    """One action of the server."""
 
     kind: Literal["head", "send", "pause", "reset", "close", "end"]
     data: bytes = b""
@@ -30,18 +30,18 @@ class Step:
 
 
 HEAD, RESET, CLOSE, END = Step("head"), Step("reset"), Step("close"), Step("end")
-PINGS_LAST = 1.5  # seconds
-FOR_EVER = Step("pause", seconds=1e9)
+PING_SECONDS = 1.5  # seconds
+WAIT_FOREVER = Step("pause", seconds=1e9)
 
 TOKENS = ("Because ", "blue ", "light ", "scatters ", "far ", "more.")
-GOOD_TOKENS = ("Its ", "waves ", "are ", "short, ", "so ", "they bend.")
-ODD_TOKENS = ("a\u2028b ", "c\u2029d ", "e\x85f ", "\U0001f600 ", "\r\n", "end.")
-PARTIAL = "".join(TOKENS[:3])
-WHOLE = "".join(TOKENS)
-GOOD = "".join(GOOD_TOKENS)
-ODD = "".join(ODD_TOKENS)
+BACKUP_TOKENS = ("Its ", "waves ", "are ", "short, ", "so ", "they bend.")
+UNICODE_TOKENS = ("a\u2028b ", "c\u2029d ", "e\x85f ", "\U0001f600 ", "\r\n", "end.")
+PARTIAL_TEXT = "".join(TOKENS[:3])
+FULL_TEXT = "".join(TOKENS)
+BACKUP_TEXT = "".join(BACKUP_TOKENS)
+UNICODE_TEXT = "".join(UNICODE_TOKENS)
 
-#: Another provider is to be tried: nothing was delivered yet.
+#: The faults that are an HTTP status; those not in REQUEST_ERRORS call for another provider.
 STATUSES = {
     "status-408": Status(408),
     "status-429": Status(429),
@@ -61,11 +61,18 @@ STATUSES = {
     "status-404": Status(404),
     "status-422": Status(422),
 }
-REQUEST = [name for name, status in STATUSES.items() if 400 <= status.code < 408]
-REQUEST.append("status-422")
-NO_ACCESS = ["status-400-bad-key", "status-400-no-credit", "status-401", "status-402", "status-403"]
-BEFORE = [
-    *(name for name in STATUSES if name not in REQUEST),
+REQUEST_ERRORS = [name for name, status in STATUSES.items() if 400 <= status.code < 408]
+REQUEST_ERRORS.append("status-422")
+ACCESS_ERRORS = [
+    "status-400-bad-key",
+    "status-400-no-credit",
+    "status-401",
+    "status-402",
+    "status-403",
+]
+#: These call for another provider, before any content.
+BEFORE_CONTENT = [
+    *(name for name in STATUSES if name not in REQUEST_ERRORS),
     "conn-refused",
     "drop-after-0",
     "fin-after-0",
@@ -78,8 +85,8 @@ BEFORE = [
     "html-200",
     "json-error-200",
 ]
-#: Another provider is to be tried, but something was delivered.
-MIDWAY = [
+#: These call for another provider, after some text was delivered.
+MID_STREAM = [
     "drop-after-3",
     "fin-after-3",
     "stall-after-3",
@@ -92,27 +99,27 @@ MIDWAY = [
     "done-no-finish-after-3",
     "malformed-after-3",
 ]
-#: Answers that go on with one that broke off: with the rest, with all of it, with nothing.
-OTHER_TOKENS = {
-    "ok-u2028": ODD_TOKENS,
+#: Other answers: unusual characters, and continuations with the rest, the whole text or nothing.
+TOKENS_OF = {
+    "ok-u2028": UNICODE_TOKENS,
     "rest": TOKENS[3:],
     "spaced-rest": (" ", *TOKENS[3:]),
     "echo": TOKENS,
     "nothing-left": (),
 }
-#: A 400 where the conversation holds a part of the answer; else all is well.
-REJECTS = "rejects-continuation"
-#: All is well.
-WELL = ["ok", "ok-pings", "ok-u2028", "finish-no-done", "slow-tokens"]
-ALL = [*BEFORE, *MIDWAY, *REQUEST, *WELL]
-#: They take as long as the client's own time-out.
-STALLS = ["slow-headers", "slow-first", "stall-after-3", "ping-stall-after-3"]
-SLOW = [*STALLS, "slow-tokens"]
-QUICK = [fault for fault in ALL if fault not in SLOW]
+#: A 400 if the conversation contains part of the answer, else a good answer.
+REJECTS_CONTINUATION = "rejects-continuation"
+#: Good answers.
+HEALTHY = ["ok", "ok-pings", "ok-u2028", "finish-no-done", "slow-tokens"]
+ALL_FAULTS = [*BEFORE_CONTENT, *MID_STREAM, *REQUEST_ERRORS, *HEALTHY]
+#: These last until the client's timeout.
+STALL_FAULTS = ["slow-headers", "slow-first", "stall-after-3", "ping-stall-after-3"]
+SLOW_FAULTS = [*STALL_FAULTS, "slow-tokens"]
+QUICK_FAULTS = [fault for fault in ALL_FAULTS if fault not in SLOW_FAULTS]
 
 
 def script(fault: str, protocol: Protocol) -> Iterator[Step]:
-    """What the server does, step by step, once it has read the request."""
+    """Yield the server's steps after it has read the request."""
     if fault == "drop-after-0":
         yield RESET
         return
@@ -120,101 +127,102 @@ def script(fault: str, protocol: Protocol) -> Iterator[Step]:
         yield CLOSE
         return
     if fault == "slow-headers":
-        yield FOR_EVER
+        yield WAIT_FOREVER
         yield CLOSE
         return
     yield HEAD
     if fault == "slow-first":
-        yield FOR_EVER
+        yield WAIT_FOREVER
         yield CLOSE
         return
-    yield from STREAMS.get(fault, _after)(fault, protocol)
+    yield from STREAMS.get(fault, _mid_stream)(fault, protocol)
 
 
-def _sends(*data: bytes) -> Iterator[Step]:
+def _send_all(*data: bytes) -> Iterator[Step]:
     return (Step("send", each) for each in data)
 
 
 def _ok(fault: str, protocol: Protocol) -> Iterator[Step]:
-    tokens = OTHER_TOKENS.get(fault, GOOD_TOKENS)
-    yield from _sends(*protocol.start())
+    tokens = TOKENS_OF.get(fault, BACKUP_TOKENS)
+    yield from _send_all(*protocol.start())
     for place, token in enumerate(tokens):
         if fault == "ok-pings":
-            yield from _sends(*protocol.pings())
+            yield from _send_all(*protocol.pings())
         if fault == "slow-tokens":
             yield Step("pause", seconds=0.15)
-        yield from _sends(protocol.token(token, place))
-    yield from _sends(*protocol.finish())
+        yield from _send_all(protocol.token(token, place))
+    yield from _send_all(*protocol.finish())
     if fault != "finish-no-done":
-        yield from _sends(*protocol.done())
+        yield from _send_all(*protocol.done())
     yield END
 
 
 def _empty(fault: str, protocol: Protocol) -> Iterator[Step]:
     if fault != "empty":
-        yield from _sends(*protocol.start())
+        yield from _send_all(*protocol.start())
     if fault == "finish-only":
-        yield from _sends(*protocol.finish(), *protocol.done())
+        yield from _send_all(*protocol.finish(), *protocol.done())
     yield END
 
 
 def _error_first(fault: str, protocol: Protocol) -> Iterator[Step]:
-    yield from _sends(*protocol.start(), *protocol.error())
+    yield from _send_all(*protocol.start(), *protocol.error())
     yield END
 
 
 def _special(fault: str, protocol: Protocol) -> Iterator[Step]:
-    """Answers with other content: tool calls, thoughts, other reasons to finish."""
-    yield from _sends(*protocol.special(fault))
+    """Yield answers with other content: tool calls, reasoning, other finish reasons."""
+    yield from _send_all(*protocol.special(fault))
     yield END
 
 
-def _after(fault: str, protocol: Protocol) -> Iterator[Step]:
-    yield from _sends(*protocol.start())
+def _mid_stream(fault: str, protocol: Protocol) -> Iterator[Step]:
+    yield from _send_all(*protocol.start())
     for place, token in enumerate(TOKENS[:3]):
-        yield from _sends(protocol.token(token, place))
-    # Or the tokens may be read together with what follows, and a reset overtakes them.
+        yield from _send_all(protocol.token(token, place))
+    # Without a pause the client may read the next step together with the tokens, or a reset
+    # may overtake them.
     yield Step("pause", seconds=0.02)
-    yield from MIDWAY_STEPS[fault](protocol)
+    yield from MID_STREAM_STEPS[fault](protocol)
 
 
 def _ping_stall(protocol: Protocol) -> Iterator[Step]:
-    for _ in range(int(PINGS_LAST / 0.05)):
-        yield from _sends(*protocol.pings())
+    for _ in range(int(PING_SECONDS / 0.05)):
+        yield from _send_all(*protocol.pings())
         yield Step("pause", seconds=0.05)
     yield CLOSE
 
 
 def _malformed(protocol: Protocol) -> Iterator[Step]:
-    yield from _sends(protocol.malformed())
+    yield from _send_all(protocol.malformed())
     for place, token in enumerate(TOKENS[3:], 3):
-        yield from _sends(protocol.token(token, place))
-    yield from _sends(*protocol.finish(), *protocol.done())
+        yield from _send_all(protocol.token(token, place))
+    yield from _send_all(*protocol.finish(), *protocol.done())
     yield END
 
 
 STREAMS = {
-    **dict.fromkeys([*WELL, *OTHER_TOKENS, REJECTS], _ok),
+    **dict.fromkeys([*HEALTHY, *TOKENS_OF, REJECTS_CONTINUATION], _ok),
     **dict.fromkeys(["empty", "preamble-only", "finish-only"], _empty),
     "error-event-after-0": _error_first,
     **dict.fromkeys(
         ["tool-calls", "tool-cut", "reasoning", "length", "filtered", "no-usage"], _special
     ),
 }
-MIDWAY_STEPS = {
+MID_STREAM_STEPS = {
     "drop-after-3": lambda protocol: iter([RESET]),
     "fin-after-3": lambda protocol: iter([CLOSE]),
-    "stall-after-3": lambda protocol: iter([FOR_EVER, CLOSE]),
+    "stall-after-3": lambda protocol: iter([WAIT_FOREVER, CLOSE]),
     "ping-stall-after-3": _ping_stall,
-    "error-event-after-3": lambda protocol: iter([*_sends(*protocol.error()), END]),
-    "error-event-alt-after-3": lambda protocol: iter([*_sends(*protocol.other_error()), END]),
+    "error-event-after-3": lambda protocol: iter([*_send_all(*protocol.error()), END]),
+    "error-event-alt-after-3": lambda protocol: iter([*_send_all(*protocol.other_error()), END]),
     "stop-then-error-after-3": lambda protocol: iter(
-        [*_sends(*protocol.finish(), *protocol.error()), END]
+        [*_send_all(*protocol.finish(), *protocol.error()), END]
     ),
     "cut-after-3": lambda protocol: iter([END]),
     "cut-midline-after-3": lambda protocol: iter(
         [Step("send", protocol.token(TOKENS[3], 3)[:-12]), END]
     ),
-    "done-no-finish-after-3": lambda protocol: iter([*_sends(*protocol.done()), END]),
+    "done-no-finish-after-3": lambda protocol: iter([*_send_all(*protocol.done()), END]),
     "malformed-after-3": _malformed,
 }

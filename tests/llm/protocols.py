@@ -1,4 +1,4 @@
-"""The wire protocols: what each provider sends for a token, an end, an error."""
+"""The wire protocols: the bytes that each provider sends for a token, an end, an error."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ USAGE = (7, 12)
 
 
 def sse(data: object, event: str | None = None) -> bytes:
-    """A server-sent event."""
+    """Encode a server-sent event."""
     name = f"event: {event}\n" if event else ""
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
     return f"{name}data: {text}\n\n".encode()
 
 
 class Protocol:
-    """What a provider sends; the shape is that of OpenAI's chat completions."""
+    """The protocol of OpenAI's chat completions, and the base class of the others."""
 
     content_type: ClassVar[str] = SSE
-    #: The reasons to finish: well, by length, for tools, by a filter.
+    #: The finish reasons: done, length, tool calls, content filter.
     stop, length, tools, filtered = "stop", "length", "tool_calls", "content_filter"
 
     def start(self) -> list[bytes]:
-        """What comes before the first token."""
+        """The events before the first token."""
         return [self.chunk({"role": "assistant", "content": ""})]
 
     def chunk(self, delta: dict[str, Any], **more: Any) -> bytes:
@@ -35,7 +35,7 @@ class Protocol:
         return sse(self.envelope([choice]) | more)
 
     def envelope(self, choices: list[Any]) -> dict[str, Any]:
-        """What is around each piece."""
+        """The object that contains each piece."""
         head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
         return head | {"choices": choices}
 
@@ -44,19 +44,19 @@ class Protocol:
         return self.chunk({"content": text})
 
     def pings(self) -> list[bytes]:
-        """What keeps a connection alive."""
+        """The events that keep a connection alive."""
         return [b": ping\n\n"]
 
     def finish(self, reason: str | None = None) -> list[bytes]:
-        """The reason to finish, and the usage."""
+        """The finish reason and the usage."""
         usage = {"prompt_tokens": USAGE[0], "completion_tokens": USAGE[1], "total_tokens": 19}
         return [
             self.chunk({}, reason=reason or self.stop),
             sse(self.envelope([]) | {"usage": usage}),
         ]
 
-    def untold(self) -> list[bytes]:
-        """The reason to finish, without the usage."""
+    def finish_without_usage(self) -> list[bytes]:
+        """The finish reason without the usage."""
         return [self.chunk({}, reason=self.stop)]
 
     def done(self) -> list[bytes]:
@@ -88,12 +88,12 @@ class Protocol:
         return [sse(self.error_body(500))]
 
     def other_error(self) -> list[bytes]:
-        """Another way to say so: vLLM's, as a chunk."""
+        """An error in the stream as vLLM sends it: as a chunk."""
         error = {"object": "error", "message": "engine died", "type": "InternalServerError"}
         return [sse(error | {"param": None, "code": 500})]
 
     def malformed(self) -> bytes:
-        """A token whose JSON is broken."""
+        """A token with invalid JSON."""
         return b"data: {" + self.token("x", 3)[8:]
 
     def special(self, kind: str) -> list[bytes]:
@@ -105,7 +105,7 @@ class Protocol:
             thought = self.thought("hm")
             return [*self.start(), thought, self.token("yes", 0), *self.finish(), *self.done()]
         if kind == "no-usage":
-            return [*self.start(), self.token("yes", 0), *self.untold(), *self.done()]
+            return [*self.start(), self.token("yes", 0), *self.finish_without_usage(), *self.done()]
         calls = self.tool_calls()
         if kind == "tool-cut":
             return [*self.start(), *calls[:-1]]
@@ -125,7 +125,7 @@ class Protocol:
 
 
 class Groq(Protocol):
-    """Groq has a record of its own, with errors and usage."""
+    """Groq: chunks contain an additional record with errors and usage."""
 
     def finish(self, reason: str | None = None) -> list[bytes]:
         usage = {"prompt_tokens": USAGE[0], "completion_tokens": USAGE[1], "total_tokens": 19}
@@ -139,7 +139,7 @@ class Groq(Protocol):
 
 
 class Mistral(Protocol):
-    """Mistral says that it has failed with a reason to finish."""
+    """Mistral: a finish reason reports a failure."""
 
     length = "model_length"
 
@@ -165,7 +165,7 @@ class Mistral(Protocol):
 
 
 class Responses(Protocol):
-    """OpenAI's responses: typed events."""
+    """OpenAI's Responses API: typed events."""
 
     stop, length, tools, filtered = "completed", "max_output_tokens", "completed", "content_filter"
 
@@ -223,7 +223,7 @@ class Responses(Protocol):
             return [*self.start(), refusal, *self.finish()]
         return super().special(kind)
 
-    def untold(self) -> list[bytes]:
+    def finish_without_usage(self) -> list[bytes]:
         return [self.event("response.completed", response=self.response("completed"))]
 
     def tool_calls(self) -> list[bytes]:
@@ -282,8 +282,8 @@ class Anthropic(Protocol):
             self.event("message_delta", delta=delta, usage=usage),
         ]
 
-    def untold(self) -> list[bytes]:
-        return self.finish()  # it always tells
+    def finish_without_usage(self) -> list[bytes]:
+        return self.finish()  # Anthropic always reports usage
 
     def done(self) -> list[bytes]:
         return [self.event("message_stop")]
@@ -307,7 +307,7 @@ class Anthropic(Protocol):
     def special(self, kind: str) -> list[bytes]:
         parts = super().special(kind)
         if kind == "tool-calls":
-            # A tool that the provider runs itself is none of the consumer's.
+            # The provider runs this tool itself, so the consumer must not see the call.
             own = {"type": "server_tool_use", "id": "s", "name": "search", "input": {}}
             search = [self.block(own, 9)]
             search.append(self.delta({"type": "input_json_delta", "partial_json": "{}"}, 9))

@@ -1,4 +1,4 @@
-"""The real SDKs, each with its client set up as the docs say, on the local server."""
+"""The real SDKs, each with a client for the local server, set up as the docs recommend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from failover_iter.llm import (
     anthropic_messages,
     bedrock_converse,
     cohere_chat,
-    gemini,
+    gemini_chat,
     groq_chat,
     litellm_completion,
     mistral_chat,
@@ -30,7 +30,7 @@ MESSAGES = [
 Make = Callable[[str, float], Any]
 
 
-# Or litellm asks the network for prices when it is imported.
+# Without this, litellm requests prices from the network when it is imported.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
@@ -39,7 +39,7 @@ def _load(name: str) -> Any:
 
 
 def _stainless(package: str, kind: str, path: str = "") -> Make:
-    """A client of OpenAI, Anthropic or Groq, which are made in one workshop."""
+    """Return a maker of clients of OpenAI, Anthropic or Groq: Stainless generates these SDKs."""
 
     def make(base: str, seconds: float) -> Any:
         client = getattr(_load(package), kind)
@@ -96,7 +96,7 @@ def _bedrock(base: str, seconds: float) -> Any:
 
 
 def _litellm(path: str = "") -> Make:
-    """litellm has no clients: each request says it all."""
+    """Return a maker of litellm arguments: litellm has no clients."""
     return lambda base, seconds: {
         "api_base": base + path,
         "api_key": "key",
@@ -108,26 +108,26 @@ def _litellm(path: str = "") -> Make:
 
 @dataclass(frozen=True)
 class SDK:
-    """One way to ask one provider."""
+    """One SDK, or one variant of it."""
 
     name: str
-    #: What has to be installed.
+    #: The package that must be installed.
     package: str
-    #: The first part of the path on the server.
+    #: The first part of the server's path, which selects the protocol.
     protocol: str
     adapter: Callable[..., Source[Any]]
-    #: Make the blocking and the async client, where there is one.
+    #: Makers of the blocking and of the async client; None if the SDK lacks it.
     sync: Make | None
     asynchronous: Make | None
-    #: What the request says beside the model and the messages.
+    #: Arguments of each request besides the model and the messages.
     more: tuple[tuple[str, Any], ...] = ()
-    #: The argument that holds the model, and what stands before its name.
+    #: The argument that holds the model, and the prefix of the model's name.
     model: str = "model"
     prefix: str = ""
 
     @property
     def installed(self) -> bool:
-        """Whether it can be tested here."""
+        """Whether the SDK is installed."""
         try:
             return importlib.util.find_spec(self.package) is not None
         except ModuleNotFoundError:
@@ -135,18 +135,18 @@ class SDK:
 
     @property
     def flavours(self) -> list[str]:
-        """Which of the two streams it can serve."""
+        """The flavours of stream that the SDK supports."""
         made = {"sync": self.sync, "async": self.asynchronous}
         return [flavour for flavour, make in made.items() if make is not None]
 
     def make(self, flavour: str, address: str, seconds: float) -> Any:
-        """A client for the server at this address, with this time-out."""
+        """Return a client for the server at this address, with this timeout."""
         make = self.sync if flavour == "sync" else self.asynchronous
         assert make is not None
         return make(f"{address}/{self.protocol}", seconds)
 
     def source(self, client: Any, model: str, **more: Any) -> Source[Any]:
-        """A source that asks this model."""
+        """Return a source that asks this model."""
         arguments = {self.model: self.prefix + model, "messages": MESSAGES} | dict(self.more) | more
         if self.package == "litellm":
             return self.adapter(**client, **arguments)
@@ -185,12 +185,12 @@ SDKS = {
             _stainless("anthropic", "AsyncAnthropic"),
             more=_MAX_TOKENS,
         ),
-        SDK("google-genai", "google.genai", "gemini", gemini, _gemini(), _gemini()),
+        SDK("google-genai", "google.genai", "gemini", gemini_chat, _gemini(), _gemini()),
         SDK(
             "google-genai-noaiohttp",
             "google.genai",
             "gemini",
-            gemini,
+            gemini_chat,
             None,
             _gemini(with_aiohttp=False),
         ),

@@ -1,9 +1,9 @@
 """A server on loopback that speaks the wire protocols of LLM providers, and fails as they do.
 
-The first part of the path chooses the protocol, the model's name the fault: "drop-after-3" breaks
-off after three tokens, "ok" is well. What follows a "~" in it is ignored, so that each test can
-have a model of its own, whose requests are counted. Nothing but sockets and asyncio: a fault is
-what the bytes and the connection do, and no framework in between mends it.
+The first part of the path selects the protocol, and the model's name selects the fault:
+"drop-after-3" breaks off after three tokens, "ok" sends a good answer. The part of the name after a
+"~" is ignored, so each test can use a unique model and count its requests. The server uses only
+sockets and asyncio: a fault is made of bytes and of the connection, and no framework may repair it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
-from llm.faults import PARTIAL, REJECTS, STATUSES, Status, Step, script
+from llm.faults import PARTIAL_TEXT, REJECTS_CONTINUATION, STATUSES, Status, Step, script
+from llm.other_protocols import PROTOCOLS
 from llm.protocols import Protocol
-from llm.protocols_more import PROTOCOLS
 
 CHUNKED = {"Transfer-Encoding": "chunked", "Connection": "close"}
-PATIENCE = 20.0  # seconds after which a connection that hangs is given up
+HANG_SECONDS = 20.0  # a connection that hangs is closed after this time
 
 
 class Request:
-    """What a client asked."""
+    """A client's request."""
 
     def __init__(self, path: str, body: bytes) -> None:
         self.path = unquote(path).partition("?")[0]
@@ -42,7 +42,7 @@ class Request:
 
 
 class Server:
-    """The server, in a thread of its own, and what it has seen."""
+    """The server, which runs in a separate thread, and a record of its requests."""
 
     def __init__(self) -> None:
         self.requests: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -50,13 +50,13 @@ class Server:
         self.changed = threading.Condition()
         self.loop = asyncio.new_event_loop()
         self.connections: set[asyncio.Task[None]] = set()
-        self._dead = socket.socket()  # bound, but nobody listens: a connection is refused
+        self._dead = socket.socket()  # bound but not listening: connections are refused
         self._dead.bind(("127.0.0.1", 0))
         self.refusing = f"http://127.0.0.1:{self._dead.getsockname()[1]}"
         self.address = ""
 
     def wait_closed(self, model: str, seconds: float) -> bool:
-        """Whether no stream of this model is open, within so many seconds."""
+        """Wait until no stream of this model is open; return whether that happened in time."""
         with self.changed:
             return self.changed.wait_for(lambda: not self.open[model], seconds)
 
@@ -66,7 +66,7 @@ class Server:
             self.changed.notify_all()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection, and one request."""
+        """Serve one connection, with one request."""
         task = asyncio.current_task()
         assert task is not None
         self.connections.add(task)
@@ -85,7 +85,7 @@ class Server:
             writer.close()
 
     async def serve(self, started: threading.Event, ended: asyncio.Event) -> None:
-        """Serve until told to end."""
+        """Serve until `ended` is set."""
         server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
         self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         started.set()
@@ -97,7 +97,7 @@ class Server:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:
-    """The request of a connection."""
+    """Read the request of a connection."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.split("\r\n")
     headers = {
@@ -110,9 +110,9 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
 async def answer(
     request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Answer one request; its connection ends with it."""
+    """Answer one request, the only one of its connection."""
     status = STATUSES.get(request.fault)
-    if request.fault == REJECTS and PARTIAL.strip() in json.dumps(request.body):
+    if request.fault == REJECTS_CONTINUATION and PARTIAL_TEXT.strip() in json.dumps(request.body):
         status = Status(400)
     if status is not None:
         body, headers = request.protocol.refusal(status)
@@ -131,14 +131,14 @@ async def answer(
 async def whole(
     writer: asyncio.StreamWriter, status: int, headers: dict[str, str], body: bytes
 ) -> None:
-    """Send a response in one piece."""
+    """Send a whole response at once."""
     headers = headers | {"Content-Length": str(len(body)), "Connection": "close"}
     writer.write(head(status, headers) + body)
     await writer.drain()
 
 
 def head(status: int, headers: dict[str, str]) -> bytes:
-    """The head of a response."""
+    """Return the head of a response."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status} Status\r\n{lines}\r\n".encode("latin-1")
 
@@ -146,9 +146,11 @@ def head(status: int, headers: dict[str, str]) -> bytes:
 async def stream(
     request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Send a response step by step, as the fault has it."""
+    """Send a response step by step, as the fault's script says."""
     protocol = request.protocol
-    gone = asyncio.ensure_future(reader.read(1))  # a client says no more until it goes
+    gone = asyncio.ensure_future(
+        reader.read(1)
+    )  # the client sends nothing more, so this ends when it leaves
     try:
         for step in script(request.fault, protocol):
             if gone.done():
@@ -160,7 +162,7 @@ async def stream(
                     writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
                 case Step(kind="pause", seconds=seconds):
                     await writer.drain()
-                    await asyncio.wait({gone}, timeout=min(seconds, PATIENCE))
+                    await asyncio.wait({gone}, timeout=min(seconds, HANG_SECONDS))
                 case Step(kind="reset"):
                     await writer.drain()
                     reset(writer)
@@ -179,7 +181,7 @@ async def stream(
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Send a TCP RST: a close that lingers for 0 seconds."""
+    """Send a TCP RST: close with a linger time of 0 seconds."""
     raw = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
@@ -187,7 +189,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 @contextmanager
 def running() -> Iterator[Server]:
-    """Run the server."""
+    """Run the server in a thread for the length of the block."""
     server = Server()
     started, ended = threading.Event(), asyncio.Event()
     thread = threading.Thread(

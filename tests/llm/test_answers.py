@@ -1,4 +1,4 @@
-"""What an answer is made of, by way of each real SDK: tools, thoughts, ends, messages."""
+"""The parts of an answer, read through each real SDK: tools, reasoning, ends, messages."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 
 from failover_iter.llm import Message, achat_stream, acollect, chat_stream, collect, is_transient
-from llm.bench import Bench
 from llm.cases import cases
+from llm.harness import Harness
 from llm.sdks import MESSAGES, SDK
 
 
-def message_of(tried: Bench, sdk: SDK, flavour: str, kind: str) -> Message:
-    """The finished message of an answer of this kind."""
-    source = tried.source(sdk, flavour, tried.model(kind))
+def message_of(harness: Harness, sdk: SDK, flavour: str, kind: str) -> Message:
+    """Return the finished message of an answer of this kind."""
+    source = harness.source(sdk, flavour, harness.model(kind))
     if flavour == "sync":
         return collect(chat_stream([source]))
-    return tried.run(lambda: acollect(achat_stream([source])))
+    return harness.run(lambda: acollect(achat_stream([source])))
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_tool_calls(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """Tool calls come in order, with their ids, names and arguments put together."""
-    message = message_of(tried, sdk, flavour, "tool-calls")
+def test_tool_calls(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """Tool calls arrive in order, with ids and names, and their arguments are joined."""
+    message = message_of(harness, sdk, flavour, "tool-calls")
     calls = [(call.name, call.arguments) for call in message.tool_calls]
     assert calls == [("weather", {"city": "Ulm"}), ("time", {})]
     ids = [call.id for call in message.tool_calls]
@@ -34,57 +34,59 @@ def test_tool_calls(tried: Bench, sdk: SDK, flavour: str) -> None:
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_a_tool_call_that_is_cut(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """A stream that ends within a tool call has failed."""
-    chunks, error = tried.deliver(flavour, [tried.source(sdk, flavour, tried.model("tool-cut"))])
+def test_truncated_tool_call(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """A stream that ends within a tool call fails."""
+    chunks, error = harness.deliver(
+        flavour, [harness.source(sdk, flavour, harness.model("tool-cut"))]
+    )
     assert chunks[-1].tool_call
     assert is_transient(error)
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_reasoning(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """Thoughts that the model shows are told from the text."""
-    message = message_of(tried, sdk, flavour, "reasoning")
+def test_reasoning(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """Reasoning is kept apart from the text."""
+    message = message_of(harness, sdk, flavour, "reasoning")
     assert (message.reasoning, message.text) == ("hm", "yes")
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_a_limit(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """An answer that a limit of tokens has ended is complete, and says so."""
-    message = message_of(tried, sdk, flavour, "length")
+def test_token_limit(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """An answer that a token limit ends is complete, with the finish reason "length"."""
+    message = message_of(harness, sdk, flavour, "length")
     assert (message.text, message.finish_reason) == ("Because ", "length")
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_a_filter(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """A refusal is an answer, no failure; a reason that nobody knows is "other"."""
-    message = message_of(tried, sdk, flavour, "filtered")
+def test_content_filter(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """A refusal is an answer, not a failure; an unknown finish reason is "other"."""
+    message = message_of(harness, sdk, flavour, "filtered")
     unknown = sdk.name in {"cohere", "ollama"}
     assert message.finish_reason == ("other" if unknown else "content_filter")
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_no_usage(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """Where the provider tells no usage, none is made up; litellm counts by itself."""
-    message = message_of(tried, sdk, flavour, "no-usage")
+def test_no_usage(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """If the provider reports no usage, the message has none; only litellm substitutes a count."""
+    message = message_of(harness, sdk, flavour, "no-usage")
     assert message.text == "yes"
-    told = [used.usage.output_tokens for used in message.usage]
+    reported = [attempt.usage.output_tokens for attempt in message.usage]
     if sdk.protocol == "anthropic":
-        assert told == [12]  # it always tells
+        assert reported == [12]  # Anthropic always reports usage
     elif sdk.name == "ollama":
-        assert told == [None]
+        assert reported == [None]
     elif sdk.package != "litellm":
-        assert told == []
+        assert reported == []
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_the_provider_is_asked_in_its_own_form(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """A plain system message and a plain question reach the provider as such."""
-    model = tried.model("ok")
-    tried.deliver(flavour, [tried.source(sdk, flavour, model)])
-    (body,) = tried.asked(model)
-    said = json.dumps(body)
-    assert said.count("Be brief.") == said.count("Why is the sky blue?") == 1
+def test_plain_messages_are_converted(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """A plain system message and a plain question reach the provider in its own form."""
+    model = harness.model("ok")
+    harness.deliver(flavour, [harness.source(sdk, flavour, model)])
+    (body,) = harness.requests(model)
+    sent = json.dumps(body)
+    assert sent.count("Be brief.") == sent.count("Why is the sky blue?") == 1
     assert FORMS[sdk.protocol](body)
 
 

@@ -1,4 +1,4 @@
-"""`chat_stream` and `achat_stream`: the defaults, and that all options are open."""
+"""`chat_stream` and `achat_stream`: their defaults and options."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from failover_iter.llm import (
     is_transient,
     openai_chat,
 )
-from llm.bench import Bench
-from llm.faults import GOOD
+from llm.faults import BACKUP_TEXT
+from llm.harness import Harness
 from llm.sdks import MESSAGES, SDKS
 
 ROLE = Chunk(provider="a")
@@ -28,35 +28,35 @@ END = Chunk(finish_reason="stop")
 
 
 def busy() -> Iterator[Chunk]:
-    """Says its role, and fails."""
+    """Yield the role, then fail."""
     yield ROLE
     raise ProviderError("busy")
 
 
 def good() -> Iterator[Chunk]:
-    """Is well."""
+    """Yield a good answer."""
     yield from (HELLO, END)
 
 
 async def abusy() -> AsyncIterator[Chunk]:
-    """Says its role, and fails."""
+    """Yield the role, then fail."""
     yield ROLE
     raise ProviderError("busy")
 
 
 async def agood() -> AsyncIterator[Chunk]:
-    """Is well."""
+    """Yield a good answer."""
     for chunk in (HELLO, END):
         yield chunk
 
 
-def test_a_role_commits_to_nothing() -> None:
-    """What is no content is held, and thrown away with the provider that said it."""
+def test_role_does_not_commit() -> None:
+    """Chunks without content are held, and discarded if their provider fails."""
     assert list(chat_stream([busy, good])) == [HELLO, END]
 
 
-def test_a_role_commits_to_nothing_async() -> None:
-    """The same, async."""
+def test_role_does_not_commit_async() -> None:
+    """An async stream also holds chunks without content."""
 
     async def main() -> list[Any]:
         return [chunk async for chunk in achat_stream([abusy, agood])]
@@ -64,8 +64,8 @@ def test_a_role_commits_to_nothing_async() -> None:
     assert asyncio.run(main()) == [HELLO, END]
 
 
-def test_options_are_open() -> None:
-    """Each option of the stream underneath can be set."""
+def test_options_of_the_stream() -> None:
+    """A chat stream takes the options of `failover_stream`."""
     events: list[Any] = []
     stream = chat_stream(
         [busy, good],
@@ -78,8 +78,8 @@ def test_options_are_open() -> None:
     assert events
 
 
-def test_a_bug_is_no_outage() -> None:
-    """An error that is none of a provider's is the consumer's at once."""
+def test_bug_is_not_an_outage() -> None:
+    """An error that does not come from a provider is raised at once."""
 
     def wrong() -> Iterator[Chunk]:
         raise KeyError("choices")
@@ -91,7 +91,7 @@ def test_a_bug_is_no_outage() -> None:
 
 @pytest.mark.parametrize("mode", ["raise", continue_with("instruct", or_restart=True)])
 def test_no_sources(mode: Any) -> None:
-    """An empty list is told at the call, whatever the mode."""
+    """An empty list is refused at the call, in every mode."""
     with pytest.raises(NoSources):
         chat_stream([], mid_stream=mode)
     with pytest.raises(NoSources):
@@ -99,10 +99,10 @@ def test_no_sources(mode: Any) -> None:
 
 
 @pytest.mark.skipif(not SDKS["openai-chat"].installed, reason="openai is not installed ('.[test]')")
-def test_the_wrong_flavour_is_told_at_the_call(tried: Bench) -> None:
-    """A blocking client in an async stream, or the other way round, asks nobody."""
+def test_wrong_flavour_is_refused_at_the_call(harness: Harness) -> None:
+    """A blocking client in an async stream, or the reverse, makes no request."""
     sync, asynchronous = (
-        tried.source(SDKS["openai-chat"], flavour, tried.model("ok"))
+        harness.source(SDKS["openai-chat"], flavour, harness.model("ok"))
         for flavour in ("sync", "async")
     )
     with pytest.raises(TypeError, match="is sync: use failover_stream"):
@@ -112,10 +112,10 @@ def test_the_wrong_flavour_is_told_at_the_call(tried: Bench) -> None:
 
 
 @pytest.mark.skipif(not SDKS["openai-chat"].installed, reason="openai is not installed ('.[test]')")
-def test_adapters_go_into_any_stream(tried: Bench) -> None:
-    """A source of an adapter stands in `failover_stream` beside any other factory."""
-    client = tried.client(SDKS["openai-chat"], "sync")
-    source = openai_chat(client, name="mine", model=tried.model("ok"), messages=MESSAGES)
+def test_adapter_in_a_plain_failover_stream(harness: Harness) -> None:
+    """`failover_stream` accepts an adapter's source beside any other factory."""
+    client = harness.client(SDKS["openai-chat"], "sync")
+    source = openai_chat(client, name="mine", model=harness.model("ok"), messages=MESSAGES)
     assert source.name == "mine"
     chunks = list(failover_stream([busy, source], retry_on=is_transient, commit_when=2))
-    assert "".join(chunk.text for chunk in chunks) == GOOD
+    assert "".join(chunk.text for chunk in chunks) == BACKUP_TEXT

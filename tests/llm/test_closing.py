@@ -1,4 +1,4 @@
-"""Whoever leaves early leaves nothing open at the provider, in any SDK, without any collection."""
+"""Leaving a stream early closes the provider's stream in every SDK, without garbage collection."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from failover_iter.llm import achat_stream, chat_stream
-from llm.bench import Bench
 from llm.cases import cases
-from llm.faults import STALLS
+from llm.faults import STALL_FAULTS
+from llm.harness import Harness
 from llm.sdks import SDK
 
 WITHIN = 1.0  # seconds
@@ -22,7 +22,7 @@ FAULT = "stall-after-3"
 
 @pytest.fixture(autouse=True)
 def uncollected() -> Iterator[None]:
-    """No garbage is collected meanwhile."""
+    """Turn garbage collection off during the test."""
     gc.disable()
     try:
         yield
@@ -38,18 +38,18 @@ async def _break_off(source: Any) -> str:
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_breaking_off_closes(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """After a break in the middle the provider's stream is closed within a second."""
-    model = tried.model(FAULT)
-    source = tried.source(sdk, flavour, model)
+def test_breaking_off_closes(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """After a `break` mid-stream the provider's stream is closed within a second."""
+    model = harness.model(FAULT)
+    source = harness.source(sdk, flavour, model)
     if flavour == "async":
-        first = tried.run(_break_off, source)
+        first = harness.run(_break_off, source)
         kept = None
     else:
         with closing(chat_stream([source])) as kept:
             first = next(kept).text
     assert first == "Because "
-    assert tried.server.wait_closed(model, WITHIN)
+    assert harness.server.wait_closed(model, WITHIN)
     del kept
 
 
@@ -63,7 +63,7 @@ async def _cancel(source: Any) -> bool:
     task = asyncio.ensure_future(read())
     for _ in range(3):
         await chunks.get()
-    for _ in range(5):  # until it waits for the next one
+    for _ in range(5):  # until the task waits for the next chunk
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
@@ -71,19 +71,20 @@ async def _cancel(source: Any) -> bool:
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), [each for each in cases() if "async" in each.id])
-def test_cancelling_closes(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """A task that is cancelled while it waits for a chunk closes the stream on its way out."""
-    model = tried.model(FAULT)
-    assert tried.run(_cancel, tried.source(sdk, flavour, model))
-    assert tried.server.wait_closed(model, WITHIN)
+def test_cancelling_closes(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """A task that is cancelled while it waits for a chunk closes the stream."""
+    model = harness.model(FAULT)
+    assert harness.run(_cancel, harness.source(sdk, flavour, model))
+    assert harness.server.wait_closed(model, WITHIN)
 
 
-@pytest.mark.parametrize(("sdk", "flavour", "fault"), cases(STALLS))
+@pytest.mark.parametrize(("sdk", "flavour", "fault"), cases(STALL_FAULTS))
 def test_a_stream_that_timed_out_is_closed(
-    tried: Bench, sdk: SDK, flavour: str, fault: str
+    harness: Harness, sdk: SDK, flavour: str, fault: str
 ) -> None:
-    """A provider that stalls is left, and its stream is closed within a second.
+    """The stream leaves a provider that stalls, and closes its stream within a second.
 
-    But for a blocking read that pings keep up: that is abandoned, and closed when it returns.
+    The exception is a blocking read that pings keep alive: it is abandoned, and closed when it
+    returns.
     """
-    assert tried.outcome(sdk, flavour, fault).closed
+    assert harness.outcome(sdk, flavour, fault).closed

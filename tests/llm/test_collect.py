@@ -20,7 +20,7 @@ TOOL = Chunk(tool_call=ToolCallDelta(index=0, arguments="{"), provider="a", mode
 
 
 def marker(mode: Any) -> Takeover:
-    """What stands before the first chunk of a takeover."""
+    """Return the marker before the first chunk of a takeover."""
     return Takeover(mode, "b", OSError("reset"), 1)
 
 
@@ -30,7 +30,7 @@ async def _async(items: list[Any]) -> AsyncIterator[Any]:
 
 
 class _Bare:
-    """An async iterable that has no aclose."""
+    """An async iterable without `aclose`."""
 
     def __init__(self, items: list[Any]) -> None:
         self._items = items
@@ -39,8 +39,8 @@ class _Bare:
         return _async(self._items)
 
 
-def both(items: list[Any]) -> Message:
-    """The message, collected in each way, which must be the same."""
+def message_of(items: list[Any]) -> Message:
+    """Collect the message from each kind of iterable, and check that all agree."""
     message = collect(items)
     assert collect(iter(items)) == message
     assert collect(item for item in items) == message
@@ -49,55 +49,57 @@ def both(items: list[Any]) -> Message:
     return message
 
 
-def test_a_restart_starts_afresh() -> None:
-    """What was said before it is forgotten; what was used is not."""
+def test_restart() -> None:
+    """A restart discards the message so far, but keeps the usage."""
     rest = Chunk(text="Hello", reasoning="hm", provider="b", model="2")
-    message = both([FIRST, TOOL, USED, marker("restart"), rest, LAST])
+    message = message_of([FIRST, TOOL, USED, marker("restart"), rest, LAST])
     assert (message.text, message.reasoning, message.tool_calls) == ("Hello", "hm", ())
-    assert [(used.provider, used.usage.output_tokens) for used in message.usage] == [
+    assert [(each.provider, each.usage.output_tokens) for each in message.usage] == [
         ("a", 9),
         ("b", 2),
     ]
     assert (message.provider, message.model, message.finish_reason) == ("b", "2", "stop")
 
 
-def test_a_resume_goes_on() -> None:
-    """The message is one, and is served by whoever ended it."""
+def test_resume() -> None:
+    """A resumed message is in one piece; its provider is the one that finished it."""
     rest = Chunk(text="lo", provider="b", model="2")
-    message = both([FIRST, marker("resume"), rest, LAST])
+    message = message_of([FIRST, marker("resume"), rest, LAST])
     assert (message.text, message.provider) == ("Hello", "b")
 
 
-def test_an_unmarked_takeover_is_refused() -> None:
-    """Another provider without a marker: nobody can tell whether the text goes on."""
-    with pytest.raises(ValueError, match=r"b \(2\) took over from a \(1\), but nothing says how"):
+def test_unmarked_takeover_is_refused() -> None:
+    """Without a marker it is unknown whether another provider continues the text."""
+    with pytest.raises(
+        ValueError, match=r"b \(2\) took over from a \(1\) without a Takeover marker"
+    ):
         collect([FIRST, LAST])
     with pytest.raises(ValueError, match="mark_takeovers=True"):
         asyncio.run(acollect(_async([FIRST, LAST])))
 
 
-def test_nothing() -> None:
-    """A stream without a chunk gives an empty message."""
-    message = both([])
+def test_empty_stream() -> None:
+    """A stream without chunks makes an empty message."""
+    message = message_of([])
     assert (message.text, message.finish_reason, message.provider) == ("", None, "")
 
 
-def test_something_else_is_refused() -> None:
-    """A stream of other items is no chat stream."""
-    with pytest.raises(TypeError, match="gives Chunk and Takeover objects, got 'text'"):
+def test_other_items_are_refused() -> None:
+    """A stream of other items is refused."""
+    with pytest.raises(TypeError, match="yields Chunk and Takeover objects, got 'text'"):
         collect(["text"])  # type: ignore[list-item]
 
 
-def test_arguments_that_are_no_json() -> None:
-    """They are kept as they came; to parse them says what is wrong."""
+def test_invalid_arguments() -> None:
+    """Arguments that are not JSON are kept as text; parsing them raises."""
     (call,) = collect([TOOL]).tool_calls
     assert call.text == "{"
-    with pytest.raises(ValueError, match="arguments of tool None are no JSON: '{'"):
+    with pytest.raises(ValueError, match="arguments of tool None are not valid JSON: '{'"):
         _ = call.arguments
 
 
 def test_it_closes_the_stream() -> None:
-    """Whatever happens, the stream is closed when it returns."""
+    """The stream is closed when `collect` returns or raises."""
     closed: list[str] = []
 
     def stream() -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""`continue_with`: the next provider goes on where an answer broke off."""
+"""`continue_with`: the next provider continues an interrupted answer."""
 
 from __future__ import annotations
 
@@ -9,85 +9,85 @@ import pytest
 
 from failover_iter import Progress, Resume, Takeover, failover_stream
 from failover_iter.llm import Chunk, ProviderError, continue_with, is_transient, openai_chat
-from llm.bench import Bench
 from llm.cases import cases, skip_unless_installed
-from llm.faults import GOOD, PARTIAL, REJECTS, WHOLE
+from llm.faults import BACKUP_TEXT, FULL_TEXT, PARTIAL_TEXT, REJECTS_CONTINUATION
+from llm.harness import Harness
 from llm.sdks import MESSAGES, SDK, SDKS
 
 OPENAI = SDKS["openai-chat"]
 ANTHROPIC = SDKS["anthropic"]
 pytestmark = [mark for sdk in (OPENAI, ANTHROPIC) for mark in skip_unless_installed(sdk)]
-STARTS = {"anthropic", "mistralai", "ollama", "groq"}  # take the start of their own answer
+PREFILL_SDKS = {"anthropic", "mistralai", "ollama", "groq"}  # bedrock only with Claude
 INSTRUCTION = "Bitte fahre genau dort fort."
 
 
 def text_of(items: list[Any]) -> str:
-    """All text that was delivered."""
+    """Return all text that was delivered."""
     return "".join(item.text for item in items if isinstance(item, Chunk))
 
 
-def said_in(body: dict[str, Any], protocol: str) -> list[tuple[str, str]]:
-    """The turns of a request: who says what."""
-    turns = body.get("messages") or body.get("input") or body["contents"]
-    said = []
-    for turn in turns:
+def turns_of(body: dict[str, Any], protocol: str) -> list[tuple[str, str]]:
+    """Return the turns of a request as pairs of role and text."""
+    messages = body.get("messages") or body.get("input") or body["contents"]
+    turns = []
+    for turn in messages:
         content = turn.get("content") or turn.get("parts")
         parts = [content] if isinstance(content, str) else [part["text"] for part in content]
-        said.append((turn["role"].replace("model", "assistant"), "".join(parts)))
-    return said
+        turns.append((turn["role"].replace("model", "assistant"), "".join(parts)))
+    return turns
 
 
 @pytest.mark.parametrize("how", ["prefill", "instruct"])
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_the_next_provider_goes_on(tried: Bench, sdk: SDK, flavour: str, how: Any) -> None:
-    """The answer comes in one piece, and the next provider is told what was said so far."""
-    models = tried.model("cut-after-3"), tried.model("rest")
-    sources = [tried.source(sdk, flavour, model) for model in models]
+def test_next_provider_continues(harness: Harness, sdk: SDK, flavour: str, how: Any) -> None:
+    """The answer is in one piece, and the next provider receives the text so far."""
+    models = harness.model("cut-after-3"), harness.model("rest")
+    sources = [harness.source(sdk, flavour, model) for model in models]
     mode = continue_with(how, instruction=INSTRUCTION)
-    items, error = tried.deliver(flavour, sources, mid_stream=mode)
+    items, error = harness.deliver(flavour, sources, mid_stream=mode)
     assert error is None
-    assert text_of(items) == WHOLE
-    (body,) = tried.asked(models[1])
-    turns = said_in(body, sdk.protocol)
-    if how == "prefill" and sdk.name in STARTS:
-        assert turns[-1] == ("assistant", PARTIAL.rstrip())
+    assert text_of(items) == FULL_TEXT
+    (body,) = harness.requests(models[1])
+    turns = turns_of(body, sdk.protocol)
+    if how == "prefill" and sdk.name in PREFILL_SDKS:
+        assert turns[-1] == ("assistant", PARTIAL_TEXT.rstrip())
         assert INSTRUCTION not in json.dumps(body)
     else:
-        # litellm's Anthropic puts messages together, and takes white space away.
+        # For Anthropic litellm joins messages and strips white space.
         assert [(role, text.strip()) for role, text in turns[-2:]] == [
-            ("assistant", PARTIAL.strip()),
+            ("assistant", PARTIAL_TEXT.strip()),
             ("user", INSTRUCTION),
         ]
 
 
-def test_a_start_is_marked_as_such(tried: Bench) -> None:
-    """Mistral wants to be told that the last message is the start of its answer."""
+def test_mistral_prefill_is_marked(harness: Harness) -> None:
+    """Mistral requires a mark on a last message that is the start of its answer."""
     sdk = SDKS["mistralai"]
     if not sdk.installed:
         pytest.skip("mistralai is not installed ('.[test-llm]')")
-    models = tried.model("cut-after-3"), tried.model("echo")
-    sources = [tried.source(sdk, "sync", model) for model in models]
-    items, error = tried.deliver("sync", sources, mid_stream=continue_with("prefill"))
-    assert (text_of(items), error) == (WHOLE, None)  # though it said its start again
-    assert tried.asked(models[1])[0]["messages"][-1]["prefix"] is True
+    models = harness.model("cut-after-3"), harness.model("echo")
+    sources = [harness.source(sdk, "sync", model) for model in models]
+    items, error = harness.deliver("sync", sources, mid_stream=continue_with("prefill"))
+    assert (text_of(items), error) == (FULL_TEXT, None)  # although its answer repeats the prefill
+    assert harness.requests(models[1])[0]["messages"][-1]["prefix"] is True
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
-    [("rest", WHOLE), ("spaced-rest", WHOLE), ("nothing-left", PARTIAL)],
+    [("rest", FULL_TEXT), ("spaced-rest", FULL_TEXT), ("nothing-left", PARTIAL_TEXT)],
 )
-def test_the_seam(tried: Bench, answer: str, text: str) -> None:
-    """White space at the seam comes once; an answer that was whole already may end at once."""
-    models = tried.model("cut-after-3"), tried.model(answer)
-    sources = [tried.source(ANTHROPIC, "sync", model) for model in models]
-    items, error = tried.deliver("sync", sources, mid_stream=continue_with("prefill"))
+def test_the_seam(harness: Harness, answer: str, text: str) -> None:
+    """White space at the seam is not repeated, and the continuation may be empty."""
+    models = harness.model("cut-after-3"), harness.model(answer)
+    sources = [harness.source(ANTHROPIC, "sync", model) for model in models]
+    items, error = harness.deliver("sync", sources, mid_stream=continue_with("prefill"))
     assert error is None
     assert text_of(items) == text
     assert items[-1].finish_reason == "stop"
 
 
-def test_a_function_makes_the_request(tried: Bench) -> None:
-    """It is given the arguments in the provider's form and the text, and its own are sent."""
+def test_a_function_makes_the_request(harness: Harness) -> None:
+    """It receives the arguments in the provider's form and the text; its result is sent."""
     seen: list[Any] = []
 
     def go_on(arguments: dict[str, Any], text: str) -> dict[str, Any]:
@@ -95,123 +95,125 @@ def test_a_function_makes_the_request(tried: Bench) -> None:
         more = {"role": "assistant", "content": text}
         return arguments | {"messages": [more], "extra_body": {"continue_final_message": True}}
 
-    models = tried.model("cut-after-3"), tried.model("rest")
-    sources = [tried.source(OPENAI, "sync", model) for model in models]
-    items, _ = tried.deliver("sync", sources, mid_stream=continue_with(go_on))
-    assert text_of(items) == WHOLE
-    assert seen == [(models[1], PARTIAL)]
-    (body,) = tried.asked(models[1])
+    models = harness.model("cut-after-3"), harness.model("rest")
+    sources = [harness.source(OPENAI, "sync", model) for model in models]
+    items, _ = harness.deliver("sync", sources, mid_stream=continue_with(go_on))
+    assert text_of(items) == FULL_TEXT
+    assert seen == [(models[1], PARTIAL_TEXT)]
+    (body,) = harness.requests(models[1])
     assert body["continue_final_message"] is True
-    assert said_in(body, "openai") == [("assistant", PARTIAL)]
+    assert turns_of(body, "openai") == [("assistant", PARTIAL_TEXT)]
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_a_rejected_continuation(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """The consumer sees what the answer broke off with; the rejection is in its notes."""
-    models = tried.model("cut-after-3"), tried.model(REJECTS)
-    sources = [tried.source(sdk, flavour, model) for model in models]
-    items, error = tried.deliver(flavour, sources, mid_stream=continue_with("prefill"))
-    assert text_of(items) == PARTIAL
+def test_a_rejected_continuation(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """The stream raises the error of the interruption, with the rejection in its notes."""
+    models = harness.model("cut-after-3"), harness.model(REJECTS_CONTINUATION)
+    sources = [harness.source(sdk, flavour, model) for model in models]
+    items, error = harness.deliver(flavour, sources, mid_stream=continue_with("prefill"))
+    assert text_of(items) == PARTIAL_TEXT
     assert is_transient(error)
     assert models[0] in str(error) or sdk.package == "litellm"
     assert any("rejected the continuation" in note for note in error.__notes__)
-    assert len(tried.asked(models[1])) == 1
+    assert len(harness.requests(models[1])) == 1
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_a_rejected_continuation_may_start_over(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """With `or_restart` such a provider is asked once more without it, behind a marker."""
-    models = tried.model("cut-after-3"), tried.model(REJECTS)
-    sources = [tried.source(sdk, flavour, model) for model in models]
+def test_a_rejected_continuation_may_start_over(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """With `or_restart` such a provider is asked again for a new answer, after a marker."""
+    models = harness.model("cut-after-3"), harness.model(REJECTS_CONTINUATION)
+    sources = [harness.source(sdk, flavour, model) for model in models]
     mode = continue_with("prefill", or_restart=True)
-    items, error = tried.deliver(flavour, sources, mid_stream=mode, mark_takeovers=True)
+    items, error = harness.deliver(flavour, sources, mid_stream=mode, mark_takeovers=True)
     assert error is None
     (place,) = [place for place, item in enumerate(items) if isinstance(item, Takeover)]
     assert items[place].mode == "restart"
-    assert text_of(items[:place]) == PARTIAL
-    assert text_of(items[place:]) == GOOD
-    assert len(tried.asked(models[1])) == 2
+    assert text_of(items[:place]) == PARTIAL_TEXT
+    assert text_of(items[place:]) == BACKUP_TEXT
+    assert len(harness.requests(models[1])) == 2
 
 
-def test_the_one_after_a_rejection_is_tried(tried: Bench) -> None:
-    """A provider that rejects the continuation is left for the next one."""
-    models = [tried.model(fault) for fault in ("cut-after-3", REJECTS, "rest")]
-    sources = [tried.source(OPENAI, "sync", model) for model in models]
-    items, error = tried.deliver("sync", sources, mid_stream=continue_with("instruct"))
-    assert (text_of(items), error) == (WHOLE, None)
+def test_provider_after_a_rejection(harness: Harness) -> None:
+    """After a provider has rejected the continuation, the next one is tried."""
+    models = [harness.model(fault) for fault in ("cut-after-3", REJECTS_CONTINUATION, "rest")]
+    sources = [harness.source(OPENAI, "sync", model) for model in models]
+    items, error = harness.deliver("sync", sources, mid_stream=continue_with("instruct"))
+    assert (text_of(items), error) == (FULL_TEXT, None)
 
 
-def test_an_unsound_request_is_no_rejection(tried: Bench) -> None:
-    """A 400 at the start of an answer is the consumer's, as ever."""
-    models = tried.model("status-400"), tried.model("ok")
-    sources = [tried.source(OPENAI, "sync", model) for model in models]
+def test_bad_request_is_not_a_rejection(harness: Harness) -> None:
+    """A 400 at the start of an answer is raised, as in any other mode."""
+    models = harness.model("status-400"), harness.model("ok")
+    sources = [harness.source(OPENAI, "sync", model) for model in models]
     mode = continue_with("prefill", or_restart=True)
-    items, error = tried.deliver("sync", sources, mid_stream=mode)
+    items, error = harness.deliver("sync", sources, mid_stream=mode)
     assert items == []
     assert not is_transient(error)
-    assert tried.asked(models[1]) == []
+    assert harness.requests(models[1]) == []
 
 
 @pytest.mark.parametrize(
     ("fault", "more"),
     [("tool-cut", {}), ("cut-after-3", {"response_format": {"type": "json_object"}})],
 )
-def test_what_cannot_be_glued_is_raised(tried: Bench, fault: str, more: dict[str, Any]) -> None:
-    """Once a tool call or structured output was partly delivered, nobody goes on with it."""
-    models = tried.model(fault), tried.model("rest")
-    sources = [tried.source(OPENAI, "sync", model, **more) for model in models]
-    items, error = tried.deliver("sync", sources, mid_stream=continue_with("prefill"))
+def test_tool_calls_and_formats_are_not_continued(
+    harness: Harness, fault: str, more: dict[str, Any]
+) -> None:
+    """After part of a tool call or of structured output the error is raised."""
+    models = harness.model(fault), harness.model("rest")
+    sources = [harness.source(OPENAI, "sync", model, **more) for model in models]
+    items, error = harness.deliver("sync", sources, mid_stream=continue_with("prefill"))
     assert items
     assert isinstance(error, ProviderError)
-    assert tried.asked(models[1]) == []
+    assert harness.requests(models[1]) == []
 
 
-def test_the_first_error_is_that_of_the_break(tried: Bench) -> None:
-    """Failures before any content are not what the answer broke off with."""
-    faults = ("status-503", "cut-after-3", "status-500", REJECTS)
-    models = [tried.model(fault) for fault in faults]
-    sources = [tried.source(OPENAI, "sync", model) for model in models]
-    _, error = tried.deliver("sync", sources, mid_stream=continue_with("instruct"))
+def test_error_of_the_interruption(harness: Harness) -> None:
+    """The error raised is that of the interruption, not of a failure before any content."""
+    faults = ("status-503", "cut-after-3", "status-500", REJECTS_CONTINUATION)
+    models = [harness.model(fault) for fault in faults]
+    sources = [harness.source(OPENAI, "sync", model) for model in models]
+    _, error = harness.deliver("sync", sources, mid_stream=continue_with("instruct"))
     assert isinstance(error, ProviderError)
     assert (error.code, error.model) == ("cut", models[1])
 
 
-def test_other_factories_go_on_as_they_like(tried: Bench) -> None:
-    """A factory that is no adapter is called with the Progress, the chunks so far in it."""
+def test_other_factories(harness: Harness) -> None:
+    """A factory without an adapter is called with a Progress that holds the chunks so far."""
 
     def rest(progress: Progress[Chunk]) -> list[Chunk]:
         return [Chunk(text=f"[after {''.join(chunk.text for chunk in progress.items)}]")]
 
-    first = tried.source(OPENAI, "sync", tried.model("cut-after-3"))
-    items, error = tried.deliver("sync", [first, rest], mid_stream=continue_with("prefill"))
-    assert (text_of(items), error) == (f"{PARTIAL}[after {PARTIAL}]", None)
+    first = harness.source(OPENAI, "sync", harness.model("cut-after-3"))
+    items, error = harness.deliver("sync", [first, rest], mid_stream=continue_with("prefill"))
+    assert (text_of(items), error) == (f"{PARTIAL_TEXT}[after {PARTIAL_TEXT}]", None)
 
 
-def test_resume_without_the_text_is_refused(tried: Bench) -> None:
-    """A source that is to go on without knowing the text says what is missing."""
-    models = tried.model("cut-after-3"), tried.model("rest")
-    sources = [tried.source(OPENAI, "sync", model) for model in models]
-    _, error = tried.deliver("sync", sources, mid_stream="resume")
+def test_resume_without_the_text_is_refused(harness: Harness) -> None:
+    """A source that should continue without the text raises an error that says how to fix it."""
+    models = harness.model("cut-after-3"), harness.model("rest")
+    sources = [harness.source(OPENAI, "sync", model) for model in models]
+    _, error = harness.deliver("sync", sources, mid_stream="resume")
     assert isinstance(error, ValueError)
     assert "0 of 3 chunks were kept" in str(error)
     assert "continue_with" in str(error)
 
 
-def test_plain_resume_keeps_the_default_way(tried: Bench) -> None:
-    """In a plain failover stream that keeps all chunks, the source goes on as by "prefill"."""
-    models = tried.model("cut-after-3"), tried.model("rest")
-    sources = [tried.source(ANTHROPIC, "sync", model) for model in models]
+def test_plain_resume(harness: Harness) -> None:
+    """In a plain failover stream that keeps all chunks, the source continues as by "prefill"."""
+    models = harness.model("cut-after-3"), harness.model("rest")
+    sources = [harness.source(ANTHROPIC, "sync", model) for model in models]
     mode = Resume(keep=None)
     chunks = list(failover_stream(sources, retry_on=is_transient, mid_stream=mode))
-    assert text_of(chunks) == WHOLE
-    assert tried.asked(models[1])[0]["messages"][-1]["role"] == "assistant"
+    assert text_of(chunks) == FULL_TEXT
+    assert harness.requests(models[1])[0]["messages"][-1]["role"] == "assistant"
 
 
-def test_a_rejection_without_a_break_is_its_own_error(tried: Bench) -> None:
-    """Called by hand, with a Progress that knows of no failure, the provider's error is raised."""
-    client = tried.client(OPENAI, "sync")
-    source = openai_chat(client, model=tried.model(REJECTS), messages=MESSAGES)
-    so_far = Progress(delivered=1, items=(Chunk(text=PARTIAL),))
+def test_rejection_without_an_interruption(harness: Harness) -> None:
+    """Called by hand, with a Progress without failures, the provider's error is raised."""
+    client = harness.client(OPENAI, "sync")
+    source = openai_chat(client, model=harness.model(REJECTS_CONTINUATION), messages=MESSAGES)
+    so_far = Progress(delivered=1, items=(Chunk(text=PARTIAL_TEXT),))
     with pytest.raises(Exception, match="400"):
         list(source.factory(so_far))  # type: ignore[call-arg]
 
@@ -225,6 +227,6 @@ def test_a_rejection_without_a_break_is_its_own_error(tried: Bench) -> None:
     ],
 )
 def test_wrong_use(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
-    """What cannot be meant is refused at once, with what is allowed."""
+    """A wrong argument is refused at once, and the message says what is allowed."""
     with pytest.raises(error, match=message):
         continue_with(arguments.pop("how"), **arguments)

@@ -1,4 +1,4 @@
-"""What litellm hides and how it is seen through, on a stream that stands for its own."""
+"""How the adapter detects what litellm hides, with a fake litellm stream."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ ARGUMENTS: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "conten
 
 
 def chunk(text: str = "", reason: str | None = None) -> Any:
-    """A chunk as litellm gives it."""
+    """Return a chunk as litellm does."""
     delta = SimpleNamespace(content=text, tool_calls=None)
     choice = SimpleNamespace(index=0, delta=delta, finish_reason=reason)
     return SimpleNamespace(choices=[choice])
 
 
 class Wrapper:
-    """litellm's stream: it gives a "stop", whether it was told or not, and does not look on."""
+    """A fake of litellm's stream: it always yields a "stop", and reads nothing after it."""
 
-    def __init__(self, text: list[str], told: str | None, rest: list[Any]) -> None:
+    def __init__(self, text: list[str], received: str | None, rest: list[Any]) -> None:
         self._text = text
-        self.received_finish_reason = told
+        self.received_finish_reason = received
         self.intermittent_finish_reason = None
         self.completion_stream: Any = self._provider(rest)
         self.closed = 0
@@ -55,10 +55,10 @@ class Wrapper:
 
 
 class AsyncWrapper(Wrapper):
-    """The same, async."""
+    """A fake of litellm's async stream."""
 
-    def __init__(self, text: list[str], told: str | None, rest: list[Any]) -> None:
-        super().__init__(text, told, rest)
+    def __init__(self, text: list[str], received: str | None, rest: list[Any]) -> None:
+        super().__init__(text, received, rest)
         self.completion_stream = self._aprovider(rest)
 
     async def _aprovider(self, rest: list[Any]) -> AsyncIterator[Any]:
@@ -77,10 +77,10 @@ class AsyncWrapper(Wrapper):
 
 
 def answer(
-    flavour: str, monkeypatch: pytest.MonkeyPatch, text: list[str], told: str | None, *rest: Any
+    flavour: str, monkeypatch: pytest.MonkeyPatch, text: list[str], received: str | None, *rest: Any
 ) -> Any:
-    """The message of an answer; its stream was closed once."""
-    wrapper = (Wrapper if flavour == "sync" else AsyncWrapper)(text, told, list(rest))
+    """Return the message of an answer, and check that its stream was closed once."""
+    wrapper = (Wrapper if flavour == "sync" else AsyncWrapper)(text, received, list(rest))
 
     async def acompletion(**_: Any) -> Any:
         return wrapper
@@ -99,15 +99,15 @@ def answer(
 
 
 @pytest.mark.parametrize("flavour", ["sync", "async"])
-def test_a_stop_that_was_told(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is one, and litellm gets back what was read ahead of it."""
+def test_received_stop(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A received "stop" ends the answer, and litellm gets back the events read ahead."""
     message = answer(flavour, monkeypatch, ["Hel", "lo"], "stop", "usage")
     assert (message.text, message.finish_reason) == ("Hello", "stop")
 
 
 @pytest.mark.parametrize("flavour", ["sync", "async"])
-def test_a_stop_that_is_made_up(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer was cut, or there was none."""
+def test_made_up_stop(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A made-up "stop" means that the answer is cut off or empty."""
     with pytest.raises(ProviderError, match=r"\[cut\]"):
         answer(flavour, monkeypatch, ["Hel"], None)
     with pytest.raises(ProviderError, match=r"\[empty\]"):
@@ -115,14 +115,14 @@ def test_a_stop_that_is_made_up(flavour: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("flavour", ["sync", "async"])
-def test_an_error_behind_the_stop(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is read, and raised as the provider's SDK does."""
+def test_error_after_the_stop(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error after the "stop" is read, and raised as the provider's SDK raises it."""
     with pytest.raises(ConnectionError, match="overloaded"):
         answer(flavour, monkeypatch, ["Hel"], "stop", ConnectionError("overloaded"))
 
 
-def test_a_version_that_keeps_nothing() -> None:
-    """Where litellm does not keep what it was told, its word is all there is."""
-    from failover_iter.llm._adapters.litellm import _was_cut
+def test_version_without_the_attributes() -> None:
+    """If litellm does not keep the received finish reason, the adapter trusts its "stop"."""
+    from failover_iter.llm._adapters.litellm import _was_truncated
 
-    assert not _was_cut(SimpleNamespace())
+    assert not _was_truncated(SimpleNamespace())

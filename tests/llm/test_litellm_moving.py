@@ -1,4 +1,4 @@
-"""Each row about litellm on the page "Move over", run with it, on the local server."""
+"""Runs each row about litellm on the page "Move over" against the local server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from failover_iter.llm import (
     continue_with,
     litellm_completion,
 )
-from llm.faults import GOOD, PARTIAL
+from llm.faults import BACKUP_TEXT, PARTIAL_TEXT
 from llm.sdks import MESSAGES
 from llm.server import Server, running
 
@@ -31,7 +31,7 @@ Outcome = tuple[str, type[BaseException] | None]
 
 
 class Models:
-    """Models on the server, named after what they do, and how each of the two asks them."""
+    """Models on the server, named after their faults, asked through litellm and through us."""
 
     def __init__(self, server: Server, test: str) -> None:
         self.server = server
@@ -39,7 +39,7 @@ class Models:
         self.litellm = pytest.importorskip("litellm", reason="not installed ('.[litellm]')")
 
     def arguments(self, fault: str) -> dict[str, Any]:
-        """What litellm is called with; a model of Anthropic's takes the start of an answer."""
+        """Return litellm's arguments; "claude-..." is Anthropic's and takes a prefill."""
         provider, path = ("openai", "/openai/v1")
         if fault.startswith("claude-"):
             provider, path = ("anthropic", "/anthropic")
@@ -52,22 +52,22 @@ class Models:
         }
 
     def model(self, fault: str) -> str:
-        """A name of its own for each test."""
+        """Return a name that is unique to the test."""
         return f"{fault}~{self.test}"
 
-    def asked(self, fault: str) -> int:
-        """How often it was asked."""
+    def count_requests(self, fault: str) -> int:
+        """Return the number of requests for a model."""
         return len(self.server.requests[self.model(fault)])
 
     def router(self, *faults: str, retries: int = 0, **more: Any) -> Any:
-        """A Router that knows each of them by what it does, the others behind the first."""
+        """Return a Router with these models; the others are fallbacks of the first."""
         known = [{"model_name": fault, "litellm_params": self.arguments(fault)} for fault in faults]
         if "context_window_fallbacks" not in more:
             more["fallbacks"] = [{faults[0]: list(faults[1:])}]
         return self.litellm.Router(model_list=known, num_retries=retries, **more)
 
     def through_router(self, *faults: str, **more: Any) -> list[Outcome]:
-        """What its streams give, blocking and async."""
+        """Return the outcomes of a Router's streams, blocking and async."""
         router = self.router(*faults, **more)
         return self.both(
             lambda: router.completion(faults[0], messages=MESSAGES, stream=True),
@@ -75,7 +75,7 @@ class Models:
         )
 
     def through_acompletion(self, first: str, second: str) -> Outcome:
-        """What the stream of a single call with a fallback gives."""
+        """Return the outcome of a single call of `acompletion` with a fallback."""
 
         async def opened() -> Any:
             return await self.litellm.acompletion(
@@ -89,7 +89,7 @@ class Models:
         return asyncio.run(aread(opened))
 
     def through_us(self, *faults: str, **options: Any) -> list[Outcome]:
-        """What `chat_stream` and `achat_stream` give."""
+        """Return the outcomes of `chat_stream` and `achat_stream`."""
         sources = [
             litellm_completion(messages=MESSAGES, num_retries=0, **self.arguments(fault))
             for fault in faults
@@ -100,34 +100,36 @@ class Models:
 
         return self.both(lambda: chat_stream(sources, **options), opened)
 
-    def both(self, opens: Callable[[], Any], aopens: Callable[[], Any]) -> list[Outcome]:
-        """What a blocking and an async stream give."""
-        return [read(opens), asyncio.run(aread(aopens))]
+    def both(
+        self, open_stream: Callable[[], Any], aopen_stream: Callable[[], Any]
+    ) -> list[Outcome]:
+        """Return the outcomes of a blocking and an async stream."""
+        return [read(open_stream), asyncio.run(aread(aopen_stream))]
 
 
 def text_of(chunk: Any) -> str:
-    """The text of a chunk, of litellm's or of ours."""
+    """Return the text of a chunk of litellm's or of ours."""
     if not hasattr(chunk, "choices"):
         return chunk.text
     return (chunk.choices[0].delta.content or "") if chunk.choices else ""
 
 
-def read(opens: Callable[[], Any]) -> Outcome:
-    """The text of a stream, and the error that it ended with."""
+def read(open_stream: Callable[[], Any]) -> Outcome:
+    """Return the text of a stream and the type of the error that ended it, if any."""
     text = ""
     try:
-        for chunk in opens():
+        for chunk in open_stream():
             text += text_of(chunk)
     except Exception as error:
         return text, type(error)
     return text, None
 
 
-async def aread(opens: Callable[[], Any]) -> Outcome:
-    """The same, async."""
+async def aread(open_stream: Callable[[], Any]) -> Outcome:
+    """Return the text of an async stream and the type of the error that ended it, if any."""
     text = ""
     try:
-        async for chunk in await opens():
+        async for chunk in await open_stream():
             text += text_of(chunk)
     except Exception as error:
         return text, type(error)
@@ -146,14 +148,14 @@ def models(server: Server, request: pytest.FixtureRequest) -> Models:
 
 
 def a_call_that_fails(models: Models) -> None:
-    whole = (GOOD, None)
+    whole = (BACKUP_TEXT, None)
     assert models.through_router("status-503", "ok") == [whole, whole]
     assert models.through_acompletion("status-503", "ok") == whole
     assert models.through_us("status-503", "ok") == [whole, whole]
 
 
 def an_error_first(models: Models) -> None:
-    whole = (GOOD, None)
+    whole = (BACKUP_TEXT, None)
     assert models.through_router("error-event-after-0", "ok") == [whole, whole]
     text, error = models.through_acompletion("error-event-after-0", "ok")
     assert text == ""
@@ -165,23 +167,23 @@ def an_error_after_the_first_word(models: Models) -> None:
     outcomes = models.through_router("drop-after-3", "ok")
     outcomes.append(models.through_acompletion("drop-after-3", "ok"))
     outcomes += models.through_us("drop-after-3", "ok")
-    assert [text for text, _ in outcomes] == [PARTIAL] * 5
+    assert [text for text, _ in outcomes] == [PARTIAL_TEXT] * 5
     assert None not in [error for _, error in outcomes]
-    assert models.asked("ok") == 0
+    assert models.count_requests("ok") == 0
 
 
-def going_on(models: Models) -> None:
+def a_continuation(models: Models) -> None:
     router: dict[str, Any] = {"enable_mid_stream_fallback_continuation": True}
     unknown = models.through_router("drop-after-3", "claude-ok", **router)
-    assert [text for text, _ in unknown] == [PARTIAL, PARTIAL]
-    whole = (PARTIAL + GOOD, None)
+    assert [text for text, _ in unknown] == [PARTIAL_TEXT, PARTIAL_TEXT]
+    whole = (PARTIAL_TEXT + BACKUP_TEXT, None)
     ours = models.through_us("drop-after-3", "claude-ok", mid_stream=continue_with("prefill"))
     assert ours == [whole, whole]
 
     takes_it = {"litellm_provider": "anthropic", "mode": "chat", "supports_assistant_prefill": True}
     models.litellm.register_model({models.model("claude-ok"): takes_it})
     blocking, asynchronous = models.through_router("drop-after-3", "claude-ok", **router)
-    assert blocking[0] == PARTIAL
+    assert blocking[0] == PARTIAL_TEXT
     assert asynchronous == whole
 
 
@@ -196,18 +198,18 @@ def retries(models: Models) -> None:
             )
 
     assert asyncio.run(ended())[1] is models.litellm.ServiceUnavailableError
-    assert models.asked("status-503") == 3
+    assert models.count_requests("status-503") == 3
     models.through_router("drop-after-3", retries=2)
-    assert models.asked("drop-after-3") == 2  # once each
+    assert models.count_requests("drop-after-3") == 2  # once each
 
     models.through_us("status-429", attempts=3)
-    assert models.asked("status-429") == 6
+    assert models.count_requests("status-429") == 6
     models.through_us("fin-after-3", attempts=3, mid_stream="restart")
-    assert models.asked("fin-after-3") == 6
+    assert models.count_requests("fin-after-3") == 6
 
 
 def a_long_prompt(models: Models) -> None:
-    too_long, whole = "status-400-context-length", (GOOD, None)
+    too_long, whole = "status-400-context-length", (BACKUP_TEXT, None)
     more = {"context_window_fallbacks": [{too_long: ["ok"]}]}
     assert models.through_router(too_long, "ok", **more) == [whole, whole]
     more = {"context_window_fallbacks": [{"status-503": ["ok"]}]}
@@ -219,36 +221,36 @@ def a_long_prompt(models: Models) -> None:
     assert models.through_us("status-503", "ok", **only) == [unavailable, unavailable]
 
 
-def left_alone(models: Models) -> None:
-    whole = (GOOD, None)
+def a_cooldown(models: Models) -> None:
+    whole = (BACKUP_TEXT, None)
     cooled: dict[str, Any] = {"allowed_fails": 0, "cooldown_time": 60}
     assert models.through_router("status-503", "ok", **cooled) == [whole, whole]
-    assert models.asked("status-503") == 1
+    assert models.count_requests("status-503") == 1
     models.through_us("status-503", "ok")
-    assert models.asked("status-503") == 3
+    assert models.count_requests("status-503") == 3
 
 
-def no_word(models: Models) -> None:
+def an_empty_stream(models: Models) -> None:
     assert models.through_router("empty", "ok") == [("", None), ("", None)]
     assert models.through_acompletion("empty", "ok") == ("", None)
     assert models.through_us("empty") == [("", ProviderError), ("", ProviderError)]
-    assert models.through_us("empty", "ok") == [(GOOD, None), (GOOD, None)]
+    assert models.through_us("empty", "ok") == [(BACKUP_TEXT, None), (BACKUP_TEXT, None)]
 
 
 CHECKS: list[tuple[str, Callable[[Models], None]]] = [
     ("`fallbacks` of a Router or of `acompletion`", a_call_that_fails),
     ("an error as the first event of a stream", an_error_first),
     ("an error after the first word", an_error_after_the_first_word),
-    ("`enable_mid_stream_fallback_continuation`", going_on),
+    ("`enable_mid_stream_fallback_continuation`", a_continuation),
     ("`num_retries=2`", retries),
     ("`context_window_fallbacks`", a_long_prompt),
-    ("`cooldown_time`", left_alone),
-    ("a stream that ends without a word", no_word),
+    ("`cooldown_time`", a_cooldown),
+    ("a stream that ends without a word", an_empty_stream),
 ]
 
 
 def test_each_row_about_litellm_is_run() -> None:
-    """The table of the page has a row for each check, in this order, and no other."""
+    """The table of the page has one row for each check, in this order."""
     assert len(ROWS) == len(CHECKS)
     for (left, _), (begins, _) in zip(ROWS, CHECKS, strict=True):
         assert left.startswith(begins)
@@ -256,5 +258,5 @@ def test_each_row_about_litellm_is_run() -> None:
 
 @pytest.mark.parametrize("place", range(len(CHECKS)), ids=[check.__name__ for _, check in CHECKS])
 def test_row_about_litellm(place: int, models: Models) -> None:
-    """litellm does what the left of the row says, and we do what the right says."""
+    """litellm does what the left column says, and we do what the right column says."""
     CHECKS[place][1](models)

@@ -1,4 +1,4 @@
-"""The page of the matrix tells what was measured, and what is measured now."""
+"""The page of the matrix matches the recorded results and the current ones."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import json
 
 import pytest
 
-from llm.bench import Bench
 from llm.cases import cases
-from llm.faults import ALL, BEFORE, MIDWAY
+from llm.faults import ALL_FAULTS, BEFORE_CONTENT, MID_STREAM
+from llm.harness import Harness
 from llm.matrix_page import MEASURED, NEXT, PAGE, page, verdict
 from llm.sdks import SDK, SDKS
 
 RECORD = json.loads(MEASURED.read_text("utf-8"))
 
 
-def test_the_page_is_made_from_the_record() -> None:
-    """Nobody edits it by hand."""
+def test_page_matches_the_record() -> None:
+    """The page is generated from the record, without edits by hand."""
     assert PAGE.read_text("utf-8") == page(RECORD)
 
 
-def test_the_record_is_whole() -> None:
-    """Each SDK, each flavour and each fault is in it."""
+def test_record_is_complete() -> None:
+    """The record has each SDK, each flavour and each fault."""
     assert list(RECORD) == list(SDKS)
     for name, of_sdk in RECORD.items():
-        assert list(of_sdk["verdicts"]) == ALL
+        assert list(of_sdk["verdicts"]) == ALL_FAULTS
         flavours = [list(each) for each in of_sdk["verdicts"].values()]
-        assert flavours == [SDKS[name].flavours] * len(ALL)
+        assert flavours == [SDKS[name].flavours] * len(ALL_FAULTS)
 
 
-def test_nothing_escapes_and_nothing_is_silent() -> None:
-    """Wherever another provider is to be asked, its answer comes whole."""
+def test_every_failure_is_handled() -> None:
+    """Whenever another provider is needed, it delivers its whole answer."""
     for of_sdk in RECORD.values():
-        for fault in [*BEFORE, *MIDWAY]:
+        for fault in [*BEFORE_CONTENT, *MID_STREAM]:
             assert set(of_sdk["verdicts"][fault].values()) == {NEXT}
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_the_record_holds(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """What it says of this SDK is what is measured now."""
-    now = {fault: verdict(fault, tried.outcome(sdk, flavour, fault)) for fault in ALL}
+def test_record_is_current(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """The recorded verdicts on this SDK match those measured now."""
+    now = {fault: verdict(fault, harness.outcome(sdk, flavour, fault)) for fault in ALL_FAULTS}
     record = RECORD[sdk.name]["verdicts"]
-    assert now == {fault: record[fault][flavour] for fault in ALL}
+    assert now == {fault: record[fault][flavour] for fault in ALL_FAULTS}

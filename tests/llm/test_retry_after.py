@@ -1,4 +1,4 @@
-"""`retry_after`: what each SDK lets through of Retry-After, capped, else another wait."""
+"""`retry_after`: the Retry-After that each SDK keeps, an upper bound, and the other wait."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import pytest
 
 from failover_iter import Failed
 from failover_iter.llm import ProviderError, retry_after
-from llm.bench import Bench
 from llm.cases import cases
+from llm.harness import Harness
 from llm.sdks import SDK
 
-UNTOLD = 11.0
+OTHERWISE = 11.0
 
 
 def failed(error: Exception) -> Failed:
-    """The record of a first failure."""
+    """Return the record of a first failure."""
     return Failed("source", 1, 0, 0.0, error, 1, 1, None)
 
 
-def asked(error: Exception) -> float:
-    """What is waited after this error; `UNTOLD` where it does not say."""
-    return retry_after(otherwise=lambda _: UNTOLD)(failed(error))
+def delay_after(error: Exception) -> float:
+    """Return the pause after this error; `OTHERWISE` if it has no Retry-After."""
+    return retry_after(otherwise=lambda _: OTHERWISE)(failed(error))
 
 
-def told(**said: Any) -> Exception:
-    """An error with these attributes."""
+def error_with(**attributes: Any) -> Exception:
+    """Return an error with these attributes."""
     error = Exception("busy")
-    error.__dict__.update(said)
+    error.__dict__.update(attributes)
     return error
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
-def test_each_sdk(tried: Bench, sdk: SDK, flavour: str) -> None:
-    """The seconds of the header are found on each SDK's error, but where it keeps none."""
-    model = tried.model("status-429-retry-after-1")
-    _, error = tried.deliver(flavour, [tried.source(sdk, flavour, model)])
-    assert asked(error) == (UNTOLD if sdk.name == "ollama" else 1.0)
+def test_each_sdk(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """Each SDK's error has the seconds of the header, except ollama's."""
+    model = harness.model("status-429-retry-after-1")
+    _, error = harness.deliver(flavour, [harness.source(sdk, flavour, model)])
+    assert delay_after(error) == (OTHERWISE if sdk.name == "ollama" else 1.0)
 
 
 @pytest.mark.parametrize(
@@ -50,49 +50,49 @@ def test_each_sdk(tried: Bench, sdk: SDK, flavour: str) -> None:
         ({"retry-after": "0"}, 0.0),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
         ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
-        ({"retry-after": "soon"}, UNTOLD),
-        ({"retry-after": "-1"}, UNTOLD),
-        ({}, UNTOLD),
+        ({"retry-after": "soon"}, OTHERWISE),
+        ({"retry-after": "-1"}, OTHERWISE),
+        ({}, OTHERWISE),
     ],
 )
 def test_headers(headers: dict[str, str], seconds: float) -> None:
-    """Seconds, milliseconds, a date; what is none of these says nothing."""
-    assert asked(told(response=SimpleNamespace(headers=headers))) == seconds
-    assert asked(told(headers=headers)) == seconds
+    """A header holds seconds, milliseconds or a date; any other value is ignored."""
+    assert delay_after(error_with(response=SimpleNamespace(headers=headers))) == seconds
+    assert delay_after(error_with(headers=headers)) == seconds
     none = SimpleNamespace(headers={})
-    assert asked(told(response=none, litellm_response_headers=headers)) == seconds
+    assert delay_after(error_with(response=none, litellm_response_headers=headers)) == seconds
     aws = {"ResponseMetadata": {"HTTPHeaders": {k.lower(): v for k, v in headers.items()}}}
-    assert asked(told(response=aws)) == seconds
+    assert delay_after(error_with(response=aws)) == seconds
 
 
 def test_a_date() -> None:
-    """A date is as far away as it is."""
+    """A date is converted into the seconds until then."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=40), usegmt=True)
-    assert 35 <= asked(told(headers={"Retry-After": date})) <= 40
+    assert 35 <= delay_after(error_with(headers={"Retry-After": date})) <= 40
 
 
-def test_google_says_it_in_details() -> None:
-    """Without a header the RetryInfo of Google's error is read."""
+def test_details_of_a_google_error() -> None:
+    """Without a header, the delay comes from the RetryInfo in Google's error."""
     details = [{"@type": "other"}, "odd", {"retryDelay": "3.5s"}, {"retryDelay": 4}]
-    assert asked(told(details={"error": {"details": details}})) == 3.5
-    assert asked(told(details={"error": {}})) == UNTOLD
+    assert delay_after(error_with(details={"error": {"details": details}})) == 3.5
+    assert delay_after(error_with(details={"error": {}})) == OTHERWISE
 
 
-def test_a_provider_error_says_it_itself() -> None:
-    """Its own attribute counts."""
-    assert asked(ProviderError("busy", retry_after=5)) == 5
-    assert asked(ProviderError("busy")) == UNTOLD
+def test_provider_error() -> None:
+    """The delay of a `ProviderError` is its attribute `retry_after`."""
+    assert delay_after(ProviderError("busy", retry_after=5)) == 5
+    assert delay_after(ProviderError("busy")) == OTHERWISE
 
 
-def test_capped() -> None:
-    """No wait is longer than the maximum, whoever says so."""
+def test_maximum() -> None:
+    """No pause is longer than the maximum, whether requested or from `otherwise`."""
     wait = retry_after(maximum=timedelta(seconds=2), otherwise=lambda _: timedelta(seconds=9))
     assert wait(failed(ProviderError("busy", retry_after=3600))) == 2.0
     assert wait(failed(ProviderError("busy"))) == 2.0
 
 
-def test_else_a_backoff() -> None:
-    """Without a word of the provider it is `backoff()`."""
+def test_default_is_a_backoff() -> None:
+    """Without a Retry-After the pause is that of `backoff()`."""
     assert 0 <= retry_after()(failed(TimeoutError())) <= 0.1
 
 
@@ -107,6 +107,6 @@ def test_else_a_backoff() -> None:
     ],
 )
 def test_wrong_use(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
-    """What cannot be meant is refused at once."""
+    """A wrong argument is refused at once."""
     with pytest.raises(error, match=message):
         retry_after(**arguments)

@@ -1,4 +1,4 @@
-"""What must pass a type checker: sources and streams of LLM providers."""
+"""Code that type checkers must accept: sources and streams of LLM providers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from failover_iter.llm import (
     chat_stream,
     collect,
     continue_with,
-    gemini,
+    gemini_chat,
     is_transient,
     is_unavailable,
     litellm_completion,
@@ -28,13 +28,13 @@ AsyncChunks = AsyncGenerator[Chunk, Any]
 
 
 class _Calls:
-    """The calls of any SDK."""
+    """A stub for the calls of any SDK."""
 
     def __init__(self) -> None:
         self.completions: Any = self
 
     def create(self, **_: Any) -> Iterator[Any]:
-        """Ask."""
+        """Make a request."""
         raise NotImplementedError
 
     stream = stream_async = generate_content_stream = create
@@ -59,19 +59,19 @@ class AsyncClient:
 
 
 class Aio:
-    """The async half of a client that is both."""
+    """The async half of a client that is both blocking and async."""
 
     models = _Calls()
 
 
-class BothClient:
-    """A client that is both."""
+class DualClient:
+    """A client that is both blocking and async."""
 
     chat = models = _Calls()
     aio = Aio()
 
 
-client, aclient, both = Client(), AsyncClient(), BothClient()
+client, aclient, dual = Client(), AsyncClient(), DualClient()
 one, other = openai_chat(client, model="m"), anthropic_messages(client, model="m")
 aone, aother = openai_chat(aclient, model="m"), anthropic_messages(aclient, model="m")
 
@@ -80,13 +80,13 @@ assert_type(aone, Source[AsyncIterator[Chunk]])
 assert_type(chat_stream([one, other]), Chunks)
 assert_type(achat_stream([aone, aother]), AsyncChunks)
 
-# A client that is both serves either stream, also beside others.
-assert_type(chat_stream([mistral_chat(both, model="m")]), Chunks)
-assert_type(achat_stream([gemini(both, model="m"), aone]), AsyncChunks)
-assert_type(chat_stream([one, gemini(both, model="m"), litellm_completion(model="m")]), Chunks)
-assert_type(achat_stream([gemini(both.aio, model="m")]), AsyncChunks)
+# A client that is both works in either kind of stream, alone or beside others.
+assert_type(chat_stream([mistral_chat(dual, model="m")]), Chunks)
+assert_type(achat_stream([gemini_chat(dual, model="m"), aone]), AsyncChunks)
+assert_type(chat_stream([one, gemini_chat(dual, model="m"), litellm_completion(model="m")]), Chunks)
+assert_type(achat_stream([gemini_chat(dual.aio, model="m")]), AsyncChunks)
 
-# All options are open.
+# A chat stream takes every option.
 assert_type(chat_stream([one], mark_takeovers=True), Generator[Chunk | Takeover, Any, Any])
 assert_type(achat_stream([aone], mark_takeovers=True), AsyncGenerator[Chunk | Takeover, Any])
 assert_type(
@@ -106,6 +106,6 @@ assert_type(Policy(retry_on=is_transient).stream([one]), Chunks)
 
 
 def final() -> Message:
-    """The finished message, whether its stream is announced or not."""
+    """Collect a message from a stream with or without markers."""
     collect(chat_stream([one]))
     return collect(chat_stream([one], mark_takeovers=True))

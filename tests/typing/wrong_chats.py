@@ -1,4 +1,4 @@
-"""What must not pass a type checker: chat streams. As `wrong.py`: nothing here is run."""
+"""Code that type checkers must reject: chat streams. As in `wrong.py`, none of it is run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from failover_iter.llm import Chunk, achat_stream, chat_stream, continue_with, r
 
 
 def wrong(sync: Source[Iterator[Chunk]], asynchronous: Source[AsyncIterator[Chunk]]) -> None:
-    # The other flavour.
+    # A source of the other flavour.
     achat_stream([sync])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     chat_stream([asynchronous])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-    # Options that there are not.
+    # Options that do not exist, and values of a wrong type.
     chat_stream([sync], retries=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     chat_stream([sync], attempts="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     continue_with("guess")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,1 +1,1 @@
-"""The adapters: one file for each provider's SDK."""
+"""The adapters: one module for each provider's SDK."""

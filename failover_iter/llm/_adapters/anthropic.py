@@ -1,30 +1,25 @@
-"""Anthropic's messages."""
+"""Adapter for Anthropic's messages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, ClassVar, overload
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import has_format, sync_or_async
-from failover_iter.llm._messages import split_system
-from failover_iter.llm._status import mapping
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import AsyncClient, SyncClient
-    from failover_iter.llm._chunk import Chunk, FinishReason
-    from failover_iter.llm._messages import Arguments
+from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class, has_format
+from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._messages import Arguments, split_system
+from failover_iter.llm._status import as_mapping
 
 __all__ = ["anthropic_messages"]
 
 
-class Message(Answer):
-    """An answer in content blocks."""
+class AnthropicAnswer(Answer):
+    """An answer that arrives in content blocks."""
 
     provider = "anthropic"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "end_turn": "stop",
         "stop_sequence": "stop",
         "max_tokens": "length",
@@ -36,7 +31,7 @@ class Message(Answer):
     read_tokens: int | None = None
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """An event, by its type; an error event is raised by the SDK."""
+        """Yield the chunks of one event; the SDK itself raises error events."""
         match event.type:
             case "message_start":
                 self.read_tokens = event.message.usage.input_tokens
@@ -44,38 +39,38 @@ class Message(Answer):
                 block = event.content_block
                 yield from self.tool(event.index, event, id=block.id, name=block.name)
             case "content_block_delta":
-                yield from self.delta(event.delta, event)
+                yield from self.read_delta(event.delta, event)
             case "message_delta":
-                # Its usage is the whole one: only older models leave out the input.
+                # This usage is the total; only older models leave out the input tokens.
                 read = getattr(event.usage, "input_tokens", None)
                 read = self.read_tokens if read is None else read
-                self.spent(event.usage, read, event.usage.output_tokens)
-                self.finish(event.delta.stop_reason, event)
+                self.set_usage(event.usage, read, event.usage.output_tokens)
+                self.set_finish_reason(event.delta.stop_reason, event)
             case _:
                 pass
 
-    def delta(self, delta: Any, event: Any) -> Iterator[Chunk]:
-        """A piece of a block; those of tools that the provider runs itself are bookkeeping."""
+    def read_delta(self, delta: Any, event: Any) -> Iterator[Chunk]:
+        """Yield a piece of a block, unless it belongs to a tool that the provider runs itself."""
         match delta.type:
             case "text_delta":
                 yield from self.text(delta.text, event)
             case "thinking_delta":
                 yield from self.reasoning(delta.thinking, event)
-            case "input_json_delta" if event.index in self.tools and delta.partial_json:
+            case "input_json_delta" if event.index in self.tool_indexes and delta.partial_json:
                 yield from self.tool(event.index, event, arguments=delta.partial_json)
             case _:
                 pass
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """System messages stand beside the conversation."""
+    """Move system messages from the conversation into the argument `system`."""
     system, messages = split_system(arguments.get("messages", ()))
     arguments["messages"] = messages
     if system:
-        given: Any = arguments.get("system") or ()
-        texts = [given, *system] if isinstance(given, str) else system
+        existing: Any = arguments.get("system") or ()
+        texts = [existing, *system] if isinstance(existing, str) else system
         blocks = [{"type": "text", "text": text} for text in texts]
-        arguments["system"] = blocks if isinstance(given, str) else [*given, *blocks]
+        arguments["system"] = blocks if isinstance(existing, str) else [*existing, *blocks]
     return arguments
 
 
@@ -88,19 +83,24 @@ def anthropic_messages(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Anthropic's messages.
+    """Return a source that asks Anthropic through its messages API.
 
-    Give the client `max_retries=0`, or its own retries hold up the switch for seconds.
+    Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
 
     Args:
-        client: an `Anthropic` or `AsyncAnthropic` (`AnthropicBedrock`, ...).
-        name: shown in events, errors and the log; "anthropic" and the model unless given.
-        arguments: those of `client.messages.create`: model, max_tokens, messages, ... System
-            messages among them are put where Anthropic takes them.
+        client: An `Anthropic`, an `AsyncAnthropic`, or a variant such as `AnthropicBedrock`.
+        name: Name of the source in events, errors and the log; "anthropic" and the model by
+            default.
+        arguments: Arguments of `client.messages.create`: model, max_tokens, messages, ... System
+            messages are moved to the argument `system`.
+
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
 
     Example:
         >>> from failover_iter.llm import anthropic_messages
-        >>> class Client:  # stands for anthropic.Anthropic(max_retries=0)
+        >>> class Client:  # a stub for anthropic.Anthropic(max_retries=0)
         ...     class messages:
         ...         def create(**arguments): ...
         ...     def close(self): ...
@@ -110,13 +110,13 @@ def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any
     """
     create = client.messages.create
     formats = [arguments.get("output_format")]
-    formats.append(mapping(arguments.get("output_config")).get("format"))
-    chat = sync_or_async(client.close)(
-        answer=Message,
+    formats.append(as_mapping(arguments.get("output_config")).get("format"))
+    factory = factory_class(client.close)(
+        answer_type=AnthropicAnswer,
         arguments=arguments,
         structured=any(map(has_format, formats)),
         prepare=_prepare,
-        prefix={},
+        prefill_fields={},
         call=lambda arguments: create(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

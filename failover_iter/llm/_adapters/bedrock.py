@@ -1,28 +1,24 @@
-"""Amazon Bedrock's converse, by way of boto3."""
+"""Adapter for Amazon Bedrock's Converse API, through boto3."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import SyncChat
-from failover_iter.llm._messages import is_plain, split_system
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from failover_iter import Source
-    from failover_iter.llm._chunk import Chunk, FinishReason
-    from failover_iter.llm._messages import Arguments
+from failover_iter.llm._chat import SyncChatFactory
+from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._messages import Arguments, is_plain, split_system
 
 __all__ = ["bedrock_converse"]
 
 
-class Converse(Answer):
-    """An answer in events, each of them a dict with one key."""
+class BedrockAnswer(Answer):
+    """An answer that arrives in events; each event is a dict with one key."""
 
     provider = "bedrock"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "end_turn": "stop",
         "stop_sequence": "stop",
         "max_tokens": "length",
@@ -31,35 +27,35 @@ class Converse(Answer):
         "guardrail_intervened": "content_filter",
         "content_filtered": "content_filter",
     }
-    failures = frozenset({"malformed_model_output", "malformed_tool_use"})
+    failure_reasons = frozenset({"malformed_model_output", "malformed_tool_use"})
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """An event; one that the SDK could not read is empty, and it goes on as if all was well."""
+        """Yield the chunks of one event; an event that the SDK could not read has an empty body."""
         kind, body = next(iter(event.items()))
         match kind:
             case "contentBlockStart":
-                use = self.member(body, "start", event).get("toolUse")
+                use = self.required(body, "start", event).get("toolUse")
                 if use:
-                    index, known = body["contentBlockIndex"], (use["toolUseId"], use["name"])
-                    yield from self.tool(index, event, id=known[0], name=known[1])
+                    index = body["contentBlockIndex"]
+                    yield from self.tool(index, event, id=use["toolUseId"], name=use["name"])
             case "contentBlockDelta":
-                yield from self.delta(self.member(body, "delta", event), body, event)
+                yield from self.read_delta(self.required(body, "delta", event), body, event)
             case "messageStop":
-                self.finish(self.member(body, "stopReason", event), event)
+                self.set_finish_reason(self.required(body, "stopReason", event), event)
             case "metadata":
-                usage = self.member(body, "usage", event)
-                self.spent(usage, usage.get("inputTokens"), usage.get("outputTokens"))
+                usage = self.required(body, "usage", event)
+                self.set_usage(usage, usage.get("inputTokens"), usage.get("outputTokens"))
             case _:
                 pass
 
-    def member(self, body: Mapping[str, Any], name: str, event: object) -> Any:
-        """What an event of this kind always has; without it there is a hole in the answer."""
+    def required(self, body: Mapping[str, Any], name: str, event: object) -> Any:
+        """Return a required member of an event; without it the answer has a hole, so raise."""
         if name not in body:
             raise self.error("an event could not be read", code="hole", raw=event)
         return body[name]
 
-    def delta(self, delta: Any, body: Mapping[str, Any], event: object) -> Iterator[Chunk]:
-        """A piece of text, of reasoning, or of a tool call."""
+    def read_delta(self, delta: Any, body: Mapping[str, Any], event: object) -> Iterator[Chunk]:
+        """Yield a piece of text, of reasoning, or of a tool call."""
         yield from self.reasoning(delta.get("reasoningContent", {}).get("text"), event)
         yield from self.text(delta.get("text"), event)
         if "toolUse" in delta:
@@ -68,7 +64,7 @@ class Converse(Answer):
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """Contents are lists of blocks; system messages stand beside the conversation."""
+    """Turn texts into lists of blocks, and move system messages into the argument `system`."""
     system, messages = split_system(arguments.get("messages", ()))
     arguments["messages"] = [
         {**message, "content": [{"text": message["content"]}]}
@@ -85,32 +81,36 @@ def _prepare(arguments: Arguments) -> Arguments:
 def bedrock_converse(
     client: Any, *, name: str | None = None, **arguments: Any
 ) -> Source[Iterator[Chunk]]:
-    """Make a source of Amazon Bedrock's converse; boto3 is blocking, so for `chat_stream` alone.
+    """Return a source that asks Amazon Bedrock through its Converse API; for `chat_stream` only.
 
-    Give the client `Config(connect_timeout=..., read_timeout=..., retries={"total_max_attempts":
-    1})`, or its own retries hold up the switch.
+    boto3 is blocking, so there is no async version. Create the client with
+    `Config(connect_timeout=..., read_timeout=..., retries={"total_max_attempts": 1})`; otherwise
+    its own retries delay a switch.
 
     Args:
-        client: a `boto3.client("bedrock-runtime")`.
-        name: shown in events, errors and the log; "bedrock" and the model unless given.
-        arguments: those of `client.converse_stream`: modelId, messages, ... Plain messages are
-            put into its form.
+        client: A `boto3.client("bedrock-runtime")`.
+        name: Name of the source in events, errors and the log; "bedrock" and the model by default.
+        arguments: Arguments of `client.converse_stream`: modelId, messages, ... Plain messages
+            are converted into its form.
+
+    Raises:
+        TypeError: `name` is not a str.
 
     Example:
         >>> from failover_iter.llm import bedrock_converse
-        >>> class Client:  # stands for boto3.client("bedrock-runtime", config=...)
+        >>> class Client:  # a stub for boto3.client("bedrock-runtime", config=...)
         ...     def converse_stream(self, **arguments): ...
         >>> messages = [{"role": "user", "content": "Hi"}]
         >>> bedrock_converse(Client(), modelId="nova", messages=messages).name
         'bedrock nova'
     """
-    takes_prefix = "claude" in str(arguments.get("modelId", ""))
-    return SyncChat(
-        answer=Converse,
+    takes_prefill = "claude" in str(arguments.get("modelId", ""))
+    return SyncChatFactory(
+        answer_type=BedrockAnswer,
         arguments=arguments,
-        model="modelId",
+        model_argument="modelId",
         structured="outputConfig" in arguments,
         prepare=_prepare,
-        prefix={} if takes_prefix else None,
+        prefill_fields={} if takes_prefill else None,
         call=lambda arguments: client.converse_stream(**arguments)["stream"],
     ).source(name)

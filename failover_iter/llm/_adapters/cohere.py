@@ -1,51 +1,48 @@
-"""Cohere's chat, version 2."""
+"""Adapter for Cohere's chat, version 2."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, ClassVar, Protocol, overload
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import has_format, sync_or_async
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-    from typing import Protocol
-
-    from failover_iter import Source
-    from failover_iter.llm._chunk import Chunk, FinishReason
-    from failover_iter.llm._messages import Arguments
-
-    class _Client(Protocol):
-        """A `cohere.ClientV2`."""
-
-        @property
-        def chat_stream(self) -> Callable[..., Iterator[Any]]: ...
-
-    class _AsyncClient(Protocol):
-        """A `cohere.AsyncClientV2`."""
-
-        @property
-        def chat_stream(self) -> Callable[..., AsyncIterator[Any]]: ...
-
+from failover_iter.llm._chat import factory_class, has_format
+from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._messages import Arguments
 
 __all__ = ["cohere_chat"]
 
 
-class CohereChat(Answer):
-    """An answer in typed events."""
+class _Client(Protocol):
+    """A `cohere.ClientV2`."""
+
+    @property
+    def chat_stream(self) -> Callable[..., Iterator[Any]]: ...
+
+
+class _AsyncClient(Protocol):
+    """A `cohere.AsyncClientV2`."""
+
+    @property
+    def chat_stream(self) -> Callable[..., AsyncIterator[Any]]: ...
+
+
+class CohereAnswer(Answer):
+    """An answer that arrives in typed events."""
 
     provider = "cohere"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "COMPLETE": "stop",
         "STOP_SEQUENCE": "stop",
         "MAX_TOKENS": "length",
         "TOOL_CALL": "tool_calls",
     }
-    failures = frozenset({"ERROR", "ERROR_LIMIT", "TIMEOUT"})
+    failure_reasons = frozenset({"ERROR", "ERROR_LIMIT", "TIMEOUT"})
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """An event, by its type; one of no known type is an error."""
+        """Yield the chunks of one event; an error event raises, an unknown one is ignored."""
         delta: Any = getattr(event, "delta", None)
         match event.type:
             case "content-delta":
@@ -55,38 +52,38 @@ class CohereChat(Answer):
             case "tool-plan-delta":
                 yield from self.reasoning(delta.message.tool_plan, event)
             case "tool-call-start" | "tool-call-delta":
-                yield from self.call(event.index, delta.message.tool_calls, event)
+                yield from self.read_tool_call(event.index, delta.message.tool_calls, event)
             case "message-end":
-                self.ended(delta, event)
+                self.read_end(delta, event)
             case "error":
                 raise self.error(str(getattr(event, "message", "an error event")), raw=event)
             case _:
                 pass
 
-    def call(self, index: object, call: Any, event: object) -> Iterator[Chunk]:
-        """A piece of a tool call."""
+    def read_tool_call(self, index: object, call: Any, event: object) -> Iterator[Chunk]:
+        """Yield a piece of a tool call."""
         function = call.function
-        known = {"id": getattr(call, "id", None), "name": getattr(function, "name", None)}
-        yield from self.tool(index, event, arguments=function.arguments, **known)
+        id_, name = getattr(call, "id", None), getattr(function, "name", None)
+        yield from self.tool(index, event, id=id_, name=name, arguments=function.arguments)
 
-    def ended(self, delta: Any, event: object) -> None:
-        """The last event: it may say that the answer failed."""
+    def read_end(self, delta: Any, event: object) -> None:
+        """Read the last event, which may report that the answer failed."""
         usage = delta.usage
         tokens = usage and usage.tokens
         if tokens:
-            self.spent(usage, _int(tokens.input_tokens), _int(tokens.output_tokens))
+            self.set_usage(usage, _as_int(tokens.input_tokens), _as_int(tokens.output_tokens))
         error = getattr(delta, "error", None)
         if error:
             raise self.error(str(error), code=delta.finish_reason, raw=event)
-        self.finish(delta.finish_reason, event)
+        self.set_finish_reason(delta.finish_reason, event)
 
 
-def _int(tokens: float | None) -> int | None:
+def _as_int(tokens: float | None) -> int | None:
     return None if tokens is None else int(tokens)
 
 
-def _check(lines: list[bytes]) -> None:
-    """Raise for an event that is no JSON: the SDK logs a warning and drops it, and so a token."""
+def _check_json(lines: list[bytes]) -> None:
+    """Raise if an event is not JSON; the SDK only logs a warning and drops the event."""
     for line in lines:
         data = line.removeprefix(b"data:").strip()
         if data != line.strip() and data != b"[DONE]":
@@ -102,7 +99,7 @@ def _checked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     left = b""
     for chunk in chunks:
         lines, left = _whole_lines(left, chunk)
-        _check(lines)
+        _check_json(lines)
         yield chunk
 
 
@@ -110,12 +107,12 @@ async def _achecked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     left = b""
     async for chunk in chunks:
         lines, left = _whole_lines(left, chunk)
-        _check(lines)
+        _check_json(lines)
         yield chunk
 
 
 def _events(client: Any, arguments: Arguments) -> Iterator[Any]:
-    """The SDK's events, from bytes that are looked at on their way to it."""
+    """Yield the SDK's events, and check the bytes of the response before the SDK reads them."""
     with client.with_raw_response.chat_stream(**arguments) as opened:
         response = opened.response
         response.iter_bytes = lambda bytes_of=response.iter_bytes: _checked(bytes_of())
@@ -139,30 +136,34 @@ def cohere_chat(
     client: _AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Cohere's chat.
+    """Return a source that asks Cohere through its chat API.
 
-    Give the client a `timeout` and `max_retries=0`.
+    Create the client with a `timeout` and `max_retries=0`.
 
     Args:
-        client: a `cohere.ClientV2` or `AsyncClientV2`.
-        name: shown in events, errors and the log; "cohere" and the model unless given.
-        arguments: those of `client.chat_stream`: model, messages, ...
+        client: A `cohere.ClientV2` or `AsyncClientV2`.
+        name: Name of the source in events, errors and the log; "cohere" and the model by default.
+        arguments: Arguments of `client.chat_stream`: model, messages, ...
+
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
 
     Example:
         >>> from failover_iter.llm import cohere_chat
-        >>> class Client:  # stands for cohere.ClientV2(timeout=10, max_retries=0)
+        >>> class Client:  # a stub for cohere.ClientV2(timeout=10, max_retries=0)
         ...     class with_raw_response:
         ...         def chat_stream(**arguments): ...
         >>> messages = [{"role": "user", "content": "Hi"}]
         >>> cohere_chat(Client(), model="command", messages=messages).name
         'cohere command'
     """
-    # The SDK wraps its own methods, so that those of the async client look like any others.
-    chat = sync_or_async(client.with_raw_response.chat_stream)(
-        answer=CohereChat,
+    # The SDK wraps the client's own methods, so only these show whether the client is async.
+    factory = factory_class(client.with_raw_response.chat_stream)(
+        answer_type=CohereAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
         call=lambda arguments: _events(client, arguments),
         acall=lambda arguments: _aevents(client, arguments),
     )
-    return chat.source(name)
+    return factory.source(name)

@@ -1,39 +1,35 @@
-"""Google's Gemini, by way of google-genai."""
+"""Adapter for Google's Gemini, through google-genai."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import Any, ClassVar, Protocol, overload
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import AsyncChat, BothChat
-from failover_iter.llm._messages import as_list, is_plain, split_system
-from failover_iter.llm._status import mapping
+from failover_iter.llm._chat import AsyncChatFactory, DualChatFactory, DualStream
+from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._messages import Arguments, as_list, is_plain, split_system
+from failover_iter.llm._status import as_mapping
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
-    from typing import Protocol
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import Both
-    from failover_iter.llm._chunk import Chunk, FinishReason
-    from failover_iter.llm._messages import Arguments
-
-    class _Client(Protocol):
-        """A `google.genai.Client`."""
-
-        @property
-        def aio(self) -> Any: ...
-
-    class _AsyncClient(Protocol):
-        """Its `aio`."""
-
-        @property
-        def models(self) -> Any: ...
+__all__ = ["gemini_chat"]
 
 
-__all__ = ["gemini"]
+class _Client(Protocol):
+    """A `google.genai.Client`."""
+
+    @property
+    def aio(self) -> Any: ...
+
+
+class _AsyncClient(Protocol):
+    """The attribute `aio` of a `google.genai.Client`."""
+
+    @property
+    def models(self) -> Any: ...
+
 
 _FILTERED = (
     "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR IMAGE_SAFETY "
@@ -41,16 +37,16 @@ _FILTERED = (
 )
 
 
-class Content(Answer):
-    """An answer in candidates, of which the first is delivered."""
+class GeminiAnswer(Answer):
+    """An answer that arrives in candidates; only the first candidate is delivered."""
 
     provider = "gemini"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "STOP": "stop",
         "MAX_TOKENS": "length",
         **dict.fromkeys(_FILTERED.split(), "content_filter"),
     }
-    failures = frozenset(
+    failure_reasons = frozenset(
         {
             "OTHER",
             "MALFORMED_FUNCTION_CALL",
@@ -62,24 +58,24 @@ class Content(Answer):
     )
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A chunk; where the prompt was blocked it has no candidates, and says why."""
+        """Yield the chunks of one event; if the prompt was blocked, it holds only the reason."""
         usage = event.usage_metadata
         if usage:
-            self.spent(usage, usage.prompt_token_count, usage.candidates_token_count)
+            self.set_usage(usage, usage.prompt_token_count, usage.candidates_token_count)
         for candidate in (event.candidates or ())[:1]:
             for part in (candidate.content and candidate.content.parts) or ():
-                yield from self.part(part, event)
-            self.finish(_word(candidate.finish_reason), event)
+                yield from self.read_part(part, event)
+            self.set_finish_reason(_reason_name(candidate.finish_reason), event)
         blocked = event.prompt_feedback and event.prompt_feedback.block_reason
-        if blocked and not self.content:
-            self.finish(_word(blocked), event)
+        if blocked and not self.has_content:
+            self.set_finish_reason(_reason_name(blocked), event)
 
-    def part(self, part: Any, event: object) -> Iterator[Chunk]:
-        """A part: text, thought, or a function call, which comes whole."""
+    def read_part(self, part: Any, event: object) -> Iterator[Chunk]:
+        """Yield a part: text, reasoning, or a whole function call."""
         if part.function_call:
             call = part.function_call
             arguments = json.dumps(call.args or {})
-            key = len(self.tools)
+            key = len(self.tool_indexes)
             yield from self.tool(key, event, id=call.id, name=call.name, arguments=arguments)
         elif part.thought:
             yield from self.reasoning(part.text, event)
@@ -87,17 +83,17 @@ class Content(Answer):
             yield from self.text(part.text, event)
 
 
-def _word(reason: Any) -> str | None:
-    """A member of an enum as the word of the protocol."""
-    word = getattr(reason, "value", reason)
-    return None if word is None or str(word).endswith("_UNSPECIFIED") else str(word)
+def _reason_name(reason: Any) -> str | None:
+    """Return the protocol's word for an enum member; None for a missing reason."""
+    name = getattr(reason, "value", reason)
+    return None if name is None or str(name).endswith("_UNSPECIFIED") else str(name)
 
 
 async def _events(call: Any, arguments: Arguments) -> AsyncIterator[Any]:
-    """The SDK's stream, closed when this is: its own `aclose()` leaves the connection open.
+    """Yield the SDK's events, and close the connection, which the SDK's `aclose()` leaves open.
 
-    What closes it is a read that is cancelled, for then each of the generators it is made of is
-    told. So there is one, which has no time at all.
+    Cancelling a read closes it, because the cancellation reaches every generator that the stream is
+    made of. So on the way out there is one more read, with a timeout of 0.
     """
     events = await call(**arguments)
     try:
@@ -116,7 +112,7 @@ async def _events(call: Any, arguments: Arguments) -> AsyncIterator[Any]:
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """Plain messages are contents of parts; system messages an instruction in the config."""
+    """Turn plain messages into contents, and system messages into an instruction in the config."""
     if "messages" in arguments:
         arguments["contents"] = arguments.pop("messages")
     contents = arguments.get("contents")
@@ -124,7 +120,7 @@ def _prepare(arguments: Arguments) -> Arguments:
         system, turns = split_system(as_list(contents))
         arguments["contents"] = [_content(turn) for turn in turns]
         if system:
-            arguments["config"] = _instructed(arguments.get("config"), system)
+            arguments["config"] = _with_instructions(arguments.get("config"), system)
     return arguments
 
 
@@ -135,66 +131,77 @@ def _content(message: Any) -> Any:
     return {"role": role, "parts": [{"text": message["content"]}]}
 
 
-def _instructed(config: Any, system: list[str]) -> Any:
-    """A config with these instructions, behind what it says already; the user's is untouched."""
-    given = _of(config, "system_instruction")
-    if given is not None and not isinstance(given, str):
+def _with_instructions(config: Any, system: list[str]) -> Any:
+    """Return a copy of the config with these texts after its own system instruction."""
+    existing = _config_option(config, "system_instruction")
+    if existing is not None and not isinstance(existing, str):
         raise TypeError(
-            "system messages go together with a config whose system_instruction is a str, got "
-            f"{given!r}"
+            "system messages need a config whose system_instruction is a str, got "
+            f"{type(existing).__name__}"
         )
-    instruction = "\n\n".join([given, *system] if given else system)
+    instruction = "\n\n".join([existing, *system] if existing else system)
     if hasattr(config, "model_copy"):
         return config.model_copy(update={"system_instruction": instruction})
-    return {**mapping(config), "system_instruction": instruction}
+    return {**as_mapping(config), "system_instruction": instruction}
 
 
-def _of(config: Any, option: str) -> Any:
-    return mapping(config).get(option) or getattr(config, option, None)
+def _config_option(config: Any, option: str) -> Any:
+    return as_mapping(config).get(option) or getattr(config, option, None)
 
 
 @overload
-def gemini(client: _Client, *, name: str | None = None, **arguments: Any) -> Source[Both]: ...
+def gemini_chat(
+    client: _Client, *, name: str | None = None, **arguments: Any
+) -> Source[DualStream]: ...
 @overload
-def gemini(
+def gemini_chat(
     client: _AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
-def gemini(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Google's Gemini.
+def gemini_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
+    """Return a source that asks Google's Gemini.
 
-    Give the client `http_options` with a `timeout` (in milliseconds) and
-    `retry_options=HttpRetryOptions(attempts=1)`. With aiohttp installed the time-out of the async
-    client is one for the whole answer, not for a read: set it long, and `idle_timeout` short.
+    Create the client with `http_options` that have a `timeout` (in milliseconds) and
+    `retry_options=HttpRetryOptions(attempts=1)`. If aiohttp is installed, the timeout of the async
+    client limits the whole answer instead of each read: make it long, and set a short
+    `idle_timeout`.
 
     Args:
-        client: a `google.genai.Client`, for `chat_stream` and `achat_stream`; or its `aio`.
-        name: shown in events, errors and the log; "gemini" and the model unless given.
-        arguments: those of `client.models.generate_content_stream`: model, contents, config;
-            plain messages may be given as `messages`, system messages go into the config.
+        client: A `google.genai.Client`, for `chat_stream` and `achat_stream`, or its `aio`, for
+            `achat_stream`.
+        name: Name of the source in events, errors and the log; "gemini" and the model by default.
+        arguments: Arguments of `client.models.generate_content_stream`: model, contents, config.
+            You may pass plain messages as `messages`; system messages are moved into the config.
+
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
+
+    When the stream opens the source, it raises a TypeError if there are system messages and the
+    config has a `system_instruction` that is not a str.
 
     Example:
-        >>> from failover_iter.llm import gemini
-        >>> class Client:  # stands for google.genai.Client(http_options=...)
+        >>> from failover_iter.llm import gemini_chat
+        >>> class Client:  # a stub for google.genai.Client(http_options=...)
         ...     class models:
         ...         def generate_content_stream(**arguments): ...
         ...     class aio:
         ...         class models:
         ...             async def generate_content_stream(**arguments): ...
         >>> messages = [{"role": "user", "content": "Hi"}]
-        >>> gemini(Client(), model="gemini-flash", messages=messages).name
+        >>> gemini_chat(Client(), model="gemini-flash", messages=messages).name
         'gemini gemini-flash'
     """
     config = arguments.get("config")
-    mime = _of(config, "response_mime_type") or "text/plain"
+    mime = _config_option(config, "response_mime_type") or "text/plain"
     models = client.models
     amodels = client.aio.models if hasattr(client, "aio") else models
-    chat = (AsyncChat if amodels is models else BothChat)(
-        answer=Content,
+    factory = (AsyncChatFactory if amodels is models else DualChatFactory)(
+        answer_type=GeminiAnswer,
         arguments=arguments,
-        conversation="messages" if "messages" in arguments else "contents",
+        messages_argument="messages" if "messages" in arguments else "contents",
         structured=mime != "text/plain",
         prepare=_prepare,
         call=lambda arguments: models.generate_content_stream(**arguments),
         acall=lambda arguments: _events(amodels.generate_content_stream, arguments),
     )
-    return chat.source(name)
+    return factory.source(name)

@@ -1,35 +1,31 @@
-"""Groq's chat completions."""
+"""Adapter for Groq's chat completions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, overload
 
-from failover_iter.llm._adapters.openai_chat import ChatCompletion
-from failover_iter.llm._chat import has_format, sync_or_async
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import AsyncClient, SyncClient
-    from failover_iter.llm._chunk import Chunk
+from failover_iter import Source
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
+from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class, has_format
+from failover_iter.llm._chunk import Chunk
 
 __all__ = ["groq_chat"]
 
 
-class GroqChat(ChatCompletion):
-    """An answer as OpenAI's, with a record of Groq's own beside it."""
+class GroqAnswer(OpenAIChatAnswer):
+    """An answer like OpenAI's, with an additional record by Groq in its chunks."""
 
     provider = "groq"
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A chunk; Groq says in its own record that it failed, and what it used."""
-        own = getattr(event, "x_groq", None)
-        error = getattr(own, "error", None)
+        """Yield the chunks of one event; Groq's record reports failures and usage."""
+        groq_record = getattr(event, "x_groq", None)
+        error = getattr(groq_record, "error", None)
         if error:
             raise self.error(str(error), code="server_error", raw=event)
         yield from super().read(event)
-        self.count(getattr(own, "usage", None))
+        self.read_usage(getattr(groq_record, "usage", None))
 
 
 @overload
@@ -41,18 +37,22 @@ def groq_chat(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Groq's chat completions.
+    """Return a source that asks Groq through its chat completions.
 
-    Give the client `max_retries=0`, or its own retries hold up the switch for seconds.
+    Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
 
     Args:
-        client: a `Groq` or `AsyncGroq`.
-        name: shown in events, errors and the log; "groq" and the model unless given.
-        arguments: those of `client.chat.completions.create`: model, messages, ...
+        client: A `Groq` or `AsyncGroq`.
+        name: Name of the source in events, errors and the log; "groq" and the model by default.
+        arguments: Arguments of `client.chat.completions.create`: model, messages, ...
+
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
 
     Example:
         >>> from failover_iter.llm import groq_chat
-        >>> class Client:  # stands for groq.Groq(max_retries=0)
+        >>> class Client:  # a stub for groq.Groq(max_retries=0)
         ...     class chat:
         ...         class completions:
         ...             def create(**arguments): ...
@@ -62,11 +62,11 @@ def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Sour
         'groq llama'
     """
     create = client.chat.completions.create
-    chat = sync_or_async(client.close)(
-        answer=GroqChat,
+    factory = factory_class(client.close)(
+        answer_type=GroqAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
-        prefix={},
+        prefill_fields={},
         call=lambda arguments: create(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

@@ -1,57 +1,55 @@
-"""litellm, which speaks with many providers."""
+"""Adapter for litellm, which itself talks to many providers."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from failover_iter.llm._adapters.openai_chat import ChatCompletion
-from failover_iter.llm._chat import BothChat, has_format
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import Both
-    from failover_iter.llm._chunk import Chunk
-    from failover_iter.llm._messages import Arguments
+from failover_iter import Source
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
+from failover_iter.llm._chat import DualChatFactory, DualStream, has_format
+from failover_iter.llm._chunk import Chunk
+from failover_iter.llm._messages import Arguments
 
 __all__ = ["litellm_completion"]
 
-_CUT: Final = object()  # comes last where litellm made up the reason to finish
-_TOLD: Final = (
+#: The last event of a stream whose finish reason litellm made up.
+_TRUNCATED: Final = object()
+#: Where a litellm stream keeps the finish reason that the provider sent.
+_FINISH_REASON_ATTRIBUTES: Final = (
     "received_finish_reason",
     "intermittent_finish_reason",
     "received_any_finish_reason",
 )
 
 
-class LitellmChat(ChatCompletion):
-    """An answer as OpenAI's, but for the end: litellm makes up a "stop" where none came."""
+class LitellmAnswer(OpenAIChatAnswer):
+    """An answer like OpenAI's, except that litellm makes up a "stop" if none arrived."""
 
     provider = "litellm"
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A chunk, or the word that the reason to finish was none."""
-        if event is _CUT:
+        """Yield the chunks of one event; `_TRUNCATED` revokes the finish reason."""
+        if event is _TRUNCATED:
             self.reason = None
             return
-        self.count(getattr(event, "usage", None))
+        self.read_usage(getattr(event, "usage", None))
         for choice in event.choices[:1]:
-            yield from self.delta(choice.delta, event)
-            self.finish(choice.finish_reason, event)
+            yield from self.read_delta(choice.delta, event)
+            self.set_finish_reason(choice.finish_reason, event)
 
 
-def _was_cut(stream: Any) -> bool:
-    """Whether no provider gave a reason to finish: litellm keeps what it was told itself."""
-    told = [getattr(stream, name) for name in _TOLD if hasattr(stream, name)]
-    return bool(told) and not any(told)
+def _was_truncated(stream: Any) -> bool:
+    """Whether the provider sent no finish reason, as far as the litellm stream remembers."""
+    known = [getattr(stream, name) for name in _FINISH_REASON_ATTRIBUTES if hasattr(stream, name)]
+    return bool(known) and not any(known)
 
 
 def _has_more(stream: Any, event: Any, method: str) -> bool:
-    """Whether the provider may say more: litellm does not listen once there is a reason."""
+    """Whether the provider may still send events; litellm stops reading at a finish reason."""
     finished = any(choice.finish_reason for choice in event.choices)
-    return finished and not _was_cut(stream) and hasattr(stream.completion_stream, method)
+    return finished and not _was_truncated(stream) and hasattr(stream.completion_stream, method)
 
 
 def _events(arguments: Arguments) -> Iterator[Any]:
@@ -59,11 +57,11 @@ def _events(arguments: Arguments) -> Iterator[Any]:
     try:
         for event in stream:
             if _has_more(stream, event, "__next__"):
-                # Read here an error that comes behind the reason; what is well litellm gets back.
+                # An error may follow the finish reason, so read on; litellm gets the rest back.
                 stream.completion_stream = iter(list(stream.completion_stream))
             yield event
-        if _was_cut(stream):
-            yield _CUT
+        if _was_truncated(stream):
+            yield _TRUNCATED
     finally:
         stream.close()
 
@@ -74,28 +72,35 @@ async def _aevents(arguments: Arguments) -> AsyncIterator[Any]:
         async for event in stream:
             if _has_more(stream, event, "__anext__"):
                 rest = [more async for more in stream.completion_stream]
-                stream.completion_stream = _again(rest)
+                stream.completion_stream = _replay(rest)
             yield event
-        if _was_cut(stream):
-            yield _CUT
+        if _was_truncated(stream):
+            yield _TRUNCATED
     finally:
         await stream.aclose()
 
 
-async def _again(events: list[Any]) -> AsyncIterator[Any]:
+async def _replay(events: list[Any]) -> AsyncIterator[Any]:
     for event in events:
         yield event
 
 
-def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[Both]:
-    """Make a source of litellm's completions, for `chat_stream` and `achat_stream` alike.
+def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[DualStream]:
+    """Return a source that asks any provider through litellm, for both kinds of chat stream.
 
     Pass `max_retries=0, num_retries=0` and a `timeout`. litellm makes up what a provider did not
-    say: its "stop" is seen through here, its usage is its own count where none came.
+    send. This adapter detects a made-up "stop". It cannot detect made-up usage: if the provider
+    reports none, the usage is litellm's own count.
 
     Args:
-        name: shown in events, errors and the log; "litellm" and the model unless given.
-        arguments: those of `litellm.completion`: model, messages, ...
+        name: Name of the source in events, errors and the log; "litellm" and the model by default.
+        arguments: Arguments of `litellm.completion`: model, messages, ...
+
+    Raises:
+        TypeError: `name` is not a str.
+
+    litellm is imported when the stream opens the source; if it is not installed, the stream raises
+    a ModuleNotFoundError.
 
     Example:
         >>> from failover_iter.llm import litellm_completion
@@ -103,8 +108,8 @@ def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[B
         >>> litellm_completion(model="openai/gpt", messages=messages, max_retries=0).name
         'litellm openai/gpt'
     """
-    return BothChat(
-        answer=LitellmChat,
+    return DualChatFactory(
+        answer_type=LitellmAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
         call=_events,

@@ -1,47 +1,42 @@
-"""Mistral's chat."""
+"""Adapter for Mistral's chat."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Protocol
 
-from failover_iter.llm._adapters.openai_chat import ChatCompletion
-from failover_iter.llm._chat import BothChat, has_format
+from failover_iter import Source
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
+from failover_iter.llm._chat import DualChatFactory, DualStream, has_format
+from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._messages import as_list
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Protocol
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import Both
-    from failover_iter.llm._chunk import Chunk, FinishReason
-
-    class _Client(Protocol):
-        """A `mistralai.Mistral`."""
-
-        @property
-        def chat(self) -> Any: ...
-
 
 __all__ = ["mistral_chat"]
 
 
-class MistralChat(ChatCompletion):
-    """An answer in chunks with choices, wrapped into events."""
+class _Client(Protocol):
+    """A `mistralai.Mistral`."""
+
+    @property
+    def chat(self) -> Any: ...
+
+
+class MistralAnswer(OpenAIChatAnswer):
+    """An answer like OpenAI's, with each chunk wrapped in an event."""
 
     provider = "mistral"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
-        **ChatCompletion.reasons,
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
+        **OpenAIChatAnswer.finish_reasons,
         "model_length": "length",
     }
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """The chunk in an event."""
+        """Yield the chunks of one event."""
         return super().read(event.data)
 
-    def delta(self, delta: Any, event: object) -> Iterator[Chunk]:
-        """What a delta adds: its text may be a list of parts, some of them thoughts."""
+    def read_delta(self, delta: Any, event: object) -> Iterator[Chunk]:
+        """Yield the chunks of a delta; its content may be a list of text and reasoning parts."""
         parts = as_list(delta.content)
         for part in parts:
             if isinstance(part, str):
@@ -52,29 +47,35 @@ class MistralChat(ChatCompletion):
             else:
                 yield from self.text(getattr(part, "text", None), event)
         for call in delta.tool_calls or ():
-            yield from self.call(call, event)
+            yield from self.read_tool_call(call, event)
 
-    def call(self, call: Any, event: object) -> Iterator[Chunk]:
-        """A tool call, which comes whole or in pieces."""
+    def read_tool_call(self, call: Any, event: object) -> Iterator[Chunk]:
+        """Yield a whole tool call, or a piece of one."""
         function, arguments = call.function, call.function.arguments
         if not isinstance(arguments, str):
             arguments = json.dumps(arguments)
         yield from self.tool(call.index, event, id=call.id, name=function.name, arguments=arguments)
 
 
-def mistral_chat(client: _Client, *, name: str | None = None, **arguments: Any) -> Source[Both]:
-    """Make a source of Mistral's chat, for `chat_stream` and `achat_stream` alike.
+def mistral_chat(
+    client: _Client, *, name: str | None = None, **arguments: Any
+) -> Source[DualStream]:
+    """Return a source that asks Mistral through its chat API, for both kinds of chat stream.
 
-    Give the client a `timeout_ms`; its retries are off unless a `retry_config` is set.
+    Create the client with a `timeout_ms`. It retries only if it has a `retry_config`.
 
     Args:
-        client: a `mistralai.Mistral`, which is blocking and async in one.
-        name: shown in events, errors and the log; "mistral" and the model unless given.
-        arguments: those of `client.chat.stream`: model, messages, ...
+        client: A `mistralai.Mistral`, which is both a blocking and an async client.
+        name: Name of the source in events, errors and the log; "mistral" and the model by default.
+        arguments: Arguments of `client.chat.stream`: model, messages, ...
+
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
 
     Example:
         >>> from failover_iter.llm import mistral_chat
-        >>> class Client:  # stands for mistralai.Mistral(timeout_ms=10_000)
+        >>> class Client:  # a stub for mistralai.Mistral(timeout_ms=10_000)
         ...     class chat:
         ...         def stream(**arguments): ...
         ...         async def stream_async(**arguments): ...
@@ -83,12 +84,12 @@ def mistral_chat(client: _Client, *, name: str | None = None, **arguments: Any) 
         'mistral small'
     """
     chat = client.chat
-    return BothChat(
-        answer=MistralChat,
+    return DualChatFactory(
+        answer_type=MistralAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
-        prefix={"prefix": True},
-        echoes=True,
+        prefill_fields={"prefix": True},
+        echoes_prefill=True,
         call=lambda arguments: chat.stream(**arguments),
         acall=lambda arguments: chat.stream_async(**arguments),
     ).source(name)

@@ -1,42 +1,38 @@
-"""Ollama's chat."""
+"""Adapter for Ollama's chat."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, ClassVar, overload
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import sync_or_async
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import AsyncClient, SyncClient
-    from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class
+from failover_iter.llm._chunk import Chunk, FinishReason
 
 __all__ = ["ollama_chat"]
 
 
-class OllamaChat(Answer):
-    """An answer in lines of JSON."""
+class OllamaAnswer(Answer):
+    """An answer that arrives in lines of JSON."""
 
     provider = "ollama"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
-    failures = frozenset({"load", "unload"})
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
+    failure_reasons = frozenset({"load", "unload"})
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """A line; tool calls come whole, and the last line says that it is."""
+        """Yield the chunks of one line; tool calls arrive whole, and the last line is marked."""
         message = event.message
         yield from self.reasoning(message.thinking, event)
         yield from self.text(message.content, event)
         for call in message.tool_calls or ():
             arguments = json.dumps(dict(call.function.arguments))
-            key, name = len(self.tools), call.function.name
+            key, name = len(self.tool_indexes), call.function.name
             yield from self.tool(key, event, name=name, arguments=arguments)
         if event.done:
-            self.spent(event, event.prompt_eval_count, event.eval_count)
-            self.finish(event.done_reason or "stop", event)
+            self.set_usage(event, event.prompt_eval_count, event.eval_count)
+            self.set_finish_reason(event.done_reason or "stop", event)
 
 
 @overload
@@ -48,28 +44,33 @@ def ollama_chat(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of Ollama's chat.
+    """Return a source that asks Ollama through its chat API.
 
-    Give the client a `timeout`: it has none of its own, so a dead server is waited for for ever.
+    Create the client with a `timeout`. It has no default, so without one a dead server blocks
+    the stream forever.
 
     Args:
-        client: an `ollama.Client` or `AsyncClient`.
-        name: shown in events, errors and the log; "ollama" and the model unless given.
-        arguments: those of `client.chat`: model, messages, ...
+        client: An `ollama.Client` or `AsyncClient`.
+        name: Name of the source in events, errors and the log; "ollama" and the model by default.
+        arguments: Arguments of `client.chat`: model, messages, ...
+
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
 
     Example:
         >>> from failover_iter.llm import ollama_chat
-        >>> class Client:  # stands for ollama.Client(timeout=10)
+        >>> class Client:  # a stub for ollama.Client(timeout=10)
         ...     def chat(self, **arguments): ...
         >>> messages = [{"role": "user", "content": "Hi"}]
         >>> ollama_chat(Client(), model="llama", messages=messages).name
         'ollama llama'
     """
-    chat = sync_or_async(client.chat)(
-        answer=OllamaChat,
+    factory = factory_class(client.chat)(
+        answer_type=OllamaAnswer,
         arguments=arguments,
         structured=bool(arguments.get("format")),
-        prefix={},
+        prefill_fields={},
         call=lambda arguments: client.chat(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

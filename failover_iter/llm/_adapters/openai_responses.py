@@ -1,29 +1,25 @@
-"""OpenAI's responses."""
+"""Adapter for OpenAI's Responses API."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, ClassVar, overload
 
+from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import has_format, sync_or_async
-from failover_iter.llm._status import mapping
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
-
-    from failover_iter import Source
-    from failover_iter.llm._chat import AsyncClient, SyncClient
-    from failover_iter.llm._chunk import Chunk, FinishReason
-    from failover_iter.llm._messages import Arguments
+from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class, has_format
+from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._messages import Arguments
+from failover_iter.llm._status import as_mapping
 
 __all__ = ["openai_responses"]
 
 
-class Response(Answer):
-    """An answer in typed events."""
+class OpenAIResponsesAnswer(Answer):
+    """An answer that arrives in typed events."""
 
     provider = "openai"
-    reasons: ClassVar[Mapping[str, FinishReason]] = {
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {
         "completed": "stop",
         "max_output_tokens": "length",
         "content_filter": "content_filter",
@@ -32,7 +28,7 @@ class Response(Answer):
     refused = False
 
     def read(self, event: Any) -> Iterator[Chunk]:
-        """An event, by its type; most are bookkeeping."""
+        """Yield the chunks of one event; most types of event are bookkeeping."""
         match event.type:
             case "response.output_text.delta":
                 yield from self.text(event.delta, event)
@@ -47,32 +43,32 @@ class Response(Answer):
             case "response.function_call_arguments.delta":
                 yield from self.tool(event.output_index, event, arguments=event.delta)
             case "response.completed" | "response.incomplete":
-                self.ended(event.response, event)
+                self.read_end(event.response, event)
             case "response.failed":
-                raise self.failure(event.response.error, event)
+                raise self.error_from(event.response.error, event)
             case "error":
-                raise self.failure(event, event)
+                raise self.error_from(event, event)
             case _:
                 pass
 
-    def ended(self, response: Any, event: Any) -> None:
-        """The response is complete, or was ended by a limit or a filter."""
+    def read_end(self, response: Any, event: Any) -> None:
+        """Read the last event: the response is complete, or a limit or a filter ended it."""
         usage, details = response.usage, response.incomplete_details
         if usage:
-            self.spent(usage, usage.input_tokens, usage.output_tokens)
+            self.set_usage(usage, usage.input_tokens, usage.output_tokens)
         reason = "refusal" if self.refused else "completed"
         if event.type == "response.incomplete":
             reason = (details and details.reason) or "incomplete"
-        self.finish(reason, event)
+        self.set_finish_reason(reason, event)
 
-    def failure(self, said: Any, event: object) -> Exception:
-        """The error for an error object."""
-        code, message = getattr(said, "code", None), getattr(said, "message", None)
+    def error_from(self, details: Any, event: object) -> Exception:
+        """Build the exception for an error object."""
+        code, message = getattr(details, "code", None), getattr(details, "message", None)
         return self.error(message or "the provider sent an error", code=code, raw=event)
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """`messages` is `input` here, which takes the same plain messages."""
+    """Pass `messages` as `input`, which accepts the same plain messages."""
     if "messages" in arguments:
         arguments["input"] = arguments.pop("messages")
     return arguments
@@ -87,19 +83,23 @@ def openai_responses(
     client: AsyncClient, *, name: str | None = None, **arguments: Any
 ) -> Source[AsyncIterator[Chunk]]: ...
 def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) -> Source[Any]:
-    """Make a source of OpenAI's responses.
+    """Return a source that asks OpenAI through its Responses API.
 
-    Give the client `max_retries=0`, or its own retries hold up the switch for seconds.
+    Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
 
     Args:
-        client: an `OpenAI` or `AsyncOpenAI`.
-        name: shown in events, errors and the log; "openai" and the model unless given.
-        arguments: those of `client.responses.create`: model, input, ...; plain messages may be
-            given as `messages`.
+        client: An `OpenAI` or `AsyncOpenAI`.
+        name: Name of the source in events, errors and the log; "openai" and the model by default.
+        arguments: Arguments of `client.responses.create`: model, input, ... You may pass plain
+            messages as `messages`.
+
+    Raises:
+        AttributeError: `client` is not a client of this SDK.
+        TypeError: `name` is not a str.
 
     Example:
         >>> from failover_iter.llm import openai_responses
-        >>> class Client:  # stands for openai.OpenAI(max_retries=0)
+        >>> class Client:  # a stub for openai.OpenAI(max_retries=0)
         ...     class responses:
         ...         def create(**arguments): ...
         ...     def close(self): ...
@@ -107,12 +107,12 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
         'openai gpt'
     """
     create = client.responses.create
-    chat = sync_or_async(client.close)(
-        answer=Response,
+    factory = factory_class(client.close)(
+        answer_type=OpenAIResponsesAnswer,
         arguments=arguments,
-        conversation="messages" if "messages" in arguments else "input",
-        structured=has_format(mapping(arguments.get("text")).get("format")),
+        messages_argument="messages" if "messages" in arguments else "input",
+        structured=has_format(as_mapping(arguments.get("text")).get("format")),
         prepare=_prepare,
         call=lambda arguments: create(**arguments, stream=True),
     )
-    return chat.source(name)
+    return factory.source(name)

@@ -1,4 +1,4 @@
-"""Tries streams of the real SDKs on the local server, blocking and async alike."""
+"""Runs streams of the real SDKs against the local server, blocking and async."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from failover_iter import Source, Takeover
 from failover_iter.llm import achat_stream, chat_stream
-from llm.faults import PINGS_LAST, QUICK, SLOW, STALLS
+from llm.faults import PING_SECONDS, QUICK_FAULTS, SLOW_FAULTS, STALL_FAULTS
 from llm.sdks import SDK
 from llm.server import Server, running
 
@@ -23,23 +23,23 @@ LONG, SHORT = 20.0, 0.5  # seconds
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a stream over a failing source and a good one."""
+    """The outcome of a stream over a failing source and a backup."""
 
-    #: Text before the takeover and after it; without one all of it is after.
+    #: Text before and after the takeover; without a takeover, all text is in `text`.
     before: str
     text: str
     #: The last chunk.
     last: Any
     error: Any
-    #: How often each of the two was asked.
-    asked: tuple[int, int]
-    #: Whether the failing one's stream was closed within a second.
+    #: Number of requests to each of the two sources.
+    requests: tuple[int, int]
+    #: Whether the failing source's stream was closed in time (see `Trial.close_timeout`).
     closed: bool
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is to be tried."""
+    """One stream to run."""
 
     case: tuple[str, str, str]
     models: tuple[str, str]
@@ -47,14 +47,14 @@ class Trial:
     options: dict[str, Any]
 
     @property
-    def patience(self) -> float:
-        """Within how many seconds the failed stream is closed."""
-        # A blocking read cannot be ended from outside: it goes on for as long as pings come.
-        return PINGS_LAST + 1.0 if self.case[1:] == ("sync", "ping-stall-after-3") else 1.0
+    def close_timeout(self) -> float:
+        """The number of seconds within which the failed stream must be closed."""
+        # A blocking read cannot be interrupted: it continues for as long as pings arrive.
+        return PING_SECONDS + 1.0 if self.case[1:] == ("sync", "ping-stall-after-3") else 1.0
 
 
-class Bench:
-    """The server, the loop and the clients, which live as long as the tests."""
+class Harness:
+    """The server, the event loop and the clients, which exist as long as the tests run."""
 
     def __init__(
         self, server: Server, runner: asyncio.Runner, variants: list[tuple[SDK, str]]
@@ -69,7 +69,7 @@ class Bench:
     def client(
         self, sdk: SDK, flavour: str, *, seconds: float = LONG, refused: bool = False
     ) -> Any:
-        """A client; the same one for the same wishes."""
+        """Return a client; the same one for the same arguments."""
         key = (sdk.name, flavour, seconds, refused)
         if key not in self._clients:
             address = self.server.refusing if refused else self.server.address
@@ -81,73 +81,76 @@ class Bench:
         return self._clients[key]
 
     def model(self, fault: str) -> str:
-        """A model of this fault that nobody else asks."""
+        """Return a unique model name with this fault."""
         return f"{fault}~{next(self._numbers)}"
 
     def source(
         self, sdk: SDK, flavour: str, model: str, *, seconds: float = LONG, **more: Any
     ) -> Source[Any]:
-        """A source that asks this model."""
+        """Return a source that asks this model."""
         refused = model.startswith("conn-refused")
         client = self.client(sdk, flavour, seconds=seconds, refused=refused)
         return sdk.source(client, model, **more)
 
-    def asked(self, model: str) -> list[dict[str, Any]]:
-        """What this model was asked, request by request."""
+    def requests(self, model: str) -> list[dict[str, Any]]:
+        """Return the body of each request for this model."""
         return self.server.requests[model]
 
     def deliver(self, flavour: str, sources: Any, **options: Any) -> tuple[list[Any], Any]:
-        """All that a stream delivers, and the error that it ends with, if it does."""
+        """Return all items of a stream, and the error that ends it, if any."""
         if flavour == "async":
             return self.runner.run(adeliver(sources, options))
         return deliver(sources, options)
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run a coroutine function in the loop of the clients."""
+        """Run a coroutine function in the event loop of the clients."""
         return self.runner.run(function(*args))
 
     def outcome(self, sdk: SDK, flavour: str, fault: str) -> Outcome:
-        """What comes of a stream over this fault and a good source.
+        """Return the outcome of a stream over this fault and a backup.
 
-        All are tried side by side: the quick ones of one SDK, the slow ones of all.
+        Streams run concurrently: all quick faults of one SDK, or the slow faults of all SDKs.
         """
         key = (sdk.name, flavour, fault)
-        if key not in self._outcomes and fault in QUICK:
-            self._try([(sdk, flavour, each) for each in QUICK])
+        if key not in self._outcomes and fault in QUICK_FAULTS:
+            self._run_cases([(sdk, flavour, each) for each in QUICK_FAULTS])
         if key not in self._outcomes:
             variants = [each for each in self.variants if each[0].installed]
-            faults = STALLS if fault in STALLS else [fault]
-            self._try([(*variant, each) for each in faults for variant in variants])
+            faults = STALL_FAULTS if fault in STALL_FAULTS else [fault]
+            self._run_cases([(*variant, each) for each in faults for variant in variants])
         return self._outcomes[key]
 
-    def _try(self, cases: list[tuple[SDK, str, str]]) -> None:
+    def _run_cases(self, cases: list[tuple[SDK, str, str]]) -> None:
         for flavour in ("sync", "async"):
             trials = [self._trial(*case) for case in cases if case[1] == flavour]
             streams = [(trial.sources, trial.options) for trial in trials]
-            gc.disable()  # what is closed is closed by the stream itself
+            gc.disable()  # the stream itself must close its sources
             if flavour == "sync":
                 with ThreadPoolExecutor(64) as pool:
                     delivered = list(pool.map(lambda stream: deliver(*stream), streams))
             else:
-                delivered = self.run(_side_by_side, streams)
+                delivered = self.run(_deliver_all, streams)
             for trial, (items, error) in zip(trials, delivered, strict=True):
-                self._outcomes[trial.case] = self._judged(trial, items, error)
+                self._outcomes[trial.case] = self._outcome_of(trial, items, error)
             gc.enable()
 
     def _trial(self, sdk: SDK, flavour: str, fault: str) -> Trial:
         models = self.model(fault), self.model("ok")
-        seconds = SHORT if fault in SLOW else LONG
+        seconds = SHORT if fault in SLOW_FAULTS else LONG
         sources = [
             self.source(sdk, flavour, models[0], seconds=seconds),
             self.source(sdk, flavour, models[1]),
         ]
         options: dict[str, Any] = {"mid_stream": "restart", "mark_takeovers": True}
         if fault == "ping-stall-after-3":
-            options["idle_timeout"] = SHORT  # the SDK's own is put off by each ping
+            options["idle_timeout"] = SHORT  # pings restart the SDK's own timeout
+            options["first_item_timeout"] = (
+                LONG  # on a busy machine the tokens may be slow to start
+            )
         return Trial((sdk.name, flavour, fault), models, sources, options)
 
-    def _judged(self, trial: Trial, items: list[Any], error: Any) -> Outcome:
-        """What was delivered, parted at the takeover."""
+    def _outcome_of(self, trial: Trial, items: list[Any], error: Any) -> Outcome:
+        """Split the delivered items at the takeover."""
         marks = [place for place, item in enumerate(items) if isinstance(item, Takeover)]
         start = marks[0] + 1 if marks else 0
         return Outcome(
@@ -155,12 +158,12 @@ class Bench:
             text="".join(item.text for item in items[start:]),
             last=items[-1] if items[start:] else None,
             error=error,
-            asked=(len(self.asked(trial.models[0])), len(self.asked(trial.models[1]))),
-            closed=self.server.wait_closed(trial.models[0], trial.patience),
+            requests=(len(self.requests(trial.models[0])), len(self.requests(trial.models[1]))),
+            closed=self.server.wait_closed(trial.models[0], trial.close_timeout),
         )
 
     async def close(self) -> None:
-        """Close the clients, and let the loop see it."""
+        """Close the clients, and let the loop run their callbacks."""
         for client in self._clients.values():
             await close(getattr(client, "aio", None))
             await close(client)
@@ -169,7 +172,7 @@ class Bench:
 
 
 async def close(client: Any) -> None:
-    """Close a client, in the way that its SDK has."""
+    """Close a client with the method that its SDK provides."""
     method = getattr(client, "aclose", None) or getattr(client, "close", None)
     if callable(method):
         closing = method()
@@ -182,7 +185,7 @@ async def close(client: Any) -> None:
 
 
 def deliver(sources: Any, options: dict[str, Any]) -> tuple[list[Any], Any]:
-    """All that a blocking stream delivers, and its error."""
+    """Return all items of a blocking stream, and the error that ends it, if any."""
     items: list[Any] = []
     try:
         for item in chat_stream(sources, **options):
@@ -193,7 +196,7 @@ def deliver(sources: Any, options: dict[str, Any]) -> tuple[list[Any], Any]:
 
 
 async def adeliver(sources: Any, options: dict[str, Any]) -> tuple[list[Any], Any]:
-    """All that an async stream delivers, and its error."""
+    """Return all items of an async stream, and the error that ends it, if any."""
     items: list[Any] = []
     try:
         async with aclosing(achat_stream(sources, **options)) as stream:
@@ -204,15 +207,15 @@ async def adeliver(sources: Any, options: dict[str, Any]) -> tuple[list[Any], An
     return items, None
 
 
-async def _side_by_side(wanted: list[tuple[Any, dict[str, Any]]]) -> list[Any]:
-    return await asyncio.gather(*(adeliver(*stream) for stream in wanted))
+async def _deliver_all(streams: list[tuple[Any, dict[str, Any]]]) -> list[Any]:
+    return await asyncio.gather(*(adeliver(*stream) for stream in streams))
 
 
 @contextmanager
-def bench(variants: list[tuple[SDK, str]]) -> Iterator[Bench]:
-    """Set it up for these SDKs, blocking or async, and clear it away."""
+def new_harness(variants: list[tuple[SDK, str]]) -> Iterator[Harness]:
+    """Create a harness for these SDKs and flavours, and close it afterwards."""
     with running() as server, asyncio.Runner() as runner:
-        made = Bench(server, runner, variants)
+        made = Harness(server, runner, variants)
         try:
             yield made
         finally:

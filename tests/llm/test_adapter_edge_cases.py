@@ -1,4 +1,4 @@
-"""Corners of the adapters that no provider was seen to turn: what an SDK's types allow."""
+"""Edge cases of the adapters: events that an SDK's types allow but no provider was seen to send."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from failover_iter.llm import (
     bedrock_converse,
     chat_stream,
     cohere_chat,
-    gemini,
+    gemini_chat,
     is_transient,
+    litellm_completion,
     openai_chat,
     openai_responses,
 )
@@ -28,17 +29,17 @@ from failover_iter.llm._answer import Answer
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
-def record(**said: Any) -> Any:
-    """An object with these attributes."""
-    return SimpleNamespace(**said)
+def record(**attributes: Any) -> Any:
+    """Return an object with these attributes."""
+    return SimpleNamespace(**attributes)
 
 
 class Client:
-    """A blocking client of any SDK: it gives these events, and remembers what it was asked."""
+    """A fake of any blocking client: it answers with these events, and keeps the requests."""
 
     def __init__(self, *events: Any, close: Callable[[], None] | None = None) -> None:
         self.events = events
-        self.asked: list[Any] = []
+        self.requests: list[Any] = []
         self.chat = record(completions=record(create=self.create))
         self.messages = self.responses = record(create=self.create)
         self.models = record(generate_content_stream=self.create)
@@ -47,11 +48,11 @@ class Client:
 
     def create(self, **arguments: Any) -> Any:
         """Answer with the events."""
-        self.asked.append(arguments)
+        self.requests.append(arguments)
         return self if self.on_close else iter(self.events)
 
     def converse_stream(self, **arguments: Any) -> Any:
-        """The same, in the form of boto3."""
+        """Answer with the events in the form of boto3."""
         return {"stream": self.create(**arguments)}
 
     def __iter__(self) -> Iterator[Any]:
@@ -67,36 +68,46 @@ class Client:
 
 
 def choice(text: str | None, reason: str | None = None, index: int = 0) -> Any:
-    """A chunk of chat completions."""
+    """Return a chunk of chat completions."""
     delta = record(content=text, tool_calls=None)
     return record(choices=[record(index=index, delta=delta, finish_reason=reason)], usage=None)
 
 
+def test_repr_hides_the_arguments() -> None:
+    """The repr of a source contains neither the prompt nor a key."""
+    dual = litellm_completion(model="m", messages=MESSAGES, api_key="secret")
+    blocking = openai_chat(Client(), model="m", messages=MESSAGES)
+    factory: Any = blocking.factory
+    shown = repr([dual, dual.factory(), blocking, factory.request(Progress())])
+    assert "Hi" not in shown
+    assert "secret" not in shown
+
+
 def test_the_first_of_several_choices_is_delivered() -> None:
-    """Of an answer with n=2 the second choice is left out."""
+    """With n=2 the second choice is not delivered."""
     client = Client(choice("a"), choice("b", index=1), choice(None, "stop"))
     chunks = list(chat_stream([openai_chat(client, model="m", messages=MESSAGES)]))
     assert [chunk.text for chunk in chunks] == ["a", ""]
 
 
-def test_an_error_object_that_says_nothing() -> None:
-    """It is an error all the same."""
+def test_error_object_without_details() -> None:
+    """An error object without code and message raises, too."""
     with pytest.raises(ProviderError, match="the provider sent an error"):
         list(chat_stream([openai_chat(Client(record(choices=None)), model="m", messages=[])]))
 
 
-def test_a_refusal_in_a_chat_completion() -> None:
-    """The refusal is the text, and the reason to finish says so."""
+def test_refusal_in_a_chat_completion() -> None:
+    """The refusal is the text, and the finish reason is "content_filter"."""
     delta = record(content=None, refusal="I cannot say that.", tool_calls=None)
-    said = record(choices=[record(index=0, delta=delta, finish_reason=None)], usage=None)
-    source = openai_chat(Client(said, choice(None, "stop")), model="m", messages=MESSAGES)
+    refusal = record(choices=[record(index=0, delta=delta, finish_reason=None)], usage=None)
+    source = openai_chat(Client(refusal, choice(None, "stop")), model="m", messages=MESSAGES)
     *_, first, last = chat_stream([source])
     assert first.text == "I cannot say that."
     assert (last.finish_reason, last.raw_finish_reason) == ("content_filter", "stop")
 
 
-def test_a_response_that_says_little() -> None:
-    """Without usage, without details, without a code it is read as far as it goes."""
+def test_response_without_details() -> None:
+    """A response without usage, details or error code can be read."""
     text = record(type="response.output_text.delta", delta="a")
     response = record(usage=None, incomplete_details=None, error=None)
     ended = record(type="response.incomplete", response=response)
@@ -115,43 +126,43 @@ def test_a_response_that_says_little() -> None:
         (None, ["Be brief."]),
     ],
 )
-def test_anthropic_keeps_what_the_system_was_told(system: Any, blocks: list[str]) -> None:
-    """System messages come behind what stands in `system`; without any it is left alone."""
+def test_anthropic_keeps_the_system_argument(system: Any, blocks: list[str]) -> None:
+    """System messages are appended to `system`; without system messages it is unchanged."""
     client = Client()
     messages = [{"role": "system", "content": "Be brief."}, *MESSAGES]
-    given = {} if system is None else {"system": system}
-    for said in (messages, MESSAGES):
-        source = anthropic_messages(client, model="m", max_tokens=1, messages=said, **given)
+    own = {} if system is None else {"system": system}
+    for turns in (messages, MESSAGES):
+        source = anthropic_messages(client, model="m", max_tokens=1, messages=turns, **own)
         with pytest.raises(ProviderError, match="without an answer"):
             list(chat_stream([source]))
-    assert [block["text"] for block in client.asked[0]["system"]] == blocks
-    assert client.asked[1].get("system") == system
-    assert client.asked[0]["messages"] == client.asked[1]["messages"] == MESSAGES
+    assert [block["text"] for block in client.requests[0]["system"]] == blocks
+    assert client.requests[1].get("system") == system
+    assert client.requests[0]["messages"] == client.requests[1]["messages"] == MESSAGES
 
 
 def test_bedrock_keeps_its_own_form() -> None:
-    """Messages that are in the provider's form, and a system that is, pass untouched."""
+    """Messages and a `system` in the provider's form are passed unchanged."""
     own = {"role": "user", "content": [{"image": {}}]}
-    said = [{"role": "system", "content": "Be brief."}, own]
+    messages = [{"role": "system", "content": "Be brief."}, own]
     client = Client()
-    source = bedrock_converse(client, modelId="m", messages=said, system=[{"text": "Be kind."}])
+    source = bedrock_converse(client, modelId="m", messages=messages, system=[{"text": "Be kind."}])
     for each in (source, bedrock_converse(client, modelId="m", messages=[own])):
         with pytest.raises(ProviderError, match="without an answer"):
             list(chat_stream([each]))
-    with_system, without = client.asked
+    with_system, without = client.requests
     assert with_system["messages"] == without["messages"] == [own]
     assert with_system["system"] == [{"text": "Be kind."}, {"text": "Be brief."}]
     assert "system" not in without
 
 
 class Config:
-    """A config that is an object, as google-genai's."""
+    """A config object like google-genai's."""
 
     def __init__(self, system_instruction: Any = None) -> None:
         self.system_instruction = system_instruction
 
     def model_copy(self, *, update: dict[str, Any]) -> Config:
-        """As pydantic does it."""
+        """Copy as pydantic does."""
         return Config(**update)
 
 
@@ -164,49 +175,49 @@ class Config:
         (Config("Be kind."), "Be kind.\n\nBe brief."),
     ],
 )
-def test_gemini_keeps_what_the_config_says(config: Any, instruction: str) -> None:
-    """System messages come behind the instruction of the config, which itself is untouched."""
+def test_gemini_keeps_the_config(config: Any, instruction: str) -> None:
+    """System messages are appended to the config's instruction in a copy of the config."""
     client = Client()
-    said = [{"role": "system", "content": "Be brief."}, *MESSAGES]
+    messages = [{"role": "system", "content": "Be brief."}, *MESSAGES]
     with pytest.raises(ProviderError, match="without an answer"):
-        list(chat_stream([gemini(client, model="m", messages=said, config=config)]))
-    (asked,) = client.asked
-    got = asked["config"]
+        list(chat_stream([gemini_chat(client, model="m", messages=messages, config=config)]))
+    (request,) = client.requests
+    got = request["config"]
     assert (got["system_instruction"] if isinstance(got, dict) else got.system_instruction) == (
         instruction
     )
-    assert asked["contents"] == [{"role": "user", "parts": [{"text": "Hi"}]}]
+    assert request["contents"] == [{"role": "user", "parts": [{"text": "Hi"}]}]
     assert config is None or got is not config
 
 
 def test_gemini_refuses_what_it_cannot_join() -> None:
-    """An instruction that is no text cannot have system messages behind it."""
-    said = [{"role": "system", "content": "Be brief."}]
+    """System messages cannot be appended to an instruction that is not text."""
+    messages = [{"role": "system", "content": "Be brief."}]
     config = {"system_instruction": {"parts": []}}
-    with pytest.raises(TypeError, match="system_instruction is a str, got"):
-        list(chat_stream([gemini(Client(), model="m", messages=said, config=config)]))
+    with pytest.raises(TypeError, match="system_instruction is a str, got dict"):
+        list(chat_stream([gemini_chat(Client(), model="m", messages=messages, config=config)]))
 
 
-def test_gemini_takes_contents_as_they_are() -> None:
-    """A plain string, the provider's own form, and no system message: nothing is changed."""
+def test_gemini_contents_are_passed_unchanged() -> None:
+    """A plain string, and contents in the provider's form, are passed unchanged."""
     own: dict[str, Any] = {"role": "user", "parts": []}
     client = Client()
     for contents in ("Hi", [own]):
         with pytest.raises(ProviderError, match="without an answer"):
-            list(chat_stream([gemini(client, model="m", contents=contents)]))
-    assert [asked["contents"] for asked in client.asked] == ["Hi", [own]]
+            list(chat_stream([gemini_chat(client, model="m", contents=contents)]))
+    assert [each["contents"] for each in client.requests] == ["Hi", [own]]
 
 
-def test_gemini_goes_on_with_a_plain_question() -> None:
-    """A conversation that is one string becomes one of turns when an answer is continued."""
+def test_gemini_continues_after_a_plain_question() -> None:
+    """A conversation that is a string becomes a list of turns when an answer is continued."""
     client = Client()
     so_far = Progress(delivered=1, items=(Chunk(text="It"),))
-    factory: Any = gemini(client, model="m", contents="Hi").factory
-    assert list(factory.ask(so_far).arguments["contents"][0]["parts"]) == [{"text": "Hi"}]
+    factory: Any = gemini_chat(client, model="m", contents="Hi").factory
+    assert list(factory.request(so_far).arguments["contents"][0]["parts"]) == [{"text": "Hi"}]
 
 
 def candidate(*parts: Any, reason: Any = None) -> Any:
-    """A chunk of Gemini's."""
+    """Return a chunk of Gemini's."""
     content = record(parts=list(parts)) if parts else None
     return record(
         usage_metadata=None,
@@ -216,33 +227,33 @@ def candidate(*parts: Any, reason: Any = None) -> Any:
 
 
 def test_gemini_without_content_or_reason() -> None:
-    """A candidate that has neither is a ping; an unspecified reason is none."""
+    """A candidate without both is a ping; an unspecified finish reason does not count."""
     part = record(function_call=None, thought=None, text="a")
     ends = [candidate(part), candidate(reason="FINISH_REASON_UNSPECIFIED")]
     with pytest.raises(ProviderError, match=r"\[cut\]"):
-        list(chat_stream([gemini(Client(*ends), model="m", contents="Hi")]))
+        list(chat_stream([gemini_chat(Client(*ends), model="m", contents="Hi")]))
 
 
 @pytest.mark.parametrize(("reason", "transient"), [("OTHER", True), ("MALFORMED_RESPONSE", True)])
 def test_gemini_ends_with_an_error(reason: str, transient: bool) -> None:
-    """A reason to finish that is a failure of the provider causes a switch."""
+    """A finish reason that means a failure of the provider causes a switch."""
     with pytest.raises(ProviderError, match=reason) as raised:
-        list(chat_stream([gemini(Client(candidate(reason=reason)), model="m", contents="Hi")]))
+        list(chat_stream([gemini_chat(Client(candidate(reason=reason)), model="m", contents="Hi")]))
     assert is_transient(raised.value) == transient
 
 
-def test_gemini_of_the_async_client_alone() -> None:
-    """`client.aio` serves async streams; in a blocking one it is refused at the call."""
+def test_gemini_async_client_alone() -> None:
+    """`client.aio` works in async streams; a blocking stream refuses it at the call."""
 
     class Aio:
         models = record(generate_content_stream=None)
 
     with pytest.raises(TypeError, match="is async"):
-        chat_stream([gemini(Aio(), model="m", contents="Hi")])
+        chat_stream([gemini_chat(Aio(), model="m", contents="Hi")])
 
 
-def test_cohere_sends_an_event_of_its_error() -> None:
-    """Where the SDK lets an error event through, it is an error."""
+def test_cohere_error_event() -> None:
+    """An error event that the SDK lets through raises."""
 
     class CohereClient:
         class with_raw_response:  # noqa: N801 (the SDK's name)
@@ -252,35 +263,35 @@ def test_cohere_sends_an_event_of_its_error() -> None:
         chat_stream: Any = None
 
     source = cohere_chat(CohereClient(), model="m", messages=MESSAGES)
-    answer = source.factory.answer("m")  # type: ignore[union-attr]
+    answer = source.factory.answer_type("m")  # type: ignore[union-attr]
     with pytest.raises(ProviderError, match="overloaded"):
         list(answer.read(record(type="error", message="overloaded")))
     assert list(answer.read(record(type="debug"))) == []
 
 
 def fail_to_close() -> None:
-    """Closes badly."""
+    """Raise an error on closing."""
     raise OSError("bad file descriptor")
 
 
-def test_an_error_of_closing_hides_nothing() -> None:
-    """What the stream failed with is raised; what closing it did stands in its notes."""
+def test_close_error_after_a_failure() -> None:
+    """The error of the stream is raised, with the error of closing in its notes."""
     client = Client(ConnectionError("reset"), close=fail_to_close)
     with pytest.raises(ConnectionError) as raised:
         list(chat_stream([openai_chat(client, model="m", messages=MESSAGES)]))
     assert "closing the stream raised OSError: bad file descriptor" in raised.value.__notes__
 
 
-def test_an_error_of_closing_is_told() -> None:
-    """After a good end, or when the consumer leaves, it is the consumer's."""
+def test_close_error_after_a_good_end() -> None:
+    """After a good end, or when the consumer leaves, an error of closing is raised."""
     client = Client(choice("a"), choice("b", "stop"), close=fail_to_close)
     for leave in (list, lambda stream: (next(stream), stream.close())):
         with pytest.raises(OSError, match="bad file descriptor"):
             leave(chat_stream([openai_chat(client, model="m", messages=MESSAGES)]))
 
 
-def test_a_stream_that_cannot_be_closed() -> None:
-    """A client may give any async iterable: there is nothing to close then."""
+def test_stream_without_close() -> None:
+    """A client may return an async iterable that has no `close`."""
 
     class Bare:
         async def __aiter__(self) -> AsyncIterator[Any]:
@@ -298,7 +309,7 @@ def test_a_stream_that_cannot_be_closed() -> None:
 
 
 class AsyncStream:
-    """An async stream that closes badly."""
+    """An async stream that raises an error on closing."""
 
     def __init__(self, *events: Any) -> None:
         self.events = events
@@ -314,8 +325,8 @@ class AsyncStream:
         fail_to_close()
 
 
-def test_an_error_of_closing_async() -> None:
-    """The same, async."""
+def test_close_error_async() -> None:
+    """An error of closing an async stream is noted after a failure, else raised."""
 
     def source(*events: Any) -> Any:
         async def create(**_: Any) -> Any:
@@ -340,23 +351,23 @@ def test_an_error_of_closing_async() -> None:
     asyncio.run(main())
 
 
-def test_what_is_not_new() -> None:
-    """At its start an answer may repeat what was delivered, in pieces of any size."""
+def test_repeated_prefill() -> None:
+    """Text that the answer repeats at its start is dropped, in pieces of any size."""
 
     class Plain(Answer):
         provider = "mine"
-        reasons = {"stop": "stop"}  # noqa: RUF012
+        finish_reasons = {"stop": "stop"}  # noqa: RUF012
 
     def text_after(drop: str, *pieces: str) -> str:
         answer = Plain("m")
-        answer.drop, answer.continues = drop, True
+        answer.may_repeat, answer.is_continuation = drop, True
         chunks = [chunk for piece in pieces for chunk in answer.text(piece, None)]
-        answer.finish("stop", None)
+        answer.set_finish_reason("stop", None)
         return "".join(chunk.text for chunk in [*chunks, *answer.end()])
 
     assert text_after("It is", "It", " is so") == " so"
     assert text_after("It is", "It is", " so") == " so"
     assert text_after("It is", "It", " was") == "It was"
-    assert text_after("It is", "It") == "It"  # it said so much, and no more
+    assert text_after("It is", "It") == "It"  # a partial repetition is not dropped
     assert text_after("It is", "It", " is") == ""
     assert text_after("", "It") == "It"

@@ -1,4 +1,4 @@
-"""Wire protocols that have nothing of OpenAI's."""
+"""The wire protocols that differ from OpenAI's in every message."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class Gemini(Protocol):
         parts = super().special(kind)
         if kind == "filtered":
             return [sse({"promptFeedback": {"blockReason": "SAFETY"}})]
-        # It tells with each chunk, or not at all.
+        # Gemini reports usage with each chunk, or not at all.
         unknown = b"usageMetadata" if kind == "no-usage" else b"no such word"
         return [part.replace(unknown, b"unknown") for part in parts]
 
-    def untold(self) -> list[bytes]:
+    def finish_without_usage(self) -> list[bytes]:
         return self.finish()
 
     def tool_calls(self) -> list[bytes]:
@@ -126,7 +126,7 @@ class Cohere(Protocol):
     def malformed(self) -> bytes:
         return self.token("x", 3).replace(b"data: {", b"data: {{")
 
-    def untold(self) -> list[bytes]:
+    def finish_without_usage(self) -> list[bytes]:
         return [self.event("message-end", id="1", delta={"finish_reason": self.stop})]
 
     def tool_calls(self) -> list[bytes]:
@@ -186,7 +186,7 @@ class Ollama(Protocol):
     def malformed(self) -> bytes:
         return b"{" + self.token("x", 3)
 
-    def untold(self) -> list[bytes]:
+    def finish_without_usage(self) -> list[bytes]:
         return [self.line({"content": ""}, done=True)]
 
     def tool_calls(self) -> list[bytes]:
@@ -196,7 +196,7 @@ class Ollama(Protocol):
 
 
 def frame(payload: bytes, **headers: str) -> bytes:
-    """A message of AWS's event stream: lengths, headers, payload, checksums."""
+    """Encode a message of AWS's event stream: lengths, headers, payload, checksums."""
     packed = b""
     for name, value in headers.items():
         key = f":{name.replace('_', '-')}".encode()
@@ -277,7 +277,7 @@ class Bedrock(Protocol):
         headers = {"event_type": "contentBlockDelta", "content_type": "application/json"}
         return frame(b'{{"delta"', **headers, message_type="event")
 
-    def untold(self) -> list[bytes]:
+    def finish_without_usage(self) -> list[bytes]:
         return self.finish()[:2]
 
     def tool_calls(self) -> list[bytes]:
@@ -291,7 +291,7 @@ class Bedrock(Protocol):
         return calls
 
 
-#: By the first part of the path; OpenAI has two under one.
+#: The protocols by the first part of the path; OpenAI has two.
 PROTOCOLS: dict[str, Protocol] = {
     "openai": Protocol(),
     "responses": Responses(),

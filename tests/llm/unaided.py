@@ -1,9 +1,10 @@
-"""What `except <the SDK's base error>` around each SDK's own stream does: measured before.
+"""The results of a loop over each SDK's stream, with `except <the SDK's base error>` around it.
 
-November 2026, the SDKs of that time, this server's faults, a client time-out of 1.5 s; blocking and
-async were alike but where two words stand. "caught": by that `except`, so the next provider can be
-tried. "escapes": raised, but as a class that it does not know. "silent": a cut or empty answer that
-looks like a good one. "hangs": no end while pings come.
+Measured in November 2026 with the SDKs of that time, the faults of this server and a client timeout
+of 1.5 s. Blocking and async streams gave the same results, except where a cell has two words.
+"caught": the `except` caught the error, so the next provider could be tried. "escapes": the error
+has a class that the `except` does not catch. "silent": an empty or truncated answer looked like a
+good one. "hangs": the loop does not end while pings arrive.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SDKS = (
     "litellm-openai",
     "litellm-anthropic",
 )
-#: In the order of the SDKs: c(aught), E(scapes), S(ilent), H(angs), r(aised), ok, W(rong text).
+#: One column for each of SDKS: c(aught), E(scapes), S(ilent), H(angs), r(aised), ok, W(rong text).
 TABLE = """
 status-429               c c c c c c c c c c c c
 status-500               c c c c c c c c c c c c
@@ -58,7 +59,7 @@ WORDS = {
     "ok/r": "whole / raised",
     "W": "**wrong**",
 }
-NAIVE: dict[tuple[str, str], str] = {
+UNAIDED: dict[tuple[str, str], str] = {
     (fault, sdk): WORDS[word]
     for fault, *words in (line.split() for line in TABLE.strip().splitlines())
     for sdk, word in zip(SDKS, words, strict=True)
