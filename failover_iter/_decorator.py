@@ -65,7 +65,7 @@ class Decorator:
         functions = (function, *self._fallbacks)
         flavour = _common_flavour(functions)
         policy = self._policy
-        resumes = isinstance(policy.way, Resume | Decide)
+        resumes = isinstance(policy.strategy, Resume | Decide)
         if resumes:
             for each in functions:
                 _check_progress(each, policy)

@@ -166,7 +166,7 @@ class Options:
 
     def _check_reset_on_progress(self) -> None:
         check_bool("reset_on_progress", self.reset_on_progress)
-        if not isinstance(self.way, Skip | Resume):
+        if not isinstance(self.strategy, Skip | Resume):
             raise ValueError(
                 "reset_on_progress=True goes with mid_stream='skip' or 'resume' only, got "
                 f"mid_stream={self.mode_given}: elsewhere an attempt repeats what was delivered, "
@@ -194,7 +194,7 @@ class Options:
         return "'restart' (not set)" if self.mid_stream is None else repr(self.mid_stream)
 
     @property
-    def way(self) -> Mode | Skip | Resume | Decide:
+    def strategy(self) -> Mode | Skip | Resume | Decide:
         """How an attempt takes over, strategy objects in the place of "skip" and "resume"."""
         match self.mid_stream:
             case None:
@@ -203,8 +203,8 @@ class Options:
                 return _SKIP
             case "resume":
                 return _RESUME
-            case way:
-                return way
+            case strategy:
+                return strategy
 
 
 _SKIP, _RESUME = Skip(), Resume()
@@ -274,7 +274,7 @@ class Source(Generic[OpenedT]):
                 check(value)
 
 
-def over(source: Any, options: Options) -> Options:
+def merged_options(source: Any, options: Options) -> Options:
     """The options that hold for a `Source` in a stream with those options."""
     own = {name: getattr(source, name) for name in _SOURCE_CHECKS}
     own = {name: value for name, value in own.items() if value is not UNSET}

@@ -8,7 +8,7 @@ from math import inf, isfinite
 from types import CoroutineType, GenericAlias, MethodType
 from typing import Any, cast
 
-from failover_iter.errors import wrong_use
+from failover_iter.errors import mark_usage_error
 
 # Flags of code objects, by their names in `inspect`, which is slow to import.
 CO_GENERATOR = 0x20
@@ -53,12 +53,12 @@ def check_callback(option: str, value: object, allowed: str) -> None:
         )
 
 
-def verdict(option: str, value: object) -> bool:
+def as_bool(option: str, value: object) -> bool:
     """What a predicate has answered; a coroutine would always be true."""
     if offers(value, "__await__"):
         if isinstance(value, CoroutineType):
             value.close()
-        raise wrong_use(
+        raise mark_usage_error(
             TypeError(f"the function of {option} must give a bool, got an awaitable: {value!r}")
         )
     return bool(value)

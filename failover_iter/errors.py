@@ -109,9 +109,9 @@ def describe(error: BaseException) -> str:
     return f"{name}: {message}" if message else name
 
 
-def wrong_use(error: _E) -> _E:
+def mark_usage_error(error: _E) -> _E:
     """Mark an error as a wrong use of the library, so that no stream takes it for an outage."""
-    error.__dict__["_failover_iter_wrong_use"] = True
+    error.__dict__["_failover_iter_usage_error"] = True
     return error
 
 
@@ -121,11 +121,11 @@ def leaves(error: BaseException) -> tuple[Any, ...]:
     return group.exceptions if isinstance(error, BaseExceptionGroup) else ()
 
 
-def is_wrong_use(error: BaseException) -> bool:
+def is_usage_error(error: BaseException) -> bool:
     """Whether an error, or a leaf of it, says that the library was used wrongly, here or inside."""
     inside = leaves(error)
-    if inside and any(map(is_wrong_use, inside)):
+    if inside and any(map(is_usage_error, inside)):
         return True
     return isinstance(error, (NoSources, ReusedIterator)) or (
-        "_failover_iter_wrong_use" in getattr(error, "__dict__", ())
+        "_failover_iter_usage_error" in getattr(error, "__dict__", ())
     )

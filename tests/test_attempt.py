@@ -19,7 +19,7 @@ from failover_iter import (
 )
 from failover_iter._core.attempt import Attempt
 from failover_iter._core.commands import Open
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 from support.play import lost, named, run_of
 
 A, B = named("a"), named("b")
@@ -307,7 +307,7 @@ def test_a_generator_that_has_ended_is_a_wrong_use() -> None:
     attempt = second()
     with pytest.raises(ReusedIterator) as caught:
         attempt.opened_ended()
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     assert not attempt.is_outage(caught.value)
 
 

@@ -21,7 +21,7 @@ from failover_iter import (
     afailover_stream,
     failover_stream,
 )
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 
 LOST = ConnectionError("lost")
 TWINS: list[Any] = [failover_stream, afailover_stream]
@@ -116,7 +116,7 @@ def test_flavours_that_are_seen_when_opened(
     stream = make([lambda: factory(), other], retry_on=Exception, attempts=attempts)
     with pytest.raises(TypeError, match=rf"^source 'source\[0\]' is {flavour}: use ") as caught:
         drain(stream)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 @pytest.mark.parametrize(("make", "factory", "other", "flavour"), SEEN_LATE)
@@ -158,7 +158,7 @@ def test_coroutine_functions_behind_a_lambda(option: str, source: Any) -> None:
     options = {"retry_on": Exception, option: lambda _: coroutine()}
     with pytest.raises(TypeError, match=option) as caught:
         list(failover_stream([source, good], **options))
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def read_lazily(*factories: Any) -> Iterator[Any]:
@@ -200,7 +200,7 @@ def test_bad_factories_that_are_read_lazily(
     assert drain(failover_stream(read_lazily(good, bad), **options)) == [1]
     with refuses(error, message) as caught:
         drain(failover_stream(read_lazily(dead, bad, good), **options))
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def test_wrong_use_tells_of_the_failures_before_it() -> None:
@@ -217,7 +217,7 @@ def test_needs_that_come_too_late() -> None:
     message = "^source 'late' has mid_stream=.*give the sources as a list, or set the option for"
     with pytest.raises(ValueError, match=message) as caught:
         drain(failover_stream(read_lazily(broken, late), retry_on=Exception))
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     assert drain(failover_stream(read_lazily(dead, late), retry_on=Exception)) == [1]
 
 
@@ -294,7 +294,7 @@ def test_wrong_use_inside_is_never_an_outage(
     policy, factories = build()
     with refuses(error, message) as alone:
         drain(policy.stream(factories))
-    assert is_wrong_use(alone.value)
+    assert is_usage_error(alone.value)
     policy, factories = build()
     inner = Policy(retry_on=Exception).source([lambda: policy.stream(factories), good])
     with refuses(error, message):
@@ -311,10 +311,10 @@ def test_a_nested_source_that_cannot_resume() -> None:
     )
     with refuses(ValueError, message) as caught:
         failover_stream([inner, inner], **options)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     with refuses(ValueError, message) as caught:
         drain(failover_stream(read_lazily(inner), **options))
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def test_a_progress_is_not_a_wrong_use() -> None:

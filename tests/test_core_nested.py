@@ -11,7 +11,7 @@ from failover_iter import Completed, Failed, Policy, ReusedIterator, Skip, Sourc
 from failover_iter._core.commands import Open, Raise
 from failover_iter._core.new_run import begin
 from failover_iter._core.run import Run
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 from support.play import lost, named, show, started
 
 A, B, C = (named(name) for name in "abc")
@@ -107,7 +107,7 @@ def test_a_source_inside_that_cannot_resume() -> None:
     )
     with pytest.raises(ValueError, match=message) as caught:
         inside(command, policy, factories).start(lambda: 0.0)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def test_a_stream_inside_that_needs_more_than_was_recorded() -> None:
@@ -119,7 +119,7 @@ def test_a_stream_inside_that_needs_more_than_was_recorded() -> None:
     message = "^a Policy.source needs more of what was delivered than the stream around it has rec"
     with pytest.raises(ValueError, match=message) as caught:
         inside(command, policy, factories)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def test_factories_that_raise_inside_are_no_outage() -> None:

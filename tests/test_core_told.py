@@ -20,7 +20,7 @@ from failover_iter import (
     Takeover,
 )
 from failover_iter._core.commands import Open, Raise
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 from support.play import lost, named, run_of, show, started
 
 A, B, C = (named(name) for name in "abc")
@@ -268,7 +268,7 @@ def test_a_callback_that_gives_what_is_no_answer(
     run.any = run.record.any = True
     with pytest.raises(error, match=message) as caught:
         run.failed(lost(), None, received=True)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 class Later:
@@ -288,7 +288,7 @@ def test_what_is_read_too_late() -> None:
     )
     with pytest.raises(ValueError, match=message) as caught:
         run.failed(lost(), None, received=True)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def test_an_error_holds_nothing_of_the_stream() -> None:

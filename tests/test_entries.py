@@ -12,7 +12,7 @@ from failover_iter import NoSources, Policy
 from failover_iter._core.sources import Entry, name_of, read_entry, read_factories, wrong_flavour
 from failover_iter._mid_stream import Decide, Resume
 from failover_iter._options import Options, Source
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -162,7 +162,7 @@ def test_async_factories_do_not_go_into_a_blocking_stream(factory: Any, wrap: An
     message = f"source '{factory.__name__}' is async: use afailover_stream (or Policy.astream)"
     with pytest.raises(TypeError, match="^" + re.escape(message)) as caught:
         read_entry(wrap(factory), 0, "sync", OPTIONS)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     assert read_entry(wrap(factory), 0, "async", OPTIONS).name == factory.__name__
     assert read_entry(wrap(factory), 0, None, OPTIONS).name == factory.__name__
 
@@ -173,7 +173,7 @@ def test_generator_functions_do_not_go_into_an_async_stream(factory: Any) -> Non
     message = f"source '{factory.__name__}' is sync: use failover_stream (or Policy.stream)"
     with pytest.raises(TypeError, match="^" + re.escape(message)) as caught:
         read_entry(factory, 0, "async", OPTIONS)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     assert read_entry(factory, 0, "sync", OPTIONS).name == factory.__name__
 
 
@@ -183,7 +183,7 @@ def test_wrong_flavour_names_the_other_twin() -> None:
         error = wrong_flavour("a", flavour)  # type: ignore[arg-type]
         assert type(error) is TypeError
         assert use in str(error)
-        assert is_wrong_use(error)
+        assert is_usage_error(error)
 
 
 class Needy:
@@ -218,7 +218,7 @@ def test_factories_that_need_arguments_are_refused(factory: Any) -> None:
     message = r"^source '[^']+' must be callable without arguments, got .*functools\.partial"
     with pytest.raises(TypeError, match=message) as caught:
         read_entry(factory, 0, "sync", OPTIONS)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_factories_without_a_parameter_do_not_resume(factory: Any) -> None:
     )
     with pytest.raises(TypeError, match=message) as caught:
         read_entry(factory, 0, "sync", RESUMING)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_nested_sources_that_cannot_go_on_are_refused(inner: Any) -> None:
     )
     with pytest.raises(ValueError, match="^" + re.escape(message) + "$") as caught:
         read_entry(source, 0, "sync", RESUMING)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     assert read_entry(source, 0, "sync", OPTIONS).nests
 
 

@@ -18,8 +18,8 @@ from failover_iter.errors import (
     ReusedIterator,
     SourceError,
     TruncatedStream,
-    is_wrong_use,
-    wrong_use,
+    is_usage_error,
+    mark_usage_error,
 )
 
 if TYPE_CHECKING:
@@ -125,20 +125,22 @@ def test_the_group_holds_exceptions_only() -> None:
 def test_the_mark_stays_on_the_error() -> None:
     """A marked error is the same object, is known again, and carries its mark between processes."""
     error = TypeError("wrong")
-    assert not is_wrong_use(error)
-    assert wrong_use(error) is error
-    assert is_wrong_use(error)
-    assert is_wrong_use(pickle.loads(pickle.dumps(error)))
-    assert not is_wrong_use(TypeError("another"))
+    assert not is_usage_error(error)
+    assert mark_usage_error(error) is error
+    assert is_usage_error(error)
+    assert is_usage_error(pickle.loads(pickle.dumps(error)))
+    assert not is_usage_error(TypeError("another"))
 
 
 @pytest.mark.parametrize("error", [*PLAIN, ValueError, KeyboardInterrupt])
 def test_which_errors_are_wrong_use_by_themselves(error: type[BaseException]) -> None:
     """Of the errors as they are, only `NoSources` and `ReusedIterator` say so."""
-    assert is_wrong_use(error("x")) == (error in (NoSources, ReusedIterator))
+    assert is_usage_error(error("x")) == (error in (NoSources, ReusedIterator))
 
 
-@pytest.mark.parametrize("leaf", [NoSources("y"), ReusedIterator("y"), wrong_use(TypeError("y"))])
+@pytest.mark.parametrize(
+    "leaf", [NoSources("y"), ReusedIterator("y"), mark_usage_error(TypeError("y"))]
+)
 def test_a_group_with_a_wrong_use_in_it_is_one(leaf: Exception) -> None:
     """A wrong use is found at any depth of a group, whatever else is in it."""
     for group in (
@@ -146,5 +148,5 @@ def test_a_group_with_a_wrong_use_in_it_is_one(leaf: Exception) -> None:
         BaseExceptionGroup("x", [KeyboardInterrupt(), leaf]),
         ExceptionGroup("x", [OSError(), ExceptionGroup("deeper", [ValueError(), leaf])]),
     ):
-        assert is_wrong_use(group)
-    assert not is_wrong_use(ExceptionGroup("x", [OSError(), ExceptionGroup("x", [TypeError()])]))
+        assert is_usage_error(group)
+    assert not is_usage_error(ExceptionGroup("x", [OSError(), ExceptionGroup("x", [TypeError()])]))

@@ -8,7 +8,7 @@ import pytest
 
 from failover_iter import EmptyStream, NoSources, ReusedIterator, SourceError
 from failover_iter._core.matching import matches
-from failover_iter.errors import is_wrong_use, wrong_use
+from failover_iter.errors import is_usage_error, mark_usage_error
 
 
 class OwnSourceError(SourceError):
@@ -60,7 +60,12 @@ def test_what_matches(error: Exception, retry_on: Any, expected: bool) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [NoSources("x"), ReusedIterator("x"), wrong_use(OSError("lost")), wrong_use(SourceError())],
+    [
+        NoSources("x"),
+        ReusedIterator("x"),
+        mark_usage_error(OSError("lost")),
+        mark_usage_error(SourceError()),
+    ],
 )
 @pytest.mark.parametrize("retry_on", [Exception, ExceptionGroup, is_lost, lambda error: True])
 def test_a_wrong_use_never_matches(wrong: Exception, retry_on: Any) -> None:
@@ -79,7 +84,7 @@ def test_a_predicate_that_gives_an_awaitable() -> None:
     message = "^the function of retry_on must give a bool, got an awaitable"
     with pytest.raises(TypeError, match=message) as caught:
         matches(OSError(), lambda error: later())  # type: ignore[arg-type, return-value]
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def test_a_predicate_is_asked_about_the_group_first() -> None:

@@ -22,7 +22,7 @@ from failover_iter import (
     SourceError,
     Takeover,
 )
-from failover_iter.errors import wrong_use
+from failover_iter.errors import mark_usage_error
 from support.twin import AsyncTwin, SyncTwin
 
 
@@ -231,7 +231,8 @@ def test_what_a_callback_raised_is_told_around(twin: SyncTwin) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [wrong_use(TypeError("wrong")), ReusedIterator("wrong"), wrong_use(reset())]
+    "wrong",
+    [mark_usage_error(TypeError("wrong")), ReusedIterator("wrong"), mark_usage_error(reset())],
 )
 def test_a_wrong_use_in_a_group_is_no_outage(twin: SyncTwin, depth: int, wrong: Exception) -> None:
     """A task group around a wrong use does not hide it: no stream takes it for an outage."""

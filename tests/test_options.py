@@ -14,7 +14,7 @@ import pytest
 
 from failover_iter import Trace, backoff
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
-from failover_iter._options import Nested, Options, Source, over
+from failover_iter._options import Nested, Options, Source, merged_options
 from failover_iter._types import UNSET
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_what_holds_when_nothing_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mid_stream", "way"),
+    ("mid_stream", "strategy"),
     [
         (None, "restart"),
         ("restart", "restart"),
@@ -110,9 +110,9 @@ def test_what_holds_when_nothing_is_given() -> None:
         (Decide(by_total), Decide(by_total)),
     ],
 )
-def test_each_mode_has_its_way(mid_stream: Any, way: object) -> None:
+def test_each_mode_has_its_way(mid_stream: Any, strategy: object) -> None:
     """The words "skip" and "resume" stand for their strategy objects; unset is "restart"."""
-    assert Options(retry_on=OSError, mid_stream=mid_stream).way == way
+    assert Options(retry_on=OSError, mid_stream=mid_stream).strategy == strategy
 
 
 @pytest.mark.parametrize(
@@ -283,8 +283,10 @@ def test_a_changed_copy_is_checked_too() -> None:
 def test_a_source_overrides_what_it_was_given() -> None:
     """What a source has of its own holds for it, all else is the stream's."""
     options = Options(retry_on=OSError, attempts=2, wait=1, complete_when=bool)
-    assert over(Source(opens, name="a", close=False), options) is options
-    own = over(Source(opens, attempts=None, complete_when=None, mid_stream="skip"), options)
+    assert merged_options(Source(opens, name="a", close=False), options) is options
+    own = merged_options(
+        Source(opens, attempts=None, complete_when=None, mid_stream="skip"), options
+    )
     assert own == replace(options, attempts=None, complete_when=None, mid_stream="skip")
 
 
@@ -292,9 +294,9 @@ def test_what_a_source_overrides_changes_what_streams_ask() -> None:
     """A source without the limits and the mode of the stream is not timed, and not watched."""
     options = Options(retry_on=OSError, mid_stream="skip", first_item_timeout=1, idle_timeout=1)
     source = Source(opens, mid_stream="restart", first_item_timeout=None, idle_timeout=None)
-    own = over(source, options)
-    assert (options.way, options.is_timed, options.is_watching) == (Skip(), True, True)
-    assert (own.way, own.is_timed, own.is_watching) == ("restart", False, False)
+    own = merged_options(source, options)
+    assert (options.strategy, options.is_timed, options.is_watching) == (Skip(), True, True)
+    assert (own.strategy, own.is_timed, own.is_watching) == ("restart", False, False)
 
 
 @pytest.mark.parametrize("mode", ["restart", "skip", "resume", Decide(by_total)])
@@ -302,16 +304,16 @@ def test_no_mode_of_its_own_under_raise(mode: Any) -> None:
     """Where the stream ends at the first failure midway, a source with another mode is refused."""
     options = Options(retry_on=OSError, mid_stream="raise")
     with pytest.raises(ValueError, match=r"of source 'a' can never hold: .*mid_stream='raise'"):
-        over(Source(opens, name="a", mid_stream=mode), options)
-    assert over(Source(opens, mid_stream="raise", attempts=2), options).attempts == 2
+        merged_options(Source(opens, name="a", mid_stream=mode), options)
+    assert merged_options(Source(opens, mid_stream="raise", attempts=2), options).attempts == 2
 
 
 def test_what_goes_together_is_checked_for_each_source() -> None:
     """Options of a source that do not go with those of the stream are refused with them."""
     with pytest.raises(ValueError, match="^attempts=None needs something"):
-        over(Source(opens, attempts=None), Options(retry_on=OSError))
+        merged_options(Source(opens, attempts=None), Options(retry_on=OSError))
     with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
-        over(Source(opens, reset_on_progress=True), Options(retry_on=OSError))
+        merged_options(Source(opens, reset_on_progress=True), Options(retry_on=OSError))
 
 
 def test_a_nested_factory_is_not_called_by_hand() -> None:
@@ -326,7 +328,7 @@ def test_a_nested_factory_is_not_called_by_hand() -> None:
 def test_a_source_that_starts_over_counts_no_progress(mode: Any) -> None:
     """A source with a mode in which `reset_on_progress` says nothing stands under it too."""
     options = Options(retry_on=OSError, mid_stream="skip", reset_on_progress=True)
-    assert over(Source(opens, mid_stream=mode), options).reset_on_progress is False
-    assert over(Source(opens, mid_stream="resume"), options).reset_on_progress is True
+    assert merged_options(Source(opens, mid_stream=mode), options).reset_on_progress is False
+    assert merged_options(Source(opens, mid_stream="resume"), options).reset_on_progress is True
     with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
-        over(Source(opens, mid_stream=mode, reset_on_progress=True), options)
+        merged_options(Source(opens, mid_stream=mode, reset_on_progress=True), options)

@@ -29,7 +29,7 @@ from failover_iter import (
     SourceError,
     Takeover,
 )
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -327,7 +327,7 @@ def test_what_cannot_go_on_is_refused(inner: Any) -> None:
     )
     with pytest.raises(ValueError, match="^" + re.escape(message) + "$") as caught:
         outer.stream([source, resumable])
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def test_the_flavour_of_what_is_inside_is_checked_at_the_call() -> None:
@@ -337,7 +337,7 @@ def test_the_flavour_of_what_is_inside_is_checked_at_the_call() -> None:
     message = r"^source 'good' is sync: use failover_stream \(or Policy.stream\) for it$"
     with pytest.raises(TypeError, match=message) as caught:
         policy.astream([nested])
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     assert list(policy.stream([nested])) == [1, 2, 3]
 
 

@@ -22,7 +22,7 @@ from failover_iter import (
 from failover_iter._core.delivered import Needs, Record, feed, new_digest
 from failover_iter._core.sources import read_factories
 from failover_iter._options import Options
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +107,7 @@ def test_other_keys_are_refused(key: object) -> None:
     """A key of another type is a TypeError that says which are allowed."""
     with pytest.raises(TypeError, match=THE_KEY_GAVE) as caught:
         feed(new_digest(), key)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def needs_of(**options: Any) -> Needs:

@@ -10,7 +10,7 @@ import pytest
 from failover_iter._core.source_queue import Sources
 from failover_iter._core.sources import Entry, read_factories
 from failover_iter._options import Options
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 from support.play import named
 
 OPTIONS = Options(retry_on=OSError)
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_a_wrong_use(wrong: object) -> None:
     sources.next()
     with pytest.raises(TypeError, match=r"^(source ')?source\[1\]'? must be ") as caught:
         sources.next()
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def test_an_error_of_the_iterable_is_its_own() -> None:
@@ -76,7 +76,7 @@ def test_an_error_of_the_iterable_is_its_own() -> None:
 
     with pytest.raises(ValueError, match="no list of mirrors") as caught:
         sources_of(factories()).next()
-    assert not is_wrong_use(caught.value)
+    assert not is_usage_error(caught.value)
 
 
 def test_which_sources_were_opened_before() -> None:

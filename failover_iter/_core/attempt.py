@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.delivered import feed, new_digest
 from failover_iter._core.failures import note_close_error
-from failover_iter._validation import identity, verdict
+from failover_iter._validation import as_bool, identity
 from failover_iter.errors import DivergedStream, EmptyStream, StreamTimeout
 from failover_iter.events import Takeover
 
@@ -131,7 +131,7 @@ class Attempt:
         commit_when = self.entry.options.commit_when
         if callable(commit_when):
             self.excused = True
-            self.committed = verdict("commit_when", commit_when(item))
+            self.committed = as_bool("commit_when", commit_when(item))
             self.excused = False
         else:
             self.committed = self.received >= commit_when

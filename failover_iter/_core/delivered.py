@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
 from failover_iter._options import Nested
 from failover_iter._validation import identity
-from failover_iter.errors import wrong_use
+from failover_iter.errors import mark_usage_error
 from failover_iter.events import Takeover
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Needs:
     def add(self, options: Options) -> None:
         """Need what these options need too."""
         if options.mid_stream not in (None, "restart", "raise"):
-            self._add_way(options.way)
+            self._add_way(options.strategy)
         if options.complete_when is not None:
             self._keep(1)
         if options.on_event is not None or callable(options.wait):
@@ -179,7 +179,7 @@ class Record:
         needs = Needs()
         needs.add_entry(entry)
         if not self.widen(needs):
-            raise wrong_use(
+            raise mark_usage_error(
                 ValueError(
                     f"source {entry.name!r} has mid_stream={entry.options.mode_given} (or another "
                     "option that looks at each item), but the items before it were not recorded: "
@@ -227,7 +227,7 @@ def feed(digest: blake2b, key: object) -> None:
     elif isinstance(key, int):
         tag, data = b"i", format(int(key), "x").encode()
     else:
-        raise wrong_use(
+        raise mark_usage_error(
             TypeError(f"the function of key must give a str, bytes or int, got {key!r}")
         )
     digest.update(b"%b%d:%b" % (tag, len(data), data))

@@ -20,12 +20,12 @@ from failover_iter._core.matching import matches
 from failover_iter._core.source_queue import Sources
 from failover_iter._core.timing import Timing, pause_after
 from failover_iter._mid_stream import MODES, Decide, Resume, Skip
-from failover_iter._validation import verdict
+from failover_iter._validation import as_bool
 from failover_iter.errors import (
     NoSources,
     ReusedIterator,
     TruncatedStream,
-    wrong_use,
+    mark_usage_error,
 )
 from failover_iter.events import (
     Committed,
@@ -89,7 +89,7 @@ class Run(Timing):
         self.record, self._mode, self._error = handover.record, handover.mode, handover.error
         self._outage_since = handover.outage_since
         if not self.record.widen(needs):
-            raise wrong_use(
+            raise mark_usage_error(
                 ValueError(
                     "a Policy.source needs more of what was delivered than the stream around it "
                     "has recorded: give the sources as lists, or set the option for both"
@@ -301,7 +301,7 @@ class Run(Timing):
     def _mode_of(self, entry: Entry, attempt: int) -> Mode | None:
         if not self.record.any:
             return None
-        way = entry.options.way
+        way = entry.options.strategy
         if isinstance(way, Skip):
             return "skip"
         if isinstance(way, Resume):
@@ -313,7 +313,7 @@ class Run(Timing):
         told = self.record.progress(way.keep, self._told(), attempt, start_over=False)
         mode = way.fn(told)
         if mode not in MODES:
-            raise wrong_use(
+            raise mark_usage_error(
                 ValueError(
                     "the function of Decide must give 'restart', 'raise', 'skip' or 'resume', "
                     f"got {mode!r}"
@@ -346,7 +346,7 @@ class Run(Timing):
         self._inside = None
         args = () if not entry.resumable else (self._progress(entry),)
         if mode == "resume" and not args:
-            raise wrong_use(
+            raise mark_usage_error(
                 ValueError(
                     f"source {entry.name!r} of a Policy.source cannot go on where the stream "
                     f"around it stopped with mid_stream={entry.options.mode_given}: under a "
@@ -360,7 +360,7 @@ class Run(Timing):
         return Open(entry, entry.factory, args, skip, self._key(entry) if skip else None, marker)
 
     def _progress(self, entry: Entry) -> Progress:
-        way = entry.options.way
+        way = entry.options.strategy
         keep = way.keep if isinstance(way, Resume | Decide) else 0
         for failed in self._told():
             cut_tracebacks(failed.error)
@@ -368,7 +368,7 @@ class Run(Timing):
         return self.record.progress(keep, self._told(), self._attempt, start_over=start_over)
 
     def _key(self, entry: Entry) -> Key | None:
-        way = entry.options.way
+        way = entry.options.strategy
         own = way.key if isinstance(way, Skip | Decide) else None
         if not self.record.digestible:
             return None
@@ -394,7 +394,7 @@ class Run(Timing):
         if self._restart_due or not items:  # it would have started over, but gave nothing
             return False
         try:
-            return verdict("complete_when", complete_when(items[-1]))
+            return as_bool("complete_when", complete_when(items[-1]))
         except BaseException as raised:
             self.closed(raised, close_error, theirs=False)
             raise

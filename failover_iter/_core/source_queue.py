@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from failover_iter._core.sources import Entry, read_entry
 from failover_iter._validation import identity
-from failover_iter.errors import wrong_use
+from failover_iter.errors import mark_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,7 +52,7 @@ class Sources:
         try:
             entry = read_entry(item, self._index, self._flavour, self._options)
         except (TypeError, ValueError) as error:
-            raise wrong_use(error)  # noqa: B904 (the same error, marked)
+            raise mark_usage_error(error)  # noqa: B904 (the same error, marked)
         self._index += 1
         return entry
 

@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._mid_stream import Decide, Progress, Resume
-from failover_iter._options import Nested, Source, over
+from failover_iter._options import Nested, Source, merged_options
 from failover_iter._types import UNSET
 from failover_iter._validation import (
     CO_ASYNC,
@@ -20,7 +20,7 @@ from failover_iter._validation import (
     limit_of,
     offers,
 )
-from failover_iter.errors import NoSources, wrong_use
+from failover_iter.errors import NoSources, mark_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -93,7 +93,7 @@ def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options)
         if not (code.co_argcount or code.co_kwonlyargcount or other):
             return Entry(item, index, options)
     if isinstance(item, Source):
-        entry = Entry(item.factory, index, over(item, options))
+        entry = Entry(item.factory, index, merged_options(item, options))
         entry.name = item.name
         entry.owned = item.close
         entry.sets_mode = item.mid_stream is not UNSET
@@ -105,7 +105,7 @@ def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options)
     if isinstance(entry.factory, Nested):
         _leave_limits_to(entry.factory, item, entry)
     else:
-        entry.resumable = isinstance(entry.options.way, Resume | Decide)
+        entry.resumable = isinstance(entry.options.strategy, Resume | Decide)
     _check_flavour(entry, flavour)
     _check_parameters(entry)
     _check_nested(entry)
@@ -153,7 +153,7 @@ def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
     is_, use = ("async", "afailover_stream (or Policy.astream)")
     if flavour == "async":
         is_, use = ("sync", "failover_stream (or Policy.stream)")
-    return wrong_use(TypeError(f"source {name!r} is {is_}: use {use} for it"))
+    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use} for it"))
 
 
 def no_stream(name: str, kind: str, given: object) -> TypeError:
@@ -167,11 +167,11 @@ def no_stream(name: str, kind: str, given: object) -> TypeError:
 def _check_nested(entry: Entry) -> None:
     """Refuse a `Policy.source` that could not go on where the stream around it stopped."""
     nested = entry.factory
-    if not (isinstance(nested, Nested) and isinstance(entry.options.way, Resume)):
+    if not (isinstance(nested, Nested) and isinstance(entry.options.strategy, Resume)):
         return
     for inner in nested.entries[:1]:
         if not (inner.resumable or isinstance(inner.factory, Nested)):
-            raise wrong_use(
+            raise mark_usage_error(
                 ValueError(
                     f"source {entry.name!r} is a Policy.source with mid_stream="
                     f"{nested.options.mode_given}: under a stream that resumes, give its policy "
@@ -211,4 +211,4 @@ def _check_parameters(entry: Entry) -> None:
             f"source {entry.name!r} must be callable without arguments, got {given}: bind them "
             "with functools.partial or a lambda, or set mid_stream='resume' if it takes a Progress"
         )
-    raise wrong_use(TypeError(message))
+    raise mark_usage_error(TypeError(message))

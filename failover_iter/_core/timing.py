@@ -9,7 +9,7 @@ from failover_iter._core.commands import Raise
 from failover_iter._core.deadlines import Limits, stream_timeout
 from failover_iter._core.reporting import Teller
 from failover_iter._validation import limit_of, seconds_of
-from failover_iter.errors import wrong_use
+from failover_iter.errors import mark_usage_error
 
 if TYPE_CHECKING:
     from failover_iter._core.commands import Handover
@@ -82,4 +82,4 @@ def pause_after(failed: Failed, wait: Wait) -> float:
     try:
         return seconds_of("what the function of wait gives", wait(failed))
     except (TypeError, ValueError) as error:
-        raise wrong_use(error)  # noqa: B904 (the same error, marked)
+        raise mark_usage_error(error)  # noqa: B904 (the same error, marked)

@@ -19,7 +19,7 @@ from failover_iter._drivers.clock import async_library, async_sleep, async_time,
 from failover_iter._drivers.closing import aclose, has_rest
 from failover_iter._tally import AFTER
 from failover_iter._validation import offers
-from failover_iter.errors import wrong_use
+from failover_iter.errors import mark_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -343,6 +343,6 @@ def _new_puller(limits: Limits) -> Puller:
 
             return timed_asyncio.Puller(limits)
         case _:
-            raise wrong_use(
+            raise mark_usage_error(
                 RuntimeError("a limit of time needs asyncio or trio: neither runs this stream")
             )

@@ -10,7 +10,7 @@ from failover_iter._core.commands import Command, Open, Raise, Return, Sleep
 from failover_iter._core.run import Run
 from failover_iter._core.sources import read_factories
 from failover_iter._options import Options
-from failover_iter.errors import wrong_use
+from failover_iter.errors import mark_usage_error
 
 ENDS: dict[str, Callable[[], Exception]] = {
     "x": lambda: ConnectionError("lost"),
@@ -18,8 +18,8 @@ ENDS: dict[str, Callable[[], Exception]] = {
     "s": lambda: SourceError("no good"),
     "g": lambda: ExceptionGroup("g", [ConnectionError(), ExceptionGroup("h", [SourceError()])]),
     "m": lambda: ExceptionGroup("m", [ConnectionError(), LookupError()]),
-    "w": lambda: wrong_use(ConnectionError("used wrongly")),
-    "v": lambda: ExceptionGroup("v", [ConnectionError(), wrong_use(ConnectionError())]),
+    "w": lambda: mark_usage_error(ConnectionError("used wrongly")),
+    "v": lambda: ExceptionGroup("v", [ConnectionError(), mark_usage_error(ConnectionError())]),
 }
 
 

@@ -11,7 +11,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from failover_iter import _validation
-from failover_iter.errors import is_wrong_use
+from failover_iter.errors import is_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -265,7 +265,7 @@ def test_factories_pass() -> None:
 )
 def test_a_verdict_is_read_as_a_bool(value: object, answer: bool) -> None:
     """What a predicate gives is true or false as Python has it."""
-    assert _validation.verdict("retry_on", value) is answer
+    assert _validation.as_bool("retry_on", value) is answer
 
 
 def test_an_awaitable_is_no_verdict() -> None:
@@ -274,8 +274,8 @@ def test_an_awaitable_is_no_verdict() -> None:
     for value in (pending, Awaitable()):
         message = "^the function of commit_when must give a bool, got an awaitable: <"
         with pytest.raises(TypeError, match=message) as caught:
-            _validation.verdict("commit_when", value)
-        assert is_wrong_use(caught.value)
+            _validation.as_bool("commit_when", value)
+        assert is_usage_error(caught.value)
     assert pending.cr_frame is None
 
 
