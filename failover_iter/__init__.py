@@ -16,13 +16,13 @@ of iterators).
 [1, 2]
 """
 
-import typing
+import typing as _typing  # `failover_iter.typing` is a module of this package
 
-if typing.TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
     from failover_iter._mid_stream import Decide, Progress, Resume, Skip
-    from failover_iter._options import Source
+    from failover_iter._source import Source
     from failover_iter.errors import (
         AllSourcesFailed,
         DivergedStream,
@@ -51,12 +51,12 @@ if typing.TYPE_CHECKING:
     from failover_iter.trace import Trace
 else:
     # Each is imported when it is asked for: a program that may need no stream pays for none.
-    _MODULES = ("errors", "events", "policy", "trace")
+    _MODULES = ("errors", "events", "policy", "trace", "typing")
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
-        "_options": "Source",
         "_mid_stream": "Decide Progress Resume Skip",
+        "_source": "Source",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
         "events": "Closed Committed Completed Event Exhausted Failed Opening Switched Takeover "

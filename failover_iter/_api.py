@@ -1,70 +1,45 @@
-"""`failover_stream` and `afailover_stream`: one line each over `Policy`, and the full story."""
+"""`failover_stream`, `afailover_stream` and `failover`, with the documentation of the options."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from typing import Any, Literal, Unpack, overload
 
-from failover_iter.policy import Policy
-
-_new: Final = object.__new__
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-
-    from failover_iter._decorator import Decorator
-    from failover_iter._mid_stream import MidStream
-    from failover_iter._options import (
-        AFactories,
-        CommitWhen,
-        CompleteWhen,
-        Factories,
-        Limit,
-        Wait,
-    )
-    from failover_iter._types import RetryOn, T
-    from failover_iter.events import Event, Takeover
+from failover_iter._options import Options
+from failover_iter._types import T, public
+from failover_iter._validation import suggest_options
+from failover_iter.events import Event, Takeover
+from failover_iter.policy import new_astream, new_stream
+from failover_iter.typing import (
+    AFactories,
+    CommitWhen,
+    CompleteWhen,
+    Decorator,
+    Factories,
+    Limit,
+    MidStream,
+    RetryOn,
+    StreamOptions,
+    Wait,
+)
 
 
 @overload
 def failover_stream(
     factories: Factories[T],
     *,
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
     mark_takeovers: Literal[False] = False,
+    **options: Unpack[StreamOptions],
 ) -> Generator[T, Any, Any]: ...
 @overload
 def failover_stream(
     factories: Factories[T],
     *,
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
     mark_takeovers: bool,
+    **options: Unpack[StreamOptions],
 ) -> Generator[T | Takeover, Any, Any]: ...
+@public
+@suggest_options
 def failover_stream(
     factories: Iterable[Any],
     *,
@@ -163,8 +138,7 @@ def failover_stream(
     Source: the point from which a failure is the consumer's (`mid_stream="raise"`) is gRPC's
     commit point (gRPC proposal A6, client retries).
     """
-    policy: Policy = _new(Policy)
-    policy.__init__(  # type: ignore[misc]  # without the dict that calling the class makes first
+    options = Options(
         retry_on=retry_on,
         mid_stream=mid_stream,
         attempts=attempts,
@@ -180,49 +154,25 @@ def failover_stream(
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
-    return policy.stream(factories, mark_takeovers=mark_takeovers)
+    return new_stream(options, factories, mark_takeovers=mark_takeovers)
 
 
 @overload
 def afailover_stream(
     factories: AFactories[T],
     *,
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
     mark_takeovers: Literal[False] = False,
+    **options: Unpack[StreamOptions],
 ) -> AsyncGenerator[T, Any]: ...
 @overload
 def afailover_stream(
     factories: AFactories[T],
     *,
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
     mark_takeovers: bool,
+    **options: Unpack[StreamOptions],
 ) -> AsyncGenerator[T | Takeover, Any]: ...
+@public
+@suggest_options
 def afailover_stream(
     factories: Iterable[Any],
     *,
@@ -302,8 +252,7 @@ def afailover_stream(
         >>> asyncio.run(main())
         ['one', 'two']
     """
-    policy: Policy = _new(Policy)
-    policy.__init__(  # type: ignore[misc]  # without the dict that calling the class makes first
+    options = Options(
         retry_on=retry_on,
         mid_stream=mid_stream,
         attempts=attempts,
@@ -319,9 +268,11 @@ def afailover_stream(
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
-    return policy.astream(factories, mark_takeovers=mark_takeovers)
+    return new_astream(options, factories, mark_takeovers=mark_takeovers)
 
 
+@public
+@suggest_options
 def failover(
     *fallbacks: Callable[..., Any],
     retry_on: RetryOn,
@@ -384,7 +335,9 @@ def failover(
         >>> list(read_primary("row"))
         ['row 1', 'row 2']
     """
-    policy = Policy(
+    from failover_iter._decorator import StreamDecorator  # only programs that decorate need it
+
+    options = Options(
         retry_on=retry_on,
         mid_stream=mid_stream,
         attempts=attempts,
@@ -400,4 +353,4 @@ def failover(
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
-    return policy.failover(*fallbacks)
+    return StreamDecorator(options, fallbacks)

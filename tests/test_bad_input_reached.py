@@ -170,7 +170,7 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
     (iter([1]), None, TypeError, "source[1] must be a factory, got the iterator"),
     (good_async, None, TypeError, "source 'good_async' is async: use afailover_stream"),
     (needs_table, None, TypeError, "source 'needs_table' must be callable without arguments"),
-    (Source(good, mid_stream="skip"), "raise", ValueError, "can never hold: the stream's own"),
+    (Source(good, mid_stream="skip"), "raise", ValueError, "can never take effect: the stream has"),
     (
         Source(good, mid_stream="resume"),
         None,
@@ -181,7 +181,7 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
         Source(good, attempts=None),
         None,
         ValueError,
-        "attempts=None needs something that slows it down",
+        "attempts=None would retry forever without a pause",
     ),
 ]
 

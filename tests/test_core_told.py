@@ -256,7 +256,7 @@ def test_a_predicate_on_the_last_item_that_raises() -> None:
         (
             {"retry_on": lambda error: Later()},
             TypeError,
-            "^the function of retry_on must give a bool, got an awaitable",
+            "^the function of retry_on must return a bool, got an awaitable",
         ),
     ],
 )

@@ -11,7 +11,8 @@ import pytest
 from failover_iter import NoSources, Policy
 from failover_iter._core.sources import Entry, name_of, read_entry, read_factories, wrong_flavour
 from failover_iter._mid_stream import Decide, Resume
-from failover_iter._options import Options, Source
+from failover_iter._options import Options
+from failover_iter._source import Source
 from failover_iter.errors import is_usage_error
 
 if TYPE_CHECKING:

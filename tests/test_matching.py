@@ -81,7 +81,7 @@ def test_a_predicate_that_gives_an_awaitable() -> None:
     async def later() -> bool:
         return False
 
-    message = "^the function of retry_on must give a bool, got an awaitable"
+    message = "^the function of retry_on must return a bool, got an awaitable"
     with pytest.raises(TypeError, match=message) as caught:
         matches(OSError(), lambda error: later())  # type: ignore[arg-type, return-value]
     assert is_usage_error(caught.value)

@@ -14,7 +14,8 @@ import pytest
 
 from failover_iter import Trace, backoff
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
-from failover_iter._options import Nested, Options, Source, merged_options
+from failover_iter._options import Options
+from failover_iter._source import Nested, Source, merged_options
 from failover_iter._types import UNSET
 
 if TYPE_CHECKING:
@@ -138,15 +139,15 @@ def test_what_is_allowed_passes(given: dict[str, Any]) -> None:
 COUNT = "an int of at least 1"
 COMMIT = f"{COUNT} or a function item -> bool"
 PAUSE = "seconds, a timedelta or a function Failed -> seconds"
-LISTENER = "a function event -> anything (seen.append, say, or Trace()), or None"
+LISTENER = "a function event -> anything (seen.append, for example, or Trace()), or None"
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"retry_on": BaseException}, TypeError, "retry_on takes subclasses of Exception"),
     ({"mid_stream": "again"}, ValueError, "mid_stream must be 'restart', 'raise', 'skip' or"),
     ({"mid_stream": Skip}, TypeError, "mid_stream must be 'restart', 'raise', 'skip' or"),
     ({"mid_stream": []}, TypeError, "mid_stream must be 'restart', 'raise', 'skip' or 'resume'"),
-    ({"attempts": 0}, ValueError, f"attempts must be {COUNT}, or None for no bound, got 0"),
-    ({"attempts": True}, TypeError, f"attempts must be {COUNT}, or None for no bound, got True"),
-    ({"attempts": 1.0}, TypeError, f"attempts must be {COUNT}, or None for no bound, got 1.0"),
+    ({"attempts": 0}, ValueError, f"attempts must be {COUNT}, or None for no limit, got 0"),
+    ({"attempts": True}, TypeError, f"attempts must be {COUNT}, or None for no limit, got True"),
+    ({"attempts": 1.0}, TypeError, f"attempts must be {COUNT}, or None for no limit, got 1.0"),
     ({"reset_on_progress": 1}, TypeError, "reset_on_progress must be True or False, got 1"),
     ({"wait": -1}, ValueError, "wait must be finite and not negative, got -1"),
     ({"wait": False}, TypeError, f"wait must be {PAUSE} (0: no pause), got False"),
@@ -154,12 +155,12 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"wait": coroutine},
         TypeError,
-        f"wait must be {PAUSE} (0: no pause), as a plain function, got <function coroutine",
+        f"wait must be {PAUSE} (0: no pause), and a plain function, got <function coroutine",
     ),
     (
         {"wait": backoff},
         TypeError,
-        f"wait must be {PAUSE}, got backoff itself: call it, wait=backoff()",
+        f"wait must be {PAUSE}, got the function backoff: call it, wait=backoff()",
     ),
     ({"commit_when": 0}, ValueError, f"commit_when must be {COMMIT}, got 0"),
     ({"commit_when": True}, TypeError, f"commit_when must be {COMMIT}, got True"),
@@ -167,7 +168,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"commit_when": coroutine},
         TypeError,
-        "commit_when must be a number of items or a function item -> bool, as a plain function, "
+        "commit_when must be a number of items or a function item -> bool, and a plain function, "
         "got <function coroutine",
     ),
     ({"complete_when": "end"}, TypeError, "complete_when must be a function item -> bool, or None"),
@@ -177,19 +178,19 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"on_event": coroutine},
         TypeError,
-        f"on_event must be {LISTENER}, as a plain function, got <func",
+        f"on_event must be {LISTENER}, and a plain function, got <func",
     ),
     (
         {"on_event": Trace},
         TypeError,
-        f"on_event must be {LISTENER}, got the class {Trace!r}: make an instance",
+        f"on_event must be {LISTENER}, got the class {Trace!r}: pass an instance",
     ),
     *[
         (
             {"reset_on_progress": True, "mid_stream": mode},
             ValueError,
-            "reset_on_progress=True goes with mid_stream='skip' or 'resume' only, got "
-            f"mid_stream={shown}: elsewhere an attempt repeats what was delivered",
+            "reset_on_progress=True works only with mid_stream='skip' or 'resume', got "
+            f"mid_stream={shown}: in other modes an attempt repeats delivered items",
         )
         for mode, shown in [
             (None, "'restart' (not set)"),
@@ -199,7 +200,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
         ]
     ],
     *[
-        ({"attempts": None, "wait": wait}, ValueError, "attempts=None needs something that slows")
+        ({"attempts": None, "wait": wait}, ValueError, "attempts=None would retry forever")
         for wait in (0, 0.0, timedelta(0))
     ],
 ]
@@ -246,7 +247,7 @@ def test_a_source_refuses_the_same(
         (
             lambda: Skip(key=coroutine),
             TypeError,
-            "Skip(key=...) must be a function item -> str | bytes | int, or None, as a plain func",
+            "Skip(key=...) must be a function item -> str | bytes | int, or None, and a plain func",
         ),
         (lambda: Resume(keep=-1), ValueError, "Resume(keep=...) must be an int of at least 0"),
         (lambda: Resume(keep=1.0), TypeError, "Resume(keep=...) must be an int of at least 0"),
@@ -254,7 +255,7 @@ def test_a_source_refuses_the_same(
         (
             lambda: Decide(coroutine),
             TypeError,
-            "Decide(fn) must be a function Progress -> mode, as a plain function, got <function",
+            "Decide(fn) must be a function Progress -> mode, and a plain function, got <function",
         ),
         (lambda: Decide(len, keep=True), TypeError, "Decide(keep=...) must be an int of at least"),
         (lambda: Decide(len, key=5), TypeError, "Decide(key=...) must be a function item -> str"),
@@ -274,7 +275,7 @@ def test_a_changed_copy_is_checked_too() -> None:
     assert replace(options, attempts=3).attempts == 3
     with pytest.raises(ValueError, match="^attempts must be"):
         replace(options, attempts=0)
-    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
+    with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
         replace(options, mid_stream="restart")
     with pytest.raises(ValueError, match="^wait must be finite"):
         replace(Source(opens), wait=-1)
@@ -303,22 +304,22 @@ def test_what_a_source_overrides_changes_what_streams_ask() -> None:
 def test_no_mode_of_its_own_under_raise(mode: Any) -> None:
     """Where the stream ends at the first failure midway, a source with another mode is refused."""
     options = Options(retry_on=OSError, mid_stream="raise")
-    with pytest.raises(ValueError, match=r"of source 'a' can never hold: .*mid_stream='raise'"):
+    with pytest.raises(ValueError, match=r"of source 'a' can never take effect: .*'raise'"):
         merged_options(Source(opens, name="a", mid_stream=mode), options)
     assert merged_options(Source(opens, mid_stream="raise", attempts=2), options).attempts == 2
 
 
 def test_what_goes_together_is_checked_for_each_source() -> None:
     """Options of a source that do not go with those of the stream are refused with them."""
-    with pytest.raises(ValueError, match="^attempts=None needs something"):
+    with pytest.raises(ValueError, match="^attempts=None would retry forever"):
         merged_options(Source(opens, attempts=None), Options(retry_on=OSError))
-    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
+    with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
         merged_options(Source(opens, reset_on_progress=True), Options(retry_on=OSError))
 
 
 def test_a_nested_factory_is_not_called_by_hand() -> None:
     """What `Policy.source` holds says who opens it, instead of failing in some other way."""
-    with pytest.raises(TypeError, match="^a Policy.source is opened by the stream"):
+    with pytest.raises(TypeError, match="^a Policy.source cannot be called"):
         Nested()()
     with pytest.raises(NotImplementedError):
         Nested().open("sync", None, mark_takeovers=False)
@@ -330,5 +331,5 @@ def test_a_source_that_starts_over_counts_no_progress(mode: Any) -> None:
     options = Options(retry_on=OSError, mid_stream="skip", reset_on_progress=True)
     assert merged_options(Source(opens, mid_stream=mode), options).reset_on_progress is False
     assert merged_options(Source(opens, mid_stream="resume"), options).reset_on_progress is True
-    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
+    with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
         merged_options(Source(opens, mid_stream=mode, reset_on_progress=True), options)

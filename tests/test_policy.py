@@ -8,7 +8,7 @@ import pickle
 import re
 import threading
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -393,7 +393,17 @@ def test_a_subclass_keeps_its_options_when_it_is_copied(cls: Any, made: Any) -> 
         cls(retry_on=ConnectionError, attempts="3")
 
 
-def test_an_unknown_option_is_one_of_the_policy() -> None:
-    """The error names what was called."""
-    with pytest.raises(TypeError, match=r"^Policy\.__init__\(\) got an unexpected keyword"):
-        Policy(retry_on=OSError, retries=3)  # type: ignore[call-arg]
+def test_a_policy_takes_no_other_attribute() -> None:
+    """A misspelt attribute is an error, not a silent one more."""
+    policy: Any = Policy(retry_on=OSError)
+    with pytest.raises(FrozenInstanceError):
+        policy.atempts = 3
+    with pytest.raises(FrozenInstanceError):
+        policy.attempts = 3
+
+
+def test_the_repr_names_the_policy() -> None:
+    """The repr shows the public name of the class, and each option."""
+    assert repr(Policy(retry_on=OSError)).startswith(
+        "Policy(retry_on=<class 'OSError'>, mid_stream"
+    )

@@ -110,8 +110,8 @@ def test_plain_callables_are_known_as_such(function: Callable[..., Any]) -> None
 
 
 AS_A_PLAIN_FUNCTION = (
-    r"^on_event must be a function, as a plain function, got .*[>)]: "
-    "it is called, and what it gives is neither awaited nor iterated$"
+    r"^on_event must be a function, and a plain function, got .*[>)]: "
+    "its result is neither awaited nor iterated$"
 )
 
 
@@ -185,10 +185,10 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     ],
     *[
         (
-            lambda value=value: _validation.check_retry_on(value),
+            lambda value=value: _validation.check_retry_on("retry_on", value),
             TypeError,
             f"retry_on takes subclasses of Exception (one, or a tuple of them) or a predicate, "
-            f"got {named!r}: what is no Exception (",
+            f"got {named!r}. Other exceptions (",
         )
         for value, named in [
             (KeyboardInterrupt, KeyboardInterrupt),
@@ -201,17 +201,17 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
     ],
     *[
         (
-            lambda value=value: _validation.check_retry_on(value),
+            lambda value=value: _validation.check_retry_on("retry_on", value),
             TypeError,
-            "retry_on must be an exception class, a tuple of them (no list), or a predicate, "
+            "retry_on must be an exception class, a tuple of them (not a list), or a predicate, "
             f"got {value!r}",
         )
         for value in ([OSError], None, "OSError", ExceptionGroup[ValueError])
     ],
     (
-        lambda: _validation.check_retry_on(()),
+        lambda: _validation.check_retry_on("retry_on", ()),
         ValueError,
-        "retry_on must name at least one exception class, got (): no error of a source would be",
+        "retry_on must name at least one exception class, got (): no exception of a source would",
     ),
     (
         lambda: _validation.check_factory("source[0]", iter([1])),
@@ -249,7 +249,7 @@ def test_what_is_wrong_is_named(
 @pytest.mark.parametrize("value", [OSError, (OSError, ValueError), plain, Exception])
 def test_retry_on_takes_classes_and_predicates(value: Any) -> None:
     """Subclasses of Exception, tuples of them and predicates pass."""
-    _validation.check_retry_on(value)
+    _validation.check_retry_on("retry_on", value)
 
 
 def test_factories_pass() -> None:
@@ -272,7 +272,7 @@ def test_an_awaitable_is_no_verdict() -> None:
     """A coroutine, which would always be true, is a wrong use and is closed; so is its like."""
     pending = coroutine()
     for value in (pending, Awaitable()):
-        message = "^the function of commit_when must give a bool, got an awaitable: <"
+        message = "^the function of commit_when must return a bool, got an awaitable: <"
         with pytest.raises(TypeError, match=message) as caught:
             _validation.as_bool("commit_when", value)
         assert is_usage_error(caught.value)

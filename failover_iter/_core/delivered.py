@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
-from failover_iter._options import Nested
+from failover_iter._source import Nested
 from failover_iter._validation import identity
 from failover_iter.errors import mark_usage_error
 from failover_iter.events import Takeover

@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._mid_stream import Decide, Progress, Resume
-from failover_iter._options import Nested, Source, merged_options
+from failover_iter._source import Nested, Source, merged_options
 from failover_iter._types import UNSET
 from failover_iter._validation import (
     CO_ASYNC,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
+from failover_iter.events import Event
 from failover_iter.trace import _html, _text
 from failover_iter.trace._attempts import TracedAttempt, read
-
-if TYPE_CHECKING:
-    from failover_iter.events import Event
 
 __all__ = ["Trace", "TracedAttempt"]
 
