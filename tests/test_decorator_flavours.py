@@ -1,16 +1,19 @@
-"""`@failover` and flavours: what a function is, where neither its code nor its annotation tells."""
+"""`@failover` and flavours: functions that show neither what they return nor what they take."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+import types
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from contextlib import aclosing
+from functools import lru_cache, partial, wraps
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 import pytest
+import trio
 
-from failover_iter import failover
+from failover_iter import Progress, afailover_stream, failover, failover_stream
 
 LOST = ConnectionError("lost")
 
@@ -83,3 +86,136 @@ def test_an_async_stream_that_nobody_could_see() -> None:
 
     with pytest.raises(TypeError, match="source 'opens' is async"):
         list(failover(opens, retry_on=Exception)(opens)())
+
+
+# Callables that hide what they take, or what they return.
+
+
+def dead(*_: object) -> Iterator[Any]:
+    raise LOST
+    yield
+
+
+@pytest.mark.parametrize(
+    ("hidden", "args"),
+    [(zip, ("ab", "cd")), (map, (str, "ab")), (lru_cache(lambda *args: [*args]), ("a", "b"))],
+)
+def test_callables_without_a_signature(hidden: Any, args: tuple[Any, ...]) -> None:
+    """Builtins and cached functions can be decorated and be fallbacks."""
+    expected = list(hidden(*args))
+    assert list(failover(hidden, retry_on=OSError)(dead)(*args)) == expected
+    stream = failover(retry_on=OSError)(hidden)(*args)
+    assert type(stream) is GeneratorType
+    assert list(stream) == expected
+
+
+def test_a_decorated_class_is_a_function() -> None:
+    """The attributes of a class are not copied to the function that replaces it."""
+    decorated: Any = failover(retry_on=OSError)(zip)
+    assert decorated.__name__ == "zip"
+    assert not hasattr(decorated, "__iter__")
+    assert vars(decorated) == {"__wrapped__": zip}
+
+
+def test_a_call_that_cannot_be_checked_is_made() -> None:
+    """Where no signature can be read, a wrong call is an error of the function itself."""
+    with pytest.raises(TypeError, match="object is not iterable"):
+        list(failover(retry_on=OSError)(zip)(1))
+
+
+def test_the_signature_behind_a_cache_is_checked() -> None:
+    """A cached function is called as the function in it: a wrong call fails at once."""
+
+    @lru_cache
+    def read(table: str) -> list[str]:
+        return [table]
+
+    decorated = failover(retry_on=Exception)(read)
+    assert list(decorated("row")) == ["row"]
+    with pytest.raises(TypeError, match=r"^read\(\) cannot take this call: too many positional"):
+        decorated("row", "more")
+
+
+def test_progress_behind_a_cache() -> None:
+    """It is found there, too; a builtin declares none, and is refused."""
+
+    @lru_cache
+    def read(*, progress: Progress[int] = Progress()) -> list[int]:
+        return [progress.delivered]
+
+    assert list(failover(retry_on=OSError, mid_stream="resume")(read)()) == [0]
+    with pytest.raises(TypeError, match="^<class 'zip'> must declare progress: Progress = Pro"):
+        failover(retry_on=OSError, mid_stream="resume")(zip)
+
+
+def test_an_async_function_decorated_twice() -> None:
+    """The outer decorator sees the function in the inner one, and so does it as a fallback."""
+
+    @failover(retry_on=OSError)
+    async def read():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        yield 1
+        raise LOST
+
+    for others in ((), (read,)):
+        stream = failover(*others, retry_on=OSError, attempts=2, mid_stream="skip")(read)()
+        assert type(stream) is AsyncGeneratorType
+        with pytest.raises(OSError, match="lost"):
+            asyncio.run(collect(stream))
+
+
+def test_any_wrapper_shows_what_it_wraps() -> None:
+    """A decorator of somebody else does not hide that a function is async."""
+
+    async def read():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        yield 1
+
+    @wraps(read)
+    def logged(*args: Any) -> Any:
+        return read(*args)
+
+    assert asyncio.run(collect(failover(retry_on=OSError)(logged)())) == [1]
+
+
+def test_a_class_shows_what_its_instances_are() -> None:
+    """A class of async iterables is async, and not to be mixed with a generator function."""
+    with pytest.raises(ConnectionError):
+        asyncio.run(collect(failover(retry_on=OSError)(Feed)(1)))
+    with pytest.raises(TypeError, match="must be all sync or all async: .*Feed.* is async, .*dead"):
+        failover(dead, retry_on=OSError)(Feed)
+
+
+# Generator-based coroutines.
+
+
+@types.coroutine
+def opens() -> Generator[Any, Any, AsyncIterator[str]]:
+    yield from asyncio.sleep(0).__await__()
+    return fallback("row")
+
+
+@types.coroutine
+def opens_at_once() -> Generator[Any, Any, AsyncIterator[str]]:
+    return fallback("row")
+    yield
+
+
+EXPECTED = ["row 1", "row 2"]
+
+
+@pytest.mark.parametrize("factory", [opens, opens_at_once, partial(opens)])
+@pytest.mark.parametrize("options", [{}, {"first_item_timeout": 5}])
+def test_a_generator_based_coroutine_opens_an_async_stream(factory: Any, options: Any) -> None:
+    """`types.coroutine` makes a coroutine function of a generator function: it is awaited."""
+    stream = afailover_stream([factory], retry_on=OSError, **options)
+    assert asyncio.run(collect(stream)) == EXPECTED
+    assert asyncio.run(collect(failover(retry_on=OSError, **options)(factory)())) == EXPECTED
+    assert trio.run(collect, afailover_stream([opens_at_once], retry_on=OSError)) == EXPECTED
+
+
+@pytest.mark.parametrize("factory", [opens, partial(opens)])
+def test_a_generator_based_coroutine_is_not_sync(factory: Any) -> None:
+    """In a blocking stream it is refused like any other coroutine function."""
+    with pytest.raises(TypeError, match=r"'opens' is async: use afailover_stream \(or Policy\.as"):
+        failover_stream([factory], retry_on=Exception)
+    with pytest.raises(TypeError, match=r"is sync, .*opens.* is async$"):
+        failover(factory, retry_on=Exception)(dead)

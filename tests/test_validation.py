@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import types
 from datetime import timedelta
 from functools import partial, partialmethod
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,11 @@ class AwaitableCallable(Awaitable):
         return [1]
 
 
+@types.coroutine
+def generator_based(*_: object) -> Iterator[int]:
+    yield 1
+
+
 class Coroutine:
     async def __call__(self, *_: object) -> bool:
         return True
@@ -89,6 +95,8 @@ PLAIN = [
 ASYNC = [
     coroutine,
     async_generator,
+    generator_based,
+    partial(generator_based, 1),
     Coroutine(),
     Coroutine().method,
     Coroutine().bound,
@@ -268,10 +276,20 @@ def test_a_verdict_is_read_as_a_bool(value: object, answer: bool) -> None:
     assert _validation.as_bool("retry_on", value) is answer
 
 
-def test_an_awaitable_is_no_verdict() -> None:
-    """A coroutine, which would always be true, is a wrong use and is closed; so is its like."""
+def test_what_can_be_awaited() -> None:
+    """Coroutines and their like can be awaited; generators and callables cannot."""
     pending = coroutine()
-    for value in (pending, Awaitable()):
+    awaitable = [pending, Awaitable(), AwaitableCallable(), generator_based()]
+    assert all(map(_validation.is_awaitable, awaitable))
+    pending.close()
+    others = [generator(), async_generator(), coroutine, generator_based, Awaitable, None]
+    assert not any(map(_validation.is_awaitable, others))
+
+
+def test_a_predicate_must_not_return_an_awaitable() -> None:
+    """An awaitable, which is always true, is incorrect use; a coroutine is closed, too."""
+    pending = coroutine()
+    for value in (pending, Awaitable(), generator_based()):
         message = "^the function of commit_when must return a bool, got an awaitable: <"
         with pytest.raises(TypeError, match=message) as caught:
             _validation.as_bool("commit_when", value)

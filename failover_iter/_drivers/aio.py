@@ -18,7 +18,7 @@ from failover_iter._core.sources import no_stream, wrong_flavour
 from failover_iter._drivers.clock import async_library, async_sleep, async_time, give_way
 from failover_iter._drivers.closing import aclose, has_rest
 from failover_iter._tally import AFTER
-from failover_iter._validation import offers
+from failover_iter._validation import is_awaitable, offers
 from failover_iter.errors import mark_usage_error
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class _AsyncAttempt(Attempt):
                 self.puller = _new_puller(self.limits)
             opened: Any = factory(*args)
             if not isinstance(opened, AsyncGeneratorType):
-                if not offers(opened, "__aiter__") and offers(opened, "__await__"):
+                if not offers(opened, "__aiter__") and is_awaitable(opened):
                     await self._in_time(self._await_opened(opened))
                     opened = self.iterable
                 self.iterable = opened

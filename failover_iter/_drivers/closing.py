@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from failover_iter._validation import offers
+from failover_iter._validation import is_awaitable
 
 
 def has_ended(opened: object) -> bool:
@@ -39,5 +39,5 @@ async def aclose(opened: Any) -> None:
     closing = getattr(opened, "aclose", None) or getattr(opened, "close", None)
     if callable(closing):
         done: Any = closing()
-        if offers(done, "__await__"):
+        if is_awaitable(done):
             await done
