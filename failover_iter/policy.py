@@ -97,8 +97,8 @@ class Policy(Options):
     def source(self, factories: Iterable[Any], *, name: str | None = None) -> Source[Any]:
         """Return a source that is itself a failover over the factories, for nesting.
 
-        The outer stream opens it as a stream with this policy, sync or async as it is itself. If
-        the outer stream resumes, this policy must resume too (`mid_stream="resume"` or
+        The outer stream opens it as a stream with this policy, sync or async like itself. If the
+        outer stream resumes, this policy must resume too (`mid_stream="resume"` or
         `Decide`): its factories receive the progress of the outer stream.
 
         Args:
