@@ -1,4 +1,4 @@
-"""Wrong use fails at the call, or when it is reached, in clear words, and is never an outage."""
+"""Incorrect use fails at the call with a clear message, and never counts as a failure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def stream_async(**options: Any) -> object:
     return afailover_stream([good_async], **options)
 
 
-#: All ways to give options: each takes the same ones, and refuses the same ones.
+#: All callables that take options: each accepts and refuses the same ones.
 WAYS = [stream_sync, stream_async, Policy, failover]
 ways = pytest.mark.parametrize("give", WAYS)
 
@@ -93,7 +93,7 @@ def refuses(error: type[Exception], message: str) -> Any:
 
 @ways
 def test_retry_on_has_no_default(give: Callable[..., object]) -> None:
-    """What counts as a failure has to be said."""
+    """`retry_on` is required."""
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'retry_on'"):
         give()
 
@@ -103,10 +103,10 @@ def test_retry_on_has_no_default(give: Callable[..., object]) -> None:
     "listed",
     [KeyboardInterrupt, BaseException, asyncio.CancelledError, trio.Cancelled, BaseExceptionGroup],
 )
-def test_what_is_no_exception_in_retry_on(
+def test_classes_that_retry_on_refuses(
     give: Callable[..., object], listed: type[BaseException]
 ) -> None:
-    """A class that is no `Exception` is refused, alone, in a tuple and for a single source."""
+    """A class that is not an `Exception` is refused, alone, in a tuple and in a `Source`."""
     message = re.escape(f"retry_on takes subclasses of Exception (one, or a tuple of them) or a "
                         f"predicate, got {listed!r}. ")  # fmt: skip
     for retry_on in (listed, (OSError, listed)):
@@ -117,8 +117,8 @@ def test_what_is_no_exception_in_retry_on(
 
 
 @ways
-def test_nothing_in_retry_on(give: Callable[..., object]) -> None:
-    """An empty tuple would survive nothing: refused, with what says "a SourceError alone"."""
+def test_an_empty_retry_on(give: Callable[..., object]) -> None:
+    """An empty tuple matches nothing and is refused; `SourceError` alone is allowed."""
     message = "retry_on must name at least one exception class, got (): no exception of a "
     with refuses(ValueError, message):
         give(retry_on=())
@@ -132,7 +132,7 @@ def test_nothing_in_retry_on(give: Callable[..., object]) -> None:
 def test_reset_on_progress_without_skip_or_resume(
     give: Callable[..., object], mid_stream: Any
 ) -> None:
-    """Where an attempt repeats items, it cannot tell whether it brought the stream further."""
+    """If an attempt repeats items, it cannot be told whether it made progress."""
     shown = "'restart' (not set)" if mid_stream is None else repr(mid_stream)
     message = f"works only with mid_stream='skip' or 'resume', got mid_stream={shown}: "
     with refuses(ValueError, message):
@@ -140,8 +140,8 @@ def test_reset_on_progress_without_skip_or_resume(
 
 
 @ways
-def test_attempts_without_bound_or_brake(give: Callable[..., object]) -> None:
-    """`attempts=None` with nothing that slows it down would be an endless loop."""
+def test_unlimited_attempts_without_a_pause(give: Callable[..., object]) -> None:
+    """`attempts=None` without a pause or an end would be an endless loop."""
     with refuses(ValueError, "attempts=None would retry forever without a pause: set "):
         give(retry_on=OSError, attempts=None)
     with refuses(ValueError, "got wait=0.0 and give_up_after=None"):
@@ -152,7 +152,7 @@ def test_attempts_without_bound_or_brake(give: Callable[..., object]) -> None:
 
 
 LIMITS = ("first_item_timeout", "idle_timeout", "total_timeout", "give_up_after")
-#: What is no limit of time, and what the message says of it.
+#: Values that are not a time limit, and the error for each.
 NO_LIMITS: list[tuple[Any, type[Exception], str]] = [
     *(
         (value, ValueError, "must be more than 0 (None or infinity: no limit), got ")
@@ -168,20 +168,20 @@ NO_LIMITS: list[tuple[Any, type[Exception], str]] = [
 @ways
 @pytest.mark.parametrize("option", LIMITS)
 @pytest.mark.parametrize(("value", "error", "message"), NO_LIMITS)
-def test_what_is_no_limit_of_time(
+def test_wrong_time_limits(
     give: Callable[..., object], option: str, value: Any, error: type[Exception], message: str
 ) -> None:
-    """Zero, negative, NaN and what is no number are refused at the call."""
+    """Zero, negative numbers, NaN and other types are refused at the call."""
     with refuses(error, f"{option} {message}{value!r}"):
         give(retry_on=OSError, **{option: value})
 
 
 @pytest.mark.parametrize("option", LIMITS[:2])
 @pytest.mark.parametrize(("value", "error", "message"), NO_LIMITS)
-def test_what_is_no_limit_of_a_source(
+def test_wrong_time_limits_of_a_source(
     option: str, value: Any, error: type[Exception], message: str
 ) -> None:
-    """A source refuses the same as its stream does."""
+    """A source refuses the same values as a stream."""
     with refuses(error, f"{option} {message}{value!r}"):
         Source(good, **{option: value})
 
@@ -189,8 +189,8 @@ def test_what_is_no_limit_of_a_source(
 @ways
 @pytest.mark.parametrize("option", LIMITS)
 @pytest.mark.parametrize("value", [None, 1, 0.5, inf, 10**400, timedelta(hours=1)])
-def test_limits_of_time(give: Callable[..., object], option: str, value: Any) -> None:
-    """Seconds, a timedelta, infinity and None for no limit."""
+def test_time_limits(give: Callable[..., object], option: str, value: Any) -> None:
+    """Seconds and timedeltas are limits; infinity and None mean no limit."""
     give(retry_on=OSError, **{option: value})
 
 
@@ -215,7 +215,7 @@ def test_limits_of_time(give: Callable[..., object], option: str, value: Any) ->
 def test_wrong_values(
     give: Callable[..., object], option: str, value: Any, error: type[Exception], message: str
 ) -> None:
-    """A wrong value fails at the call in the same words, wherever options are given."""
+    """A wrong value fails at the call with the same message in every callable."""
     with refuses(error, message):
         give(**{"retry_on": OSError, option: value})
 
@@ -272,7 +272,7 @@ ALLOWED = {
     ],
 )
 def test_coroutine_functions_as_callbacks(option: str, callback: Any) -> None:
-    """Each callback option refuses what would have to be awaited, however it is wrapped."""
+    """Each callback option refuses coroutine functions, also wrapped ones."""
     message = f"{option} must be {ALLOWED[option]}, and a plain function, got {callback!r}: its"
     with refuses(TypeError, message):
         CALLBACKS[option](callback)
@@ -301,16 +301,16 @@ twins = pytest.mark.parametrize("make", TWINS)
         ([len], TypeError, "source 'len' must be callable without arguments, got <built-in funct"),
     ],
 )
-def test_what_is_no_factory(
+def test_wrong_factories(
     make: Callable[..., object], factories: Any, error: type[Exception], message: str
 ) -> None:
-    """What is wrong with a list of factories is said at the call, in both flavours."""
+    """A wrong entry in a list of factories fails at the call, sync and async."""
     with refuses(error, message):
         make(factories, retry_on=Exception)
 
 
 def test_an_async_result_instead_of_its_factory() -> None:
-    """A coroutine in the list is refused like an iterator: the function is what is needed."""
+    """A coroutine in the list is refused like an iterator: the function is needed."""
     opened = coroutine()
     with pytest.raises(TypeError, match=r"^source\[0\] must be a factory, got the awaitable <coro"):
         afailover_stream([opened], retry_on=OSError)  # type: ignore[list-item]
@@ -323,7 +323,7 @@ def needs_table(table: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("factory", [needs_table, lambda table: [table]])
 def test_factories_that_need_arguments(factory: Any) -> None:
-    """A factory that cannot be called without arguments is a wrong use at the call."""
+    """A factory that needs arguments is refused at the call."""
     with pytest.raises(TypeError, match="must be callable without arguments, got "):
         failover_stream([good, factory], retry_on=Exception)
 
@@ -333,14 +333,14 @@ def test_factories_that_need_arguments(factory: Any) -> None:
 def test_factories_without_a_parameter_under_resume(
     make: Any, factory: Any, mid_stream: Any
 ) -> None:
-    """A factory that cannot be told how far the stream is, is a wrong use at the call."""
+    """A factory that cannot take a `Progress` is refused at the call."""
     message = f"source {factory.__name__!r} must take one positional argument, the Progress, under"
     with refuses(TypeError, message):
         make([factory], retry_on=Exception, mid_stream=mid_stream)
 
 
 @pytest.mark.parametrize("mode", ["restart", "skip", "resume", Decide(lambda progress: "skip")])
-def test_a_mode_of_its_own_under_raise(mode: Any) -> None:
+def test_a_mode_that_cannot_take_effect(mode: Any) -> None:
     """A mode that cannot take effect, because the stream has "raise", is refused at the call."""
     source = Source(lambda progress=None: [1], name="a", mid_stream=mode)
     with refuses(ValueError, f"mid_stream={mode!r} of source 'a' can never take effect: "):
@@ -348,7 +348,7 @@ def test_a_mode_of_its_own_under_raise(mode: Any) -> None:
 
 
 def test_options_of_a_source_that_do_not_go_with_those_of_the_stream() -> None:
-    """They are a ValueError at the call, too."""
+    """Options of a source that exclude those of the stream are a ValueError at the call."""
     with refuses(ValueError, "attempts=None would retry forever without a pause"):
         failover_stream([Source(good, attempts=None)], retry_on=OSError)
 

@@ -1,4 +1,4 @@
-"""Wrong use that shows only when it is reached: it ends the stream, and is never an outage."""
+"""Incorrect use that is found during iteration ends the stream, and is never a failure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def refuses(error: type[Exception], message: str) -> Any:
     return pytest.raises(error, match=re.escape(message))
 
 
-# Flavours that cannot be seen at the call.
+# Flavours that do not show at the call.
 
 
 class OnlyAsync:
@@ -78,7 +78,7 @@ class OnlyAsync:
 
 
 class Awaitable:
-    """What some clients give: to be awaited, and no coroutine."""
+    """An awaitable that is not a coroutine, as some clients return."""
 
     def __await__(self) -> Any:
         return coroutine().__await__()
@@ -123,7 +123,7 @@ def test_flavours_that_are_seen_when_opened(
 def test_flavours_are_never_an_outage_around(
     make: Any, factory: Any, other: Any, flavour: str
 ) -> None:
-    """Nor does a stream around the stream take it for a failure of its source."""
+    """An outer stream does not treat it as a failure either."""
     inner = Policy(retry_on=Exception).source([lambda: factory(), other])
     with pytest.raises(TypeError, match=rf"^source 'source\[0\]' is {flavour}: use "):
         drain(make([inner, other], retry_on=Exception))
@@ -131,15 +131,15 @@ def test_flavours_are_never_an_outage_around(
 
 @pytest.mark.parametrize("make", TWINS)
 def test_iterables_of_both_flavours_go_into_both(make: Any) -> None:
-    """An object that is iterable and async iterable is a source for either twin."""
+    """An object that is iterable and async iterable is a source for both flavours."""
     assert drain(make([Both], retry_on=OSError)) == [1]
 
 
 @pytest.mark.parametrize(
     ("make", "fallback"), [(failover_stream, good), (afailover_stream, good_async)]
 )
-def test_what_is_no_iterable_of_either_flavour(make: Any, fallback: Any) -> None:
-    """A factory that gives no iterable at all fails as Python says, and like any other source."""
+def test_factories_that_return_no_iterable(make: Any, fallback: Any) -> None:
+    """A factory that does not return an iterable fails with Python's own TypeError."""
     with pytest.raises(TypeError, match="'int' object is not (an async )?itera"):
         drain(make([lambda: 5, fallback], retry_on=OSError))
     assert drain(make([lambda: 5, fallback], retry_on=TypeError)) == [1]
@@ -154,7 +154,7 @@ def test_what_is_no_iterable_of_either_flavour(make: Any, fallback: Any) -> None
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_coroutine_functions_behind_a_lambda(option: str, source: Any) -> None:
-    """A predicate that gives something to await is refused when reached: it is true of anything."""
+    """A predicate that returns an awaitable, which is always true, is refused when called."""
     options = {"retry_on": Exception, option: lambda _: coroutine()}
     with pytest.raises(TypeError, match=option) as caught:
         list(failover_stream([source, good], **options))
@@ -191,7 +191,7 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
 def test_bad_factories_that_are_read_lazily(
     bad: Any, mid_stream: Any, error: type[Exception], message: str, attempts: int
 ) -> None:
-    """What stands in a lazy iterable fails when it is reached, not before, and is no outage."""
+    """A wrong entry of a lazy iterable fails when it is read, and never counts as a failure."""
     options: dict[str, Any] = {
         "retry_on": Exception,
         "mid_stream": mid_stream,
@@ -203,8 +203,8 @@ def test_bad_factories_that_are_read_lazily(
     assert is_usage_error(caught.value)
 
 
-def test_wrong_use_tells_of_the_failures_before_it() -> None:
-    """A wrong use that is reached after failures hides none of them: they are in its notes."""
+def test_incorrect_use_keeps_earlier_failures_in_its_notes() -> None:
+    """Incorrect use after failures hides none of them: they are in its notes."""
     with pytest.raises(TypeError, match=r"^source\[2\] must be a factory .*, got 5: ") as caught:
         drain(failover_stream(read_lazily(dead, dead, 5), retry_on=OSError))
     told = [note for note in getattr(caught.value, "__notes__", []) if "ConnectionError" in note]
@@ -212,7 +212,7 @@ def test_wrong_use_tells_of_the_failures_before_it() -> None:
 
 
 def test_needs_that_come_too_late() -> None:
-    """A lazy source that would have to know what was delivered says so, and what to do."""
+    """A lazy source that needs to know earlier items says so, and how to fix it."""
     late = Source(good, name="late", mid_stream=Skip(key=str))
     message = "^source 'late' has mid_stream=.*give the sources as a list, or set the option for"
     with pytest.raises(ValueError, match=message) as caught:
@@ -222,13 +222,13 @@ def test_needs_that_come_too_late() -> None:
 
 
 @pytest.mark.parametrize("make", TWINS)
-def test_nothing_in_a_lazy_iterable(make: Any) -> None:
+def test_an_empty_lazy_iterable(make: Any) -> None:
     """An empty lazy iterable is `NoSources` at the first pull."""
     with refuses(NoSources, "factories gave no source at all"):
         drain(make(iter([]), retry_on=Exception))
 
 
-# Never an outage, also in a stream around it.
+# In an outer stream, too, it is never a failure.
 
 
 def one_generator() -> Callable[[], Iterator[int]]:
@@ -287,10 +287,10 @@ INSIDE: list[tuple[str, Callable[[], tuple[Policy, Any]], type[Exception], str]]
 
 @pytest.mark.parametrize(("build", "error", "message"), [each[1:] for each in INSIDE],
                          ids=[each[0] for each in INSIDE])  # fmt: skip
-def test_wrong_use_inside_is_never_an_outage(
+def test_incorrect_use_in_an_inner_stream(
     build: Callable[[], tuple[Policy, Any]], error: type[Exception], message: str
 ) -> None:
-    """What was wrong in a stream inside reaches the consumer of the outermost one at once."""
+    """Incorrect use in an inner stream is raised to the consumer of the outermost one."""
     policy, factories = build()
     with refuses(error, message) as alone:
         drain(policy.stream(factories))
@@ -302,7 +302,7 @@ def test_wrong_use_inside_is_never_an_outage(
 
 
 def test_a_nested_source_that_cannot_resume() -> None:
-    """Under a stream that resumes it is a wrong use, with a predicate that says yes to all too."""
+    """In a stream that resumes it is incorrect use, even if `retry_on` matches everything."""
     inner = Policy(retry_on=Exception).source([good])
     options: dict[str, Any] = {"retry_on": lambda error: True, "mid_stream": "resume"}
     message = (
@@ -317,8 +317,8 @@ def test_a_nested_source_that_cannot_resume() -> None:
     assert is_usage_error(caught.value)
 
 
-def test_a_progress_is_not_a_wrong_use() -> None:
-    """The rows above refuse nothing that is right: a resumable source alone works."""
+def test_a_resumable_source_is_correct_use() -> None:
+    """The checks above do not refuse a resumable source."""
 
     def resumes(progress: Progress[int]) -> Iterator[int]:
         yield from range(progress.delivered, 2)
@@ -339,8 +339,8 @@ async def fetch() -> Any:
         (afailover_stream, fetch, "source 'fetch' must give an async iterable, got None"),
     ],
 )
-def test_a_factory_that_gives_no_stream_is_named(twin: Any, factory: Any, message: str) -> None:
-    """The error begins as Python's own, and says which source gave what."""
+def test_a_factory_that_returns_no_stream_is_named(twin: Any, factory: Any, message: str) -> None:
+    """The error begins like Python's own, and names the source and its result."""
     with refuses(TypeError, message):
         drain(twin([factory], retry_on=OSError))
     assert drain(twin([factory, fallback_of(twin)], retry_on=TypeError)) == [1]

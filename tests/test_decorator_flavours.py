@@ -19,7 +19,7 @@ LOST = ConnectionError("lost")
 
 
 class Feed:
-    """An async iterable that does not say so in its name."""
+    """An async iterable without "Async" in its name."""
 
     def __init__(self, *items: Any) -> None:
         self.items = items
@@ -41,7 +41,7 @@ async def collect(stream: Any) -> list[Any]:
 
 
 class AsyncClient:
-    """Has "Async" in its name, and streams nothing."""
+    """Has "Async" in its name, but is not a stream."""
 
 
 def clients() -> list[AsyncClient]:
@@ -58,15 +58,15 @@ def clients_in_turn() -> "Iterable[AsyncClient]":  # noqa: UP037 (the quotes are
 
 @pytest.mark.parametrize("function", [clients, clients_as_text, clients_in_turn])
 def test_items_with_async_in_their_name_make_no_async_stream(function: Any) -> None:
-    """What the items are says nothing about the flavour of the stream."""
+    """The type of the items does not determine the flavour of the stream."""
     stream = failover(retry_on=OSError)(function)()
     assert type(stream) is GeneratorType
     assert [type(item) for item in stream] == [AsyncClient]
 
 
 @pytest.mark.parametrize("annotation", [Any, object, Feed, "Feed", "Any", None])
-def test_annotations_that_tell_nothing_are_no_obstacle(annotation: Any) -> None:
-    """Where the annotation is no known kind of stream, the fallbacks say which flavour it is."""
+def test_annotations_that_show_no_flavour(annotation: Any) -> None:
+    """If the annotation does not show the flavour, the fallbacks do."""
 
     def opens(table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         return Feed(f"{table} 1")
@@ -78,8 +78,8 @@ def test_annotations_that_tell_nothing_are_no_obstacle(annotation: Any) -> None:
     assert asyncio.run(collect(stream)) == ["row 1", "row 2"]
 
 
-def test_an_async_stream_that_nobody_could_see() -> None:
-    """Without any sign of its flavour an async iterable is a TypeError, not an outage."""
+def test_an_async_stream_that_shows_no_flavour() -> None:
+    """If no function shows that it is async, an async iterable is a TypeError when opened."""
 
     def opens():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return Feed(1)
@@ -118,13 +118,13 @@ def test_a_decorated_class_is_a_function() -> None:
 
 
 def test_a_call_that_cannot_be_checked_is_made() -> None:
-    """Where no signature can be read, a wrong call is an error of the function itself."""
+    """If no signature can be read, a wrong call is an error of the function itself."""
     with pytest.raises(TypeError, match="object is not iterable"):
         list(failover(retry_on=OSError)(zip)(1))
 
 
 def test_the_signature_behind_a_cache_is_checked() -> None:
-    """A cached function is called as the function in it: a wrong call fails at once."""
+    """A wrong call of a cached function fails at the call."""
 
     @lru_cache
     def read(table: str) -> list[str]:
@@ -137,7 +137,7 @@ def test_the_signature_behind_a_cache_is_checked() -> None:
 
 
 def test_progress_behind_a_cache() -> None:
-    """It is found there, too; a builtin declares none, and is refused."""
+    """A cached function may declare `progress`; a builtin declares none and is refused."""
 
     @lru_cache
     def read(*, progress: Progress[int] = Progress()) -> list[int]:
@@ -149,7 +149,7 @@ def test_progress_behind_a_cache() -> None:
 
 
 def test_an_async_function_decorated_twice() -> None:
-    """The outer decorator sees the function in the inner one, and so does it as a fallback."""
+    """A decorated async function can be decorated again, and be a fallback."""
 
     @failover(retry_on=OSError)
     async def read():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -164,7 +164,7 @@ def test_an_async_function_decorated_twice() -> None:
 
 
 def test_any_wrapper_shows_what_it_wraps() -> None:
-    """A decorator of somebody else does not hide that a function is async."""
+    """Another decorator does not hide that a function is async."""
 
     async def read():  # type: ignore[no-untyped-def]  # noqa: ANN202
         yield 1
@@ -176,8 +176,8 @@ def test_any_wrapper_shows_what_it_wraps() -> None:
     assert asyncio.run(collect(failover(retry_on=OSError)(logged)())) == [1]
 
 
-def test_a_class_shows_what_its_instances_are() -> None:
-    """A class of async iterables is async, and not to be mixed with a generator function."""
+def test_a_class_shows_its_flavour() -> None:
+    """A class of async iterables is async, so it cannot be mixed with a generator function."""
     with pytest.raises(ConnectionError):
         asyncio.run(collect(failover(retry_on=OSError)(Feed)(1)))
     with pytest.raises(TypeError, match="must be all sync or all async: .*Feed.* is async, .*dead"):
@@ -205,7 +205,7 @@ EXPECTED = ["row 1", "row 2"]
 @pytest.mark.parametrize("factory", [opens, opens_at_once, partial(opens)])
 @pytest.mark.parametrize("options", [{}, {"first_item_timeout": 5}])
 def test_a_generator_based_coroutine_opens_an_async_stream(factory: Any, options: Any) -> None:
-    """`types.coroutine` makes a coroutine function of a generator function: it is awaited."""
+    """The result of a `types.coroutine` function is awaited."""
     stream = afailover_stream([factory], retry_on=OSError, **options)
     assert asyncio.run(collect(stream)) == EXPECTED
     assert asyncio.run(collect(failover(retry_on=OSError, **options)(factory)())) == EXPECTED
@@ -214,7 +214,7 @@ def test_a_generator_based_coroutine_opens_an_async_stream(factory: Any, options
 
 @pytest.mark.parametrize("factory", [opens, partial(opens)])
 def test_a_generator_based_coroutine_is_not_sync(factory: Any) -> None:
-    """In a blocking stream it is refused like any other coroutine function."""
+    """A sync stream refuses it like any other coroutine function."""
     with pytest.raises(TypeError, match=r"'opens' is async: use afailover_stream \(or Policy\.as"):
         failover_stream([factory], retry_on=Exception)
     with pytest.raises(TypeError, match=r"is sync, .*opens.* is async$"):

@@ -1,4 +1,4 @@
-"""What `import failover_iter` gives, and that it is the installed package that gives it."""
+"""The public names of `failover_iter`, their documentation, signatures and modules."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def installed_version() -> str | None:
 
 @pytest.mark.skipif(not IN_CI, reason="a developer may test the checkout; CI=true must not")
 def test_ci_tests_what_is_installed() -> None:
-    """In CI the package comes from the wheel, not from the checkout beside the tests."""
+    """CI tests the wheel, not the checkout beside the tests."""
     assert installed_version() is not None
     assert Path(failover_iter.__file__).parent != ROOT / "failover_iter"
 
 
 @pytest.mark.skipif(installed_version() is None, reason="failover-iter is not installed")
-def test_version_is_that_of_the_project() -> None:
-    """What is installed, the project file and the newest entry of the changelog agree."""
+def test_the_versions_agree() -> None:
+    """The installed version, the project file and the changelog agree."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert installed_version() == project["version"]
     assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
@@ -78,7 +78,7 @@ def test_wheel_holds_the_package_alone() -> None:
 
 
 def test_all_is_sorted_and_whole() -> None:
-    """`__all__` is sorted, and lists each public name of the package but its modules."""
+    """`__all__` is sorted, and lists each public name of the package except its modules."""
     public = [
         name
         for name in dir(failover_iter)
@@ -88,8 +88,8 @@ def test_all_is_sorted_and_whole() -> None:
 
 
 @pytest.mark.parametrize("name", failover_iter.__all__)
-def test_what_is_imported_late_is_there_when_it_is_asked_for(name: str) -> None:
-    """By `from`, as an attribute and by `*`, and it is the same object each time."""
+def test_lazy_names_are_imported_on_access(name: str) -> None:
+    """Each name can be imported by `from`, as an attribute and by `*`: always the same object."""
     code = (
         f"from failover_iter import {name} as first; import failover_iter; "
         f"from failover_iter import *; assert first is failover_iter.{name} is {name}"
@@ -98,15 +98,15 @@ def test_what_is_imported_late_is_there_when_it_is_asked_for(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["errors", "events", "policy", "trace", "typing"])
-def test_its_public_modules_are_there_when_they_are_asked_for(name: str) -> None:
+def test_public_modules_are_imported_on_access(name: str) -> None:
     """Each is an attribute of the package, without an import statement for it."""
     code = f"import failover_iter; assert failover_iter.{name}.__all__"
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
     assert failover_iter.__getattr__(name) is getattr(failover_iter, name)  # type: ignore[attr-defined]
 
 
-def test_no_other_name_is_there() -> None:
-    """A name that the package does not have is an AttributeError, and an ImportError by `from`."""
+def test_an_unknown_name() -> None:
+    """An unknown name is an AttributeError, and an ImportError by `from`."""
     with pytest.raises(AttributeError, match="^module 'failover_iter' has no attribute 'retry'$"):
         _ = failover_iter.retry  # type: ignore[attr-defined]
     with pytest.raises(ImportError, match="^cannot import name 'retry' from 'failover_iter'"):
@@ -115,14 +115,14 @@ def test_no_other_name_is_there() -> None:
 
 @pytest.mark.parametrize("module", [errors, events], ids=lambda module: module.__name__)
 def test_each_error_and_event_is_exported(module: ModuleType) -> None:
-    """What a user catches or matches on is at the top, the same object."""
+    """Each error and event can be imported from the package itself."""
     for name in module.__all__:
         assert getattr(failover_iter, name) is getattr(module, name)
 
 
 @pytest.mark.parametrize("name", failover_iter.__all__)
 def test_each_name_is_documented(name: str) -> None:
-    """Each public class or function has a docstring; errors and events aside, with an example."""
+    """Each public class or function has a docstring, and (except errors and events) an example."""
     value = getattr(failover_iter, name)
     if not inspect.isclass(value) and not inspect.isfunction(value):
         return  # the union of the events

@@ -1,4 +1,4 @@
-"""What `import failover_iter` imports, and what it does not."""
+"""The modules that `import failover_iter` and a first stream import, and no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import failover_iter
 
-#: Slow to import, or with effects of their own: each is for the one who uses it.
+#: Modules that are slow to import or have side effects; only those who need them pay.
 FORBIDDEN = {
     "ast",
     "asyncio",
@@ -48,7 +48,7 @@ if sys.version_info >= (3, 13):
 
 
 def imported_by(statement: str) -> set[str]:
-    """The modules that Python names with `-X importtime` for this, beyond its own start."""
+    """The modules that a statement imports, beyond the start of Python (`-X importtime`)."""
     return _imports(statement) - _imports("pass")
 
 
@@ -62,8 +62,8 @@ def _imports(statement: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
-def test_the_package_imports_nothing_of_its_own() -> None:
-    """Each name is imported when it is asked for."""
+def test_the_package_imports_none_of_its_modules() -> None:
+    """Each name is imported on first access."""
     modules = imported_by("import failover_iter")
     assert "failover_iter" in modules
     assert {name for name in modules if name.startswith("failover_iter.")} == set()
@@ -71,7 +71,7 @@ def test_the_package_imports_nothing_of_its_own() -> None:
 
 
 def test_a_stream_imports_no_more_than_it_needs() -> None:
-    """A stream that runs well brings no event loop, thread or log, and nothing few streams need."""
+    """A stream without failures imports no event loop, thread or log, nor rare features."""
     names = "failover_stream, Policy, Source, Takeover"
     stream = "list(failover_stream([Source(lambda: [1])], retry_on=OSError, mid_stream='skip'))"
     modules = imported_by(f"from failover_iter import {names}; {stream}")

@@ -1,4 +1,4 @@
-"""`typing.get_type_hints` works on everything public, and so does `help()`."""
+"""`typing.get_type_hints` and `help()` work on everything public."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ PUBLIC = dict(exported())
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_the_hints_of_all_that_is_public_can_be_read(name: str) -> None:
+def test_public_type_hints_can_be_read(name: str) -> None:
     """Each name in an annotation is found at run time, with extras or without."""
     assert get_type_hints(PUBLIC[name]) is not None
     assert get_type_hints(PUBLIC[name], include_extras=True) is not None
 
 
-def test_the_list_is_whole() -> None:
-    """The list above holds functions, classes, methods and the types of the options."""
+def test_the_list_is_complete() -> None:
+    """The list above includes functions, classes, methods and typing helpers."""
     for name in ("failover_stream", "Policy", "Policy.source", "Source.__init__", "Trace.__call__"):
         assert f"failover_iter.{name}" in PUBLIC
     assert "failover_iter.typing.StreamOptions" in PUBLIC
@@ -51,7 +51,7 @@ def test_the_list_is_whole() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Named(Policy):
-    """A policy of a user, in a module that has none of our names."""
+    """A user's policy, in a module that does not import the names in our annotations."""
 
     title: str = "orders"
 
@@ -70,14 +70,14 @@ def test_the_types_are_real(name: str) -> None:
 
 @pytest.mark.parametrize("alias", [public_typing.Factories, public_typing.AFactories])
 def test_factories_can_be_subscribed(alias: Any) -> None:
-    """The type of factories takes the type of the items."""
+    """The alias takes the type of the items."""
     assert "str" in repr(alias[str])
     assert typing.get_args(alias[str])
 
 
 @pytest.mark.parametrize("name", ["failover_stream", "afailover_stream", "failover", "Policy"])
 def test_help_shows_each_option(name: str) -> None:
-    """`help()` shows each option and that `retry_on` is required; nothing else is in the way."""
+    """`help()` shows each option, and that `retry_on` is required."""
     value = getattr(failover_iter, name)
     parameters = inspect.signature(value).parameters
     assert parameters["retry_on"].default is inspect.Parameter.empty

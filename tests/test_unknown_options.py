@@ -1,4 +1,4 @@
-"""An option that does not exist is a TypeError that says what may be meant."""
+"""An unknown option is a TypeError that suggests the right one."""
 
 from __future__ import annotations
 
@@ -59,29 +59,29 @@ def refuses(called: str, option: str, hint: str) -> Any:
     ],
 )
 def test_a_misspelt_option(called: str, option: str, meant: str) -> None:
-    """The error names what was called, the option, and the option that is spelt nearly like it."""
+    """The error names the callable, the unknown option and the most similar one."""
     with refuses(called, option, f"did you mean {meant}?"):
         CALLED[called](retry_on=OSError, **{option: 3})
 
 
 @pytest.mark.parametrize("called", ["failover_stream", "afailover_stream", "failover", "Policy"])
 def test_the_required_option_misspelt(called: str) -> None:
-    """A misspelt `retry_on` is named, rather than that it is missing."""
+    """A misspelt `retry_on` is reported as misspelt, not as missing."""
     with refuses(called, "retryon", "did you mean 'retry_on'?"):
         CALLED[called](retryon=OSError)
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'retry_on'$"):
         CALLED[called]()
 
 
-def test_several_that_are_close() -> None:
-    """All options that may be meant are named, the closest first."""
+def test_several_similar_options() -> None:
+    """All similar options are suggested, the most similar first."""
     with refuses("Policy", "timeout", "did you mean 'idle_timeout' or 'total_timeout'"):
         Policy(retry_on=OSError, timeout=3)  # type: ignore[call-arg]
 
 
 @called
-def test_nothing_is_close(called: str) -> None:
-    """Where no option is spelt like it, all of them are listed."""
+def test_no_similar_option(called: str) -> None:
+    """If no option is similar, all of them are listed."""
     first = "name, close, retry_on" if called == "Source" else "retry_on, mid_stream, attempts"
     with refuses(called, "colour", f"its options are {first}"):
         CALLED[called](retry_on=OSError, colour=3)
@@ -104,14 +104,14 @@ def test_nothing_is_close(called: str) -> None:
     ],
 )
 def test_an_option_of_another_callable(called: str, option: str, hint: str) -> None:
-    """An option that belongs elsewhere says where."""
+    """For an option of another callable, the error names that one."""
     with refuses(called, option, hint):
         CALLED[called](retry_on=OSError, **{option: None})
 
 
 @called
-def test_errors_about_known_options_stay_as_they_are(called: str) -> None:
-    """A wrong value is refused in its own words, and a second one is not looked for."""
+def test_other_errors_are_unchanged(called: str) -> None:
+    """A wrong value or too many arguments raise their usual error."""
     with pytest.raises(TypeError, match="^attempts must be an int of at least 1"):
         CALLED[called](retry_on=OSError, attempts="3")
     with pytest.raises(TypeError, match="positional argument"):
@@ -121,7 +121,7 @@ def test_errors_about_known_options_stay_as_they_are(called: str) -> None:
 
 
 def test_a_changed_copy() -> None:
-    """`dataclasses.replace` says the same of an option that does not exist."""
+    """`dataclasses.replace` suggests options, too."""
     with refuses("Policy", "attempt", "did you mean 'attempts'?"):
         replace(Policy(retry_on=OSError), attempt=3)  # type: ignore[call-arg]
     with refuses("Source", "atempts", "did you mean 'attempts'?"):
@@ -129,7 +129,7 @@ def test_a_changed_copy() -> None:
 
 
 def test_a_subclass_with_its_own_parameters() -> None:
-    """A subclass may take other arguments; what it passes on is looked at."""
+    """A subclass may have other parameters; the options that it passes on are checked."""
 
     class Region(Policy):
         def __init__(self, region: str, **options: Any) -> None:

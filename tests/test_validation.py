@@ -1,4 +1,4 @@
-"""Checks of single arguments: what passes, and what is said of what does not."""
+"""Checks of single arguments: allowed values, and the messages for the others."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Plain:
 
 
 class Awaitable:
-    """To be awaited, and no coroutine."""
+    """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Iterator[int]:
         yield 1
 
 
 class AwaitableCallable(Awaitable):
-    """A client that is a factory, and may be awaited as well."""
+    """A client that is a factory and can also be awaited."""
 
     def __call__(self) -> list[int]:
         return [1]
@@ -90,7 +90,7 @@ PLAIN = [
     Plain().bound,
     partial(plain, 1),
     partial(partial(Plain().method, 1), 2),
-    Coroutine,  # to call the class itself is no coroutine
+    Coroutine,  # calling the class itself returns an instance
 ]
 ASYNC = [
     coroutine,
@@ -111,7 +111,7 @@ ASYNC = [
 
 @pytest.mark.parametrize("function", PLAIN)
 def test_plain_callables_are_known_as_such(function: Callable[..., Any]) -> None:
-    """What gives its result at once is neither async nor a generator function, and a callback."""
+    """A plain callable is neither async nor a generator function, and may be a callback."""
     assert not _validation.is_async(function)
     assert not _validation.is_generator_function(function)
     _validation.check_callback("on_event", function, "a function")
@@ -124,16 +124,16 @@ AS_A_PLAIN_FUNCTION = (
 
 
 @pytest.mark.parametrize("function", ASYNC)
-def test_async_callables_are_seen_behind_whatever_wraps_them(function: Callable[..., Any]) -> None:
-    """A coroutine function is refused as a callback behind partials, methods and `__call__`."""
+def test_async_callables_are_recognized_behind_wrappers(function: Callable[..., Any]) -> None:
+    """A coroutine function is refused as a callback, also behind partials and methods."""
     assert _validation.is_async(function)
     with pytest.raises(TypeError, match=AS_A_PLAIN_FUNCTION):
         _validation.check_callback("on_event", function, "a function")
 
 
 @pytest.mark.parametrize("function", [generator, partial(generator, 1)])
-def test_generator_functions_are_no_callbacks(function: Callable[..., Any]) -> None:
-    """A generator function, which does nothing when called, is refused as a callback."""
+def test_generator_functions_are_not_callbacks(function: Callable[..., Any]) -> None:
+    """A generator function does nothing when called, so it is refused as a callback."""
     assert _validation.is_generator_function(function)
     assert not _validation.is_async(function)
     with pytest.raises(TypeError, match=AS_A_PLAIN_FUNCTION):
@@ -245,10 +245,10 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("check", "error", "message"), WRONG, ids=[each[2][:70] for each in WRONG])
-def test_what_is_wrong_is_named(
+def test_the_message_names_the_wrong_value(
     check: Callable[[], object], error: type[Exception], message: str
 ) -> None:
-    """A message names the option, what is allowed and the value that was given."""
+    """A message names the option, the allowed values and the given value."""
     with pytest.raises(error, match="^" + re.escape(message)) as caught:
         check()
     assert type(caught.value) is error
@@ -261,7 +261,7 @@ def test_retry_on_takes_classes_and_predicates(value: Any) -> None:
 
 
 def test_factories_pass() -> None:
-    """What can be called may be a factory, and a count may be the least there is."""
+    """Any callable may be a factory, and a count may be its minimum."""
     _validation.check_factory("source[0]", generator)
     _validation.check_factory("source[0]", AwaitableCallable())
     _validation.check_count("n", 1, least=1, allowed="an int")
@@ -271,8 +271,8 @@ def test_factories_pass() -> None:
 @pytest.mark.parametrize(
     ("value", "answer"), [(True, True), (0, False), ("x", True), (None, False)]
 )
-def test_a_verdict_is_read_as_a_bool(value: object, answer: bool) -> None:
-    """What a predicate gives is true or false as Python has it."""
+def test_the_result_of_a_predicate_is_a_bool(value: object, answer: bool) -> None:
+    """The result of a predicate is true or false by the rules of Python."""
     assert _validation.as_bool("retry_on", value) is answer
 
 
@@ -297,8 +297,8 @@ def test_a_predicate_must_not_return_an_awaitable() -> None:
     assert pending.cr_frame is None
 
 
-def test_a_callable_is_known_by_what_it_is() -> None:
-    """A bound method is the same at each access, of another object another; so is a function."""
+def test_the_identity_of_callables() -> None:
+    """A bound method is the same at each access, and differs from that of another object."""
     one, other = Plain(), Plain()
     assert _validation.identity(one.method) == _validation.identity(one.method)
     assert _validation.identity(one.method) != _validation.identity(other.method)

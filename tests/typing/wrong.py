@@ -1,7 +1,7 @@
-"""What must not pass a type checker.
+"""Type checkers must refuse this.
 
-Each call stands under an ignore of the error that it must give: where a checker finds nothing to
-complain of any more, it reports the ignore. Nothing here is run.
+Each call has an ignore for the expected error. If a checker no longer reports the error, it reports
+the ignore. Nothing here is run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ stream([Source(number)], retry_on=OSError)  # type: ignore[arg-type]  # pyright:
 policy.stream([number])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 policy.stream([numbers, 1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-# The wrong twin.
+# The wrong flavour.
 stream([anumbers], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 afailover_stream([numbers], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 policy.stream([anumbers])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
