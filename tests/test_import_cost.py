@@ -8,7 +8,7 @@ from pathlib import Path
 
 import failover_iter
 
-#: Modules that are slow to import or have side effects; only those who need them pay.
+#: Slow to import, or with side effects. Only the features that need them may import them.
 FORBIDDEN = {
     "ast",
     "asyncio",
