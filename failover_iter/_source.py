@@ -87,7 +87,8 @@ class Source(Generic[OpenedT]):
 
     def __repr__(self) -> str:
         """Show the factory by its name, and the options that were given."""
-        given = [getattr(self.factory, "__qualname__", None) or repr(self.factory)]
+        name = getattr(self.factory, "__qualname__", None) or repr(self.factory)
+        given = [name.rpartition("<locals>.")[2]]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if value is not field.default:

@@ -212,7 +212,8 @@ def test_a_source_shows_what_was_given() -> None:
     source = Source(environment, name="eu", attempts=3)
     assert repr(source) == "Source(environment, name='eu', attempts=3)"
     assert repr(Source(environment, close=False)) == "Source(environment, close=False)"
-    assert repr(Source(Client().fetch)).endswith("Client.fetch)")
+    assert repr(Source(Client().fetch)) == "Source(Client.fetch)"
+    assert repr(Source(lambda: [1])) == "Source(<lambda>)"
     assert repr(Source(partial(environment))).startswith("Source(functools.partial(<function env")
     nested = Policy(retry_on=OSError).source([source])
     assert repr(nested) == "Source(<Policy.source>, name='eu')"
