@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 #: A StopIteration that is thrown at an iterator without `throw` ends a `yield from` since 3.12.
 _ENDS_BY_THROW: Final = sys.version_info >= (3, 12)
+#: Since 3.15 (python/cpython#145667), `yield from` walks these by index, without an iterator. It
+#: then sends to the sequence itself, and the AttributeError names `list`, not `list_iterator`.
+_WALKED_BY_INDEX: Final = tuple[type, ...](
+    (list, tuple, str, bytes) if sys.version_info >= (3, 15) else ()
+)
 
 
 def drive(run: Run) -> Generator[Any, Any, Any]:
@@ -181,6 +186,8 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
 class _SyncAttempt(Attempt):
     #: The thread that the source lives in, where it has a limit of time.
     worker: Worker | None = None
+    #: Whether `yield from` would walk the source by index.
+    by_index = False
 
     def open(self) -> None:
         """Open the source and pull it until it commits."""
@@ -196,6 +203,7 @@ class _SyncAttempt(Attempt):
                 self.iterable = iterable = factory(*args)
             if not isinstance(iterable, GeneratorType):
                 self._refuse(iterable)
+                self.by_index = type(iterable) in _WALKED_BY_INDEX
             elif iterable.gi_frame is None:
                 self.opened_ended()
             self.iterator = iter(self.iterable)
@@ -241,9 +249,10 @@ class _SyncAttempt(Attempt):
         raise no_stream(self.entry.name, "iterable", iterable)
 
     def sender(self) -> Callable[[Any], Any]:
-        """The `send` of the source; where it has none, that is the consumer's fault."""
+        """Return the `send` of the source. A source without one makes it a consumer's error."""
+        receiver = self.iterable if self.by_index else self.iterator
         try:
-            return self.iterator.send  # type: ignore[no-any-return]  # whatever the source has
+            return receiver.send  # type: ignore[no-any-return]  # whatever the source has
         except AttributeError:
             self.excused = True
             raise
