@@ -1,1 +1,1 @@
-"""What a stream costs beside the naive loop: pytest-benchmark cases, and `python -m benchmarks`."""
+"""Benchmarks of streams against the naive loop: pytest cases, and `python -m benchmarks`."""

@@ -1,8 +1,8 @@
-"""`python -m benchmarks`: print what streams cost beside the naive loop and beside the peers.
+"""`python -m benchmarks`: compare the cost of streams with the naive loop and with the peers.
 
-Each comparison is made within one process, the naive way and ours in turn; the tables show the
-median of several processes. Measured is the `failover_iter` that Python finds from here: the
-checkout in its root, the installed package where only this folder is.
+Each comparison runs in one process, in turn with the naive loop. The tables show the median of
+several processes. The benchmarks measure the `failover_iter` that Python imports: the checkout when
+run in its root, or the installed package if there is only this folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PARTS = ("times", "memory", "peers", "scale", "end-to-end")
 
 
 def main() -> None:
-    """Measure in child processes, and print the tables."""
+    """Measure in child processes and print the tables."""
     args = _arguments()
     if args.child:
         print(json.dumps(_child(args.child, args.seconds)))
@@ -35,23 +35,27 @@ def main() -> None:
         made += found
         print("\n\n".join(table.text() for table in found), end="\n\n", flush=True)
     if args.write:
-        plot = report.plot("time for an item, ratio to the naive loop", bars)
+        plot = report.plot("time per item, as a ratio to the naive loop", bars)
         (report.HERE / "results.svg").write_text(plot, "utf-8")
         (report.HERE / "RESULTS.md").write_text(report.page(made, args.processes), "utf-8")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    parser.add_argument("--processes", type=int, default=5, help="child processes (5)")
     parser.add_argument(
-        "--seconds", type=float, default=0.5, help="for each case in each process (0.5)"
+        "--processes", type=int, default=5, help="number of child processes (default: 5)"
     )
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="only these parts")
-    parser.add_argument("--write", action="store_true", help="write RESULTS.md and results.svg too")
+    parser.add_argument(
+        "--seconds", type=float, default=0.5, help="time per case and process (default: 0.5)"
+    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="run only these parts")
+    parser.add_argument(
+        "--write", action="store_true", help="also write RESULTS.md and results.svg"
+    )
     parser.add_argument("--child", choices=PARTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.write and args.only:
-        parser.error("--write needs all parts")
+        parser.error("--write cannot be combined with --only")
     return args
 
 
@@ -71,7 +75,7 @@ def _tables(part: str, args: argparse.Namespace) -> list[report.Table]:
 
 
 def _varies(part: str) -> bool:
-    """Whether it differs from process to process, as the layout of memory does."""
+    """Whether the figures differ between processes, for example because of memory layout."""
     return part in ("times", "peers")
 
 
@@ -83,7 +87,7 @@ def _bars(table: report.Table) -> list[tuple[str, float]]:
 def _child(part: str, seconds: float) -> Any:
     match part:
         case "times":
-            # While asyncio runs, so that async streams find its clock and its hooks.
+            # Run inside asyncio, so that async streams use its clock and its hooks.
             return asyncio.run(_inside(lambda: measure.times(seconds)))
         case "memory":
             return asyncio.run(_inside(measure.memory))

@@ -1,4 +1,4 @@
-"""What is measured: each case is the naive way and ours, side by side."""
+"""The cases: each compares the naive loop with this library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLICY = Policy(retry_on=OSError)
 
 @dataclass(frozen=True)
 class Case:
-    """The same thing done in two ways; `limit` is what ours may cost, `None` = for information."""
+    """The same work done in two ways. `limit` is the allowed cost; `None` sets no limit."""
 
     naive: Callable[[], Any]
     ours: Callable[[], Any]
@@ -28,11 +28,11 @@ class Case:
 
     @property
     def drain(self) -> Callable[[Any], None]:
-        """How what they give is consumed."""
+        """The function that consumes the streams."""
         return drain_async if self.is_async else drain
 
     def started(self, make: Callable[[], Any]) -> Any:
-        """A stream that has given its first item: what is left is the cost per item alone."""
+        """Create a stream and pull its first item. The rest costs only the time per item."""
         stream = make()
         if self.is_async:
             run(anext(stream))
@@ -80,9 +80,9 @@ def _is_last(item: int) -> bool:
     return item == len(streams.ITEMS) - 1
 
 
-#: Whether streams of this version know time limits.
+#: Whether this version of the library has timeouts.
 HAS_TIMEOUTS = "idle_timeout" in signature(failover_stream).parameters
-#: A limit that is never reached, in seconds: what is measured is what it costs to have one.
+#: A timeout that never expires, in seconds: the cases measure the cost of having a timeout.
 LIMIT = 3600
 
 
@@ -90,10 +90,10 @@ def _with_timeouts() -> dict[str, Case]:
     if not HAS_TIMEOUTS:
         return {}
     return {
-        "generator, idle_timeout (its own thread)": _per_item(
+        "generator, idle_timeout (separate thread)": _per_item(
             streams.generator, idle_timeout=LIMIT
         ),
-        "generator, total_timeout (its own thread)": _per_item(
+        "generator, total_timeout (separate thread)": _per_item(
             streams.generator, total_timeout=LIMIT
         ),
         "generator, give_up_after": _per_item(streams.generator, give_up_after=LIMIT),
@@ -109,10 +109,10 @@ def _with_timeouts() -> dict[str, Case]:
     }
 
 
-#: Ratio of the time per item, ours to naive.
+#: Time per item, as a ratio to the naive loop.
 PER_ITEM = {
     "generator": _per_item(streams.generator, 1.15),
-    "generator, the cheapest there is": _per_item(streams.cheapest_generator, 1.15),
+    "cheapest generator": _per_item(streams.cheapest_generator, 1.15),
     "generator, first of three sources": Case(
         lambda: naive([streams.generator] * 3),
         lambda: failover_stream([streams.generator] * 3, retry_on=OSError),
@@ -165,7 +165,8 @@ def _three_async(factory: Callable[[], Any]) -> list[Any]:
     return [factory, streams.async_no_item, streams.async_one_item]
 
 
-#: Made, pulled to its end: the microseconds beyond those of the bare generator, `naive` here.
+#: Creating a stream and pulling it to its end. Here `naive` is the bare generator, and the figure
+#: is the difference in microseconds.
 OPENING = {
     "failover_stream, one item": _opening(
         streams.one_item, lambda: failover_stream([streams.one_item], retry_on=OSError)
@@ -203,7 +204,7 @@ OPENING = {
     ),
 }
 
-#: Failures before the good source, in the cases of `SWITCH`.
+#: Number of failures before the working source, in the cases of `SWITCH`.
 SWITCHES = 50
 
 
@@ -272,13 +273,13 @@ def _retrying(failing: Callable[[], Any]) -> Case:
     )
 
 
-#: A stream over `SWITCHES` sources that fail and a good one: the microseconds per failure.
+#: A stream of `SWITCHES` failing sources and one that works: microseconds per failure.
 SWITCH = {
     "the factory raises": _switching(_refusing),
-    "the generator raises at once": _switching(_failing),
+    "the generator raises immediately": _switching(_failing),
     "the generator raises after an item": _switching(_cut),
-    "the same source again (attempts)": _retrying(_failing()),
+    "retry of the same source (attempts)": _retrying(_failing()),
     "async, the factory raises": _async_switching(_refusing),
-    "async, the generator raises at once": _async_switching(_async_failing),
+    "async, the generator raises immediately": _async_switching(_async_failing),
     "async, the generator raises after an item": _async_switching(_async_cut),
 }

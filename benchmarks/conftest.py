@@ -1,4 +1,4 @@
-"""Fixtures of the benchmarks."""
+"""Fixtures for the benchmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _quiet_logger() -> Iterator[None]:
-    """Give the library's logger a handler that does nothing, and no parents."""
+    """Silence the library's logger, and restore its level after the test."""
     logger = quiet_logger()
     level = logger.level
     yield
@@ -24,7 +24,7 @@ def _quiet_logger() -> Iterator[None]:
 
 @pytest.fixture
 def inside_asyncio() -> Callable[[Callable[[], Any]], None]:
-    """Call a function while asyncio runs, so that async streams find its clock and its hooks."""
+    """Call a function while asyncio runs, so that async streams use its clock and its hooks."""
 
     def call(function: Callable[[], Any]) -> None:
         async def main() -> None:

@@ -1,8 +1,8 @@
-"""End to end: a thousand async HTTP streams at once over loopback, a third of which break.
+"""End to end: a thousand concurrent async HTTP streams over loopback, a third of which fail.
 
-The server is a process of its own. It gives numbered lines from where it is asked to begin; of the
-streams that it is told to break, it resets the connection halfway. The client is the same in all
-runs: once bare, once as a source of `afailover_stream` that resumes.
+The server runs in a separate process. It sends numbered lines, starting at the requested line, and
+resets the connection halfway if the request says so. All runs use the same client, either alone or
+as a resumable source of `afailover_stream`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 STREAMS = 1_000
 LINES = 200
-BLOCK = 10  # lines that the server writes at a time
-PAUSE = 0.02  # seconds between two blocks: a server that thinks
+BLOCK = 10  # number of lines that the server writes at a time
+PAUSE = 0.02  # seconds between two blocks, to simulate a working server
 RUNS = 5
 
 
@@ -41,7 +41,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             writer.write(b"".join(b"line %d\n" % line for line in lines))
             await writer.drain()
             await asyncio.sleep(PAUSE)
-        if end < LINES:  # a close that lingers for 0 seconds is a reset
+        if end < LINES:  # closing with a linger time of 0 sends a reset
             connection = writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.close()
@@ -51,7 +51,7 @@ async def _server() -> None:
     server = await asyncio.start_server(_serve, "127.0.0.1", 0, backlog=2 * STREAMS)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
-        # It ends with the process that started it, whose end of the pipe then closes.
+        # Exit with the parent process, which then closes its end of the pipe.
         await asyncio.to_thread(sys.stdin.read)
 
 
@@ -65,7 +65,7 @@ def _running() -> Iterator[int]:
 
 
 async def _lines(port: int, start: int, end: int) -> AsyncIterator[bytes]:
-    """The bare client: the lines of one response, an error where it is cut short."""
+    """The client: yield the lines of one response, and raise an error if it is truncated."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(b"GET /%d-%d HTTP/1.1\r\nHost: loopback\r\n\r\n" % (start, end))
@@ -85,9 +85,9 @@ def _bare(port: int, _: int) -> AsyncIterator[bytes]:
     return _lines(port, 0, LINES)
 
 
-def _surviving(breaks: bool) -> Callable[[int, int], AsyncIterator[bytes]]:
+def _surviving(fails: bool) -> Callable[[int, int], AsyncIterator[bytes]]:
     def make(port: int, number: int) -> AsyncIterator[bytes]:
-        end = LINES // 2 if breaks and number % 3 == 0 else LINES
+        end = LINES // 2 if fails and number % 3 == 0 else LINES
 
         def first(progress: Progress[bytes]) -> AsyncIterator[bytes]:
             return _lines(port, progress.delivered, end)
@@ -100,15 +100,15 @@ def _surviving(breaks: bool) -> Callable[[int, int], AsyncIterator[bytes]]:
     return make
 
 
-WAYS = {
-    "the client alone, nothing breaks": _bare,
-    "afailover_stream, nothing breaks": _surviving(breaks=False),
-    "afailover_stream, a third breaks halfway": _surviving(breaks=True),
+CASES = {
+    "client only, no failure": _bare,
+    "afailover_stream, no failure": _surviving(fails=False),
+    "afailover_stream, a third of the streams fail": _surviving(fails=True),
 }
 
 
 async def _consume(stream: AsyncIterator[bytes]) -> float:
-    """Read all lines, each once and in order; give how long it took."""
+    """Read all lines, check that each arrives once and in order, and return the seconds taken."""
     start = perf_counter()
     number = 0
     async with aclosing(stream) as lines:  # type: ignore[type-var]
@@ -127,14 +127,14 @@ async def _all(port: int, make: Callable[[int, int], AsyncIterator[bytes]]) -> l
 
 
 def end_to_end() -> dict[str, dict[str, float]]:
-    """For each way: lines per second, and how long a stream took, the middle and the slowest."""
+    """For each case: lines per second, and the median and 95th percentile time per stream."""
     quiet_logger()
     _allow_sockets()
     with _running() as port:
         asyncio.run(_all(port, _bare))  # warm up
-        runs = {name: [] for name in WAYS}
+        runs = {name: [] for name in CASES}
         for _ in range(RUNS):
-            for name, make in WAYS.items():  # in turn: all meet the same weather
+            for name, make in CASES.items():  # in turn, so that all see the same conditions
                 runs[name].append(asyncio.run(_all(port, make)))
     return {name: _figures(figures) for name, figures in runs.items()}
 
@@ -148,7 +148,7 @@ def _figures(runs: list[list[float]]) -> dict[str, float]:
 
 
 def _allow_sockets() -> None:
-    """Raise the limit of open files as far as this user may."""
+    """Raise the limit of open files to the maximum that this user may set."""
     with suppress(ImportError):
         import resource
 

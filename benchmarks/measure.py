@@ -1,4 +1,4 @@
-"""Measuring in one process: the naive way and ours in turn, many short rounds, the median."""
+"""Measures in one process: many short rounds, in turn with the naive loop, and their median."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
     from .cases import Case
 
-#: Fewest rounds of a case, however slow it is.
+#: Minimum number of rounds of a case, however slow it is.
 ROUNDS = 11
-#: Streams opened in one round: long enough to be timed, short enough to meet the same weather.
+#: Streams opened per round: enough to be timed, but few enough for stable conditions.
 OPENINGS = 20
 MICROSECONDS = 1e6
 
 
 def times(seconds: float) -> dict[str, dict[str, list[float]]]:
-    """Measure all that takes time, so many seconds for each case.
+    """Measure every case for the given number of seconds.
 
-    Gives for each case the median of the rounds and the best round: per item as a ratio, opening
-    and switching in microseconds, the naive way's among the latter last.
+    Returns the median and the best round of each case. The time per item is a ratio. Opening and
+    switching are in microseconds, followed by the microseconds of the naive loop.
     """
     quiet_logger()
     gc.collect()
-    gc.disable()  # as timeit does: a collection in one round of many says nothing of that round
+    gc.disable()  # as timeit does, because a collection would distort a single round
     try:
         return {
             "per item": {name: _per_item(case, seconds) for name, case in PER_ITEM.items()},
@@ -90,15 +90,15 @@ def _microseconds(case: Case, seconds: float, *, calls: int, per: int) -> list[f
 
     pairs = in_turn(lambda: timed(case.naive), lambda: timed(case.ours), seconds)
     naive, ours = zip(*pairs, strict=True)
-    # Opening is what ours costs beyond the bare source; so is a switch, beyond the naive one.
+    # The cost of opening is the time beyond the bare source; of a switch, beyond the naive loop.
     return [median(ours) - median(naive), min(ours) - min(naive), median(naive)]
 
 
 def in_turn(
     naive: Callable[[], float], ours: Callable[[], float], seconds: float
 ) -> list[tuple[float, float]]:
-    """Call both in turn for so long, at least `ROUNDS` times each: what each round gave."""
-    naive(), ours()  # warm up: what is specialised and cached at first use
+    """Call both in turn for `seconds`, at least `ROUNDS` times each. Returns the results."""
+    naive(), ours()  # warm up caches and specialised bytecode
     pairs: list[tuple[float, float]] = []
     end = perf_counter() + seconds
     while len(pairs) < ROUNDS or perf_counter() < end:
@@ -108,7 +108,7 @@ def in_turn(
 
 
 def memory() -> dict[str, dict[str, Any]]:
-    """Measure all that takes memory: it is the same in each process, so once is enough."""
+    """Measure memory. The figures are the same in every process, so one run is enough."""
     quiet_logger()
     return {
         "streams": {

@@ -1,4 +1,4 @@
-"""Measuring the peers: beside the naive loop, in turn with it, in one process."""
+"""Measures the peers in one process, in turn with the naive loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def blocking(seconds: float) -> dict[str, dict[str, float | None]]:
-    """For each blocking peer: the ratio per item, the µs of an opening and of a switch."""
+    """For each sync peer: the ratio per item, and the µs of an opening and of a switch."""
     quiet_logger()
     gc.disable()
     try:
@@ -45,7 +45,7 @@ def _blocking(peer: Peer, seconds: float) -> dict[str, float | None]:
 def _drained(make: Callable[[], Any], drain: Callable[[Any], None], *, pulls: bool) -> float:
     stream = make()
     if pulls:
-        next(stream)  # what is left is the cost per item alone
+        next(stream)  # the rest costs only the time per item
     start = perf_counter()
     drain(stream)
     return perf_counter() - start
@@ -67,7 +67,7 @@ def _micro(
 
 
 async def awaited(cases: Mapping[str, Peer], seconds: float) -> dict[str, float]:
-    """For each async peer the ratio per item, under the loop that runs this."""
+    """For each async peer: the ratio per item, in the running event loop."""
     quiet_logger()
     gc.disable()
     try:
@@ -83,7 +83,7 @@ async def _awaited(peer: Peer, seconds: float) -> float:
         plain = await _async_drained(lambda: async_naive([streams.async_generator]))
         pairs.append((plain, await _async_drained(peer.items)))
         gc.collect(0)
-    return median(other / plain for plain, other in pairs[1:])  # the first one warms up
+    return median(other / plain for plain, other in pairs[1:])  # the first pair warms up
 
 
 async def _async_drained(make: Callable[[], Any]) -> float:
@@ -98,7 +98,7 @@ async def _async_drained(make: Callable[[], Any]) -> float:
 
 
 def lacks() -> dict[str, dict[str, str]]:
-    """What each peer does not do that `failover_stream` does."""
+    """The features of `failover_stream` that each peer lacks."""
     everyone = {
         "blocking": peers.PEERS,
         "asyncio": peers_async.ASYNCIO,

@@ -1,4 +1,4 @@
-"""What many streams and many failures cost in memory, as tracemalloc sees it."""
+"""The memory that many streams and many failures use, according to tracemalloc."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .streams import async_generator, drain, drain_async, generator, run
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-#: Streams at once.
+#: Number of concurrent streams.
 MANY = 10_000
-#: Failures in a row: what they cost must not grow from the one to the other.
+#: Numbers of consecutive failures. The memory used must not grow between them.
 FEW_FAILURES, MANY_FAILURES = 1_000, 100_000
 
-#: What is open at once: the bare source, then ours, as a call and of a policy that is there.
+#: The streams to open: the bare source, a stream of a function call, and one of a policy.
 SYNC_STREAMS: dict[str, Callable[[], Any]] = {
     "bare": generator,
     "failover_stream": lambda: failover_stream([generator], retry_on=OSError),
@@ -35,7 +35,7 @@ ASYNC_STREAMS: dict[str, Callable[[], Any]] = {
 
 
 def bytes_each(make: Callable[[], Any], *, is_async: bool, many: int = MANY) -> float:
-    """Bytes per stream, while `many` of them have given one item each and wait for the next."""
+    """Bytes per stream while `many` streams are open and each has yielded one item."""
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
@@ -51,18 +51,18 @@ def bytes_each(make: Callable[[], Any], *, is_async: bool, many: int = MANY) -> 
 
 
 class Failures(NamedTuple):
-    """What very many failures in a row took."""
+    """The resources used by very many consecutive failures."""
 
     peak: int
-    """Bytes allocated at the worst moment, beyond those before it."""
+    """Peak of the allocated bytes, in addition to those at the start."""
     depth: int
-    """Frames on the stack at the deepest opening, beyond those of the caller."""
+    """Maximum number of stack frames at an opening, in addition to those of the caller."""
     errors: int
-    """Errors that hang on the last one as its context: one chain would be a leak of its own."""
+    """Number of errors chained to the last one as contexts. A long chain would be a leak."""
 
 
 class _Depth:
-    """A source that fails at once, and notes now and then how deep the stack is."""
+    """Sources that fail immediately and record the depth of the stack at intervals."""
 
     def __init__(self) -> None:
         self._caller = _depth()
@@ -113,7 +113,7 @@ def _async_attempts(number: int, source: _Depth) -> Any:
     return drain_async(policy.astream([source.async_failing]))
 
 
-#: Ways to fail very often: so many sources, or one opened so many times.
+#: Ways to fail `number` times: with as many sources, or as many attempts on one source.
 FAILING: dict[str, Callable[[int, _Depth], Any]] = {
     "sources": _sources,
     "attempts": _attempts,
@@ -123,7 +123,7 @@ FAILING: dict[str, Callable[[int, _Depth], Any]] = {
 
 
 def fail(kind: str, number: int) -> Failures:
-    """Let a stream fail so many times in a row."""
+    """Let a stream fail `number` times in a row."""
     source = _Depth()
     gc.collect()
     tracemalloc.start()

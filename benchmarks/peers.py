@@ -1,9 +1,9 @@
-"""Other ways to go on after a failure, doing the same work as `cases`; each says what it lacks.
+"""Other ways to survive a failure, doing the same work as `cases`, with their missing features.
 
-Ours stands among them, and the loop by hand that tells the consumer's errors from the source's.
-Each is asked for three streams: one with many items, one with a single item, and one that fails
-`SWITCHES` times before its first item. A peer that knows no second source is given one that fails
-so often by itself.
+The list includes this library, and a hand-written loop that distinguishes the consumer's errors
+from those of the source. Each peer creates three streams: one with many items, one with a single
+item, and one that fails `SWITCHES` times before its first item. A peer that supports only one
+source uses a source that fails `SWITCHES` times itself.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from .streams import drain, naive
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RESTART_ONLY = "the same source again, from its start"
-NOT_CLOSED = "the failed source is not closed"
-THROW_SWITCHES = "what the consumer throws in causes a retry"
-FIRST_ITEM_ONLY = "nothing after the first item"
-NO_SEND = "no send, no throw"
+RESTART_ONLY = "retries only the same source, from its start"
+NOT_CLOSED = "does not close the failed source"
+THROW_SWITCHES = "an exception thrown in by the consumer causes a retry"
+FIRST_ITEM_ONLY = "does not cover failures after the first item"
+NO_SEND = "no send or throw"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to make the three streams, and what it does not do that `failover_stream` does."""
+    """One way to create the three streams, and the features of `failover_stream` that it lacks."""
 
     items: Callable[[], Any]
     one: Callable[[], Any] | None = None
     switching: Callable[[], Any] | None = None
     lacks: tuple[str, ...] = ()
-    #: How what it makes is consumed.
+    #: The function that consumes the streams.
     drain: Callable[[Any], None] = drain
-    #: It can be pulled for its first item before the clock is started.
+    #: Whether the first item can be pulled before the measurement starts.
     pulls: bool = True
 
 
@@ -57,14 +57,13 @@ def failing() -> Iterator[int]:
 
 
 class Flaky:
-    """A source that fails `SWITCHES` times, then gives one item."""
+    """A source that fails `SWITCHES` times, then yields one item."""
 
     def __init__(self) -> None:
-        """Begin with all of them ahead."""
         self._left = SWITCHES
 
     def open(self) -> Iterator[int]:
-        """Open it once more."""
+        """Open the source again."""
         if self._left:
             self._left -= 1
             raise ConnectionError("reset")
@@ -75,7 +74,7 @@ FACTORIES: list[Callable[[], Iterator[int]]] = [*[failing] * SWITCHES, streams.o
 
 
 def by_hand(factories: list[Callable[[], Iterator[Any]]]) -> Iterator[Any]:
-    """The loop that one would write who knows of all the traps; no send, no throw."""
+    """A hand-written loop that avoids all known traps, but does not support send and throw."""
     last: OSError | None = None
     for factory in factories:
         source = None
@@ -101,14 +100,14 @@ def by_hand(factories: list[Callable[[], Iterator[Any]]]) -> Iterator[Any]:
     raise last
 
 
-stamina.instrumentation.set_on_retry_hooks(())  # no log: what is measured is the stream
+stamina.instrumentation.set_on_retry_hooks(())  # no logging, so that only the stream is measured
 _stamina = stamina.retry(
     on=OSError, attempts=SWITCHES + 1, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
 )
 _google: Any = google.api_core.retry.StreamingRetry(
     google.api_core.retry.if_exception_type(OSError), initial=0, maximum=0, timeout=None
 )
-# It logs each retry at the level DEBUG, which no logger takes here.
+# google-api-core logs each retry at the level DEBUG. Disable that.
 logging.getLogger("google.api_core.retry").setLevel(logging.WARNING)
 
 
@@ -128,7 +127,7 @@ def _generator_of(flaky: Flaky) -> Callable[[], Iterator[int]]:
 
 
 class _Streaming(Runnable[None, int]):
-    """A runnable that only gives what its factory gives."""
+    """A runnable that only returns the iterator of its factory."""
 
     def __init__(self, factory: Callable[[], Iterator[int]]) -> None:
         self._factory = factory
@@ -163,7 +162,7 @@ def _fail(error: Exception) -> None:
 
 
 def _three(make: Callable[[list[Any]], Any]) -> dict[str, Callable[[], Any]]:
-    """The three streams of something that is called with the factories."""
+    """The three streams of a function that is called with the factories."""
     return {
         "items": partial(make, [streams.generator]),
         "one": partial(make, [streams.one_item]),
@@ -173,12 +172,13 @@ def _three(make: Callable[[list[Any]], Any]) -> dict[str, Callable[[], Any]]:
 
 PEERS = {
     "bare generator": Peer(
-        items=streams.generator, one=streams.one_item, lacks=("no failure is survived",)
+        items=streams.generator, one=streams.one_item, lacks=("survives no failure",)
     ),
     "naive loop": Peer(
-        **_three(naive), lacks=("what the consumer throws in causes a switch", NOT_CLOSED, NO_SEND)
+        **_three(naive),
+        lacks=("an exception thrown in by the consumer causes a switch", NOT_CLOSED, NO_SEND),
     ),
-    "loop by hand": Peer(**_three(by_hand), lacks=(NO_SEND, "no return value")),
+    "hand-written loop": Peer(**_three(by_hand), lacks=(NO_SEND, "no return value")),
     "failover_stream": Peer(**_three(POLICY.stream)),
     "failover_stream, mid_stream=skip": Peer(
         **_three(Policy(retry_on=OSError, mid_stream="skip").stream)
@@ -197,7 +197,7 @@ PEERS = {
         items=_reactivex([streams.generator]),
         one=_reactivex([streams.one_item]),
         switching=_reactivex(FACTORIES),
-        lacks=("pushes: no consumer that pulls", "from its start only", NO_SEND),
+        lacks=("push-based: the consumer cannot pull", "restarts only from the beginning", NO_SEND),
         drain=_drain_observable,
         pulls=False,
     ),

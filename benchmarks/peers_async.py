@@ -1,6 +1,6 @@
-"""The async peers, and a time limit for each item in the ways one writes it by hand.
+"""The async peers, and hand-written loops with a timeout for each item.
 
-Measured inside a running loop, with `await`: a limit needs a task and a timer of its own.
+They are measured inside a running event loop, because a timeout needs a task and a timer.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .streams import async_naive
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-#: A limit that is never reached, in seconds: what is measured is what it costs to have one.
+#: A timeout that never expires, in seconds: the cases measure the cost of having a timeout.
 LIMIT = 3600
-#: Whether streams of this version know time limits.
+#: Whether this version of the library has timeouts.
 HAS_TIMEOUTS = "idle_timeout" in inspect.signature(afailover_stream).parameters
 
 
@@ -35,7 +35,7 @@ def _plain() -> Any:
 
 
 async def _asyncio_timeout() -> AsyncIterator[int]:
-    """Pull each item under a limit of its own."""
+    """Pull each item under a separate timeout."""
     source = streams.async_generator()
     while True:
         try:
@@ -70,7 +70,7 @@ async def _trio_fail_after() -> AsyncIterator[int]:
 async def _aiostream() -> Any:
     chain = aiostream.stream.chain(streams.async_generator(), streams.async_no_item())
     streamer = chain.stream()
-    return await streamer.__aenter__()  # left when it is drained
+    return await streamer.__aenter__()  # exited when the stream is drained
 
 
 class _Streaming(Runnable[None, int]):
@@ -97,12 +97,12 @@ def _resuming(**options: Any) -> Callable[[], Any]:
     return lambda: policy.astream([lambda _: streams.async_generator()])
 
 
-#: Under asyncio and under trio.
+#: Measured under both asyncio and trio.
 BOTH = {
-    "bare async generator": Peer(_plain, lacks=("no failure is survived",)),
+    "bare async generator": Peer(_plain, lacks=("survives no failure",)),
     "naive loop": Peer(
         lambda: async_naive([streams.async_generator]),
-        lacks=("what the consumer throws in causes a switch", NOT_CLOSED, NO_SEND),
+        lacks=("an exception thrown in by the consumer causes a switch", NOT_CLOSED, NO_SEND),
     ),
     "afailover_stream": Peer(_ours()),
     "afailover_stream, mid_stream=raise": Peer(_ours(mid_stream="raise")),
@@ -120,13 +120,13 @@ if HAS_TIMEOUTS:
     }
 
 ASYNCIO = BOTH | {
-    "asyncio.timeout for each item, by hand": Peer(
-        _asyncio_timeout, lacks=("a limit and nothing else",)
+    "asyncio.timeout per item, hand-written": Peer(
+        _asyncio_timeout, lacks=("a timeout, but no failover",)
     ),
-    "asyncio.wait_for for each item, by hand": Peer(
-        _wait_for, lacks=("a limit and nothing else", "before 3.12 in another task")
+    "asyncio.wait_for per item, hand-written": Peer(
+        _wait_for, lacks=("a timeout, but no failover", "runs in another task before Python 3.12")
     ),
-    "aiostream chain": Peer(_aiostream, lacks=("joins, but survives no failure", NO_SEND)),
+    "aiostream chain": Peer(_aiostream, lacks=("joins streams, but survives no failure", NO_SEND)),
     "stamina.retry": Peer(
         stamina.retry(on=OSError, timeout=None)(streams.async_generator),
         lacks=(RESTART_ONLY, THROW_SWITCHES),
@@ -139,7 +139,7 @@ ASYNCIO = BOTH | {
     ),
 }
 TRIO = BOTH | {
-    "trio.fail_after for each item, by hand": Peer(
-        _trio_fail_after, lacks=("a limit and nothing else",)
+    "trio.fail_after per item, hand-written": Peer(
+        _trio_fail_after, lacks=("a timeout, but no failover",)
     ),
 }

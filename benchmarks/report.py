@@ -1,4 +1,4 @@
-"""Tables of figures: as text for a terminal, as a page, and as a plot."""
+"""Tables of figures, rendered as text, as Markdown, and as a plot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Table:
-    """A title, a line that says what the figures are, the columns, and a row for each case."""
+    """A title, a line that describes the figures, the columns, and a row for each case."""
 
     title: str
     what: str
@@ -36,7 +36,7 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def text(self) -> str:
-        """For a terminal: the first column wide, the others to the right."""
+        """Render for a terminal. All columns except the first are right-aligned."""
         lines = [self.title, f"  ({self.what})"]
         cells = [["", *self.columns], *self.rows]
         widths = [max(len(row[at]) for row in cells) for at in range(len(self.columns) + 1)]
@@ -49,7 +49,7 @@ class Table:
         return "\n".join(lines)
 
     def markdown(self) -> str:
-        """For a page."""
+        """Render as Markdown."""
         lines = [f"## {self.title}", "", self.what[0].upper() + self.what[1:] + ".", ""]
         lines.append(f"| | {' | '.join(self.columns)} |")
         lines.append("|---" * (len(self.columns) + 1) + "|")
@@ -58,7 +58,7 @@ class Table:
 
 
 def machine() -> str:
-    """What was measured where: the processor and the versions, no name of a host or a folder."""
+    """The processor, the system, the Python version and the date, but no host name or path."""
     cores = _cores()
     return (
         f"{_processor()}, {cores} core{'s' if cores != 1 else ''} · {platform.system()} · "
@@ -68,7 +68,7 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """The versions of what was compared."""
+    """The versions of the packages that are compared."""
     return " · ".join(f"{name} {_version(name)}" for name in PACKAGES)
 
 
@@ -80,7 +80,6 @@ def _version(name: str) -> str:
 
 
 def _cores() -> int:
-
     return os.cpu_count() or 1
 
 
@@ -94,17 +93,17 @@ def _processor() -> str:
 
 
 def page(tables: Sequence[Table], processes: int) -> str:
-    """All of it as a page."""
+    """Render all tables as a Markdown page."""
     head = f"""# Results
 
-Made by `python -m benchmarks --write`, the median of {processes} processes; each case and the
-naive loop in turn in one process. A ratio of 1.00 is the naive loop:
-`try: for item in source: yield item`. "!" marks what is over its limit.
+Measured with `python -m benchmarks --write`. Each figure is the median of {processes} processes.
+Each process runs each case in turn with the naive loop, `try: for item in source: yield item`. A
+ratio of 1.00 means as fast as the naive loop. "!" marks a figure above its limit.
 
 {machine()}<br>
 {versions()}
 
-![Time for an item beside the naive loop](results.svg)
+![Time per item, as a ratio to the naive loop](results.svg)
 """
     return "\n\n".join([head.rstrip(), *(table.markdown() for table in tables)]) + "\n"
 
@@ -115,7 +114,7 @@ _ROW, _LEFT, _WIDTH = 22, 425, 400
 
 
 def plot(title: str, bars: Sequence[tuple[str, float]]) -> str:
-    """A bar for each ratio, on a scale that ends at 4; a longer one is cut and says so."""
+    """Draw a bar for each ratio, on a scale up to 4. An arrow marks a bar that is cut off."""
     height = _ROW * len(bars) + 60
     most = 4.0
     unit = _WIDTH / most

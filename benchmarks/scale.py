@@ -1,4 +1,4 @@
-"""What grows with a stream: nesting, ten million items, ten thousand streams at once."""
+"""How the costs scale: nesting, ten million items, and ten thousand concurrent streams."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ITEMS = 10_000_000
 
 
 def everything(seconds: float) -> dict[str, Any]:
-    """Measure all of it."""
+    """Run all measurements of this module."""
     return {"nesting": nesting(seconds), "at once": at_once(), "ten million": ten_million()}
 
 
 def nesting(seconds: float) -> dict[str, dict[int, float]]:
-    """Per item, so many streams inside one another: the ratio to one naive loop."""
+    """The time per item by nesting depth, as a ratio to one naive loop."""
     quiet_logger()
     depths = range(1, DEEPEST + 1)
     return {
@@ -94,7 +94,7 @@ async def _async_long() -> AsyncIterator[int]:
 
 
 def ten_million() -> dict[str, dict[str, float]]:
-    """Ten million items: the seconds, and the bytes that the stream came to hold meanwhile."""
+    """Stream ten million items: the seconds, and the memory growth in bytes."""
     quiet_logger()
     return {
         "failover_stream": _watched(lambda: drain(POLICY.stream([_long])), _tail_sync),
@@ -131,12 +131,12 @@ def _tail_async() -> int:
     return _growth(lambda many: run(take(many)))
 
 
-#: tracemalloc makes each item dear, so memory is watched over a tenth of them.
+#: tracemalloc makes each item expensive, so memory is measured over a tenth of them.
 WATCHED = ITEMS // 10
 
 
 def _growth(take: Callable[[int], None]) -> int:
-    """Bytes held after very many items, beyond those held after a thousand."""
+    """The difference in bytes held after very many items and after a thousand."""
     take(1_000)
     gc.collect()
     tracemalloc.start()
@@ -149,7 +149,7 @@ def _growth(take: Callable[[int], None]) -> int:
 
 
 def at_once() -> dict[str, float]:
-    """Open `MANY` streams, one item each, then close them: microseconds for each stream."""
+    """Open `MANY` streams, pull one item of each, and close them: microseconds per stream."""
     quiet_logger()
     return {
         **{f"{kind}": _at_once(make, is_async=False) for kind, make in SYNC_STREAMS.items()},

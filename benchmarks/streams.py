@@ -1,4 +1,4 @@
-"""The sources, sync and async, and the naive loops that everything is measured against."""
+"""The sources, sync and async, and the naive loops that everything is compared with."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Made once, so that a source costs little itself: the hardest case for what is around it.
+#: Created once, so that the source itself costs little and any overhead weighs most.
 ITEMS = list(range(20_000))
 
 
 def generator() -> Iterator[int]:
-    """Make the items in a generator, as generators do."""
+    """Compute the items in a generator, as most generators do."""
     for number in range(len(ITEMS)):
         yield number
 
 
 def cheapest_generator() -> Iterator[int]:
-    """Give the items from a generator that makes nothing itself."""
+    """Yield existing items from a generator."""
     for item in ITEMS:
         yield item
 
 
 def list_iterator() -> Iterator[int]:
-    """Give the items from the iterator of a list."""
+    """Return the iterator of a list."""
     return iter(ITEMS)
 
 
 def map_object() -> Iterator[int]:
-    """Give the items from an iterator written in C that calls a function for each."""
+    """Return an iterator written in C that calls a function for each item."""
     return map(abs, ITEMS)
 
 
 class ClassIterator:
-    """Give the items from a class with a `__next__` in Python."""
+    """An iterator with a `__next__` method written in Python."""
 
     def __init__(self) -> None:
         self._next = iter(ITEMS).__next__
@@ -57,13 +57,13 @@ class ClassIterator:
 
 
 async def async_generator() -> AsyncIterator[int]:
-    """Make the items in an async generator."""
+    """Compute the items in an async generator."""
     for number in range(len(ITEMS)):
         yield number
 
 
 class AsyncClassIterator:
-    """Give the items from a class with an `__anext__` in Python."""
+    """An async iterator with an `__anext__` method written in Python."""
 
     def __init__(self) -> None:
         self._items = iter(ITEMS)
@@ -78,30 +78,31 @@ class AsyncClassIterator:
 
 
 def one_item() -> Iterator[int]:
-    """Give a single item."""
+    """Yield a single item."""
     yield 1
 
 
 def no_item() -> Iterator[int]:
-    """Give nothing."""
+    """Yield no item."""
     yield from ()
 
 
 async def async_one_item() -> AsyncIterator[int]:
-    """Give a single item."""
+    """Yield a single item."""
     yield 1
 
 
 async def async_no_item() -> AsyncIterator[int]:
-    """Give nothing."""
+    """Yield no item."""
     for number in range(0):
         yield number
 
 
 def naive(factories: Iterable[Callable[[], Iterable[T]]]) -> Iterator[T]:
-    """Go on with the next source when one fails, as one would write it by hand.
+    """Continue with the next source when one fails, as a simple hand-written loop would.
 
-    The `yield` inside the `try` takes an error that the consumer throws for one of the source.
+    Because the `yield` is inside the `try`, an error that the consumer throws in looks like a
+    failure of the source.
     """
     last: OSError | None = None
     for factory in factories:
@@ -132,22 +133,22 @@ async def async_naive(factories: Iterable[Callable[[], AsyncIterable[T]]]) -> As
 
 
 def drain(stream: Iterable[object]) -> None:
-    """Consume it, as most consumers do: with a `for` loop."""
+    """Consume the stream with a `for` loop, as most consumers do."""
     for _ in stream:
         pass
 
 
 async def async_drain(stream: AsyncIterable[object]) -> None:
-    """Consume it with an `async for` loop."""
+    """Consume the stream with an `async for` loop."""
     async for _ in stream:
         pass
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that waits for nothing, without the cost of an event loop's turn.
+    """Run a coroutine that never waits, without the cost of an event loop iteration.
 
-    Called while asyncio runs, it sees asyncio all the same: its clock and its hooks for async
-    generators, whose cost belongs to what is measured.
+    If asyncio is running, the coroutine still uses its clock and its hooks for async generators,
+    whose cost is part of the measurement.
     """
     while True:
         try:
@@ -157,14 +158,14 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def drain_async(stream: AsyncIterable[object]) -> None:
-    """Consume an async stream from blocking code."""
+    """Consume an async stream from sync code."""
     run(async_drain(stream))
 
 
 def quiet_logger() -> logging.Logger:
-    """The library's logger at its default level, with a handler that does nothing.
+    """Return the library's logger, with a handler that does nothing and without propagation.
 
-    Without any handler Python writes each warning to stderr, which would be measured instead.
+    Without a handler, Python writes each warning to stderr, which would distort the measurement.
     """
     logger = logging.getLogger("failover_iter")
     logger.propagate = False

@@ -1,4 +1,4 @@
-"""From what the child processes measured to tables."""
+"""Turns the measurements of the child processes into tables."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from .cases import Case
 
 KB = 1024
-#: What each of very many async streams may take beyond its source, in KB.
+#: The memory that an async stream may use in addition to its source, in KB.
 MEMORY_LIMIT = 4.0
 
 
 def times(runs: list[Any]) -> list[Table]:
-    """Ours: per item, opening, switching."""
-    beyond = "µs beyond the naive loop's, for each of 50 failures"
+    """The cost of this library's streams: per item, opening, and switching."""
+    beyond = "microseconds per failure in addition to the naive loop, over 50 failures"
     return [
-        _times("Per item", "ratio to the naive loop", PER_ITEM, runs, "per item"),
-        _times("Opening", "µs from the call to the end, beyond the bare source's", OPENING, runs,
-               "opening"),
-        _times("A switch", f"{beyond}; logger with a NullHandler", SWITCH, runs, "switch"),
-        _times("A switch, unlogged", f"{beyond}; logger at CRITICAL", SWITCH, runs,
-               "switch, logger off"),
+        _times("Per item", "time per item, as a ratio to the naive loop", PER_ITEM, runs,
+               "per item"),
+        _times("Opening", "microseconds from the call to the end, in addition to the bare source",
+               OPENING, runs, "opening"),
+        _times("Switching", f"{beyond}; the logger has a NullHandler", SWITCH, runs, "switch"),
+        _times("Switching, without logging", f"{beyond}; the logger is set to CRITICAL", SWITCH,
+               runs, "switch, logger off"),
     ]  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def _times(title: str, what: str, cases: Mapping[str, Case], runs: list[Any], ke
 
 
 def peers(runs: list[Any]) -> list[Table]:
-    """The peers: what they cost, and what they do not do."""
+    """The cost of the peers, and their missing features."""
     lacks = runs[0]["lacks"]
     rows = []
     for name in runs[0]["blocking"]:
@@ -54,10 +55,10 @@ def peers(runs: list[Any]) -> list[Table]:
         rows.append((name, *cells, lacks["blocking"][name]))
     tables = [
         Table(
-            "Beside the peers, sync",
-            "per item as a ratio to the naive loop; a stream of one item and each of 50 failures "
-            "before the first item in µs",
-            ("per item", "opening", "switch", "what it lacks"),
+            "Comparison with peers, sync",
+            "time per item as a ratio to the naive loop; opening (a stream of one item) and "
+            "switching (per failure before the first item, over 50 failures) in µs",
+            ("per item", "opening", "switch", "missing features"),
             rows,
         )
     ]
@@ -66,8 +67,10 @@ def peers(runs: list[Any]) -> list[Table]:
             (name, _middle([run[loop] for run in runs], name), lacks[loop][name])
             for name in runs[0][loop]
         ]
-        what = f"per item under {loop}, ratio to the naive loop"
-        tables.append(Table(f"Beside the peers, {loop}", what, ("per item", "what it lacks"), rows))
+        what = f"time per item under {loop}, as a ratio to the naive loop"
+        tables.append(
+            Table(f"Comparison with peers, {loop}", what, ("per item", "missing features"), rows)
+        )
     return tables
 
 
@@ -77,18 +80,19 @@ def _middle(figures: list[dict[str, float | None]], key: str) -> str:
 
 
 def scale(run: Any) -> list[Table]:
-    """Nesting, many streams at once, ten million items."""
+    """Nesting, many concurrent streams, and ten million items."""
     nested = run["nesting"]
     depths = list(nested["sync"])
     rows = [
         (name, *(f"{ratios[depth]:.2f}" for depth in depths)) for name, ratios in nested.items()
     ]
     return [
-        Table("Nesting", "per item, so many streams inside one another; ratio to one naive loop",
+        Table("Nesting", "time per item by nesting depth, as a ratio to one naive loop",
               depths, rows),
-        Table(f"{MANY:,} streams at once", "µs to open, pull once and close each",
+        Table(f"{MANY:,} concurrent streams",
+              "microseconds per stream to open it, pull one item and close it",
               ("µs",), [(name, f"{each:.1f}") for name, each in run["at once"].items()]),
-        Table("10,000,000 items", "seconds for all, and bytes that a stream came to hold over "
+        Table("10,000,000 items", "seconds for all items, and memory growth in bytes over "
               "1,000,000 of them (tracemalloc)", ("s", "bytes"),
               [(name, f"{each['seconds']:.2f}", f"{each['bytes']:,.0f}")
                for name, each in run["ten million"].items()]),
@@ -109,16 +113,16 @@ def end_to_end(run: Any) -> Table:
         for name, each in run.items()
     ]
     return Table(
-        "End to end: 1,000 async streams at once over loopback HTTP, 200 lines each",
-        "lines per second of all; seconds for one stream, median and 95th percentile; "
-        "milliseconds added to each line, with 1,000 streams at once on one core",
+        "End to end: 1,000 concurrent async streams over loopback HTTP, 200 lines each",
+        "total lines per second; seconds per stream, as median and 95th percentile; "
+        "milliseconds added per line, with 1,000 concurrent streams on one core",
         ("lines/s", "median s", "p95 s", "added ms"),
         rows,
     )
 
 
 def memory(measured: dict[str, dict[str, Any]]) -> list[Table]:
-    """Many streams and many failures."""
+    """The memory of many streams, and of many failures."""
     streams = []
     for kind, size in measured["streams"].items():
         limit = MEMORY_LIMIT if kind in ASYNC_STREAMS else None
@@ -130,8 +134,9 @@ def memory(measured: dict[str, dict[str, Any]]) -> list[Table]:
             name = f"{kind}, {number:,}"
             failures.append((name, f"{peak / KB:.1f}", str(depth), str(errors)))
     return [
-        Table(f"Memory of {MANY:,} streams at once", "KB for each, beyond the bare source's",
+        Table(f"Memory of {MANY:,} concurrent streams",
+              "KB per stream, in addition to the bare source",
               ("KB", "limit"), streams),
-        Table("Failures in a row", "the peak of memory, the deepest stack, the errors chained",
+        Table("Consecutive failures", "peak memory, stack depth, and number of chained errors",
               ("peak KB", "stack", "errors"), failures),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What many streams at once, and many failures in a row, cost in memory."""
+"""The memory that many concurrent streams and many consecutive failures use."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("kind", SYNC_STREAMS)
 def test_many_streams(benchmark: Any, kind: str) -> None:
-    """Measures the bytes of each of 10,000 streams that have given one item and are open."""
-    benchmark.group = f"{MANY} streams at once"
+    """Measures the bytes per stream of 10,000 open streams that have yielded one item each."""
+    benchmark.group = f"{MANY} concurrent streams"
     measured = benchmark.pedantic(
         bytes_each, args=(SYNC_STREAMS[kind],), kwargs={"is_async": False}, rounds=1
     )
@@ -37,8 +37,8 @@ def test_many_async_streams(
     inside_asyncio: Callable[[Callable[[], Any]], None],
     kind: str,
 ) -> None:
-    """Measures the bytes of each of 10,000 async streams under asyncio."""
-    benchmark.group = f"{MANY} async streams at once"
+    """Measures the bytes per stream of 10,000 async streams under asyncio."""
+    benchmark.group = f"{MANY} concurrent async streams"
     inside_asyncio(
         lambda: benchmark.extra_info.update(
             bytes_each=benchmark.pedantic(
@@ -56,8 +56,8 @@ def test_failures_in_a_row(
     kind: str,
     number: int,
 ) -> None:
-    """Measures the peak of memory and stack, and the errors chained, over so many failures."""
-    benchmark.group = f"failures in a row: {kind}"
+    """Measures the peak memory, the stack depth and the chained errors of many failures."""
+    benchmark.group = f"consecutive failures: {kind}"
     inside_asyncio(
         lambda: benchmark.extra_info.update(
             benchmark.pedantic(fail, args=(kind, number), rounds=1)._asdict()

@@ -1,4 +1,4 @@
-"""What it costs to open a stream."""
+"""The cost of opening a stream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_opening(
     kind: str,
     way: str,
 ) -> None:
-    """Measures a stream from the call to its end, beside the bare generator that it is made of."""
+    """Measures a stream from the call to its end, and the bare generator for comparison."""
     case = OPENING[kind]
     benchmark.group = f"opening: {kind}"
     function = case.ours if way == "ours" else case.naive

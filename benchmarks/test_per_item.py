@@ -1,4 +1,4 @@
-"""What an item costs, once its stream is open."""
+"""The cost per item once the stream is open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_per_item(
     shape: str,
     way: str,
 ) -> None:
-    """Measures 20,000 items of one source, delivered by the naive loop and by a stream."""
+    """Measures 20,000 items of one source, delivered by the naive loop or by a stream."""
     case = PER_ITEM[shape]
     make = getattr(case, way)
     benchmark.group = f"per item: {shape}"

@@ -1,4 +1,4 @@
-"""What grows with a stream, and the whole of it over HTTP."""
+"""How the costs scale, and an end-to-end measurement over HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_scale(
     benchmark: Any, inside_asyncio: Callable[[Callable[[], Any]], None], what: Callable[..., Any]
 ) -> None:
-    """Measures nesting 1 to 6 deep, 10,000 streams at once, 10,000,000 items."""
+    """Measures nesting 1 to 6 levels deep, 10,000 concurrent streams, and 10,000,000 items."""
     args = (0.1,) if what is scale.nesting else ()
     inside_asyncio(
         lambda: benchmark.extra_info.update(benchmark.pedantic(what, args=args, rounds=1))
@@ -24,5 +24,5 @@ def test_scale(
 
 
 def test_end_to_end(benchmark: Any) -> None:
-    """Measures 1,000 async streams at once over loopback HTTP, a third of which break."""
+    """Measures 1,000 concurrent async streams over loopback HTTP, a third of which fail."""
     benchmark.extra_info.update(benchmark.pedantic(loopback.end_to_end, rounds=1))

@@ -1,4 +1,4 @@
-"""What it costs to leave a failed source for the next one."""
+"""The cost of a switch from a failed source to the next one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_switch(
     kind: str,
     way: str,
 ) -> None:
-    """Measures a stream over 50 sources that fail and a good one, with and without the log."""
+    """Measures a stream of 50 failing sources and one that works, with and without logging."""
     case = SWITCH[kind]
     benchmark.group = f"{SWITCHES} switches: {kind}"
     function = case.naive if way == "naive" else case.ours

@@ -1,6 +1,6 @@
-"""Follow a feed of lines over TCP that drops the connection again and again; miss no line.
+"""Follow a feed of lines over TCP that keeps dropping the connection, without missing a line.
 
-The feed is started by this program: every few lines it closes or resets the connection, in the
+This program also runs the feed. Every few lines, the feed closes or resets the connection in the
 middle of a line.
 """
 
@@ -18,26 +18,26 @@ from failover_iter import Progress, afailover_stream, backoff
 
 
 def feed(port: int) -> Callable[[Progress[str]], AsyncIterator[str]]:
-    """A feed, as a source that goes on after so many lines."""
+    """Return a source that reads the feed and resumes after the lines already delivered."""
 
     async def lines(progress: Progress[str]) -> AsyncIterator[str]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(b"FROM %d\n" % progress.delivered)
             while True:
-                # Not `async for line in reader`: that takes half a line at the end for a line, and
-                # an end for a good one. To readuntil both are an IncompleteReadError (EOFError).
+                # `async for line in reader` would accept half a line at the end, and an early end
+                # of the stream. readuntil raises IncompleteReadError (an EOFError) for both.
                 yield (await reader.readuntil(b"\n")).decode().removesuffix("\n")
         finally:
             writer.close()
-            with suppress(OSError):  # the error that ended the connection, once more
+            with suppress(OSError):  # the error that ended the connection is raised again here
                 await writer.wait_closed()
 
     return lines
 
 
 def follow(port: int) -> AsyncGenerator[str, None]:
-    """Give each line once, whatever happens to the connection."""
+    """Yield each line once, whatever happens to the connection."""
     return afailover_stream(
         [feed(port)],
         retry_on=(OSError, EOFError),
@@ -48,17 +48,16 @@ def follow(port: int) -> AsyncGenerator[str, None]:
     )
 
 
-# The feed, and what it does to its readers.
+# The feed.
 
 LINES = 100
 PER_CONNECTION = 7
 
 
 class FlakyFeed:
-    """Sends a few lines and a half, then drops the connection: closed and reset by turns."""
+    """Sends a few lines and half a line, then closes or resets the connection, in turn."""
 
     def __init__(self) -> None:
-        """Begin with no connection."""
         self.connections = 0
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -71,7 +70,7 @@ class FlakyFeed:
         with suppress(ConnectionError):
             await writer.drain()
         if self.connections % 2:
-            # A close that lingers for 0 seconds is a reset.
+            # Closing a socket with a linger time of 0 sends a reset.
             linger = struct.pack("ii", 1, 0)
             connection = writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -81,12 +80,12 @@ class FlakyFeed:
 
 
 async def receive() -> tuple[list[str], int]:
-    """Follow the feed for a while; give the lines, and how many connections that took."""
+    """Follow the feed for a while. Returns the lines and the number of connections."""
     flaky = FlakyFeed()
     lines: list[str] = []
     async with await asyncio.start_server(flaky.serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        # A loop that breaks off does not close an async generator: aclosing does.
+        # Breaking out of the loop does not close an async generator, so use aclosing.
         async with aclosing(follow(port)) as stream:
             async for line in stream:
                 lines.append(line)
@@ -96,7 +95,7 @@ async def receive() -> tuple[list[str], int]:
 
 
 def main() -> int:
-    """Follow the feed, and check what came."""
+    """Follow the feed and check the lines received."""
     lines, connections = asyncio.run(receive())
     once = lines == [f"line {number}" for number in range(LINES)]
     print(f"{len(lines)} lines over {connections} connections: {'each once' if once else 'WRONG'}")

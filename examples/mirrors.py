@@ -1,7 +1,7 @@
-"""Download a file from several mirrors; where one breaks off, the next goes on at that byte.
+"""Download a file from several mirrors. If one fails, the next one resumes at the same byte.
 
-Needs tqdm. The mirrors are started by this program: the first resets the connection midway, the
-second is overloaded, the third has another version of the file, the fourth is good.
+Needs tqdm. This program also runs the mirrors: the first resets the connection mid-stream, the
+second is overloaded, the third has another version of the file, and the fourth works.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ CHUNK = 64 * 1024
 
 
 class Chunk(NamedTuple):
-    """A piece of the file, with all that is needed to go on after it.
+    """A piece of the file, with everything that is needed to resume after it.
 
-    Progress counts items, and a piece may come out shorter than asked for: so each says itself
-    where in the file it ends, and of which version of the file it is.
+    `Progress` counts items, and a read may return fewer bytes than requested. So each chunk records
+    where in the file it ends, and which version of the file it belongs to.
     """
 
     data: bytes
@@ -44,10 +44,10 @@ class Chunk(NamedTuple):
 
 
 def mirror(host: str, port: int, path: str) -> Source[Iterator[Chunk]]:
-    """A mirror, as a source that can go on after any chunk."""
+    """Return a source that reads from a mirror and can resume after any chunk."""
 
     def chunks(progress: Progress[Chunk]) -> Iterator[Chunk]:
-        last = progress.last
+        last = progress.last if progress.delivered else None
         headers = {"Range": f"bytes={last.end}-", "If-Range": last.etag} if last else {}
         with closing(HTTPConnection(host, port, timeout=10)) as connection:
             connection.request("GET", path, headers=headers)
@@ -61,8 +61,8 @@ def mirror(host: str, port: int, path: str) -> Source[Iterator[Chunk]]:
 
 
 def read_head(response: HTTPResponse, last: Chunk | None) -> tuple[int, int, str]:
-    """Where the body begins, the size of the whole file, and its version."""
-    # A SourceError says "not this source": the next one is tried, whatever retry_on says.
+    """Return the offset of the body, the size of the whole file, and its version."""
+    # A SourceError counts as a failure of the source, whatever retry_on says.
     if last and response.status == 200:
         raise SourceError("it has another version of the file, and would send all of it")
     if response.status not in (200, 206):
@@ -79,18 +79,18 @@ def read_head(response: HTTPResponse, last: Chunk | None) -> tuple[int, int, str
 
 
 def download(mirrors: list[Source[Iterator[Chunk]]], target: Path, sha256: str) -> None:
-    """Write the file, or raise: it is whole and right, whatever the mirrors do."""
+    """Write the file, or raise an error. A file that was written is complete and correct."""
     stream = failover_stream(
         mirrors,
         retry_on=(OSError, HTTPException),
         mid_stream="resume",
-        # http.client takes a connection that was closed too early for the end of the file.
+        # http.client treats a connection that was closed too early as the end of the file.
         complete_when=lambda chunk: chunk.end == chunk.size,
         mark_takeovers=True,
     )
     digest = hashlib.sha256()
     bar = tqdm(unit="B", unit_scale=True, desc=str(mirrors[0].name))
-    # The failures themselves are in the library's log: let it stand above the bar.
+    # The library logs each failure. Print these lines above the progress bar.
     with logging_redirect_tqdm(), bar, closing(stream), target.open("wb") as file:
         for item in stream:
             if isinstance(item, Takeover):
@@ -106,24 +106,24 @@ def download(mirrors: list[Source[Iterator[Chunk]]], target: Path, sha256: str) 
         raise ValueError(f"wrong sha256: {digest.hexdigest()} instead of {sha256}")
 
 
-# The mirrors: what follows stands for the rest of the world.
+# The mirrors. The rest of this file simulates remote servers.
 
 FILE = random.Random(1).randbytes(4 * 1024 * 1024)
 SHA256 = hashlib.sha256(FILE).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves a file whole or from a byte on."""
+    """Serves the whole file, or the rest of it from a given byte."""
 
     file = FILE
 
     def handle(self) -> None:
-        """Serve a client, which may break off."""
+        """Serve a client, which may disconnect."""
         with suppress(ConnectionError):
             super().handle()
 
     def do_GET(self) -> None:
-        """Answer with 206 where a range of this very version is asked for, with 200 elsewhere."""
+        """Respond with 206 to a range request for this version of the file, else with 200."""
         start, size = 0, len(self.file)
         etag = f'"{hashlib.sha256(self.file).hexdigest()[:16]}"'
         if self.headers["If-Range"] == etag:
@@ -141,24 +141,24 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(self.file[start:])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (inherited)
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Resetting(Handler):
-    """Resets the connection midway."""
+    """Resets the connection mid-stream."""
 
     def send_body(self, start: int) -> None:
-        """Send half of it, then a TCP RST (a close that lingers for 0 seconds)."""
+        """Send half of the file, then a TCP RST (a close with a linger time of 0)."""
         self.wfile.write(self.file[start : start + len(self.file) // 2])
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         socket.close(self.connection.detach())
 
 
 class Overloaded(Handler):
-    """Has no time."""
+    """Is overloaded."""
 
     def do_GET(self) -> None:
-        """Answer with 503."""
+        """Respond with 503."""
         self.send_error(503)
 
 
@@ -168,7 +168,7 @@ class Outdated(Handler):
     file = FILE[::-1]
 
     def send_body(self, start: int) -> None:
-        """Begin to send what nobody is going to read."""
+        """Send the start of the body, which the client will not read."""
         self.wfile.write(self.file[start : start + 1024])
 
 

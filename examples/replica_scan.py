@@ -1,6 +1,6 @@
-"""Scan a table page by page; where the database breaks, go on with the replica after the last row.
+"""Scan a table page by page. If the database fails, resume on the replica after the last row.
 
-The two databases are made by this program: the first becomes unreadable midway.
+This program also creates the two databases. The first one becomes unreadable mid-stream.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Row(NamedTuple):
 
 
 def database(path: Path) -> Source[Iterator[Row]]:
-    """A database, as a source that can go on after any row."""
+    """Return a source that scans a database and can resume after any row."""
 
     def rows(progress: Progress[Row]) -> Iterator[Row]:
-        # "After this key", not OFFSET: a row that is inserted or deleted meanwhile shifts nothing.
-        after = progress.last.id if progress.last else 0
+        # Continue after a key, not at an OFFSET, which shifts when rows are inserted or deleted.
+        after = 0 if progress.last is None else progress.last.id
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             while page := connection.execute(
                 "SELECT id, name FROM person WHERE id > ? ORDER BY id LIMIT ?", (after, PAGE)
@@ -43,19 +43,19 @@ def database(path: Path) -> Source[Iterator[Row]]:
 
 
 def scan(paths: list[Path]) -> Generator[Row, None, None]:
-    """Give every row once, in the order of its id."""
+    """Yield every row once, in the order of the ids."""
     return failover_stream(
         [database(path) for path in paths], retry_on=sqlite3.DatabaseError, mid_stream="resume"
     )
 
 
-# The databases, and what happens to the first.
+# The databases.
 
 ROWS = 10_000
 
 
 def make(path: Path) -> Path:
-    """Make a database with so many rows."""
+    """Create a database with `ROWS` rows."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
         people = ((number, f"person {number}") for number in range(1, ROWS + 1))
@@ -64,14 +64,14 @@ def make(path: Path) -> Path:
 
 
 def destroy(path: Path) -> None:
-    """Overwrite all of a file in place, as a broken disk would."""
+    """Overwrite the whole file in place, as a broken disk might."""
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.write(b"\xff" * size)
 
 
 def main() -> int:
-    """Scan, break the first database midway, and count what came."""
+    """Scan, destroy the first database mid-stream, and check the rows received."""
     seen: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [make(Path(folder, name)) for name in ("primary.db", "replica.db")]

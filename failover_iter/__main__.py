@@ -13,35 +13,36 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command, and give its exit code.
+    """Run the command and return its exit code.
 
-    0, 1 for a broken promise, 2 for wrong use, 141 (that of SIGPIPE) where nobody reads on.
+    The code is 0 for success, 1 for an unexpected outcome, 2 for wrong usage, and 141 (as for
+    SIGPIPE) if the reader of the output has gone away.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:
         parser.print_usage(sys.stderr)
-        print("failover-iter: say what to do, for instance: failover-iter demo", file=sys.stderr)
+        print("failover-iter: no command given; try: failover-iter demo", file=sys.stderr)
         return 2
-    from failover_iter._cli.demo import demo  # servers and clients, of no use to --help
+    from failover_iter._cli.demo import demo  # --help does not need the servers and clients
 
     try:
         return demo()
     except BrokenPipeError:
-        # The reader (`| head`) has gone: Python's own flush at the exit must not fail as well.
+        # The reader (`| head`) has gone away. Python's flush at exit must not fail as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
-        prog="failover-iter", description="Streams that survive their source, shown at work."
+        prog="failover-iter", description="Failover for streams: command-line tools."
     )
     parser.add_argument("--version", action="version", version=f"failover-iter {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     about = (
-        "Pull a text from two HTTP servers on this machine, the first of which resets the "
-        "connection midway, in each mid-stream mode. The exit code is 1 if a promise is broken."
+        "Stream a text from two local HTTP servers, the first of which fails mid-stream, in each "
+        "mid-stream mode. The exit code is 1 if any outcome is not the expected one."
     )
     commands.add_parser("demo", help=about, description=about)
     return parser

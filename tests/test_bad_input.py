@@ -288,11 +288,11 @@ def test_coroutine_functions_as_callbacks(option: str, callback: Any) -> None:
 # Factories, at the call.
 
 
-TWINS: list[Any] = [failover_stream, afailover_stream]
-twins = pytest.mark.parametrize("make", TWINS)
+FLAVOURS: list[Any] = [failover_stream, afailover_stream]
+flavours = pytest.mark.parametrize("make", FLAVOURS)
 
 
-@twins
+@flavours
 @pytest.mark.parametrize(
     ("factories", "error", "message"),
     [
@@ -336,7 +336,7 @@ def test_factories_that_need_arguments(factory: Any) -> None:
 
 
 @pytest.mark.parametrize("mid_stream", ["resume", Decide(lambda progress: "resume")])
-@pytest.mark.parametrize(("make", "factory"), [(failover_stream, good), (TWINS[1], good_async)])
+@pytest.mark.parametrize(("make", "factory"), [(failover_stream, good), (FLAVOURS[1], good_async)])
 def test_factories_without_a_parameter_under_resume(
     make: Any, factory: Any, mid_stream: Any
 ) -> None:

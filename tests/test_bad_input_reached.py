@@ -24,7 +24,7 @@ from failover_iter import (
 from failover_iter.errors import is_wrong_use
 
 LOST = ConnectionError("lost")
-TWINS: list[Any] = [failover_stream, afailover_stream]
+FLAVOURS: list[Any] = [failover_stream, afailover_stream]
 
 
 def good() -> Iterator[int]:
@@ -129,9 +129,9 @@ def test_flavours_are_never_an_outage_around(
         drain(make([inner, other], retry_on=Exception))
 
 
-@pytest.mark.parametrize("make", TWINS)
+@pytest.mark.parametrize("make", FLAVOURS)
 def test_iterables_of_both_flavours_go_into_both(make: Any) -> None:
-    """An object that is iterable and async iterable is a source for either twin."""
+    """An object that is iterable and async iterable is a source for either flavour."""
     assert drain(make([Both], retry_on=OSError)) == [1]
 
 
@@ -221,7 +221,7 @@ def test_needs_that_come_too_late() -> None:
     assert drain(failover_stream(read_lazily(dead, late), retry_on=Exception)) == [1]
 
 
-@pytest.mark.parametrize("make", TWINS)
+@pytest.mark.parametrize("make", FLAVOURS)
 def test_nothing_in_a_lazy_iterable(make: Any) -> None:
     """An empty lazy iterable is `NoSources` at the first pull."""
     with refuses(NoSources, "factories gave no source at all"):
@@ -331,7 +331,7 @@ async def fetch() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("twin", "factory", "message"),
+    ("flavour", "factory", "message"),
     [
         (failover_stream, lambda: None, "'NoneType' object is not iterable"),
         (failover_stream, lambda: 5, "source 'source[0]' must give an iterable, got 5"),
@@ -339,12 +339,12 @@ async def fetch() -> Any:
         (afailover_stream, fetch, "source 'fetch' must give an async iterable, got None"),
     ],
 )
-def test_a_factory_that_gives_no_stream_is_named(twin: Any, factory: Any, message: str) -> None:
+def test_a_factory_that_gives_no_stream_is_named(flavour: Any, factory: Any, message: str) -> None:
     """The error begins as Python's own, and says which source gave what."""
     with refuses(TypeError, message):
-        drain(twin([factory], retry_on=OSError))
-    assert drain(twin([factory, fallback_of(twin)], retry_on=TypeError)) == [1]
+        drain(flavour([factory], retry_on=OSError))
+    assert drain(flavour([factory, fallback_of(flavour)], retry_on=TypeError)) == [1]
 
 
-def fallback_of(twin: Any) -> Any:
-    return good if twin is failover_stream else good_async
+def fallback_of(flavour: Any) -> Any:
+    return good if flavour is failover_stream else good_async

@@ -1,4 +1,4 @@
-"""Each yes and no of the comparison page, run against the library that it speaks of."""
+"""Each yes and no of the comparison page is checked against the library that it describes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ours(*sources: Factory) -> Iterator[Any]:
 
 
 def one_by_one(sources: tuple[Factory, ...]) -> Callable[[], Iterator[Any]]:
-    """One source for those that know only one: opened again, it is the next of these."""
+    """One source for libraries that take only one: each opening opens the next of `sources`."""
     openings = iter(sources)
 
     def source() -> Iterator[Any]:
@@ -106,7 +106,7 @@ PEERS = {
 
 
 class Closable:
-    """A source like an SDK's response: an iterator with a `close` that somebody has to call."""
+    """A source like an SDK's response: an iterator with a `close` method that must be called."""
 
     def __init__(self, log: list[str], *items: Any, error: Exception | None = None) -> None:
         self.log, self.items, self.error = log, iter(items), error
@@ -176,10 +176,10 @@ def throw_opens_nothing(peer: Any) -> bool:
     return not opened
 
 
-def nothing_is_left(peer: Any) -> bool:
+def leaves_empty_source(peer: Any) -> bool:
     try:
         return _taken(peer(lambda: iter(()), good)) == [1, 2]
-    except RuntimeError:  # the StopIteration of the empty one, PEP 479
+    except RuntimeError:  # the StopIteration of the empty source, PEP 479
         return False
 
 
@@ -207,14 +207,14 @@ def _taken(stream: Iterator[Any]) -> list[Any]:
 
 
 QUESTIONS = {
-    "a failure before the first item is survived": before_the_first,
-    "a failure after an item is survived": after_an_item,
-    "and then each item comes once": each_once,
-    "the failed source is closed before the next is opened": closed_first,
-    "what the consumer throws in opens nothing": throw_opens_nothing,
-    "a source that gives nothing can be left": nothing_is_left,
-    "all of them failed: the earlier errors are there": earlier_errors,
-    "goes to another source": another_source,
+    "survives a failure before the first item": before_the_first,
+    "survives a failure after an item": after_an_item,
+    "delivers each item once after such a failure": each_once,
+    "closes the failed source before it opens the next one": closed_first,
+    "opens nothing if the consumer throws an exception in": throw_opens_nothing,
+    "can leave a source that yields nothing": leaves_empty_source,
+    "keeps the earlier errors if all sources fail": earlier_errors,
+    "switches to another source": another_source,
 }
 CELLS = [
     pytest.param(row[0], column, cell, id=f"{column}: {row[0]}")
@@ -225,14 +225,14 @@ CELLS = [
 
 
 def test_each_cell_is_backed() -> None:
-    """A cell is a yes or a no that is run, a link, or a dash; of the rest there is one row."""
+    """Each cell is a tested yes or no, a link, or a dash; one cell is an exception."""
     unbacked = {
         (row[0], cell)
         for row in TABLE[1:]
         for cell in row[1:]
         if row[0] not in QUESTIONS and cell in ("yes", "no")
     }
-    assert unbacked == {("async too", "yes")}  # ours: the other half of this suite
+    assert unbacked == {("supports async", "yes")}  # this library: tested by the rest of the suite
     links = re.compile(r"\[(yes|no)\]\(https://\S+\)")
     for row in TABLE[1:]:
         assert all(

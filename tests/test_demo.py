@@ -1,4 +1,4 @@
-"""The demo and the command line: what they print, and that a broken promise is not hidden."""
+"""The demo and the command line: their output, and that an unexpected outcome is reported."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ HOME = Path(failover_iter.__file__).parents[1]
 
 
 class Terminal(StringIO):
-    """What a terminal looks like to a program."""
+    """A file object that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """Say that it is one."""
+        """Claim to be a terminal."""
         return True
 
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """A terminal with colours, whatever the tests run under."""
+    """A terminal with colours, whatever the tests run in."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("WT_SESSION", "1")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -55,42 +55,42 @@ def server() -> Iterator[TextServer]:
 
 
 def scenario_like(title: str, **changes: Any) -> Scenario:
-    """A scenario of the demo with something else in it."""
+    """A scenario of the demo with these changes."""
     return replace(next(each for each in SCENARIOS if title in each.title), **changes)
 
 
 @pytest.fixture(scope="module")
-def told() -> str:
-    """What the demo writes into a file."""
+def printed() -> str:
+    """The output of the demo, written to a file."""
     out = StringIO()
     demo(out)
     return out.getvalue()
 
 
-# What it prints.
+# The output.
 
 
-def test_each_mode_keeps_its_promise_over_real_sockets(capsys: pytest.CaptureFixture[str]) -> None:
-    """The demo ends with 0 and says that all fourteen outcomes were those promised."""
+def test_each_mode_works_over_real_sockets(capsys: pytest.CaptureFixture[str]) -> None:
+    """The demo returns 0 and reports that all fourteen outcomes were the expected ones."""
     assert demo() == 0
-    assert "14 of 14 outcomes as promised" in capsys.readouterr().out
+    assert "14 of 14 outcomes as expected" in capsys.readouterr().out
 
 
-def test_it_says_what_was_delivered_and_how_it_differs(told: str) -> None:
-    """Each mode is told in plain words, in both flavours."""
-    assert told.count("no: lines 1-4 came twice, as promised") == 2
-    assert told.count("no: stopped after 4 lines with ConnectionResetError, as promised") == 2
-    assert told.count("same as the original: yes, as promised") == 10
-    assert told.count("delivered: 13 lines: 1-4, then 1-9") == 2
-    assert told.count("failed: TruncatedStream: primary ended before") == 2
-    assert told.count("failed: SourceTimeout: primary gave no item for 0.25") == 2
-    blocking, with_asyncio = told.split("=== afailover_stream")
+def test_it_says_what_was_delivered_and_how_it_differs(printed: str) -> None:
+    """Each mode is described in plain words, sync and async."""
+    assert printed.count("no: lines 1-4 delivered twice, as expected") == 2
+    assert printed.count("no: stopped after 4 lines with ConnectionResetError, as expected") == 2
+    assert printed.count("same as the original: yes, as expected") == 10
+    assert printed.count("delivered: 13 lines: 1-4, then 1-9") == 2
+    assert printed.count("failed: TruncatedStream: primary ended before") == 2
+    assert printed.count("failed: SourceTimeout: primary gave no item for 0.25") == 2
+    blocking, with_asyncio = printed.split("=== afailover_stream")
     assert "5. mid_stream=Decide(...)\n" in blocking
     assert "5. mid_stream=Decide(...)\n" in with_asyncio
 
 
 def test_each_scenario_shows_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trace of each stream stands under it."""
+    """The trace of each stream is printed below its scenario."""
     show = "trace of {} events\nsecond line".format
     monkeypatch.setattr(failover_iter.Trace, "__str__", lambda trace: show(len(trace.events)))
     out = StringIO()
@@ -99,8 +99,8 @@ def test_each_scenario_shows_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.getvalue().count("\ntrace of 3 events\nsecond line\n") == 2
 
 
-def test_log_lines_are_told_and_the_logger_is_left_as_it_was() -> None:
-    """What the library logs stands beside the scenario, and no handler stays behind."""
+def test_log_lines_are_printed_and_the_logger_is_restored() -> None:
+    """Log messages are printed with their scenario, and no handler is left behind."""
     logger = logging.getLogger("failover_iter")
     before = list(logger.handlers)
     out = StringIO()
@@ -109,20 +109,20 @@ def test_log_lines_are_told_and_the_logger_is_left_as_it_was() -> None:
     assert logger.handlers == before
 
 
-def test_it_fits_into_100_columns(told: str) -> None:
+def test_it_fits_into_100_columns(printed: str) -> None:
     """No line is wider than a terminal of 100 columns."""
-    assert max(len(line) for line in told.splitlines()) <= 100
+    assert max(len(line) for line in printed.splitlines()) <= 100
 
 
 def test_colours_on_a_terminal(screen: Terminal) -> None:
-    """On a terminal what was promised is green, and nothing is red."""
+    """On a terminal, what, and nothing is red."""
     demo(screen)
-    assert screen.getvalue().count("\x1b[32mas promised\x1b[0m") == 14
+    assert screen.getvalue().count("\x1b[32mas expected\x1b[0m") == 14
     assert "\x1b[31m" not in screen.getvalue()
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_no_colours_where_they_are_not_wanted(
+def test_no_colours_if_they_are_not_wanted(
     screen: Terminal, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     """NO_COLOR and a dumb terminal are respected."""
@@ -131,15 +131,15 @@ def test_no_colours_where_they_are_not_wanted(
     assert "\x1b" not in screen.getvalue()
 
 
-def test_no_colours_in_a_file(told: str) -> None:
-    """What is no terminal gets no colour codes."""
-    assert "\x1b" not in told
+def test_no_colours_in_a_file(printed: str) -> None:
+    """Output that does not go to a terminal contains no colour codes."""
+    assert "\x1b" not in printed
 
 
 def test_no_colours_in_the_old_windows_console(
     screen: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The console of Windows that shows the codes themselves gets none."""
+    """The old Windows console, which would print the codes themselves, receives none."""
     monkeypatch.delenv("WT_SESSION")
     with monkeypatch.context() as patched:
         patched.setattr(os, "name", "nt")
@@ -148,7 +148,7 @@ def test_no_colours_in_the_old_windows_console(
 
 
 def test_nothing_is_left_running() -> None:
-    """The servers' threads are gone when the demo ends, and so, soon, is that which stalled."""
+    """When the demo ends, the servers' threads have ended; the stalled one ends soon after."""
     before = set(threading.enumerate())
     demo(StringIO())
     for thread in threading.enumerate():
@@ -157,87 +157,87 @@ def test_nothing_is_left_running() -> None:
     assert set(threading.enumerate()) <= before
 
 
-# A broken promise.
+# Unexpected outcomes.
 
 
-BROKEN = [
+UNEXPECTED = [
     (
         scenario_like("restart", lines=TEXT),
-        "no: lines 1-4 came twice, NOT as promised\n   promised:  9 lines: 1-9\n",
+        "no: lines 1-4 delivered twice, NOT as expected\n   expected:  9 lines: 1-9\n",
     ),
     (
         scenario_like("raise", path="/whole"),
-        "yes, NOT as promised\n   promised:  4 lines: 1-4, then the error of the source\n",
+        "yes, NOT as expected\n   expected:  4 lines: 1-4, then the error of the source\n",
     ),
     (
         scenario_like("complete_when", complete_when=None),
-        "no: lines 5-9 are missing, NOT as promised\n   promised:  9 lines: 1-9\n",
+        "no: lines 5-9 missing, NOT as expected\n   expected:  9 lines: 1-9\n",
     ),
     (
         scenario_like("skip", mid_stream="nonsense"),
-        "no: stopped after 0 lines with ValueError, NOT as promised\n",
+        "no: stopped after 0 lines with ValueError, NOT as expected\n",
     ),
     (
         scenario_like("raise", mid_stream="nonsense", lines=()),
-        "no: stopped after 0 lines with ValueError, NOT as promised\n   promised:  nothing, then",
+        "no: stopped after 0 lines with ValueError, NOT as expected\n   expected:  nothing, then",
     ),
 ]
 
 
-@pytest.mark.parametrize(("scenario", "told"), BROKEN)
-def test_a_broken_promise_is_exit_code_1(
-    monkeypatch: pytest.MonkeyPatch, scenario: Scenario, told: str
+@pytest.mark.parametrize(("scenario", "printed"), UNEXPECTED)
+def test_an_unexpected_outcome_is_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, scenario: Scenario, printed: str
 ) -> None:
-    """Any outcome that is not the promised one is told, with what was promised, and gives 1."""
+    """An unexpected outcome is printed with the expected one, and the exit code is 1."""
     monkeypatch.setattr(_demo, "SCENARIOS", (scenario, *SCENARIOS[2:3]))
     out = StringIO()
     assert demo(out) == 1
-    assert out.getvalue().count(told) == 2
-    assert "2 of 4 outcomes as promised" in out.getvalue()
+    assert out.getvalue().count(printed) == 2
+    assert "2 of 4 outcomes as expected" in out.getvalue()
 
 
-def test_an_error_that_was_not_promised_is_shown_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What went wrong can be read, not only that something did."""
+def test_an_unexpected_error_is_shown_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output contains the whole error."""
     monkeypatch.setattr(_demo, "SCENARIOS", (scenario_like("skip", mid_stream="nonsense"),))
     out = StringIO()
     demo(out)
     assert out.getvalue().count('   error:     ValueError("mid_stream must be ') == 2
 
 
-def test_a_broken_promise_is_red(screen: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal what was not promised is red."""
+def test_an_unexpected_outcome_is_red(screen: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, an unexpected outcome is red."""
     monkeypatch.setattr(_demo, "SCENARIOS", (scenario_like("restart", lines=TEXT),))
     demo(screen)
-    assert screen.getvalue().count("\x1b[31mNOT as promised\x1b[0m") == 2
+    assert screen.getvalue().count("\x1b[31mNOT as expected\x1b[0m") == 2
 
 
-def test_the_error_has_to_be_the_promised_one() -> None:
-    """The right lines with an error too many, one too few, or a wrong one, are not as promised."""
+def test_the_error_must_be_the_expected_one() -> None:
+    """The right lines with a surplus, a missing or a wrong error are not the expected outcome."""
     whole, raising = scenario_like("skip"), scenario_like("raise")
     reset = ConnectionResetError()
-    assert Outcome(lines=[*TEXT]).keeps(whole)
-    assert not Outcome(lines=[*TEXT], error=reset).keeps(whole)
-    assert Outcome(lines=[*TEXT[:CUT]], error=reset).keeps(raising)
-    assert not Outcome(lines=[*TEXT[:CUT]]).keeps(raising)
-    assert not Outcome(lines=[*TEXT[:CUT]], error=ValueError()).keeps(raising)
+    assert Outcome(lines=[*TEXT]).is_expected(whole)
+    assert not Outcome(lines=[*TEXT], error=reset).is_expected(whole)
+    assert Outcome(lines=[*TEXT[:CUT]], error=reset).is_expected(raising)
+    assert not Outcome(lines=[*TEXT[:CUT]]).is_expected(raising)
+    assert not Outcome(lines=[*TEXT[:CUT]], error=ValueError()).is_expected(raising)
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "text"),
     [
         (TEXT, "yes"),
-        ((*TEXT[:2], *TEXT[1:-1]), "no: lines 2 came twice and lines 9 are missing"),
+        ((*TEXT[:2], *TEXT[1:-1]), "no: lines 2 delivered twice and lines 9 missing"),
         (TEXT[::-1], "no: not the same lines in the same order"),
         ((*TEXT, "something else"), "no: not the same lines in the same order"),
     ],
 )
-def test_it_says_how_the_lines_differ(lines: Sequence[str], told: str) -> None:
-    """Repeated, missing, reordered and foreign lines are told."""
-    assert _demo._comparison(Outcome(lines=[*lines])) == told
+def test_it_says_how_the_lines_differ(lines: Sequence[str], text: str) -> None:
+    """Repeated, missing, reordered and foreign lines are reported."""
+    assert _demo._comparison(Outcome(lines=[*lines])) == text
 
 
-def test_lines_are_told_as_ranges() -> None:
-    """Lines in a row are told as a range, and a line that is none of the text as -1."""
+def test_lines_are_shown_as_ranges() -> None:
+    """Consecutive lines are shown as a range, and a line that is not in the text as -1."""
     lines = [*TEXT[:2], TEXT[4], "?", *TEXT[7:]]
     assert _demo._count(lines) == "6 lines: 1-2, then 5, then -1, then 8-9"
     assert _demo._count([]) == "nothing"
@@ -247,14 +247,14 @@ def test_lines_are_told_as_ranges() -> None:
 
 
 def raw(server: TextServer, path: str) -> socket.socket:
-    """A connection that has asked for a path."""
+    """A connection that has requested this path."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
     connection.sendall(f"GET {path}?from=0 HTTP/1.1\r\n\r\n".encode())
     return connection
 
 
 def read_until(connection: socket.socket, mark: str) -> bytes:
-    """What comes, up to a line of the text."""
+    """Read up to and including the mark."""
     data = b""
     while mark.encode() not in data:
         data += connection.recv(4096)
@@ -262,7 +262,7 @@ def read_until(connection: socket.socket, mark: str) -> bytes:
 
 
 def test_the_reset_is_a_real_one(server: TextServer) -> None:
-    """The kernel itself reports the reset; a mere end of file would be b""."""
+    """The kernel reports the reset. An end of file would return b""."""
     with raw(server, "/reset") as connection:
         read_until(connection, f"{TEXT[CUT - 1]}\n\r\n")
         server.note(TEXT[CUT - 1])
@@ -271,7 +271,7 @@ def test_the_reset_is_a_real_one(server: TextServer) -> None:
 
 
 def test_the_early_end_is_a_clean_one(server: TextServer) -> None:
-    """The connection is closed in order, and nothing tells that the text was cut."""
+    """The connection is closed normally, and nothing shows that the text was truncated."""
     with raw(server, "/early") as connection:
         data = read_until(connection, TEXT[CUT - 1]) + connection.recv(4096)
         while more := connection.recv(4096):
@@ -282,8 +282,8 @@ def test_the_early_end_is_a_clean_one(server: TextServer) -> None:
 
 
 @pytest.mark.parametrize("start", [0, CUT, len(TEXT)])
-def test_a_client_goes_on_where_it_is_told_to(server: TextServer, start: int) -> None:
-    """Both clients get what is missing, up to nothing at all."""
+def test_a_client_resumes_at_the_requested_line(server: TextServer, start: int) -> None:
+    """Both clients receive the missing lines, even if none are missing."""
     progress = Progress(delivered=start)
 
     async def collect() -> list[str]:
@@ -294,8 +294,8 @@ def test_a_client_goes_on_where_it_is_told_to(server: TextServer, start: int) ->
     assert tuple(asyncio.run(collect())) == TEXT[start:]
 
 
-def test_a_client_that_breaks_off_closes_its_connection(server: TextServer) -> None:
-    """Closed midway, both clients leave nothing open (a ResourceWarning is an error here)."""
+def test_a_client_that_is_closed_early_closes_its_connection(server: TextServer) -> None:
+    """Closed mid-stream, both clients leave nothing open (a ResourceWarning is an error here)."""
 
     async def first_line() -> str:
         async with aclosing(afetch(server, "/whole")) as lines:
@@ -311,7 +311,7 @@ def test_a_client_that_breaks_off_closes_its_connection(server: TextServer) -> N
 
 
 def test_without_a_command_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    """No command is a wrong use: exit code 2, and a message that names the command."""
+    """Without a command, the exit code is 2 and the message names a command."""
     assert __main__.main([]) == 2
     message = capsys.readouterr().err
     assert message.startswith("usage: failover-iter")
@@ -319,7 +319,7 @@ def test_without_a_command_it_says_what_to_do(capsys: pytest.CaptureFixture[str]
 
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A command that there is not: exit code 2."""
+    """An unknown command exits with 2."""
     with pytest.raises(SystemExit) as stopped:
         __main__.main(["dmeo"])
     assert stopped.value.code == 2
@@ -327,18 +327,18 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"), [(["--help"], "demo"), (["demo", "--help"], "exit code is 1")]
+    ("argv", "text"), [(["--help"], "demo"), (["demo", "--help"], "exit code is 1")]
 )
-def test_help(capsys: pytest.CaptureFixture[str], argv: list[str], told: str) -> None:
-    """--help tells about the command and its exit code."""
+def test_help(capsys: pytest.CaptureFixture[str], argv: list[str], text: str) -> None:
+    """--help describes the command and its exit code."""
     with pytest.raises(SystemExit) as stopped:
         __main__.main(argv)
     assert stopped.value.code == 0
-    assert told in " ".join(capsys.readouterr().out.split())
+    assert text in " ".join(capsys.readouterr().out.split())
 
 
 def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """--version tells that of the installed package."""
+    """--version prints the version of the installed package."""
     monkeypatch.setattr(__main__, "version", {"failover-iter": "1.2.3"}.get)
     with pytest.raises(SystemExit) as stopped:
         __main__.main(["--version"])
@@ -346,10 +346,10 @@ def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert capsys.readouterr().out == "failover-iter 1.2.3\n"
 
 
-def test_version_where_it_is_not_installed(
+def test_version_if_it_is_not_installed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run from a checkout that is not installed, it says so and does not fail."""
+    """In a checkout that is not installed, --version says so and does not fail."""
 
     def version(name: str) -> str:
         raise PackageNotFoundError(name)
@@ -362,7 +362,7 @@ def test_version_where_it_is_not_installed(
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_the_exit_code_is_that_of_the_demo(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    """What the demo found out is what the shell gets."""
+    """The return value of the demo is the exit code of the command."""
     monkeypatch.setattr(_demo, "demo", lambda: code)
     monkeypatch.setattr(sys, "argv", ["failover-iter", "demo"])
     with pytest.raises(SystemExit) as stopped:
@@ -370,15 +370,13 @@ def test_the_exit_code_is_that_of_the_demo(monkeypatch: pytest.MonkeyPatch, code
     assert stopped.value.code == code
 
 
-def test_a_reader_that_goes_away_is_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Piped into `head`, the command ends quietly, with the exit code of SIGPIPE."""
+def test_a_closed_pipe_is_not_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Piped into `head`, the command exits quietly, with the exit code of SIGPIPE."""
 
-    def told_to_nobody() -> int:
+    def write_to_closed_pipe() -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr(_demo, "demo", told_to_nobody)
+    monkeypatch.setattr(_demo, "demo", write_to_closed_pipe)
     with (tmp_path / "out").open("w") as out:
         monkeypatch.setattr(sys, "stdout", out)
         assert __main__.main(["demo"]) == 141
@@ -387,13 +385,13 @@ def test_a_reader_that_goes_away_is_no_traceback(
 
 
 def test_python_m_in_under_five_seconds() -> None:
-    """`python -m failover_iter demo`: exit code 0, nothing on stderr, no warning, no leak."""
+    """`python -m failover_iter demo` exits with 0, without warnings, leaks or output to stderr."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-m", "failover_iter", "demo"]
     env = os.environ | {"PYTHONPATH": str(HOME), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         command, env=env, capture_output=True, encoding="utf-8", timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    told = re.search(r"14 of 14 outcomes as promised, in (\d+\.\d+) s", done.stdout)
-    assert told is not None
-    assert float(told[1]) < 5
+    summary = re.search(r"14 of 14 outcomes as expected, in (\d+\.\d+) s", done.stdout)
+    assert summary is not None
+    assert float(summary[1]) < 5

@@ -1,4 +1,4 @@
-"""The code in the pages and docstrings runs."""
+"""The code in the pages and the docstrings runs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 PACKAGE = Path(failover_iter.__file__).parent
 FENCE = re.compile(r"^```(.*)$", re.MULTILINE)
-#: The first line of a page whose code uses what is not installed with the tests.
+#: The first line of a page whose code needs packages that are not installed with the tests.
 NEEDS = re.compile(r"\A<!--- needs: (.*) -->$", re.MULTILINE)
-#: A link to a file of ours, with its anchor.
+#: A link to a file of this repository, with its anchor.
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)")
-#: Pages that are made when the site is built.
+#: Pages that are generated when the site is built.
 MADE = {ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "explanation" / ".." / "benchmarks.md"}
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def docstrings() -> Iterator[object]:
-    """Each docstring of the package that holds an example."""
+    """Each docstring of the package that contains an example."""
     for path in sorted(PACKAGE.rglob("*.py")):
         source = path.read_text("utf-8")
         for start, _, text in PythonDocStringDocument.extract_docstrings(source):
@@ -42,7 +42,7 @@ def docstrings() -> Iterator[object]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page(page: Path) -> None:
-    """Each Python block of a page runs, in order, in the names that the page has made so far."""
+    """The Python blocks of a page run in order, in one namespace."""
     for modules in NEEDS.findall(page.read_text("utf-8")):
         for module in modules.split(", "):
             needs(module)
@@ -52,7 +52,7 @@ def test_page(page: Path) -> None:
 
 @pytest.mark.parametrize(("path", "text"), list(docstrings()))
 def test_docstring(path: Path, text: str) -> None:
-    """The example of a docstring runs as it stands, with nothing imported for it."""
+    """The example of a docstring is complete: it runs with nothing else imported."""
     document = Document(text, str(path))
     for region in DocTestParser()(document):
         document.add(region)
@@ -64,7 +64,7 @@ def test_docstring(path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_block_escapes(page: Path) -> None:
-    """A block is Python, which runs, a command, or text without code; none is left unnamed."""
+    """Each code block is marked as python (which runs), sh or text."""
     fences = FENCE.findall(page.read_text("utf-8"))
     assert set(fences[::2]) <= {"python", "sh", "text"}
     assert set(fences[1::2]) <= {""}
@@ -72,7 +72,7 @@ def test_no_block_escapes(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_link_is_broken(page: Path) -> None:
-    """A link to a page, a picture or a section leads to one that is there."""
+    """Each link to a page, an image or a section has an existing target."""
     for target, anchor in LINK.findall(page.read_text("utf-8")):
         path = page if not target else page.parent / target
         assert path.exists() or path in MADE, target
@@ -81,13 +81,13 @@ def test_no_link_is_broken(page: Path) -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """The names by which the headings of a page are linked to."""
+    """The anchors of the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_commands_of_the_readme() -> None:
-    """The README has two commands, a line each, that begin on a bare machine; CI runs them."""
+    """The README has two one-line commands that work on a bare machine. CI runs them."""
     commands = COMMAND.findall((ROOT / "README.md").read_text("utf-8"))
     lines = [line for command in commands for line in command.splitlines()]
     assert [shlex.split(line)[:3] for line in lines] == [["python3", "-m", "venv"]] * 2

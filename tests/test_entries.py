@@ -158,7 +158,7 @@ def test_what_is_no_iterable_of_factories(factories: Any, hint: str) -> None:
 @pytest.mark.parametrize("wrap", [lambda f: f, partial, Source])
 @pytest.mark.parametrize("factory", [opens_async, awaits])
 def test_async_factories_do_not_go_into_a_blocking_stream(factory: Any, wrap: Any) -> None:
-    """An async function is refused by the sync twin, with the name of the one to use."""
+    """An async function is refused by the sync function, with the name of the one to use."""
     message = f"source '{factory.__name__}' is async: use afailover_stream (or Policy.astream)"
     with pytest.raises(TypeError, match="^" + re.escape(message)) as caught:
         read_entry(wrap(factory), 0, "sync", OPTIONS)
@@ -169,7 +169,7 @@ def test_async_factories_do_not_go_into_a_blocking_stream(factory: Any, wrap: An
 
 @pytest.mark.parametrize("factory", [opens, Table().rows, Table.of_class, Table.static])
 def test_generator_functions_do_not_go_into_an_async_stream(factory: Any) -> None:
-    """A generator function is refused by the async twin, with the name of the one to use."""
+    """A generator function is refused by the async function, with the name of the one to use."""
     message = f"source '{factory.__name__}' is sync: use failover_stream (or Policy.stream)"
     with pytest.raises(TypeError, match="^" + re.escape(message)) as caught:
         read_entry(factory, 0, "async", OPTIONS)
@@ -177,7 +177,7 @@ def test_generator_functions_do_not_go_into_an_async_stream(factory: Any) -> Non
     assert read_entry(factory, 0, "sync", OPTIONS).name == factory.__name__
 
 
-def test_wrong_flavour_names_the_other_twin() -> None:
+def test_wrong_flavour_names_the_other_function() -> None:
     """The error is a marked `TypeError` in both directions."""
     for flavour, use in (("sync", "afailover_stream"), ("async", "use failover_stream")):
         error = wrong_flavour("a", flavour)  # type: ignore[arg-type]

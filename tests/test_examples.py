@@ -1,4 +1,4 @@
-"""Each example runs by itself, tells the truth about what it got, and does what it says."""
+"""Each example runs as a program, does what it says, and reports wrong results as failures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOLD = {
 
 
 def run(name: str) -> subprocess.CompletedProcess[str]:
-    """Run an example as a user would, with warnings as errors."""
+    """Run an example as a user would, with warnings turned into errors."""
     command = [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / f"{name}.py")]
     home = str(Path(failover_iter.__file__).parents[1])
     env = os.environ | {"PYTHONPATH": home, "PYTHONIOENCODING": "utf-8"}
@@ -43,7 +43,7 @@ def run(name: str) -> subprocess.CompletedProcess[str]:
 
 
 def load(name: str) -> ModuleType:
-    """An example as a module, to be changed by a test."""
+    """Load an example as a module that a test can modify."""
     spec = spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -57,13 +57,13 @@ def load(name: str) -> ModuleType:
 
 
 def test_every_example_is_tested() -> None:
-    """There is no example that these tests do not know."""
+    """These tests cover every example."""
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(TOLD)
 
 
 @pytest.mark.parametrize("name", TOLD)
 def test_it_runs_by_itself(name: str) -> None:
-    """Run as a program it ends with 0, tells what it got, and leaves nothing open."""
+    """Run as a program, it exits with 0, prints its result, and leaves nothing open."""
     done = run(name)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(TOLD[name], done.stdout)
@@ -81,7 +81,7 @@ def mirrors() -> ModuleType:
 
 
 def download(mirrors: ModuleType, target: Path, *handlers: type[Any]) -> bool:
-    """Download from mirrors with these handlers; True if the file is right."""
+    """Download from mirrors with these handlers. Returns whether the file is correct."""
     with ExitStack() as stack:
         sources = [stack.enter_context(mirrors.running(handler)) for handler in handlers]
         mirrors.download(sources, target, mirrors.SHA256)
@@ -89,7 +89,7 @@ def download(mirrors: ModuleType, target: Path, *handlers: type[Any]) -> bool:
 
 
 def test_mirrors_shows_each_switch() -> None:
-    """What each bad mirror did, and who took over, stands on the screen beside the bar."""
+    """The output shows what went wrong with each mirror, and which one took over."""
     done = run("mirrors")
     takes_over = done.stdout.partition(" takes over")[0]
     assert "503 Service Unavailable; switching to" in done.stderr
@@ -100,7 +100,7 @@ def test_mirrors_shows_each_switch() -> None:
 def test_mirrors_wrong_digest_is_no_success(
     mirrors: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file with another sha256 is told, removed, and gives exit code 1."""
+    """A file with a wrong sha256 is reported and removed, and the exit code is 1."""
     monkeypatch.setattr(mirrors, "SHA256", "0" * 64)
     assert mirrors.main() == 1
     assert "wrong sha256" in capsys.readouterr().out
@@ -109,20 +109,20 @@ def test_mirrors_wrong_digest_is_no_success(
 def test_mirrors_wrong_file_is_no_success(
     mirrors: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file that is not the one on the mirrors gives exit code 1."""
+    """If the file differs from the one on the mirrors, the exit code is 1."""
     monkeypatch.setattr(mirrors, "download", lambda _, target, __: target.write_bytes(b""))
     assert mirrors.main() == 1
     assert "WRONG" in capsys.readouterr().out
 
 
 def test_mirrors_refuses_another_version(mirrors: ModuleType, tmp_path: Path) -> None:
-    """A mirror with another version never gives the rest of a file."""
+    """A mirror with another version of the file never supplies the rest of it."""
     with pytest.raises(SourceError, match="another version"):
         download(mirrors, tmp_path / "file", mirrors.Resetting, mirrors.Outdated)
 
 
 def test_mirrors_notices_a_connection_closed_too_early(mirrors: ModuleType, tmp_path: Path) -> None:
-    """An early end without an error, at a place where no chunk ends, is noticed and made good."""
+    """An early end without an error, in the middle of a chunk, is detected and survived."""
 
     class Short(mirrors.Handler):
         def send_body(self, start: int) -> None:
@@ -132,10 +132,10 @@ def test_mirrors_notices_a_connection_closed_too_early(mirrors: ModuleType, tmp_
 
 
 @pytest.mark.parametrize("missing", ["ETag", "Content-Length"])
-def test_mirrors_passes_over_what_cannot_be_resumed(
+def test_mirrors_rejects_a_mirror_that_cannot_resume(
     mirrors: ModuleType, tmp_path: Path, missing: str
 ) -> None:
-    """A mirror that does not tell its version or its size is not begun with."""
+    """A mirror that does not send a version or a size is not used."""
 
     class Silent(mirrors.Handler):
         def send_header(self, keyword: str, value: str) -> None:
@@ -147,8 +147,10 @@ def test_mirrors_passes_over_what_cannot_be_resumed(
 
 
 @pytest.mark.parametrize("header", ["Content-Range", "ETag"])
-def test_mirrors_checks_what_a_206_holds(mirrors: ModuleType, tmp_path: Path, header: str) -> None:
-    """A 206 with another range or version than asked for is refused: better than a wrong file."""
+def test_mirrors_checks_the_headers_of_a_206(
+    mirrors: ModuleType, tmp_path: Path, header: str
+) -> None:
+    """A 206 with a different range or version than requested is rejected."""
 
     class Confused(mirrors.Handler):
         def send_header(self, keyword: str, value: str) -> None:
@@ -167,7 +169,7 @@ def test_mirrors_checks_what_a_206_holds(mirrors: ModuleType, tmp_path: Path, he
 def test_replica_scan_a_missing_row_is_no_success(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A row too few gives exit code 1."""
+    """If a row is missing, the exit code is 1."""
     example = load("replica_scan")
     scan = example.scan
     monkeypatch.setattr(example, "scan", lambda paths: (row for row in scan(paths) if row.id != 7))
@@ -176,7 +178,7 @@ def test_replica_scan_a_missing_row_is_no_success(
 
 
 def test_replica_scan_needs_the_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first database is unreadable for real: without the replica the scan fails."""
+    """The first database really becomes unreadable: without the replica, the scan fails."""
     example = load("replica_scan")
     scan = example.scan
     monkeypatch.setattr(example, "scan", lambda paths: scan(paths[:1]))
@@ -194,7 +196,7 @@ def test_flaky_feed_anything_else_is_no_success(
     lines: int,
     connections: int,
 ) -> None:
-    """A line too few or too many, or a feed that never dropped the connection, give exit code 1."""
+    """If a line is missing or surplus, or no connection was dropped, the exit code is 1."""
     example = load("flaky_feed")
 
     async def receive() -> tuple[list[str], int]:

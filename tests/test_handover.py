@@ -10,68 +10,68 @@ from typing import Any
 import pytest
 
 from failover_iter import Decide, Policy, Progress, Source, failover, failover_stream
+from support.flavour import AsyncFlavour, SyncFlavour, Thing
 from support.runners import quiet
-from support.twin import AsyncTwin, SyncTwin, Thing
 
 
-@pytest.fixture(params=[SyncTwin, AsyncTwin])
-def twin(request: pytest.FixtureRequest) -> Iterator[SyncTwin]:
-    made: SyncTwin = request.param()
+@pytest.fixture(params=[SyncFlavour, AsyncFlavour])
+def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
+    made: SyncFlavour = request.param()
     with quiet():
         yield made
     made.finish()
 
 
-def source(twin: SyncTwin, *items: int, fails: bool = False) -> Any:
+def source(flavour: SyncFlavour, *items: int, fails: bool = False) -> Any:
     def source() -> Iterator[int]:
         yield from items
         if fails:
             raise ConnectionError("reset by peer")
 
-    return twin.generator(source)
+    return flavour.generator(source)
 
 
-def test_a_restart_inside_goes_with_the_item_that_it_begins_with(twin: SyncTwin) -> None:
+def test_a_restart_inside_goes_with_the_item_that_it_begins_with(flavour: SyncFlavour) -> None:
     """Also where the stream around still holds what was given before it."""
     inside = Policy(retry_on=ConnectionError).source(
-        [source(twin, 1, fails=True), source(twin, 1, 2, fails=True)]
+        [source(flavour, 1, fails=True), source(flavour, 1, 2, fails=True)]
     )
-    stream = twin.stream([inside, source(twin, 1, 2, 3, 4)], mid_stream="skip", commit_when=2)
-    assert twin.drain(stream) == [1, 1, 2, 3, 4]
+    stream = flavour.stream([inside, source(flavour, 1, 2, 3, 4)], mid_stream="skip", commit_when=2)
+    assert flavour.drain(stream) == [1, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("mid_stream", ["restart", "skip"])
-def test_the_first_source_inside_may_be_passed_over(twin: SyncTwin, mid_stream: Any) -> None:
+def test_the_first_source_inside_may_be_passed_over(flavour: SyncFlavour, mid_stream: Any) -> None:
     """One that says "raise" takes over from nobody, nested or not."""
     policy = Policy(retry_on=ConnectionError, mid_stream=mid_stream)
-    first, shy = source(twin, 1, fails=True), Source(source(twin, 9), mid_stream="raise")
-    last = source(twin, 1, 2)
-    flat = twin.drain(twin.of(policy, [first, shy, last]))
-    assert twin.drain(twin.of(policy, [first, policy.source([shy, last])])) == flat
+    first, shy = source(flavour, 1, fails=True), Source(source(flavour, 9), mid_stream="raise")
+    last = source(flavour, 1, 2)
+    flat = flavour.drain(flavour.of(policy, [first, shy, last]))
+    assert flavour.drain(flavour.of(policy, [first, policy.source([shy, last])])) == flat
 
 
-def test_all_sources_inside_may_be_passed_over(twin: SyncTwin) -> None:
+def test_all_sources_inside_may_be_passed_over(flavour: SyncFlavour) -> None:
     """Then the stream around goes on, or ends with the error that it had."""
     policy = Policy(retry_on=ConnectionError)
-    shy = policy.source([Source(source(twin, 9), mid_stream="raise")])
-    first = source(twin, 1, fails=True)
-    assert twin.drain(twin.of(policy, [first, shy, source(twin, 1, 2)])) == [1, 1, 2]
+    shy = policy.source([Source(source(flavour, 9), mid_stream="raise")])
+    first = source(flavour, 1, fails=True)
+    assert flavour.drain(flavour.of(policy, [first, shy, source(flavour, 1, 2)])) == [1, 1, 2]
     with pytest.raises(ConnectionError, match="reset by peer"):
-        twin.drain(twin.of(policy, [first, shy]))
+        flavour.drain(flavour.of(policy, [first, shy]))
 
 
 @pytest.mark.parametrize("own", ["skip", "decide"])
-def test_the_first_source_inside_takes_over_in_its_own_way(twin: SyncTwin, own: str) -> None:
+def test_the_first_source_inside_takes_over_in_its_own_way(flavour: SyncFlavour, own: str) -> None:
     """Its own mode goes before that of the stream around, nested or not."""
     policy = Policy(retry_on=ConnectionError)
-    first, last = source(twin, 1, fails=True), source(twin, 1, 2)
+    first, last = source(flavour, 1, fails=True), source(flavour, 1, 2)
     if own == "skip":
         mine = Source(last, mid_stream="skip")
     else:
-        taking = twin.generator(lambda progress: iter_of(1, 2))
+        taking = flavour.generator(lambda progress: iter_of(1, 2))
         mine = Source(taking, mid_stream=Decide(lambda progress: "skip"))
-    assert twin.drain(twin.of(policy, [first, mine])) == [1, 2]
-    assert twin.drain(twin.of(policy, [first, policy.source([mine])])) == [1, 2]
+    assert flavour.drain(flavour.of(policy, [first, mine])) == [1, 2]
+    assert flavour.drain(flavour.of(policy, [first, policy.source([mine])])) == [1, 2]
 
 
 def iter_of(*items: int) -> Iterator[int]:
@@ -79,7 +79,7 @@ def iter_of(*items: int) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("how", ["cause", "group"])
-def test_what_led_to_a_survived_error_is_let_go_too(twin: SyncTwin, how: str) -> None:
+def test_what_led_to_a_survived_error_is_let_go_too(flavour: SyncFlavour, how: str) -> None:
     """Under resume each failure would else hold on to the one before, by frames and arguments."""
     alive: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -99,20 +99,20 @@ def test_what_led_to_a_survived_error_is_let_go_too(twin: SyncTwin, how: str) ->
     gc.collect()
     gc.disable()
     try:
-        stream = twin.stream([twin.generator(flaky)], mid_stream="resume", attempts=200)
+        stream = flavour.stream([flavour.generator(flaky)], mid_stream="resume", attempts=200)
         with pytest.raises((ConnectionError, ExceptionGroup)):
-            twin.drain(stream)
+            flavour.drain(stream)
         del stream
         assert len(alive) <= 3
     finally:
         gc.enable()
 
 
-def test_a_list_of_many_that_may_not_take_over(twin: SyncTwin) -> None:
+def test_a_list_of_many_that_may_not_take_over(flavour: SyncFlavour) -> None:
     """However long the list, what is behind them is tried."""
-    shy = Source(source(twin, 9), mid_stream="raise")
-    sources = [source(twin, 1, fails=True), *[shy] * 1500, source(twin, 1, 2)]
-    assert twin.drain(twin.stream(sources)) == [1, 1, 2]
+    shy = Source(source(flavour, 9), mid_stream="raise")
+    sources = [source(flavour, 1, fails=True), *[shy] * 1500, source(flavour, 1, 2)]
+    assert flavour.drain(flavour.stream(sources)) == [1, 1, 2]
 
 
 def test_arguments_that_a_fallback_would_take_for_its_progress() -> None:

@@ -1,4 +1,4 @@
-"""The marble pictures of the docs show what the library does now."""
+"""The marble diagrams of the docs match what the library does now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOOLS = ("marbles", "recorder", "runs")
 
 @pytest.fixture(scope="module")
 def marbles() -> Iterator[ModuleType]:
-    """The tool that draws them, imported from its folder."""
+    """The drawing tool, imported from its folder."""
     sys.path.insert(0, str(DOCS / "tools"))
     try:
         yield import_module("marbles")
@@ -28,7 +28,7 @@ def marbles() -> Iterator[ModuleType]:
 
 
 def test_each_picture_is_up_to_date(marbles: ModuleType) -> None:
-    """Drawn anew from a run of today, each picture is the file that the pages show."""
+    """Each diagram, drawn again from a fresh run, equals the stored file."""
     drawn = marbles.drawn()
     files = {path.name: path.read_text("utf-8") for path in (DOCS / "marbles").glob("*.svg")}
     stale = sorted(
@@ -38,13 +38,13 @@ def test_each_picture_is_up_to_date(marbles: ModuleType) -> None:
 
 
 def test_each_picture_is_shown(marbles: ModuleType) -> None:
-    """No picture is drawn for nobody."""
+    """Each diagram is shown on a page."""
     pages = "".join(page.read_text("utf-8") for page in DOCS.rglob("*.md"))
     assert [name for name in marbles.drawn() if f"marbles/{name})" not in pages] == []
 
 
 def test_a_picture_is_an_svg_with_a_title(marbles: ModuleType) -> None:
-    """Each is well-formed, and says to those who do not see it what it shows."""
+    """Each diagram is well-formed and has a title for screen readers."""
     for svg in marbles.drawn().values():
         root = ET.fromstring(svg)
         assert root.tag.endswith("}svg")

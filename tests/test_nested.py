@@ -23,21 +23,23 @@ from failover_iter import (
     Takeover,
 )
 from failover_iter.errors import wrong_use
-from support.twin import AsyncTwin, SyncTwin
+from support.flavour import AsyncFlavour, SyncFlavour
 
 
-@pytest.fixture(params=[SyncTwin, AsyncTwin])
-def twin(request: pytest.FixtureRequest) -> Iterator[SyncTwin]:
-    twin: SyncTwin = request.param()
-    yield twin
-    twin.finish()
+@pytest.fixture(params=[SyncFlavour, AsyncFlavour])
+def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
+    flavour: SyncFlavour = request.param()
+    yield flavour
+    flavour.finish()
 
 
 def reset() -> ConnectionError:
     return ConnectionError("reset by peer")
 
 
-def source(twin: SyncTwin, *items: Any, error: BaseException | None = None, name: str = "a") -> Any:
+def source(
+    flavour: SyncFlavour, *items: Any, error: BaseException | None = None, name: str = "a"
+) -> Any:
     """A factory of a generator with these items, that takes a `Progress` and ignores it."""
 
     def factory(progress: object = None) -> Iterator[Any]:
@@ -46,7 +48,7 @@ def source(twin: SyncTwin, *items: Any, error: BaseException | None = None, name
             raise error
 
     factory.__name__ = name
-    return twin.generator(factory)
+    return flavour.generator(factory)
 
 
 EAGER = Policy(retry_on=Exception)
@@ -72,48 +74,50 @@ def never(*_: object) -> Any:
     raise AssertionError("a source was opened that nobody needs")
 
 
-def test_a_value_for_a_source_without_send(twin: SyncTwin, depth: int) -> None:
+def test_a_value_for_a_source_without_send(flavour: SyncFlavour, depth: int) -> None:
     """The AttributeError of a source that takes no values is the consumer's, from any depth."""
-    nested = inside(lambda: twin.iterator(lambda: 1), never, depth=depth)
-    stream = twin.of(EAGER, [nested, never])
-    twin.next(stream)
+    nested = inside(lambda: flavour.iterator(lambda: 1), never, depth=depth)
+    stream = flavour.of(EAGER, [nested, never])
+    flavour.next(stream)
     with pytest.raises(AttributeError, match="send"):
-        twin.send(stream, "value")
+        flavour.send(stream, "value")
 
 
-def test_a_value_for_held_items(twin: SyncTwin, depth: int) -> None:
+def test_a_value_for_held_items(flavour: SyncFlavour, depth: int) -> None:
     """The TypeError for a value that is sent too early is the consumer's, from any depth."""
-    nested = inside(source(twin, 1, 2, 3), never, depth=depth, commit_when=2)
-    stream = twin.of(EAGER, [nested, never])
-    twin.next(stream)
+    nested = inside(source(flavour, 1, 2, 3), never, depth=depth, commit_when=2)
+    stream = flavour.of(EAGER, [nested, never])
+    flavour.next(stream)
     with pytest.raises(TypeError, match="^cannot send 'value' while held items are handed out"):
-        twin.send(stream, "value")
+        flavour.send(stream, "value")
 
 
-def test_what_the_consumer_throws(twin: SyncTwin, depth: int) -> None:
+def test_what_the_consumer_throws(flavour: SyncFlavour, depth: int) -> None:
     """An error that is thrown in comes back as the same object, and opens no source."""
     thrown = reset()
-    stream = twin.of(EAGER, [inside(source(twin, 1, 2), never, depth=depth), never])
-    twin.next(stream)
+    stream = flavour.of(EAGER, [inside(source(flavour, 1, 2), never, depth=depth), never])
+    flavour.next(stream)
     with pytest.raises(ConnectionError) as caught:
-        twin.throw(stream, thrown)
+        flavour.throw(stream, thrown)
     assert caught.value is thrown
 
 
-def test_an_error_that_answers_a_throw(twin: SyncTwin, depth: int) -> None:
+def test_an_error_that_answers_a_throw(flavour: SyncFlavour, depth: int) -> None:
     """What a source makes of a throw is the consumer's too, whatever class it is of."""
 
     def throw(*_: object) -> Any:
         raise OSError("answer")
 
-    nested = inside(lambda: twin.iterator(lambda: 1, throw=throw), never, depth=depth)
-    stream = twin.of(EAGER, [nested, never])
-    twin.next(stream)
+    nested = inside(lambda: flavour.iterator(lambda: 1, throw=throw), never, depth=depth)
+    stream = flavour.of(EAGER, [nested, never])
+    flavour.next(stream)
     with pytest.raises(OSError, match="answer"):
-        twin.throw(stream, reset())
+        flavour.throw(stream, reset())
 
 
-def test_after_an_answered_throw_the_source_is_to_blame_again(twin: SyncTwin, depth: int) -> None:
+def test_after_an_answered_throw_the_source_is_to_blame_again(
+    flavour: SyncFlavour, depth: int
+) -> None:
     """A throw that a source inside answers with an item excuses no failure that comes later."""
     pulls = iter([1])
 
@@ -122,36 +126,36 @@ def test_after_an_answered_throw_the_source_is_to_blame_again(twin: SyncTwin, de
             return item
         raise reset()
 
-    first = twin.iterator(pull, throw=lambda *_: "answer")
-    stream = twin.of(EAGER, [inside(lambda: first, depth=depth), source(twin, 2)])
-    assert twin.next(stream) == 1
-    assert twin.throw(stream, KeyError("mine")) == "answer"
-    assert twin.drain(stream) == [2]
+    first = flavour.iterator(pull, throw=lambda *_: "answer")
+    stream = flavour.of(EAGER, [inside(lambda: first, depth=depth), source(flavour, 2)])
+    assert flavour.next(stream) == 1
+    assert flavour.throw(stream, KeyError("mine")) == "answer"
+    assert flavour.drain(stream) == [2]
 
 
-def test_a_closing_error_of_a_closing_consumer(twin: SyncTwin, depth: int) -> None:
+def test_a_closing_error_of_a_closing_consumer(flavour: SyncFlavour, depth: int) -> None:
     """What a source raises while the consumer closes reaches it, and opens no source."""
 
     def close() -> None:
         raise OSError("closing")
 
-    nested = inside(lambda: twin.iterator(lambda: 1, close=close), never, depth=depth)
-    stream = twin.of(EAGER, [nested, never])
-    twin.next(stream)
+    nested = inside(lambda: flavour.iterator(lambda: 1, close=close), never, depth=depth)
+    stream = flavour.of(EAGER, [nested, never])
+    flavour.next(stream)
     with pytest.raises(OSError, match="closing"):
-        twin.close(stream)
+        flavour.close(stream)
 
 
-def test_a_source_that_ends_when_it_is_sent_a_value(twin: SyncTwin, depth: int) -> None:
+def test_a_source_that_ends_when_it_is_sent_a_value(flavour: SyncFlavour, depth: int) -> None:
     """It has ended well, and so have all streams around it."""
 
     def takes_one() -> Iterator[Any]:
         yield "first"
 
-    stream = twin.of(EAGER, [inside(twin.generator(takes_one), never, depth=depth), never])
-    assert twin.next(stream) == "first"
-    with pytest.raises(twin.stop):
-        twin.send(stream, "value")
+    stream = flavour.of(EAGER, [inside(flavour.generator(takes_one), never, depth=depth), never])
+    assert flavour.next(stream) == "first"
+    with pytest.raises(flavour.stop):
+        flavour.send(stream, "value")
 
 
 def test_a_loop_that_closes_all_streams_at_once(depth: int) -> None:
@@ -204,25 +208,25 @@ def at(kind: type) -> Any:
     ],
     ids=lambda options: ", ".join(options),
 )
-def test_a_callback_that_raises(twin: SyncTwin, depth: int, options: dict[str, Any]) -> None:
+def test_a_callback_that_raises(flavour: SyncFlavour, depth: int, options: dict[str, Any]) -> None:
     """Its error reaches the consumer at once, though it is of a class that all streams retry."""
     fails = () if "complete_when" in options else (reset(),)
     error = fails[0] if fails else None
     policy = Policy(**{"retry_on": Exception, **options})
-    nested = policy.source([source(twin, 1, error=error), never])
+    nested = policy.source([source(flavour, 1, error=error), never])
     for _ in range(depth - 1):
         nested = EAGER.source([nested, never])
     with pytest.raises(ConnectionError, match=r"^callback(\n|$)"):
-        twin.drain(twin.of(EAGER, [nested, never]))
+        flavour.drain(flavour.of(EAGER, [nested, never]))
 
 
-def test_what_a_callback_raised_is_told_around(twin: SyncTwin) -> None:
+def test_what_a_callback_raised_is_told_around(flavour: SyncFlavour) -> None:
     """The stream around tells its listener that it was ended from outside, and by what."""
     events: list[Any] = []
-    nested = inside(source(twin, 1), commit_when=raises)
+    nested = inside(source(flavour, 1), commit_when=raises)
     policy = Policy(retry_on=Exception, on_event=events.append)
     with pytest.raises(ConnectionError, match="callback") as caught:
-        twin.drain(twin.of(policy, [nested, never]))
+        flavour.drain(flavour.of(policy, [nested, never]))
     assert isinstance(events[-1], Closed)
     assert events[-1].error is caught.value
 
@@ -233,22 +237,24 @@ def test_what_a_callback_raised_is_told_around(twin: SyncTwin) -> None:
 @pytest.mark.parametrize(
     "wrong", [wrong_use(TypeError("wrong")), ReusedIterator("wrong"), wrong_use(reset())]
 )
-def test_a_wrong_use_in_a_group_is_no_outage(twin: SyncTwin, depth: int, wrong: Exception) -> None:
+def test_a_wrong_use_in_a_group_is_no_outage(
+    flavour: SyncFlavour, depth: int, wrong: Exception
+) -> None:
     """A task group around a wrong use does not hide it: no stream takes it for an outage."""
     group = ExceptionGroup("tasks", [reset(), ExceptionGroup("more", [wrong])])
     for retry_on in (Exception, (ExceptionGroup,), lambda error: True):
-        nested = inside(source(twin, error=group), never, depth=depth, retry_on=retry_on)
-        for sources in ([source(twin, error=group), never], [nested, never]):
+        nested = inside(source(flavour, error=group), never, depth=depth, retry_on=retry_on)
+        for sources in ([source(flavour, error=group), never], [nested, never]):
             with pytest.raises(ExceptionGroup) as caught:
-                twin.drain(twin.stream(sources, retry_on=retry_on))
+                flavour.drain(flavour.stream(sources, retry_on=retry_on))
             assert caught.value is group
 
 
-def test_a_group_of_outages_is_one(twin: SyncTwin, depth: int) -> None:
+def test_a_group_of_outages_is_one(flavour: SyncFlavour, depth: int) -> None:
     """A group without a wrong use goes on to the next source, inside and around."""
     group = ExceptionGroup("tasks", [reset(), reset()])
-    nested = inside(source(twin, error=group), depth=depth)
-    assert twin.drain(twin.of(EAGER, [nested, source(twin, 1)])) == [1]
+    nested = inside(source(flavour, error=group), depth=depth)
+    assert flavour.drain(flavour.of(EAGER, [nested, source(flavour, 1)])) == [1]
 
 
 # A source that does not replay what was delivered.
@@ -260,61 +266,65 @@ WAYS: list[Any] = ["skip", Skip(key=str)]
 @pytest.mark.parametrize("mid_stream", WAYS)
 @pytest.mark.parametrize("wrong", [(), (1,)])
 def test_too_short_a_source_inside(
-    twin: SyncTwin, depth: int, mid_stream: Any, wrong: tuple[int, ...]
+    flavour: SyncFlavour, depth: int, mid_stream: Any, wrong: tuple[int, ...]
 ) -> None:
     """The next source inside follows it, as if the list were flat."""
-    first = source(twin, 1, 2, error=reset())
-    rest = [source(twin, *wrong, name="short"), source(twin, 1, 2, 3)]
+    first = source(flavour, 1, 2, error=reset())
+    rest = [source(flavour, *wrong, name="short"), source(flavour, 1, 2, 3)]
     policy = Policy(retry_on=ConnectionError, mid_stream=mid_stream)
     nested = policy.source(rest)
     for _ in range(depth - 1):
         nested = policy.source([nested])
-    assert twin.drain(twin.of(policy, [first, nested])) == [1, 2, 3]
-    assert twin.drain(twin.of(policy, [first, *rest])) == [1, 2, 3]
+    assert flavour.drain(flavour.of(policy, [first, nested])) == [1, 2, 3]
+    assert flavour.drain(flavour.of(policy, [first, *rest])) == [1, 2, 3]
 
 
-def test_a_diverged_source_inside(twin: SyncTwin, depth: int) -> None:
+def test_a_diverged_source_inside(flavour: SyncFlavour, depth: int) -> None:
     """With a key, what replays something else inside is followed by the next source inside."""
-    first = source(twin, 1, 2, error=reset())
-    rest = [source(twin, 1, "x", 3, name="other"), source(twin, 1, 2, 3)]
+    first = source(flavour, 1, 2, error=reset())
+    rest = [source(flavour, 1, "x", 3, name="other"), source(flavour, 1, 2, 3)]
     policy = Policy(retry_on=ConnectionError, mid_stream=Skip(key=str))
     nested = policy.source(rest)
     for _ in range(depth - 1):
         nested = policy.source([nested])
-    assert twin.drain(twin.of(policy, [first, nested])) == [1, 2, 3]
+    assert flavour.drain(flavour.of(policy, [first, nested])) == [1, 2, 3]
 
 
-def test_the_key_around_holds_inside(twin: SyncTwin) -> None:
+def test_the_key_around_holds_inside(flavour: SyncFlavour) -> None:
     """A stream inside that has no key of its own is held to the key of the one around it."""
-    first = source(twin, 1, 2, error=reset())
-    nested = Policy(retry_on=ConnectionError, mid_stream="skip").source([source(twin, 1, "x", 3)])
-    stream = twin.stream([first, nested], mid_stream=Skip(key=str))
-    assert [twin.next(stream), twin.next(stream)] == [1, 2]
+    first = source(flavour, 1, 2, error=reset())
+    nested = Policy(retry_on=ConnectionError, mid_stream="skip").source(
+        [source(flavour, 1, "x", 3)]
+    )
+    stream = flavour.stream([first, nested], mid_stream=Skip(key=str))
+    assert [flavour.next(stream), flavour.next(stream)] == [1, 2]
     message = "^a replayed other items than the 2 that were delivered: their keys differ\n"
     with pytest.raises(DivergedStream, match=message):
-        twin.next(stream)
+        flavour.next(stream)
 
 
-def test_where_all_inside_have_diverged(twin: SyncTwin) -> None:
+def test_where_all_inside_have_diverged(flavour: SyncFlavour) -> None:
     """The source after the nested one takes over from what was delivered before it."""
     policy = Policy(retry_on=ConnectionError, mid_stream=Skip(key=str))
-    nested = policy.source([source(twin, "x", "y"), source(twin, 1)])
-    stream = twin.of(policy, [source(twin, 1, 2, error=reset()), nested, source(twin, 1, 2, 3)])
-    assert twin.drain(stream) == [1, 2, 3]
+    nested = policy.source([source(flavour, "x", "y"), source(flavour, 1)])
+    stream = flavour.of(
+        policy, [source(flavour, 1, 2, error=reset()), nested, source(flavour, 1, 2, 3)]
+    )
+    assert flavour.drain(stream) == [1, 2, 3]
 
 
 # The markers.
 
 
-def marked(stream: Any, twin: SyncTwin) -> list[Any]:
+def marked(stream: Any, flavour: SyncFlavour) -> list[Any]:
     """What the consumer gets, markers as (mode, source, delivered)."""
     shown: list[Any] = []
     try:
         while True:
-            item = twin.next(stream)
+            item = flavour.next(stream)
             marker = isinstance(item, Takeover)
             shown.append((item.mode, item.source, item.delivered) if marker else item)
-    except twin.stop:
+    except flavour.stop:
         return shown
     except (ConnectionError, SourceError) as error:
         return [*shown, (type(error), *error.args)]
@@ -325,13 +335,13 @@ scripts = st.lists(
 )
 
 
-@pytest.mark.parametrize("twin_class", [SyncTwin, AsyncTwin])
+@pytest.mark.parametrize("flavour_class", [SyncFlavour, AsyncFlavour])
 @given(scripts, st.integers(0, 4), st.sampled_from([None, "skip", "resume", "raise"]))
 def test_markers_are_those_of_the_flat_list(
-    twin_class: Any, script: list[tuple[int, bool]], cut: int, mid_stream: Any
+    flavour_class: Any, script: list[tuple[int, bool]], cut: int, mid_stream: Any
 ) -> None:
     """Each marker of a nested list has the mode, source and count that the flat one has."""
-    twin = twin_class()
+    flavour = flavour_class()
     policy = Policy(retry_on=ConnectionError, mid_stream=mid_stream)
 
     def scripted(name: str, count: int, fails: bool) -> Any:
@@ -342,23 +352,23 @@ def test_markers_are_those_of_the_flat_list(
                 raise ConnectionError(name)
 
         factory.__name__ = name
-        return twin.generator(factory)
+        return flavour.generator(factory)
 
     sources = [scripted("abcde"[index], *each) for index, each in enumerate(script)]
     try:
-        flat = marked(twin.of(policy, sources, mark_takeovers=True), twin)
+        flat = marked(flavour.of(policy, sources, mark_takeovers=True), flavour)
         head, tail = sources[:cut], sources[cut:]
         for nested in (
             [*head, policy.source(tail)] if tail else [policy.source(head)],
             [policy.source(sources)],
             [policy.source([*head, policy.source(tail)])] if tail else [policy.source(head)],
         ):
-            assert marked(twin.of(policy, nested, mark_takeovers=True), twin) == flat
+            assert marked(flavour.of(policy, nested, mark_takeovers=True), flavour) == flat
     finally:
-        twin.finish()
+        flavour.finish()
 
 
-def test_markers_in_both_flavours_of_one_iterable(twin: SyncTwin) -> None:
+def test_markers_in_both_flavours_of_one_iterable(flavour: SyncFlavour) -> None:
     """A source that is iterable and async iterable is nested and announced like any other."""
 
     class Both:
@@ -370,6 +380,6 @@ def test_markers_in_both_flavours_of_one_iterable(twin: SyncTwin) -> None:
                 yield item
 
     policy = Policy(retry_on=ConnectionError)
-    nested = policy.source([source(twin, 1, error=reset()), Source(Both, name="both")])
-    stream = twin.of(policy, [nested], mark_takeovers=True)
-    assert marked(stream, twin) == [1, ("restart", "both", 1), 1, 2]
+    nested = policy.source([source(flavour, 1, error=reset()), Source(Both, name="both")])
+    stream = flavour.of(policy, [nested], mark_takeovers=True)
+    assert marked(stream, flavour) == [1, ("restart", "both", 1), 1, 2]

@@ -1,4 +1,4 @@
-"""A trace in a notebook: executed as Jupyter does, it is a table there, and text in the rest."""
+"""In a notebook that Jupyter executes, a trace is shown as a table, and printed as text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ list(failover_stream([primary, replica], retry_on=ConnectionError, mid_stream="s
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """What stands below each cell once the notebook was executed."""
+    """The outputs of each cell after the notebook was executed."""
     folder = tmp_path_factory.mktemp("jupyter")
     kernel = folder / "kernels" / "here"
     kernel.mkdir(parents=True)
@@ -61,7 +61,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 
 def test_the_stream_runs(outputs: list[Any]) -> None:
-    """A stream in a cell gives what it gives elsewhere; the failure stands in the log's place."""
+    """A stream works in a cell as elsewhere, and the failure is logged to stderr."""
     shown = {output.output_type: output for output in outputs[1]}
     assert shown["execute_result"].data["text/plain"] == "['row 1', 'row 2']"
     assert "switching to replica" in shown["stream"].text
@@ -69,7 +69,7 @@ def test_the_stream_runs(outputs: list[Any]) -> None:
 
 
 def test_the_trace_is_a_table(outputs: list[Any]) -> None:
-    """A trace at the end of a cell is shown as HTML, with a row for each attempt."""
+    """A trace as the last expression of a cell is shown as HTML, with a row per attempt."""
     (shown,) = outputs[2]
     page = shown.data["text/html"]
     assert page.count("<table") == page.count("</table>") == 1
@@ -79,7 +79,7 @@ def test_the_trace_is_a_table(outputs: list[Any]) -> None:
 
 
 def test_printed_it_is_text(outputs: list[Any]) -> None:
-    """`print(trace)` is the table of a terminal."""
+    """`print(trace)` prints the same table as in a terminal."""
     (shown,) = outputs[3]
     header, first, second, *_ = shown.text.splitlines()
     assert header.startswith("source")

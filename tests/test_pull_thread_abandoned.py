@@ -218,7 +218,7 @@ def test_the_time_of_a_stream_inside_is_an_error_like_any_other(fake: VirtualClo
 
 
 def test_a_stream_inside_that_is_abandoned_opens_nothing_more(fake: VirtualClock) -> None:
-    """In a thread that nobody waits for, the next source inside is not tried (trap 12)."""
+    """In a thread that nobody waits for, the next source inside is not tried (known bug 12)."""
     opened: list[str] = []
 
     def fails_late() -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Limits of time on real sockets: servers that stay silent, stall or trickle; clients switch."""
+"""Timeouts on real sockets: clients leave servers that are silent or stall, not slow ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import trio
 from failover_iter import Event, Failed, SourceTimeout, afailover_stream, failover_stream
 
 LINES = [b"one\n", b"two\n", b"three\n", b"four\n"]
-LIMIT = 0.15  # seconds; the stalled server is left after it, the trickling one is well under it
+LIMIT = 0.15  # seconds; the timeout for the stalled server, far above the pauses of the slow one
 TRICKLE = 0.005
 
 
 class Server:
-    """A TCP server on loopback that treats each client in one way."""
+    """A TCP server on loopback that treats all clients in the same way."""
 
     def __init__(self, how: str) -> None:
         self.how = how
@@ -60,7 +60,7 @@ class Server:
         self.stop.set()
         if self.connection is not None:
             with suppress(OSError):  # the client is gone
-                self.connection.shutdown(socket.SHUT_RDWR)  # one that is blocked comes back
+                self.connection.shutdown(socket.SHUT_RDWR)  # unblocks a blocked client
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.thread.join()
@@ -68,7 +68,7 @@ class Server:
 
 @contextmanager
 def servers(*hows: str) -> Iterator[list[Server]]:
-    """Servers, and the check that nothing is left of them and their clients."""
+    """Run servers, and check that they and their clients leave no thread or socket behind."""
     threads, sockets = threading.active_count(), open_sockets()
     running = [Server(how) for how in hows]
     try:
@@ -85,7 +85,7 @@ def servers(*hows: str) -> Iterator[list[Server]]:
 
 
 def open_sockets() -> int:
-    """How many sockets this process has open; 0 where the system does not tell."""
+    """The number of sockets that this process has open; 0 if the system does not list them."""
     folder = Path("/proc/self/fd")
     if not folder.exists():
         return 0
@@ -99,7 +99,7 @@ def open_sockets() -> int:
 
 
 def blocking(server: Server) -> Any:
-    """A client that reads lines from a blocking socket which has no limit of its own."""
+    """A client that reads lines from a blocking socket without a timeout."""
 
     def lines() -> Iterator[bytes]:
         with (
@@ -165,7 +165,7 @@ def read(flavour: str, bad: Server, good: Server, events: list[Event], **options
     ],
 )
 def test_a_stalled_server_is_left(flavour: str, how: str, option: str, delivered: int) -> None:
-    """One that accepts and stays silent, one that sends three lines and stalls: a switch, once."""
+    """A server that sends nothing, or stalls after three lines, causes exactly one switch."""
     events: list[Event] = []
     with servers(how, "whole") as (bad, good):
         assert read(flavour, bad, good, events, **{option: LIMIT}) == LINES
@@ -180,7 +180,7 @@ def test_a_stalled_server_is_left(flavour: str, how: str, option: str, delivered
 
 @pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
 def test_a_slow_server_is_not(flavour: str) -> None:
-    """One that sends a byte at a time is slow but alive: each line comes within the limit."""
+    """A server that sends one byte at a time is slow but alive: it causes no switch."""
     events: list[Event] = []
     with servers("trickles", "whole") as (slow, good):
         assert read(flavour, slow, good, events, idle_timeout=30) == LINES

@@ -1,4 +1,4 @@
-"""`Trace` on real streams; `test_trace_any.py` has whatever the grammar of events allows."""
+"""`Trace` on real streams. `test_trace_any.py` tests every event order that the grammar allows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from failover_iter.events import (
 from failover_iter.testing import JumpingLoop, VirtualClock
 from support.width import width
 
-# Real streams under a clock that jumps.
+# Real streams with a virtual clock.
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def time() -> Iterator[VirtualClock]:
 
 
 def source(time: VirtualClock, name: str, *runs: tuple[int, Exception | None]) -> Source[Any]:
-    """Gives so many items in each run, one each quarter of a second, then the error."""
+    """A source that yields the given number of items per run, 0.25 s apart, then fails."""
     left = iter(runs)
 
     def opened() -> Iterator[int]:
@@ -67,7 +67,7 @@ takeover: skip
 
 
 def test_empty() -> None:
-    """A trace of nothing can be shown."""
+    """An empty trace can be shown."""
     trace = Trace()
     assert trace.attempts == ()
     assert trace.events == []
@@ -77,7 +77,7 @@ def test_empty() -> None:
 
 
 def test_table(time: VirtualClock) -> None:
-    """A stream with a retry, a pause and a switch, as it is printed."""
+    """The printed table of a stream with a retry, a pause and a switch."""
     primary = source(
         time, "primary", (3, ConnectionError("reset by peer")), (0, TimeoutError("no answer"))
     )
@@ -98,7 +98,7 @@ def test_table(time: VirtualClock) -> None:
 
 
 def test_exhausted(time: VirtualClock) -> None:
-    """Where no source is left a last line says it."""
+    """If the stream is exhausted, the last line says so."""
     trace = Trace()
     first = source(time, "a", (1, OSError("gone")))
     second = source(time, "b", (1, OSError("gone too")))
@@ -109,8 +109,8 @@ def test_exhausted(time: VirtualClock) -> None:
     assert "exhausted after 2 failures" in trace._repr_html_()
 
 
-def test_looked_at_while_it_runs(time: VirtualClock) -> None:
-    """A stream that still runs, and one that was closed, are shown as that."""
+def test_shown_while_it_runs(time: VirtualClock) -> None:
+    """A running stream is shown as running, and a closed one as closed."""
     trace = Trace()
     with closing(
         failover_stream([source(time, "a", (3, None))], retry_on=OSError, on_event=trace)
@@ -121,8 +121,8 @@ def test_looked_at_while_it_runs(time: VirtualClock) -> None:
     assert "closed by the consumer" in str(trace)
 
 
-def test_error_that_is_no_failure(time: VirtualClock) -> None:
-    """An error that ends the stream is shown; there is no line of exhaustion."""
+def test_error_outside_retry_on(time: VirtualClock) -> None:
+    """An error outside `retry_on` is shown, without a line that says "exhausted"."""
     trace = Trace()
     with pytest.raises(KeyError):
         list(
@@ -135,7 +135,7 @@ def test_error_that_is_no_failure(time: VirtualClock) -> None:
 
 
 def test_callback_that_raises(time: VirtualClock) -> None:
-    """An error of a callback closes the attempt."""
+    """An attempt that ends because a callback raised is shown as closed by that error."""
     trace = Trace()
     stream = failover_stream(
         [source(time, "a", (1, None))],
@@ -149,8 +149,8 @@ def test_callback_that_raises(time: VirtualClock) -> None:
 
 
 @pytest.mark.parametrize("name", ["region", "a"])
-def test_streams_inside(time: VirtualClock, name: str) -> None:
-    """A failover inside another one is indented, on its time line, even under one name."""
+def test_inner_streams(time: VirtualClock, name: str) -> None:
+    """An inner stream is indented on the outer timeline, even if it is named like its source."""
     trace = Trace()
     policy = Policy(retry_on=OSError, mid_stream="restart", on_event=trace)
     inner = policy.source(
@@ -174,7 +174,7 @@ def test_streams_inside(time: VirtualClock, name: str) -> None:
 
 
 def test_one_stream_after_the_other(time: VirtualClock) -> None:
-    """Streams that share a trace are numbered."""
+    """Successive streams that share a trace are numbered."""
     trace = Trace()
     for _ in range(2):
         given_source = source(time, "a", (1, None))
@@ -189,7 +189,7 @@ def run_async(main: Callable[[], Any]) -> Any:
 
 
 def test_async() -> None:
-    """An async stream is traced like a blocking one, with the clock of its loop."""
+    """An async stream is traced like a sync one, with the clock of its loop."""
 
     async def opened() -> AsyncIterator[int]:
         await asyncio.sleep(0.25)
@@ -217,7 +217,7 @@ def test_async() -> None:
 
 
 def test_cancelled_in_a_pause() -> None:
-    """A stream that was cancelled while it waited is not mixed up with the next one."""
+    """A stream that was cancelled during a pause is not confused with the next one."""
 
     async def opened() -> AsyncIterator[int]:
         raise OSError("gone")
@@ -237,14 +237,14 @@ def test_cancelled_in_a_pause() -> None:
 
     run_async(main)
     assert [(row.stream, row.depth) for row in trace.attempts] == [(1, 0), (2, 0)]
-    assert str(trace).count("waiting 60.0s, then opened is opened") == 2
+    assert str(trace).count("waiting 60.0s, then opening opened") == 2
 
 
-# What is printed, and where.
+# Printing.
 
 
 def hostile() -> Trace:
-    """One failed attempt with a name and an error that would like to break the table."""
+    """One failed attempt whose name and error could break the table."""
     trace = Trace()
     name = "再試行\x1b[2J\n<b>\ud800\u202e\t" * 5
     error = OSError("\x1b]0;title\x07 <script>alert('再')</script>\r\n" * 50)
@@ -256,7 +256,7 @@ def hostile() -> Trace:
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8", "utf-16"])
 def test_print_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What standard output cannot encode is escaped: `print` never fails for it."""
+    """Characters that standard output cannot encode are escaped, so `print` never fails."""
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, newline="\n"))
     print(hostile())
@@ -268,7 +268,7 @@ def test_print_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("stdout", [None, io.StringIO(), SimpleNamespace(encoding=7)])
 def test_no_encoding(stdout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where standard output does not say what it can encode, or there is none, text is text."""
+    """If standard output has no usable encoding, or is missing, nothing is escaped."""
     monkeypatch.setattr(sys, "stdout", stdout)
     text = str(hostile())
     monkeypatch.undo()
@@ -277,7 +277,7 @@ def test_no_encoding(stdout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_very_many_attempts() -> None:
-    """A trace of 100,000 attempts is shown in as many lines as a screen has."""
+    """A trace of 100,000 attempts is shown in a screenful of lines."""
     trace, error = Trace(), OSError("gone")
     for number in range(100_000):
         at = number * 1.0
@@ -287,7 +287,4 @@ def test_very_many_attempts() -> None:
     lines = str(trace).split("\n")
     assert len(lines) == 43
     assert lines[21] == "... 99,961 attempts left out ..."
-    assert lines[-2] == "waiting 1.00s, then a is opened"
-
-
-# Random streams, with streams inside, as the grammar allows them.
+    assert lines[-2] == "waiting 1.00s, then opening a"

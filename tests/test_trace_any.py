@@ -1,4 +1,4 @@
-"""`Trace` on whatever the grammar of events allows: random streams, nested and cut off."""
+"""`Trace` on random event sequences that the grammar allows, also nested and incomplete ones."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ MODES: tuple[Mode | None, ...] = (None, "restart", "skip", "resume")
 
 
 class Script:
-    """Makes up what a stream tells, and what should be read from it."""
+    """Generates the events of random streams, and the rows that they should produce."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
         self.events: list[Event] = []
-        #: Per attempt: depth, name, number, and the events that open and end it.
+        #: Per attempt: depth, name, number, and the indexes of its opening and its final event.
         self.expected: list[list[Any]] = []
 
     def stream(self, depth: int, delivered: int, deliver: Callable[[], None]) -> None:
-        """One stream from its first attempt to its end; `deliver` = it handed out an item."""
+        """Generate a whole stream. It calls `deliver` when an attempt commits."""
         random, names = self.random, list(NAMES)
         name, attempt, now = random.choice(names), 1, 0.0
         while True:
@@ -124,7 +124,7 @@ class Script:
 
 @st.composite
 def scripts(draw: st.DrawFn) -> tuple[Script, int]:
-    """A script of a few streams, and how many of its events were told so far."""
+    """A script of a few streams, and the number of its events emitted so far."""
     script = Script(draw(st.randoms(use_true_random=False)))
     for _ in range(draw(st.integers(0, 3))):
         script.stream(0, 0, lambda: None)
@@ -132,16 +132,16 @@ def scripts(draw: st.DrawFn) -> tuple[Script, int]:
 
 
 @given(scripts())
-def test_what_is_read_from_any_events(made: tuple[Script, int]) -> None:
-    """Each attempt is found at its depth, with its own events, at any time of any stream."""
-    script, told = made
+def test_rows_of_any_events(made: tuple[Script, int]) -> None:
+    """At any moment of any stream, each attempt has its depth and its own events."""
+    script, emitted = made
     trace = Trace()
-    for event in script.events[:told]:
+    for event in script.events[:emitted]:
         trace(event)
     expected = []
     for depth, name, attempt, opened, ended in script.expected:
-        if opened < told:
-            end = script.events[ended] if ended < told else None
+        if opened < emitted:
+            end = script.events[ended] if ended < emitted else None
             outcome = "running" if end is None else type(end).__name__.lower()
             expected.append((depth, name, attempt, outcome))
     found = [(row.depth, row.source, row.attempt, row.outcome) for row in trace.attempts]
@@ -149,11 +149,11 @@ def test_what_is_read_from_any_events(made: tuple[Script, int]) -> None:
 
 
 @given(scripts())
-def test_what_is_shown_of_any_events(made: tuple[Script, int]) -> None:
-    """Each attempt has one line, no wider than 100 columns, and one row of HTML."""
-    script, told = made
+def test_tables_of_any_events(made: tuple[Script, int]) -> None:
+    """Each attempt has one line of at most 100 columns, and one row of HTML."""
+    script, emitted = made
     trace = Trace()
-    trace.events.extend(script.events[:told])
+    trace.events.extend(script.events[:emitted])
     rows = len(trace.attempts)
     if not rows:
         return

@@ -1,4 +1,4 @@
-"""The table as HTML: well formed, without script or style sheet, everything escaped."""
+"""The table as HTML: well-formed, escaped, and without scripts and style sheets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOSTILE = "<script>alert(1)</script>\"'&amp;\x1b[31m\n</td><img src=x onerror=al
 
 
 def row(**known: Any) -> TracedAttempt:
-    """An attempt that failed, but for what is said."""
+    """A failed attempt, with these changes."""
     values: dict[str, Any] = {
         "source": "a",
         "attempt": 1,
@@ -36,7 +36,7 @@ def row(**known: Any) -> TracedAttempt:
 
 
 class Page(HTMLParser):
-    """What a browser would find; fails where tags do not close in order."""
+    """The content that a browser would find. Fails if tags are not closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Page(HTMLParser):
 
 
 def parts(*lines: TracedAttempt | Remark) -> list[list[tuple[float, float]]]:
-    """Of each bar the parts: where each begins and how wide it is, in percent."""
+    """The parts of each bar, as start and width in percent."""
     found = [
         tuple(map(float, pair))
         for style in Page(render(list(lines))).styles
@@ -80,12 +80,12 @@ def parts(*lines: TracedAttempt | Remark) -> list[list[tuple[float, float]]]:
 
 
 def test_empty() -> None:
-    """A trace of nothing says so."""
+    """An empty trace says so."""
     assert render([]) == "<div>no attempts yet</div>"
 
 
 def test_table() -> None:
-    """One row per attempt, with all columns, and a line for what is no attempt."""
+    """There is one row per attempt, with all columns, and a line for each remark."""
     end = Remark(1, 0, Exhausted("b", 1, 2, 3.0, OSError("gone"), 2))
     known = {"start": 1.5, "end": 3.0, "takeover": "restart"}
     page = Page(render([row(first=0.25, delivered=2), row(source="b", **known), end]))
@@ -98,7 +98,7 @@ def test_table() -> None:
 
 
 def test_nothing_but_tables_and_inline_style() -> None:
-    """Whatever names and errors hold, there is no tag or attribute but those of the table."""
+    """Whatever names and errors contain, only the table's own tags and attributes appear."""
     remark = Remark(1, 1, Exhausted(HOSTILE, 1, 2, 3.0, OSError(HOSTILE), 2))
     html = render([row(source=HOSTILE, error=OSError(HOSTILE), depth=1), remark])
     page = Page(html)
@@ -110,7 +110,7 @@ def test_nothing_but_tables_and_inline_style() -> None:
 
 
 def test_full_error_in_the_title() -> None:
-    """The bar, and a cell that was cut, tell the whole error, line for line."""
+    """The titles of the bar, and of a cell that was cut, contain the whole error."""
     message = "first line\n" + "second line " * 30
     page = Page(render([row(error=OSError(message))]))
     assert page.titles == [f"failed OSError: {message.strip()}"] * 2
@@ -118,19 +118,19 @@ def test_full_error_in_the_title() -> None:
     assert len(page.rows[1][7]) == 60
 
 
-def test_short_text_has_no_title_of_its_own() -> None:
-    """Only the bar has a title where the cells say it all."""
+def test_short_text_has_no_title() -> None:
+    """If the cells show everything, only the bar has a title."""
     assert Page(render([row()])).titles == ["failed OSError: gone"]
 
 
 def test_bounded() -> None:
-    """An endless message and very many attempts give a page of bounded size."""
+    """The page has a bounded size even with a huge message and very many attempts."""
     rows = [row(source="x" * 10**6, error=OSError("y" * 10**6))] * 10_000
     assert len(render(rows)) < 1_000_000
 
 
 def test_bars() -> None:
-    """Pause, opening, delivery and end lie one after the other on the common time line."""
+    """Pause, opening, delivery and end follow each other on the common timeline."""
     first, second, third = parts(
         row(first=1.0, end=4.0),
         row(waited=1.0, start=5.0, end=6.0),
@@ -143,10 +143,10 @@ def test_bars() -> None:
 
 @pytest.mark.parametrize("known", [{"end": 0.0}, {"start": 5.0, "end": 1.0}])
 def test_bars_without_length(known: dict[str, float]) -> None:
-    """No width is negative, and nothing is divided by a time line of no length."""
+    """No width is negative, and a timeline of length 0 does not cause a division by zero."""
     assert all(0 <= left <= 100 and width == 0 for (left, width) in parts(row(**known))[0])
 
 
 def test_lone_surrogates() -> None:
-    """The page can be sent, whatever a name holds."""
+    """The page can be encoded, whatever a name contains."""
     render([row(source="\udc80", error=OSError("\ud800"))]).encode()

@@ -1,4 +1,4 @@
-"""Which attempt and which stream each event belongs to, though events do not say it."""
+"""Events are assigned to attempts and streams, although they do not name their stream."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def failed(name: str, attempt: int, delivered: int | None, elapsed: float) -> Fa
 
 
 def tree(*events: Event) -> list[tuple[int, int, str, int, str]]:
-    """What says where a row stands: stream, depth, source, attempt, outcome."""
+    """The place of each row: stream, depth, source, attempt, outcome."""
     found = rows(*events)
     return [(row.stream, row.depth, row.source, row.attempt, row.outcome) for row in found]
 
 
 def test_one_stream() -> None:
-    """Each attempt is a frozen row with its times, what it delivered itself and how it began."""
+    """Each attempt is a frozen row with its times, its own item count and its takeover mode."""
     close_error = OSError("already closed")
     found = rows(
         Opening("a", 1, 0, 0.0),
@@ -68,13 +68,13 @@ def test_one_stream() -> None:
 
 
 def test_running() -> None:
-    """An attempt that is not over has no end, and nobody knows yet what it delivered."""
+    """A running attempt has no end and no item count."""
     (row,) = rows(Opening("a", 1, 0, 0.0), Committed("a", 1, 0, 0.5))
     assert (row.outcome, row.first, row.end, row.delivered) == ("running", 0.5, None, None)
 
 
 def test_closed() -> None:
-    """An attempt that was ended from outside keeps what ended it."""
+    """An attempt that was closed from outside keeps the exception that closed it."""
     stop = GeneratorExit()
     (row,) = rows(Opening("a", 1, 0, 0.0), Closed("a", 1, 2, 1.0, stop))
     assert (row.outcome, row.error, row.delivered) == ("closed", stop, 2)
@@ -82,20 +82,20 @@ def test_closed() -> None:
 
 @pytest.mark.parametrize("counts", [(None, 1), (0, None), (None, None)])
 def test_not_counted(counts: tuple[int | None, int | None]) -> None:
-    """Where nobody counts, nothing is said to be delivered."""
+    """If items are not counted, the row has no item count."""
     (row,) = rows(Opening("a", 1, counts[0], 0.0), Completed("a", 1, counts[1], 1.0))
     assert row.delivered is None
 
 
 def test_exhausted_is_a_remark() -> None:
-    """That no source was left stands where it happened."""
+    """Exhaustion is reported in a line at the place where it happened."""
     end = Exhausted("a", 1, 0, 1.0, ERROR, 1)
     lines = read([Opening("a", 1, 0, 0.0), failed("a", 1, 0, 1.0), end])
     assert lines[1:] == [Remark(1, 0, end)]
 
 
 def test_a_pause_is_a_remark_while_it_lasts() -> None:
-    """A stream that waits says so, until it goes on."""
+    """A stream in a pause has a line that says so, until it continues."""
     pause = Waiting("a", 1, 0, 1.0, ERROR, 2.0, None)
     begun = (Opening("a", 1, 0, 0.0), failed("a", 1, 0, 1.0), pause)
     assert remarks(*begun) == [pause]
@@ -103,7 +103,7 @@ def test_a_pause_is_a_remark_while_it_lasts() -> None:
 
 
 def test_one_stream_after_the_other() -> None:
-    """Each has a number, and a time line of its own that begins at 0."""
+    """Each stream has a number and its own timeline, which starts at 0."""
     one = (Opening("a", 1, 0, 0.0), Completed("a", 1, 1, 1.0))
     assert [(row.stream, row.depth, row.start) for row in rows(*one, *one)] == [
         (1, 0, 0.0),
@@ -111,8 +111,8 @@ def test_one_stream_after_the_other() -> None:
     ]
 
 
-def test_a_stream_inside() -> None:
-    """Its attempts stand one deeper below the one they belong to, on that one's time line."""
+def test_an_inner_stream() -> None:
+    """Its attempts follow the outer attempt, one level deeper, on the outer timeline."""
     events = (
         Opening("out", 1, 0, 0.0),
         failed("out", 1, 0, 5.0),
@@ -137,15 +137,15 @@ def test_a_stream_inside() -> None:
     assert [row.end for row in rows(*events)] == [5.0, 8.0, 6.0, 8.0]
 
 
-def test_a_later_stream_inside_one_attempt() -> None:
-    """A second stream inside an attempt begins no earlier than the first one ended."""
+def test_two_inner_streams_of_one_attempt() -> None:
+    """The second inner stream of an attempt does not start before the first one ended."""
     inner = (Opening("page", 1, 0, 0.0), Completed("page", 1, 1, 2.0))
     found = rows(Opening("pages", 1, 0, 0.0), *inner, *inner)
     assert [(row.depth, row.start, row.end) for row in found[1:]] == [(1, 0.0, 2.0), (1, 2.0, 4.0)]
 
 
-def test_a_stream_inside_of_the_same_name() -> None:
-    """Inside and outside may bear one name, as a `Policy.source` of one factory does."""
+def test_an_inner_stream_of_the_same_name() -> None:
+    """The inner and the outer source may have the same name, as in `Policy.source([a])`."""
     events: tuple[Event, ...] = (
         Opening("a", 1, 0, 0.0),
         Opening("a", 1, 0, 0.0),
@@ -162,8 +162,8 @@ def test_a_stream_inside_of_the_same_name() -> None:
     assert [line.depth for line in read(events) if isinstance(line, Remark)] == [1, 0]
 
 
-def test_a_failure_that_ends_the_stream_without_a_word() -> None:
-    """After an error that is no failure the next opening begins another stream."""
+def test_an_error_that_ends_the_stream() -> None:
+    """After an error outside `retry_on`, the next opening starts another stream."""
     events = (Opening("a", 1, 0, 0.0), failed("a", 1, 0, 1.0), Opening("a", 1, 0, 0.0))
     assert tree(*events) == [(1, 0, "a", 1, "failed"), (2, 0, "a", 1, "running")]
 
@@ -174,7 +174,7 @@ def test_a_failure_that_ends_the_stream_without_a_word() -> None:
     ids=["of another count", "of another attempt", "before the pause"],
 )
 def test_cancelled_in_a_pause(attempt: int, delivered: int, elapsed: float) -> None:
-    """An opening that cannot be the one that was waited for begins another stream."""
+    """An opening that cannot be the end of the pause starts another stream."""
     events = (
         Opening("a", 1, 0, 0.0),
         failed("a", 1, 0, 1.0),
@@ -186,7 +186,7 @@ def test_cancelled_in_a_pause(attempt: int, delivered: int, elapsed: float) -> N
 
 
 def test_a_switch_starts_from_attempt_1() -> None:
-    """What follows a switch to a source is its first attempt; another one is another stream."""
+    """A switch is followed by attempt 1 of the source. Another attempt is another stream."""
     begun = (
         Opening("a", 1, 0, 0.0),
         failed("a", 1, 0, 1.0),
@@ -196,8 +196,8 @@ def test_a_switch_starts_from_attempt_1() -> None:
     assert [row.stream for row in rows(*begun, Opening("b", 2, 0, 1.0))] == [1, 2]
 
 
-def test_attempts_that_count_anew() -> None:
-    """Under `reset_on_progress` the attempt after a pause may be the first again."""
+def test_attempts_that_start_from_1_again() -> None:
+    """With `reset_on_progress`, the attempt after a pause may have the number 1 again."""
     events = (
         Opening("a", 1, 0, 0.0),
         failed("a", 1, 2, 1.0),
@@ -208,7 +208,7 @@ def test_attempts_that_count_anew() -> None:
 
 
 def test_streams_at_the_same_time() -> None:
-    """Two streams at once give a row per attempt each, the second as if it were inside."""
+    """Two concurrent streams have a row per attempt. The second is shown as an inner stream."""
     events = (
         Opening("a", 1, 0, 0.0),
         Opening("b", 1, 0, 0.0),
@@ -233,15 +233,15 @@ def test_streams_at_the_same_time() -> None:
         Exhausted("a", 1, 0, 0.0, ERROR, 1),
     ],
 )
-def test_events_whose_beginning_was_cleared(event: Event) -> None:
-    """What belongs to no attempt that is known is passed over."""
+def test_events_after_the_opening_was_cleared(event: Event) -> None:
+    """An event that belongs to no known attempt is ignored."""
     assert read([event]) == []
     assert len(read([Opening("b", 1, 0, 0.0), event])) == 1
 
 
 @pytest.mark.parametrize("elapsed", [nan, inf, -inf])
-def test_a_clock_that_gives_no_number(elapsed: float) -> None:
-    """A time that lies nowhere is taken as the last one that was known."""
+def test_a_clock_that_returns_no_finite_number(elapsed: float) -> None:
+    """A time that is not finite is replaced by the latest known one."""
     (row,) = rows(Opening("a", 1, 0, 2.0), Completed("a", 1, 0, elapsed))
     assert row.end == 2.0
 
@@ -259,7 +259,7 @@ def busy(kind: str, streams: int) -> list[Any]:
 
 @pytest.mark.parametrize("kind", ["at the same time", "one inside", "cancelled in a pause"])
 def test_constant_time_per_event(kind: str) -> None:
-    """Ten times the streams take about ten times as long, not a hundred times."""
+    """Ten times as many streams take about ten times as long, not a hundred times."""
     took = []
     for streams in (2_000, 20_000):
         events = busy(kind, streams)

@@ -1,4 +1,4 @@
-"""The table as text: its words and numbers, the time line, and that nothing breaks its frame."""
+"""The table as text: its words and numbers, the timeline, and that nothing breaks the layout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Unspeakable(Exception):
 
 
 def row(**known: Any) -> TracedAttempt:
-    """An attempt that failed, but for what is said."""
+    """A failed attempt, with these changes."""
     values: dict[str, Any] = {
         "source": "a",
         "attempt": 1,
@@ -54,7 +54,7 @@ def table(*lines: TracedAttempt | Remark) -> list[str]:
 
 
 def bars(*lines: TracedAttempt) -> list[str]:
-    """The bars, from the column on where the time line begins."""
+    """The bars, cut from the column in which the timeline starts."""
     head, *text = table(*lines)
     return [line[head.index(" 0 ") + 1 :] for line in text[: len(lines)]]
 
@@ -82,7 +82,7 @@ def bars(*lines: TracedAttempt) -> list[str]:
     ],
 )
 def test_seconds(value: float | None, text: str) -> None:
-    """A time is shown in milliseconds below a second, and in a few figures ever after."""
+    """A duration below a second is shown in milliseconds, and a longer one in a few digits."""
     assert seconds(value) == text
 
 
@@ -90,7 +90,7 @@ def test_seconds(value: float | None, text: str) -> None:
     ("number", "text"), [(None, "-"), (0, "0"), (999_999, "999999"), (1_000_000, "1.0e+06")]
 )
 def test_count(number: int | None, text: str) -> None:
-    """A number that its column cannot hold is rounded, not cut."""
+    """A number that is too long for its column is rounded, not cut."""
     assert count(number, 6) == text
 
 
@@ -109,7 +109,7 @@ def test_count(number: int | None, text: str) -> None:
     ],
 )
 def test_outcome(known: dict[str, Any], text: str) -> None:
-    """What became of an attempt is said with the error's type and message."""
+    """The outcome of an attempt contains the type and the message of the error."""
     assert outcome(row(**known)) == text
 
 
@@ -124,12 +124,12 @@ def test_outcome(known: dict[str, Any], text: str) -> None:
     ],
 )
 def test_clean(text: str, cleaned: str) -> None:
-    """White space becomes one space; what a terminal would obey becomes an escape."""
+    """White space becomes a single space, and control characters are escaped."""
     assert clean(text, 100) == cleaned
 
 
 def test_clean_reads_no_more_than_needed() -> None:
-    """Of a long message only the beginning is looked at."""
+    """Only the start of a long message is processed."""
     assert len(clean("x" * 10**7, 50)) == 51
 
 
@@ -138,7 +138,7 @@ def test_clean_reads_no_more_than_needed() -> None:
     [("", 0), ("abc", 3), ("再試", 4), ("e\u0301", 1), ("❤\ufe0f", 2), ("ﾊﾝ", 2), ("é", 1)],
 )
 def test_width(text: str, columns: int) -> None:
-    """Wide characters take two columns, marks on another one none."""
+    """Wide characters occupy two columns, and combining marks none."""
     assert width(text) == columns
 
 
@@ -152,16 +152,16 @@ def test_width(text: str, columns: int) -> None:
     ],
 )
 def test_cut(text: str, shown: str) -> None:
-    """What is too wide for eight columns ends in three dots, and never in half a character."""
+    """Text that is too wide for eight columns ends in three dots, never in half a character."""
     assert cut(text, 8) == shown
 
 
 def test_empty() -> None:
-    """A trace of nothing says so."""
+    """An empty trace says so."""
     assert render([], "utf-8") == "no attempts yet"
 
 
-def test_time_line() -> None:
+def test_timeline() -> None:
     """A bar shows the pause before, the time until the first item, the delivery and the end."""
     found = bars(
         row(first=1.0, end=3.0),
@@ -173,40 +173,40 @@ def test_time_line() -> None:
     for shown, pattern in zip(found, ("-=x", ".-x", "-=|"), strict=True):
         assert "".join(dict.fromkeys(shown.strip())) == pattern
     assert [len(shown) for shown in found] == sorted(len(shown) for shown in found)
-    assert found[1].index(".") >= found[0].index("x")  # nobody waits while it runs
+    assert found[1].index(".") >= found[0].index("x")  # the pause starts after the failure
     assert found[2].index("-") == found[1].index("x")
 
 
-def test_time_line_of_what_runs() -> None:
-    """What is not over reaches to the last moment that is known."""
+def test_timeline_of_a_running_attempt() -> None:
+    """The bar of a running attempt extends to the latest known moment."""
     first, second = bars(row(end=4.0), row(start=2.0, first=3.0, end=None, outcome="running"))
     assert second.endswith("=>")
     assert len(first) == len(second)
 
 
-def test_time_line_without_length() -> None:
-    """Where no time passed at all each bar is its end alone."""
+def test_timeline_without_length() -> None:
+    """If no time has passed, each bar consists of its end mark only."""
     still = {"end": 0.0, "outcome": "closed", "error": None}
     assert bars(row(end=0.0), row(**still)) == ["x", "/"]
     assert share(0.0, 0.0) == 0.0
 
 
 def test_a_clock_that_goes_back() -> None:
-    """A bar whose end lies before its start is still one."""
+    """A bar whose end lies before its start is still drawn."""
     assert bars(row(start=5.0, first=9.0, end=1.0), row(end=9.0))[0].strip() == "x"
     assert share(-1.0, 2.0) == 0.0
     assert share(3.0, 2.0) == 1.0
 
 
-def test_one_way_of_takeover_is_said_once() -> None:
-    """Where all attempts took over in one way, a line says it and leaves the errors more room."""
+def test_a_single_takeover_mode_is_shown_once() -> None:
+    """If all takeovers used the same mode, one line shows it and leaves room for the errors."""
     text = table(row(), row(takeover="skip"), row(takeover="skip"))
     assert "takeover" not in text[0]
     assert text[-2] == "takeover: skip"
 
 
-def test_several_ways_of_takeover_have_a_column() -> None:
-    """Where attempts took over in different ways each row says which."""
+def test_several_takeover_modes_have_a_column() -> None:
+    """If takeovers used different modes, each row shows its mode."""
     head, *text = table(row(), row(takeover="skip"), row(takeover="restart"))
     column = head.index("takeover")
     assert [line[column:].split()[0] for line in text[:3]] == ["failed", "skip", "restart"]
@@ -214,7 +214,7 @@ def test_several_ways_of_takeover_have_a_column() -> None:
 
 
 def test_no_takeover() -> None:
-    """Where nothing was delivered before a failure there is no word of takeovers."""
+    """If nothing was delivered before a failure, takeovers are not mentioned."""
     assert not any("takeover" in line for line in table(row(), row()))
 
 
@@ -226,34 +226,34 @@ def test_no_takeover() -> None:
             "exhausted after 2 failures, 5 delivered: OSError: gone",
         ),
         (Exhausted("a", 1, None, 1.0, OSError(), 1), "exhausted after 1 failure: OSError"),
-        (Waiting("a", 1, 0, 1.0, OSError(), 2.5, None), "waiting 2.50s, then a is opened"),
+        (Waiting("a", 1, 0, 1.0, OSError(), 2.5, None), "waiting 2.50s, then opening a"),
         (
             Switched("a", 1, 0, 1.0, "b", OSError(), 0.5, "resume"),
-            "waiting 500ms, then b is opened (takeover: resume)",
+            "waiting 500ms, then opening b (takeover: resume)",
         ),
     ],
 )
 def test_remarks(event: Exhausted | Waiting | Switched, text: str) -> None:
-    """That no source is left, or what is waited for, has a line of its own."""
+    """Exhaustion and pauses have their own lines."""
     assert table(row(), Remark(1, 0, event))[2] == text
     assert table(row(), Remark(1, 2, event))[2] == "    " + text
 
 
 def test_several_streams_have_a_heading() -> None:
-    """Above the rows of each stream stands its number, where there are several."""
+    """If there are several streams, a heading above each shows its number."""
     text = table(row(), row(stream=2, source="b"), row(stream=2, source="c"))
     assert [line.split()[0] for line in text[1:6]] == ["stream", "a", "stream", "b", "c"]
     assert text[3] == "stream 2:"
 
 
-def test_streams_inside_are_indented() -> None:
-    """Rows of a stream inside stand to the right, but not without end."""
+def test_inner_streams_are_indented() -> None:
+    """Rows of inner streams are indented, up to a limit."""
     text = table(*(row(depth=depth) for depth in (0, 1, 2, 3, 9)))
     assert [line.index("a") for line in text[1:6]] == [0, 2, 4, 6, 6]
 
 
 def test_very_many_rows() -> None:
-    """Of very many attempts the first and the last are shown, and how many are left out."""
+    """Of very many attempts, the first and the last are shown, with a count of the rest."""
     text = table(*(row(source=f"s{number}") for number in range(10_000)))
     assert len(text) == 2 * SHOWN + 3
     assert text[SHOWN + 1] == "... 9,960 attempts left out ..."
@@ -261,13 +261,13 @@ def test_very_many_rows() -> None:
 
 
 def test_as_many_rows_as_fit() -> None:
-    """Nothing is left out of what fits."""
+    """If all rows fit, none is left out."""
     assert len(table(*[row()] * (2 * SHOWN))) == 2 * SHOWN + 2
 
 
 @pytest.mark.parametrize("modes", [("skip", "skip"), ("restart", "resume")])
 def test_the_widest_table(modes: tuple[str, str]) -> None:
-    """Whatever is too long in every column at once, lines stay within the width, bars included."""
+    """Even if every column is too long, each line stays within the width, with its bar."""
     worst = {
         "source": "a long name " * 9,
         "attempt": 10**6 - 1,
@@ -285,7 +285,7 @@ def test_the_widest_table(modes: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_encodings(encoding: str) -> None:
-    """What an encoding lacks is escaped, in rows and remarks alike, before they are laid out."""
+    """Characters that the encoding lacks are escaped before the layout, in rows and remarks."""
     remark = Remark(1, 1, Exhausted("é", 1, 0, 1.0, OSError("再試行"), 1))
     lines: list[Line] = [row(source="é再", error=OSError("再試行")), remark]
     text = render(lines, encoding)

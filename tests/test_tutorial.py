@@ -1,4 +1,4 @@
-"""The tutorial, followed to the letter: each step is a program that prints what the page says."""
+"""Each step of the tutorial is a program that prints exactly what the page shows."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ STEPS = [match.groupdict() for match in STEP.finditer(TEXT)]
 
 
 def test_each_step_is_found() -> None:
-    """Each numbered section has one program, and what it prints."""
+    """Each numbered section has one program and its output."""
     assert len(STEPS) == TEXT.count("\n## ") == TEXT.count("```python")
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step["title"])
 def test_step(step: dict[str, str], tmp_path: Path) -> None:
-    """Put into a file and run, it prints just this."""
+    """The program, saved to a file and run, prints exactly the output on the page."""
     program = tmp_path / "step.py"
     program.write_text(step["program"], "utf-8")
     env = os.environ | {"PYTHONPATH": str(Path(failover_iter.__file__).parents[1])}

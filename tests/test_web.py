@@ -1,4 +1,4 @@
-"""The web page's application, in a real server: read whole, refused, and left in the middle."""
+"""The application of the FastAPI page in a real server: success, failure, and a disconnect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "web.md"
 
 
 class Server(uvicorn.Server):
-    """A server in a thread, that says when it is ready."""
+    """A server in a thread, which sets an event when it is ready."""
 
     def __init__(self, app: Any) -> None:
         super().__init__(uvicorn.Config(app, log_level="critical", lifespan="off"))
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
 
 @pytest.fixture
 def page() -> dict[str, Any]:
-    """The names that the blocks of the page make."""
+    """The namespace that results from the code blocks of the page."""
     document = Document.parse(str(PAGE), PythonCodeBlockParser())
     for example in document:
         example.evaluate()
@@ -50,7 +50,7 @@ def page() -> dict[str, Any]:
 
 @pytest.fixture
 def server(page: dict[str, Any]) -> Iterator[Server]:
-    """The application of the page, in a real server."""
+    """The application of the page, running in a real server."""
     server = Server(page["app"])
     thread = threading.Thread(target=server.run, args=([server.socket],))
     thread.start()
@@ -62,14 +62,14 @@ def server(page: dict[str, Any]) -> Iterator[Server]:
 
 
 def test_the_response_survives_its_source(server: Server, page: dict[str, Any]) -> None:
-    """The client gets each line once, though the first source breaks off, and all is closed."""
+    """The client receives each line once although the first source fails. Both are closed."""
     response = httpx.get(f"{server.url}/rows")
     assert (response.status_code, response.text) == (200, "one\ntwo\nthree\n")
     assert page["log"] == ["opened", "closed"]
 
 
 def test_a_failure_before_the_first_item_is_a_503(server: Server) -> None:
-    """Where no source gives an item, the client is told by the status."""
+    """If no source yields an item, the client receives a 503."""
     response = httpx.get(f"{server.url}/careful")
     assert (response.status_code, response.json()) == (503, {"detail": "nobody listens"})
 
@@ -78,7 +78,7 @@ def test_a_failure_before_the_first_item_is_a_503(server: Server) -> None:
 def test_a_client_that_leaves_closes_the_source(
     server: Server, page: dict[str, Any], silent: bool
 ) -> None:
-    """The client reads one line and goes, also in the middle of a pull: the source is closed."""
+    """If the client disconnects after one line, even during a pull, the source is closed."""
     closed, opened = threading.Event(), []
 
     async def endless() -> AsyncIterator[str]:

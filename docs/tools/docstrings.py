@@ -1,4 +1,4 @@
-"""Docstrings are read in a terminal first: on the site leave out what only stands there."""
+"""A mkdocstrings extension that removes reStructuredText markup which Markdown does not need."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import griffe
 
-#: The sign that an indented block follows: Markdown needs none.
+#: `::` introduces an indented block in reStructuredText. Markdown needs no such sign.
 LITERAL = re.compile(r"^ *::\n|(:):$", re.MULTILINE)
 
 
 class WithoutLiteralSigns(griffe.Extension):
-    """Leave out the `::` of reStructuredText."""
+    """Remove the `::` of reStructuredText from docstrings."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Look at each docstring once, when it is read."""
+        """Rewrite each docstring when griffe reads it."""
         if obj.docstring is not None:
             obj.docstring.value = LITERAL.sub(r"\1", obj.docstring.value)

@@ -1,4 +1,4 @@
-"""What mkdocs.yml cannot say: pages that may not be there, and one that is made elsewhere."""
+"""MkDocs hooks: skip pages that do not exist, and add the benchmark results as a page."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ BENCHMARKS = {"benchmarks.md": "RESULTS.md", "results.svg": "results.svg"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave out of the navigation the pages that this checkout does not have."""
-    config.nav = _there(config.nav or [])
+    """Remove pages that this checkout does not contain from the navigation."""
+    config.nav = _existing(config.nav or [])
     return config
 
 
-def _there(nav: list[Any]) -> list[Any]:
+def _existing(nav: list[Any]) -> list[Any]:
     kept = []
     for entry in nav:
         (title, target), *_ = entry.items()
         if isinstance(target, list):
-            kept.append({title: _there(target)})
+            kept.append({title: _existing(target)})
         elif target in BENCHMARKS or (ROOT / "docs" / target).exists():
             kept.append(entry)
     return kept
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Show the results of the benchmarks as a page."""
+    """Add the benchmark results as a page."""
     for name, path in BENCHMARKS.items():
         content = (ROOT / "benchmarks" / path).read_text("utf-8")
         files.append(File.generated(config, name, content=content))

@@ -1,7 +1,7 @@
-"""Draw the marble pictures of the docs from real runs: `python docs/tools/marbles.py`.
+"""Draw the marble diagrams of the docs from real runs: `python docs/tools/marbles.py`.
 
-Each picture is one run of `failover_stream` or `afailover_stream` (runs.py): its sources write down
-what happens to them, the consumer what it gets. Nothing is drawn that did not happen.
+Each diagram shows one run of `failover_stream` or `afailover_stream` (runs.py). Its sources record
+what happens to them, and the consumer records what it receives. Only recorded marks are drawn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COLOURS = ("#4db6ac", "#ffb74d", "#9575cd", "#64b5f6", "#f06292", "#aed581")
 
 
 def picture(title: str, recorder: Recorder) -> str:
-    """One run as an SVG, with the lanes from top to bottom, the consumer's last."""
+    """Draw one run as an SVG, with one lane per row and the consumer's lane last."""
     width = _LEFT + _STEP * (1 + max(mark.at for mark in recorder.marks)) + 24
     width = max(width, 24 + 7 * len(title))
     height = _TOP + _ROW * len(recorder.lanes) + 6
@@ -57,7 +57,7 @@ def _lane(lane: str, y: int, width: int, marks: list[Mark]) -> list[str]:
         elif mark.kind == "close" and opened is not None:
             parts.append(_open_from(opened, mark.at, y))
             opened = None
-    if opened is not None:  # nobody closed it
+    if opened is not None:  # it was never closed
         parts.append(_open_from(opened, (width - _LEFT) // _STEP, y))
     return parts
 
@@ -120,7 +120,7 @@ def _marble(mark: Mark, x: int, y: int) -> str:
 
 
 def drawn() -> dict[str, str]:
-    """Run everything, and draw it: the names of the files, and what has to stand in them."""
+    """Run everything and draw it. Returns the SVG of each file, by file name."""
     logger = logging.getLogger("failover_iter")
     disabled, logger.disabled = logger.disabled, True
     try:

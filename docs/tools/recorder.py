@@ -1,4 +1,4 @@
-"""What happens in a run, written down by its sources and its consumer."""
+"""Records what happens in a run, as reported by its sources and its consumer."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal
 
 Kind = Literal["open", "item", "drop", "throw", "error", "end", "close"]
 
-#: The lane of the consumer begins with this word.
+#: The name of the consumer's lane starts with this word.
 CONSUMER = "delivered"
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened in one lane, at a moment that is counted, not timed."""
+    """Something that happened in one lane. Moments are counted, not timed."""
 
     at: int
     lane: str
@@ -23,13 +23,13 @@ class Mark:
 
 @dataclass
 class Recorder:
-    """What happened in a run, in order; an item and its delivery are one moment."""
+    """The marks of a run, in order. An item and its delivery happen at the same moment."""
 
     lanes: list[str]
     marks: list[Mark] = field(default_factory=list)
 
     def add(self, lane: str, kind: Kind, label: str = "") -> None:
-        """Write down that this happened now."""
+        """Record a mark at the current moment."""
         self.marks.append(Mark(self._moment(lane, kind, label), lane, kind, label))
 
     def _moment(self, lane: str, kind: Kind, label: str) -> int:

@@ -1,4 +1,4 @@
-"""The runs that are drawn: one for each law, one for each way to take over, and a few more."""
+"""The runs that are drawn: one for each law, one for each mid-stream mode, and a few more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Run = Callable[[], Recorder]
 
 
 class _Script:
-    """Sources for one run: each says what it does, in its lane."""
+    """Creates sources for one run, which record what they do in their lanes."""
 
     def __init__(self, *lanes: str) -> None:
         self.recorder = Recorder([*lanes])
@@ -24,7 +24,7 @@ class _Script:
     def source(
         self, lane: str, *items: Any, error: Exception | None = None, value: Any = None
     ) -> Callable[..., Iterator[Any]]:
-        """A source that gives these items from where it is asked to begin, then fails or ends."""
+        """A source that yields these items, resumes if asked to, and then fails or ends."""
 
         def opened(progress: Progress[Any] | None = None) -> Iterator[Any]:
             self.recorder.add(lane, "open")
@@ -44,11 +44,11 @@ class _Script:
         return opened
 
     def failing(self, lane: str, *items: Any) -> Callable[..., Iterator[Any]]:
-        """A source that gives these items, then fails."""
+        """A source that yields these items and then fails."""
         return self.source(lane, *items, error=ConnectionError(lane))
 
     def consume(self, stream: Iterator[Any], lane: str = CONSUMER) -> None:
-        """Take all there is; write down what came, and how it ended."""
+        """Consume the stream, and record its items and how it ended."""
         while True:
             try:
                 item = next(stream)
@@ -75,7 +75,7 @@ def _mode(mode: Any) -> Run:
 
 
 def _dropped(recorder: Recorder) -> Recorder:
-    """Draw as empty what a source gave and nobody was given."""
+    """Turn items that a source yielded, but that were not delivered, into dropped items."""
     given = {(mark.at, mark.label) for mark in recorder.marks if mark.lane.startswith(CONSUMER)}
     later = [mark for mark in recorder.marks if mark.lane.startswith(CONSUMER)]
     for at, mark in enumerate(recorder.marks):
@@ -89,7 +89,7 @@ def _dropped(recorder: Recorder) -> Recorder:
 
 
 def _waits(recorder: Recorder, held: Any, until: int) -> bool:
-    """Whether no source gave the same item, nor this one failed, before it was delivered."""
+    """Whether no source yielded this item again, or failed, before the item was delivered."""
     between = [mark for mark in recorder.marks if held.at < mark.at < until]
     return not any(
         mark.kind == "error" or (mark.kind == "item" and mark.label == held.label)
@@ -200,7 +200,7 @@ async def _async_twin(script: _Script, lane: str) -> None:
 
 
 def _from_the_start(recorder: Recorder, lanes: list[str]) -> Recorder:
-    """Draw the second of two runs below the first, from the same moment on."""
+    """Draw the second of two runs below the first, starting at the same moment."""
     begin = min(mark.at for mark in recorder.marks if mark.lane in lanes)
     recorder.marks = [
         type(mark)(mark.at - begin, mark.lane, mark.kind, mark.label)
@@ -227,7 +227,7 @@ def _no_shared_state() -> Recorder:
 
 
 class _Item:
-    """An item that can be watched while it is kept."""
+    """An item that supports weak references, so that the run can tell when it is freed."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -273,11 +273,11 @@ def _option(title: str, *sources: tuple[str, tuple[Any, ...]], **options: Any) -
 
 RUNS: dict[str, tuple[str, Run]] = {
     "mode-restart": ('mid_stream="restart": b starts over', _mode("restart")),
-    "mode-raise": ('mid_stream="raise": the error is yours, b is not opened', _mode("raise")),
-    "mode-skip": ('mid_stream="skip": what was delivered is dropped', _mode("skip")),
-    "mode-resume": ('mid_stream="resume": b is asked for the rest', _mode("resume")),
+    "mode-raise": ('mid_stream="raise": the error is raised, b is not opened', _mode("raise")),
+    "mode-skip": ('mid_stream="skip": items already delivered are dropped', _mode("skip")),
+    "mode-resume": ('mid_stream="resume": b yields only the rest', _mode("resume")),
     "commit-when": _option(
-        "commit_when=2: what comes before is held, and thrown away with its attempt",
+        "commit_when=2: earlier items are held, and discarded if the attempt fails",
         ("a", ("?", None)),
         ("b", (1, 2, 3)),
         commit_when=2,
@@ -290,21 +290,21 @@ RUNS: dict[str, tuple[str, Run]] = {
         complete_when=lambda last: last == ".",
     ),
     "allow-empty": _option(
-        "allow_empty=False: a source that gives nothing has failed",
+        "allow_empty=False: a source that yields nothing has failed",
         ("a", ()),
         ("b", (1, 2)),
         allow_empty=False,
     ),
-    "law-1": ("Identity: one source alone changes nothing", _identity),
-    "law-2": ("Laziness: b is called after a has failed and was closed", _laziness),
-    "law-3": ("Switching: a failure is left for the next source", _switching),
-    "law-4": ("Transparency: an error that is not listed goes through", _transparency),
-    "law-5": ("Blame: what you throw in is yours, and switches nothing", _blame),
-    "law-6": ("Exhaustion: the last error is yours", _exhaustion),
-    "law-7": ("Associativity: [a, [b, c]] delivers what [a, b, c] does", _associativity),
+    "law-1": ("Identity: a stream of one source behaves like the source", _identity),
+    "law-2": ("Laziness: b is called only after a has failed and was closed", _laziness),
+    "law-3": ("Switching: after each failure the next source is opened", _switching),
+    "law-4": ("Transparency: an error that does not match retry_on is raised", _transparency),
+    "law-5": ("Blame: an error that you throw in is raised to you, without a switch", _blame),
+    "law-6": ("Exhaustion: the last error is raised", _exhaustion),
+    "law-7": ("Associativity: [a, [b, c]] delivers the same as [a, b, c]", _associativity),
     "law-8": ("One at a time: the thick lines never overlap", _one_at_a_time),
-    "law-9": ("Closing: you leave, the source is closed", _closing),
+    "law-9": ("Closing: you close the stream, the stream closes the source", _closing),
     "law-10": ("Twins: the same run, sync and async", _twins),
-    "law-11": ("No shared state: two streams of one policy, by turns", _no_shared_state),
-    "law-12": ("Constant memory: how many items are still alive", _constant_memory),
+    "law-11": ("No shared state: two streams of one policy, in turn", _no_shared_state),
+    "law-12": ("Constant memory: the number of items still alive", _constant_memory),
 }

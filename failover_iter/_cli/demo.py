@@ -1,4 +1,4 @@
-"""The demo: a text from two HTTP servers, the first of which breaks off, in each mode."""
+"""The demo: stream a text from two HTTP servers, the first of which fails, in each mode."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _NUMBERS: Final = {line: number for number, line in enumerate(TEXT, 1)}
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One way to take over, and what it promises."""
+    """One way to take over, and the outcome that is expected."""
 
     title: str
-    promise: str
+    behaviour: str
     mid_stream: MidStream
     lines: tuple[str, ...] = TEXT
-    """What has to be delivered."""
+    """The lines that must be delivered."""
     fails: bool = False
-    """Whether the stream has to end with the error of the source."""
+    """Whether the stream must end with the error of the source."""
     path: str = "/reset"
-    """How the first source breaks off."""
+    """How the first source fails."""
     complete_when: Callable[[str], bool] | None = None
     idle_timeout: float | None = None
 
@@ -59,44 +59,44 @@ def _decide(progress: Progress[str]) -> Mode:
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         'mid_stream="restart"',
-        "the next source starts over; what was delivered stays delivered",
+        "the next source starts over; lines already delivered stay delivered",
         "restart",
         lines=TEXT[:CUT] + TEXT,
     ),
     Scenario(
         'mid_stream="raise"',
-        "once a line was delivered, no other source is tried: the error is yours",
+        "once a line was delivered, no other source is tried; the error is raised",
         "raise",
         lines=TEXT[:CUT],
         fails=True,
     ),
     Scenario(
         'mid_stream="skip"',
-        "the next source starts over, and the lines that were delivered are dropped",
+        "the next source starts over, and lines already delivered are dropped",
         "skip",
     ),
     Scenario(
         'mid_stream="resume"',
-        f"the next source is asked for what is missing (?from={CUT})",
+        f"the next source yields only the missing lines (?from={CUT})",
         "resume",
     ),
     Scenario(
         "mid_stream=Decide(...)",
-        f"a function of yours decides; this one: restart up to line {CUT // 2}, later on resume",
+        f"your function decides; this one restarts up to line {CUT // 2}, and resumes after that",
         Decide(_decide),
     ),
     Scenario(
         'complete_when, mid_stream="resume"',
         f"the first source ends after line {CUT} without an error; its last line is not {END}, "
-        "so it was cut, and the next source is asked for what is missing",
+        "so it was truncated, and the next source yields the missing lines",
         "resume",
         path="/early",
         complete_when=lambda line: line == END,
     ),
     Scenario(
         'idle_timeout, mid_stream="resume"',
-        f"the first source says nothing more after line {CUT}, without an error; after "
-        f"{IDLE:g} s it has failed, and the next source is asked for what is missing",
+        f"the first source sends nothing more after line {CUT}, without an error; after "
+        f"{IDLE:g} s it has failed, and the next source yields the missing lines",
         "resume",
         path="/stall",
         idle_timeout=IDLE,
@@ -106,41 +106,44 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a scenario."""
+    """The outcome of a scenario."""
 
     lines: list[str] = field(default_factory=list[str])
     error: Exception | None = None
     trace: Trace = field(default_factory=Trace)
     logged: list[str] = field(default_factory=list[str])
 
-    def keeps(self, scenario: Scenario) -> bool:
-        """Whether it is the one that was promised."""
+    def is_expected(self, scenario: Scenario) -> bool:
+        """Whether this is the outcome that the scenario expects."""
         error_type = FAILURES if scenario.fails else type(None)
         return tuple(self.lines) == scenario.lines and isinstance(self.error, error_type)
 
 
 def demo(out: TextIO | None = None) -> int:
-    """Run each scenario, blocking and async, and tell how it went; 1 if any broke its promise."""
-    paper = _Paper(out or sys.stdout)
+    """Run each scenario, sync and async, and print the outcomes.
+
+    Returns 1 if any outcome was not the expected one, else 0.
+    """
+    report = _Report(out or sys.stdout)
     start = time.perf_counter()
     with serving() as primary, serving() as replica:
-        paper.introduce(primary, replica)
-        kept = [
-            *_run_all(_pull, "failover_stream", primary, replica, paper),
-            *_run_all(_pull_async, "afailover_stream, with asyncio", primary, replica, paper),
+        report.introduction(primary, replica)
+        expected = [
+            *_run_all(_pull, "failover_stream", primary, replica, report),
+            *_run_all(_pull_async, "afailover_stream, with asyncio", primary, replica, report),
         ]
-    paper.conclude(kept, time.perf_counter() - start)
-    return 0 if all(kept) else 1
+    report.summary(expected, time.perf_counter() - start)
+    return 0 if all(expected) else 1
 
 
 def _run_all(
-    pull: PullAll, api: str, primary: TextServer, replica: TextServer, paper: _Paper
+    pull: PullAll, api: str, primary: TextServer, replica: TextServer, report: _Report
 ) -> Iterator[bool]:
-    paper.head(api)
+    report.heading(api)
     for number, scenario in enumerate(SCENARIOS, 1):
         outcome = _run(scenario, pull, primary, replica)
-        paper.tell(f"{number}. {scenario.title}", scenario, outcome)
-        yield outcome.keeps(scenario)
+        report.scenario(f"{number}. {scenario.title}", scenario, outcome)
+        yield outcome.is_expected(scenario)
 
 
 def _run(scenario: Scenario, pull: PullAll, primary: TextServer, replica: TextServer) -> Outcome:
@@ -148,7 +151,7 @@ def _run(scenario: Scenario, pull: PullAll, primary: TextServer, replica: TextSe
     with _logged(outcome.logged):
         try:
             pull(scenario, primary, replica, outcome)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is told, and judged)
+        except Exception as error:  # noqa: BLE001 (any error is part of the outcome)
             outcome.error = error
     return outcome
 
@@ -197,9 +200,9 @@ async def _apull(
 
 @contextmanager
 def _logged(messages: list[str]) -> Generator[None, None, None]:
-    """Gather what the library logs: unconfigured, it would stand on the screen out of place."""
+    """Collect the library's log messages, which would otherwise appear out of place on stderr."""
     logger = logging.getLogger("failover_iter")
-    handler = _Gather(messages)
+    handler = _Collect(messages)
     logger.addHandler(handler)
     try:
         yield
@@ -207,56 +210,57 @@ def _logged(messages: list[str]) -> Generator[None, None, None]:
         logger.removeHandler(handler)
 
 
-class _Gather(logging.Handler):
+class _Collect(logging.Handler):
     def __init__(self, messages: list[str]) -> None:
         super().__init__()
         self._messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message."""
+        """Store the message."""
         self._messages.append(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
-class _Paper:
-    """Where it is all written down."""
+class _Report:
+    """Prints the outcomes."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._colours = _has_colours(out)
 
-    def introduce(self, primary: TextServer, replica: TextServer) -> None:
-        """Say what is going to happen."""
+    def introduction(self, primary: TextServer, replica: TextServer) -> None:
+        """Explain the setup."""
         self._write(
             f"Two HTTP servers stream the same {len(TEXT)} lines of text: primary on port "
             f"{primary.port}, replica on port {replica.port}.",
-            f"Primary resets the TCP connection after line {CUT}. What does the reader get?",
+            f"Primary fails after line {CUT}, by resetting the TCP connection unless stated "
+            "otherwise.",
         )
 
-    def head(self, api: str) -> None:
-        """Begin a part."""
+    def heading(self, api: str) -> None:
+        """Start a section."""
         self._write("", self._paint(f"=== {api} ===", _BOLD))
 
-    def tell(self, title: str, scenario: Scenario, outcome: Outcome) -> None:
-        """Tell one scenario."""
+    def scenario(self, title: str, scenario: Scenario, outcome: Outcome) -> None:
+        """Print one scenario."""
         self._write("", self._paint(title, _BOLD))
-        self._entry("promise", scenario.promise)
+        self._entry("behaviour", scenario.behaviour)
         self._entry("delivered", _count(outcome.lines))
         same = f"   same as the original: {_comparison(outcome)}"
-        if outcome.keeps(scenario):
-            self._write(f"{same}, {self._paint('as promised', _GREEN)}")
+        if outcome.is_expected(scenario):
+            self._write(f"{same}, {self._paint('as expected', _GREEN)}")
         else:
-            self._write(f"{same}, {self._paint('NOT as promised', _RED)}")
+            self._write(f"{same}, {self._paint('NOT as expected', _RED)}")
             error = ", then the error of the source" if scenario.fails else ""
-            self._entry("promised", _count(scenario.lines) + error)
+            self._entry("expected", _count(scenario.lines) + error)
             self._entry("error", repr(outcome.error))
         for message in outcome.logged:
             self._entry("log", message)
         self._write(str(outcome.trace))
 
-    def conclude(self, kept: Sequence[bool], seconds: float) -> None:
-        """Sum up."""
-        text = f"{sum(kept)} of {len(kept)} outcomes as promised, in {seconds:.2f} s"
-        self._write("", self._paint(text, _GREEN if all(kept) else _RED))
+    def summary(self, expected: Sequence[bool], seconds: float) -> None:
+        """Print how many outcomes were the expected ones."""
+        text = f"{sum(expected)} of {len(expected)} outcomes as expected, in {seconds:.2f} s"
+        self._write("", self._paint(text, _GREEN if all(expected) else _RED))
 
     def _entry(self, label: str, text: str) -> None:
         first, later = f"   {label + ':':<10} ", " " * 14
@@ -271,25 +275,25 @@ class _Paper:
 
 
 def _has_colours(out: TextIO) -> bool:
-    """Whether colour codes are welcome (no-color.org), and understood."""
+    """Whether colour codes are wanted (no-color.org) and supported."""
     dumb = os.environ.get("TERM") == "dumb"
     old_console = os.name == "nt" and "WT_SESSION" not in os.environ
     return out.isatty() and not (os.environ.get("NO_COLOR") or dumb or old_console)
 
 
 def _comparison(outcome: Outcome) -> str:
-    """Whether what came equals the original, and if not, how it differs."""
+    """Say whether the delivered lines equal the original, and if not, how they differ."""
     lines, error = outcome.lines, outcome.error
     if error is not None:
         return f"no: stopped after {len(lines)} lines with {type(error).__name__}"
     if tuple(lines) == TEXT:
         return "yes"
     times = Counter(lines)
-    twice = _spans(line for line in TEXT if times[line] > 1)
+    repeated = _spans(line for line in TEXT if times[line] > 1)
     missing = _spans(line for line in TEXT if not times[line])
-    facts = ((twice, "came twice"), (missing, "are missing"))
-    told = [f"lines {which} {what}" for which, what in facts if which]
-    return f"no: {' and '.join(told) or 'not the same lines in the same order'}"
+    facts = ((repeated, "delivered twice"), (missing, "missing"))
+    differences = [f"lines {which} {what}" for which, what in facts if which]
+    return f"no: {' and '.join(differences) or 'not the same lines in the same order'}"
 
 
 def _count(lines: Sequence[str]) -> str:
@@ -297,7 +301,7 @@ def _count(lines: Sequence[str]) -> str:
 
 
 def _spans(lines: Iterable[str]) -> str:
-    """Which lines of the original these are, as in "1-4, then 1-9"; -1 for any other line."""
+    """The numbers of these lines in the original, as in "1-4, then 1-9"; -1 for other lines."""
     spans: list[list[int]] = []
     for line in lines:
         number = _NUMBERS.get(line, -1)

@@ -1,4 +1,4 @@
-"""The HTTP server of the demo and a client in each flavour, all of the standard library."""
+"""The HTTP server of the demo, and a sync and an async client, with the standard library only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
 
 END: Final = "END"
-#: What the servers stream: a poem by Emily Dickinson, and a mark that says it is whole.
+#: The text that the servers stream: a poem by Emily Dickinson, and a line that marks the end.
 TEXT: Final = (
     "Hope is the thing with feathers",
     "That perches in the soul,",
@@ -33,38 +33,37 @@ TEXT: Final = (
     "That kept so many warm.",
     END,
 )
-CUT: Final = 4  # a server that is cut short sends so many lines
+CUT: Final = 4  # how many lines a server sends before it fails
 
-#: What a broken connection shows up as in the clients: a reset is an OSError, an end in the middle
-#: an IncompleteRead of http.client or (EOFError) of asyncio.
+#: How a broken connection shows up in the clients. A reset is an OSError. An early end is an
+#: IncompleteRead in http.client, and an IncompleteReadError (an EOFError) in asyncio.
 FAILURES: Final = (OSError, HTTPException, EOFError)
 
-#: Seconds without a line after which a client of the demo gives a server up, and for how long a
-#: server stalls: a reader that is blocked comes back then.
+#: The idle timeout of the clients, and how long a server stalls, in seconds. When a stall ends, a
+#: reader that is still blocked returns.
 IDLE: Final = 0.25
 STALL: Final = 0.75
 
-_SECONDS: Final = 2.0  # nothing here takes long; no thread may hang because its peer is gone
+_SECONDS: Final = 2.0  # the timeout of every read, so that no thread hangs if its peer is gone
 _START: Final[Progress[str]] = Progress()
 
 
 class TextServer(ThreadingTCPServer):
-    """Streams `TEXT` on a loopback port, from line `?from=N` on.
+    """Streams `TEXT` on a loopback port, starting at line `?from=N`.
 
-    The path says how that ends: /whole, /reset (a TCP reset after `CUT` lines), /early (a clean
-    end there) or /stall (nothing more comes). Not an HTTPServer, which looks its own host name up:
-    that can take seconds.
+    The path says how the stream ends: /whole (completely), /reset (a TCP reset after `CUT` lines),
+    /early (a normal end after `CUT` lines) or /stall (silence after `CUT` lines). This is not an
+    HTTPServer, because that looks up its own host name, which can take seconds.
     """
 
     def __init__(self) -> None:
-        """Bind to a free port."""
         super().__init__(("127.0.0.1", 0), _Handler)
         self.port = self.server_address[1]
-        #: The client has read the last line before the cut.
+        #: Set when the client has read the last line before the failure.
         self.received = Event()
 
     def note(self, line: str) -> str:
-        """Take note of a line that a client has read."""
+        """Record that a client has read this line, and return the line."""
         if line == TEXT[CUT - 1]:
             self.received.set()
         return line
@@ -72,7 +71,7 @@ class TextServer(ThreadingTCPServer):
 
 @contextmanager
 def serving() -> Generator[TextServer, None, None]:
-    """Run a server; at the end all its threads and sockets are gone."""
+    """Run a server. On exit, all its threads have ended and all its sockets are closed."""
     with TextServer() as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -85,16 +84,16 @@ def serving() -> Generator[TextServer, None, None]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each line waits for the acknowledgement of the last one
+    disable_nagle_algorithm = True  # otherwise each line waits until the previous one was acked
     timeout = _SECONDS
 
     def handle(self) -> None:
-        """Serve a client, which may break off."""
+        """Serve a client, which may disconnect."""
         with suppress(ConnectionError):
             super().handle()
 
     def do_GET(self) -> None:
-        """Stream what is asked for."""
+        """Stream the requested lines."""
         url = urlsplit(self.path)
         start = int(parse_qs(url.query)["from"][0])
         self.send_response(200)
@@ -115,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         received = cast("TextServer", self.server).received
         received.clear()
         self._send_chunks(TEXT[start:CUT])
-        # A reset may throw away what the peer has not read yet (on Windows it does).
+        # A reset may discard data that the peer has not read yet (on Windows it does).
         received.wait(_SECONDS)
         _reset(self.connection)
 
@@ -128,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
     def _send_early(self, start: int) -> None:
-        # Neither chunked nor with a length: its end is all that a client can go by.
+        # Neither chunked nor with a length, so the client cannot detect the early end.
         self.end_headers()
         for line in TEXT[start:CUT]:
             self.wfile.write(f"{line}\n".encode())
@@ -139,20 +138,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is inherited)
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _reset(connection: socket.socket) -> None:
     """Send a RST."""
-    # Whole ints work on Windows too, where the fields are shorts.
+    # Full ints work on Windows too, where the fields are shorts.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    # By number: the object's close() waits for the files over it, and the server would come first
-    # with a shutdown(), that is a FIN.
+    # Close the descriptor itself. The socket object's close() waits for the file objects that use
+    # it, and the server would call shutdown() first, which sends a FIN.
     socket.close(connection.detach())
 
 
 def fetch(server: TextServer, path: str, progress: Progress[str] = _START) -> Iterator[str]:
-    """Pull the lines that are missing, blocking."""
+    """Yield the missing lines (sync)."""
     with closing(HTTPConnection("127.0.0.1", server.port, timeout=_SECONDS)) as connection:
         connection.request("GET", f"{path}?from={progress.delivered}")
         with connection.getresponse() as response:
@@ -163,7 +162,7 @@ def fetch(server: TextServer, path: str, progress: Progress[str] = _START) -> It
 async def afetch(
     server: TextServer, path: str, progress: Progress[str] = _START
 ) -> AsyncIterator[str]:
-    """Pull the lines that are missing, with asyncio: http.client written out by hand."""
+    """Yield the missing lines (asyncio), with a minimal HTTP client."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         writer.write(
@@ -178,12 +177,12 @@ async def afetch(
 
 
 async def _read_chunk(reader: StreamReader) -> bytes:
-    """The next chunk, a line here; the last one is empty."""
+    """Read the next chunk, which is one line here. The last chunk is empty."""
     size = int(await reader.readuntil(b"\r\n"), 16)
     return (await reader.readexactly(size + 2))[:-2]
 
 
 async def _close(writer: StreamWriter) -> None:
     writer.close()
-    with suppress(OSError):  # the error that ended the connection, once more
+    with suppress(OSError):  # the error that ended the connection is raised again here
         await writer.wait_closed()

@@ -1,8 +1,8 @@
 """Test your own pipelines of iterators against injected faults.
 
-A pipeline is anything that makes one iterator, or async iterator, from factories of others; it
-need not know of failover_iter. `plans` makes plans of what goes wrong, `verify` runs one and
-judges it. Needs `hypothesis`: `pip install failover-iter[testing]`.
+A pipeline is any callable that combines source factories into one iterator or async iterator. It
+does not have to use failover_iter. `plans` generates plans of what goes wrong; `verify` runs a plan
+and checks the result. Requires `hypothesis`: `pip install failover-iter[testing]`.
 """
 
 from failover_iter.testing._composed import attempts_at_most, equals, survives, within
@@ -10,13 +10,19 @@ from failover_iter.testing._conformance import check_failover_laws
 from failover_iter.testing._faults import Bug, Interrupt
 from failover_iter.testing._inject import inject
 from failover_iter.testing._loop import JumpingLoop
+from failover_iter.testing._must_see import NeverHappened, must_see
 from failover_iter.testing._oracles import Oracle
-from failover_iter.testing._plan_strategies import CONSUMERS, FAULTS, USUAL, USUAL_CONSUMERS, plans
-from failover_iter.testing._plans import Consumer, Opening, Plan
-from failover_iter.testing._play import play
-from failover_iter.testing._runs import Entry, Interruption, Run, Runaway
+from failover_iter.testing._plan_strategies import (
+    CONSUMERS,
+    DEFAULT_CONSUMERS,
+    DEFAULT_FAULTS,
+    FAULTS,
+    plans,
+)
+from failover_iter.testing._plans import Consumer, Plan, SourceScript
+from failover_iter.testing._run_plan import run_plan
+from failover_iter.testing._runs import Interruption, LogEntry, Runaway, RunResult
 from failover_iter.testing._server import FaultServer, fault_server
-from failover_iter.testing._sometimes import Vacuous, sometimes
 from failover_iter.testing._source_checks import (
     BadSource,
     acheck_closes,
@@ -31,24 +37,24 @@ from failover_iter.testing._virtual import VirtualClock
 
 __all__ = [
     "CONSUMERS",
+    "DEFAULT_CONSUMERS",
+    "DEFAULT_FAULTS",
     "FAULTS",
-    "USUAL",
-    "USUAL_CONSUMERS",
     "BadSource",
     "BrokenLaw",
     "Bug",
     "Consumer",
-    "Entry",
     "FaultServer",
     "Interrupt",
     "Interruption",
     "JumpingLoop",
-    "Opening",
+    "LogEntry",
+    "NeverHappened",
     "Oracle",
     "Plan",
-    "Run",
+    "RunResult",
     "Runaway",
-    "Vacuous",
+    "SourceScript",
     "VirtualClock",
     "acheck_closes",
     "acheck_replayable",
@@ -61,9 +67,9 @@ __all__ = [
     "equals",
     "fault_server",
     "inject",
+    "must_see",
     "plans",
-    "play",
-    "sometimes",
+    "run_plan",
     "survives",
     "verify",
     "within",

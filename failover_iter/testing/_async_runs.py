@@ -7,39 +7,35 @@ import gc
 import inspect
 import logging
 import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from failover_iter.testing._async_sources import AsyncHost, async_factory
-from failover_iter.testing._consumers import Ended, Session, is_async_iterable
+from failover_iter.testing._consumers import Session, StreamEnded, is_async_iterable
 from failover_iter.testing._loop import JumpingLoop
-from failover_iter.testing._runs import Runaway
+from failover_iter.testing._runs import Recorder, Runaway
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
-
-    from failover_iter.testing._runs import Recorder
-
-#: Virtual seconds after which nobody waits any more: longer than any stall.
+#: Virtual seconds after which a run is stopped: longer than any stall.
 FOREVER = 1_000_000.0
-FOREVER_SAID = "the pipeline waits for something that never comes"
+FOREVER_MESSAGE = "the pipeline waits for something that never happens"
 
 
 class Library(Protocol):
-    """What a run needs of asyncio or trio."""
+    """The functions of asyncio or trio that a run needs."""
 
     cancelled: type[BaseException]
 
     def time(self) -> float:
-        """Virtual seconds."""
+        """Return the virtual time in seconds."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Let virtual time pass."""
+        """Sleep in virtual time."""
         ...
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run it beside the session, and end it with the run at the latest."""
+        """Run a function concurrently with the session; cancel it when the run ends."""
         ...
 
     def cancel(self) -> None:
@@ -48,41 +44,40 @@ class Library(Protocol):
 
 
 class AsyncDriver:
-    """How an async session does its moves."""
+    """Carries out the moves of an async session."""
 
     def __init__(self, library: Library, recorder: Recorder, tick: float) -> None:
-        """Nothing happens yet."""
         self.library = library
         self.recorder = recorder
         self.tick = tick
         self.cancelled: type[BaseException] | None = library.cancelled
         self.session = Session(recorder, self, tick)
 
-    async def begin(self, given: Any) -> Any:
-        """The stream that a pipeline gave, awaited or not."""
-        if not is_async_iterable(given) and inspect.isawaitable(given):
-            given = await given
-        if not is_async_iterable(given):
-            raise TypeError(f"the pipeline must give an async iterator, got {given!r}")
-        return aiter(given)
+    async def begin(self, returned: Any) -> Any:
+        """Await what the pipeline returned if necessary, and return its async iterator."""
+        if not is_async_iterable(returned) and inspect.isawaitable(returned):
+            returned = await returned
+        if not is_async_iterable(returned):
+            raise TypeError(f"the pipeline must return an async iterator, got {returned!r}")
+        return aiter(returned)
 
     async def next(self, stream: Any) -> Any:
-        """Pull it, or raise `Ended`."""
+        """Pull the next item, or raise `StreamEnded`."""
         return await _ask(stream.__anext__)
 
     async def call(self, stream: Any, method: str, *args: Any) -> Any:
-        """Call its `asend`, `athrow`, `aclose`."""
+        """Call `asend`, `athrow` or `aclose`."""
         if method == "close":
             close = getattr(stream, "aclose", None)
             return await close() if close is not None else None
         return await _ask(getattr(stream, f"a{method}"), *args)
 
     async def sleep(self, seconds: float) -> None:
-        """Let virtual time pass."""
+        """Sleep in virtual time."""
         await self.library.sleep(seconds)
 
     async def intrude(self, of: tuple[int, int]) -> None:
-        """What the consumer does while a source is pulled or closed."""
+        """Do what the consumer does while a source is being pulled or closed."""
         session = self.session
         if session.intrusion == "cancel":
             self.recorder.note("interrupt", of=of)
@@ -96,12 +91,12 @@ class AsyncDriver:
                 await self.library.sleep(0)
 
     async def settle(self) -> None:
-        """Let what was let go be closed by the loop."""
+        """Let the loop close abandoned generators."""
         for pause in (0, 0, self.tick, 100 * self.tick):
             await self.library.sleep(pause)
             if not self.recorder.anything_open:
                 return
-            gc.collect(1)  # what was let go just now is young
+            gc.collect(1)  # recently abandoned objects are in the young generations
 
     async def main(
         self,
@@ -110,7 +105,7 @@ class AsyncDriver:
         *,
         awaited: bool,
     ) -> None:
-        """Run the session under that guard, then let the loop settle."""
+        """Run the session under `guard`, then let the loop settle."""
         recorder = self.recorder
         recorder.begin(self.library.time)
         host = AsyncHost(self.library.sleep, self.intrude)
@@ -134,7 +129,7 @@ async def _ask(ask: Callable[..., Awaitable[Any]], *args: Any) -> Any:
     try:
         return await ask(*args)
     except StopAsyncIteration:
-        raise Ended from None
+        raise StreamEnded from None
 
 
 async def _aclose_quietly(kept: Any) -> None:
@@ -142,7 +137,7 @@ async def _aclose_quietly(kept: Any) -> None:
     if close is not None:
         try:
             await close()
-        except Exception:  # noqa: BLE001 (the run is over; nobody wants to know)
+        except Exception:  # noqa: BLE001 (the run has ended: errors no longer matter)
             return
 
 
@@ -175,7 +170,7 @@ class _Asyncio:
             beside.cancel()
         await asyncio.wait({task, *self.beside})
         if waits:
-            raise Runaway(FOREVER_SAID)
+            raise Runaway(FOREVER_MESSAGE)
         if not task.cancelled():
             task.result()
 
@@ -183,7 +178,7 @@ class _Asyncio:
 def run_asyncio(
     pipeline: Callable[..., Any], recorder: Recorder, tick: float, *, awaited: bool
 ) -> None:
-    """Run the plan of this recorder on a loop whose clock jumps."""
+    """Run the recorder's plan on an asyncio loop with virtual time."""
     library = _Asyncio()
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         runner.get_loop().set_exception_handler(
@@ -193,10 +188,10 @@ def run_asyncio(
         runner.run(driver.main(library.guard, pipeline, awaited=awaited))
 
 
-def run_trio(  # noqa: C901 (all that needs trio, which is imported in here)
+def run_trio(  # noqa: C901 (everything that needs trio, which is imported here)
     pipeline: Callable[..., Any], recorder: Recorder, tick: float, *, awaited: bool
 ) -> None:
-    """Run the plan of this recorder under trio, with a clock that jumps."""
+    """Run the recorder's plan under trio with virtual time."""
     import trio
     import trio.testing
 
@@ -223,10 +218,10 @@ def run_trio(  # noqa: C901 (all that needs trio, which is imported in here)
             with trio.move_on_after(FOREVER) as forever, self.session_scope:
                 await session
             if forever.cancelled_caught:
-                raise Runaway(FOREVER_SAID)
+                raise Runaway(FOREVER_MESSAGE)
 
     library = Trio()
-    foreign: list[BaseException] = []  # no nursery may put it into a group
+    foreign: list[BaseException] = []  # kept here, or the nursery would wrap it in a group
 
     async def main() -> None:
         driver = AsyncDriver(library, recorder, tick)
@@ -238,7 +233,7 @@ def run_trio(  # noqa: C901 (all that needs trio, which is imported in here)
             library.nursery.cancel_scope.cancel()
 
     with warnings.catch_warnings(), _strays_of_trio(recorder):
-        warnings.simplefilter("ignore", ResourceWarning)  # that a stream was let go is the plan
+        warnings.simplefilter("ignore", ResourceWarning)  # plans abandon streams on purpose
         trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     if foreign:
         raise foreign.pop()
@@ -246,7 +241,7 @@ def run_trio(  # noqa: C901 (all that needs trio, which is imported in here)
 
 @contextmanager
 def _strays_of_trio(recorder: Recorder) -> Generator[None]:
-    """What an async generator raises when trio closes it goes into the log of the run."""
+    """Log the errors of async generators that trio closes."""
     logger = logging.getLogger("trio.async_generator_errors")
 
     def note(record: logging.LogRecord) -> bool:
@@ -261,7 +256,7 @@ def _strays_of_trio(recorder: Recorder) -> Generator[None]:
 
 
 def drained_by(flavour: str, combinator: Callable[[Any], Any], sources: list[Any]) -> list[Any]:
-    """What a combinator delivers from generator functions, as types: the items are let go."""
+    """Return the types of the items that a combinator delivers, without keeping the items."""
     if flavour == "sync":
         return [type(item) for item in combinator(sources)]
 

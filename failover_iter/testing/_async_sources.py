@@ -1,84 +1,80 @@
-"""Async factories that do what a plan says."""
+"""Async factories that follow a plan."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
 
-from failover_iter.testing._openings import Give, Opened, Over, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-
-    from failover_iter.testing._runs import Recorder
+from failover_iter.testing._opening_steps import OpenedSource, OpeningEnded, Wait, Yield
+from failover_iter.testing._runs import Recorder
 
 
 class AsyncHost:
-    """Carries out the steps of async sources."""
+    """Carries out the steps of async sources, with these functions to sleep and to intrude."""
 
     def __init__(
         self,
         sleep: Callable[[float], Awaitable[object]],
         intrude: Callable[[tuple[int, int]], Awaitable[None]],
     ) -> None:
-        """Sleep so, and let the consumer in so."""
         self.sleep = sleep
         self.intrude = intrude
 
     async def run(self, steps: Iterable[Any]) -> Any:
-        """Carry out steps until one gives an item."""
+        """Carry out steps until one yields an item, and return it."""
         for step in steps:
-            if isinstance(step, Give):
+            if isinstance(step, Yield):
                 return step.item
             if isinstance(step, Wait):
                 await self.sleep(step.seconds)
             else:
                 await self.intrude(step.of)
-        raise Over
+        raise OpeningEnded
 
     async def finish(self, steps: Iterable[Any]) -> None:
-        """Carry out steps that give no item."""
+        """Carry out steps that yield no item."""
         try:
             await self.run(steps)
-        except Over:
+        except OpeningEnded:
             return
 
 
 def async_factory(
     recorder: Recorder, host: AsyncHost, source: int, tick: float, *, awaited: bool
 ) -> Any:
-    """A factory that opens as the plan says; `awaited`: it has to be awaited."""
+    """Return a factory for one source of the plan; with `awaited`, an async function."""
 
-    def give(opened: Opened) -> Any:
-        given = _SHAPES[opened.opening.kind](opened, host)
-        recorder.kept.append(given)
-        recorder.last[source] = given
-        return given
+    def make(opened: OpenedSource) -> Any:
+        made = _SHAPES[opened.script.kind](opened, host)
+        recorder.kept.append(made)
+        recorder.last[source] = made
+        return made
 
     def factory(start: Any = 0) -> Any:
-        opened = Opened(recorder, source, tick, start)
+        opened = OpenedSource(recorder, source, tick, start)
         if opened.fails_at("call", "await"):
             _at_once(opened, "call")
-        return give(opened)
+        return make(opened)
 
     async def awaited_factory(start: Any = 0) -> Any:
-        opened = Opened(recorder, source, tick, start)
+        opened = OpenedSource(recorder, source, tick, start)
         await host.finish(opened.enters("await"))
-        return give(opened)
+        return make(opened)
 
     chosen = awaited_factory if awaited else factory
     chosen.__name__ = chosen.__qualname__ = f"source_{source + 1}"
     return chosen
 
 
-def _at_once(opened: Opened, phase: str) -> None:
-    """Fail in a call, which cannot wait."""
+def _at_once(opened: OpenedSource, phase: str) -> None:
+    """Fail in a plain call, which cannot wait."""
     list(opened.entry(phase))
 
 
 class _Bare:
-    """An async iterator with nothing but `__anext__` and `__aiter__`."""
+    """An async iterator that has only `__anext__` and `__aiter__`."""
 
-    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:
         self._opened = opened
         self._host = host
 
@@ -88,14 +84,14 @@ class _Bare:
     async def __anext__(self) -> Any:
         try:
             return await self._host.run(self._opened.pulls)
-        except Over:
+        except OpeningEnded:
             raise StopAsyncIteration from None
 
 
 class _Iterator(_Bare):
-    """An async iterator that can be closed."""
+    """An async iterator with `aclose`."""
 
-    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:
         super().__init__(opened, host)
         opened.live()
 
@@ -104,12 +100,12 @@ class _Iterator(_Bare):
 
 
 class _Iterable:
-    """An async iterable that can be closed, over an iterator that cannot.
+    """An async iterable with a close method, over an iterator without one.
 
-    By a `close` that is awaited, not an `aclose`: as the streams of SDKs have it.
+    The method is an async `close`, not `aclose`, as in the streams of many SDKs.
     """
 
-    def __init__(self, opened: Opened, host: AsyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: AsyncHost) -> None:
         self._opened = opened
         self._host = host
         opened.live()
@@ -123,7 +119,7 @@ class _Iterable:
         await self._host.finish(self._opened.closes())
 
 
-async def _generator(opened: Opened, host: AsyncHost) -> AsyncGenerator[Any, Any]:
+async def _generator(opened: OpenedSource, host: AsyncHost) -> AsyncGenerator[Any, Any]:
     opened.live()
     phase = "pull"
     try:
@@ -138,19 +134,19 @@ async def _generator(opened: Opened, host: AsyncHost) -> AsyncGenerator[Any, Any
                 raise
             if sent is not None:
                 opened.note("sent", value=sent)
-    except Over:
+    except OpeningEnded:
         return
     finally:
         await host.finish(opened.closes(phase))
-        if phase == "close" and opened.opening.closing == "yields":
+        if phase == "close" and opened.script.closing == "yields":
             yield "an item from a close"
 
 
-def _same(opened: Opened, host: AsyncHost) -> Any:
+def _same(opened: OpenedSource, host: AsyncHost) -> Any:
     return opened.recorder.last.get(opened.of[0]) or _Iterator(opened, host)
 
 
-_SHAPES: dict[str, Callable[[Opened, AsyncHost], Any]] = {
+_SHAPES: dict[str, Callable[[OpenedSource, AsyncHost], Any]] = {
     "generator": _generator,
     "iterator": _Iterator,
     "iterable": _Iterable,

@@ -1,19 +1,14 @@
-"""`check_failover_laws`: the laws of failover as a suite for anybody's combinator."""
+"""`check_failover_laws`: check any combinator of sources against the laws of failover."""
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
 
-from failover_iter.testing._laws import LAWS, Suite
-from failover_iter.testing._play import FLAVOURS
+from failover_iter.testing._laws import LAWS, Combinator, Suite
+from failover_iter.testing._run_plan import FLAVOURS, Flavour
 from failover_iter.typing import Mode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from failover_iter.testing._laws import Combinator
-    from failover_iter.testing._play import Flavour
 
 
 def check_failover_laws(
@@ -27,30 +22,34 @@ def check_failover_laws(
     laws: Iterable[str] | None = None,
     max_examples: int | None = None,
 ) -> None:
-    """Check a combinator of sources against the laws of failover, with plans at random.
+    """Check a combinator of sources against the laws of failover, with random plans.
 
-    The laws: identity (over one source it behaves as `yield from`), laziness, switching,
+    The laws are: identity (over one source it behaves like `yield from`), laziness, switching,
     transparency, blame, exhaustion, associativity, one at a time, closing, twins, no shared
-    state, constant memory. `failover_stream` keeps all of them.
+    state, constant memory. `failover_stream` obeys all of them.
 
     Args:
-        combinator: called with an iterable of factories; gives the stream over them, that opens
-            each once.
-        failure: the exception that makes it go on to the next source, subclasses included; no
-            other must.
-        mode: how it takes over once items were delivered: "skip" drops what was delivered,
-            "restart" delivers it again, "raise" does not take over, "resume" calls the factory
-            with what has a `delivered`, or with a number.
+        combinator: a callable that takes an iterable of factories and returns a stream. The
+            stream opens each source at most once.
+        failure: the exception class (subclasses included) on which the combinator switches to
+            the next source. It must not switch on any other exception.
+        mode: how the next source takes over mid-stream. "skip" drops the items that were
+            already delivered, "restart" delivers them again, "raise" does not take over, and
+            "resume" calls the factory with the number of delivered items, or with an object
+            that has it as `delivered`.
         flavour: "sync", "asyncio" or "trio".
-        nest: a list of factories as one factory; by default it opens the combinator over them.
-            Under "resume" the law of associativity is checked only with it.
-        twin: the same of the other flavour, for the law of twins.
-        laws: the names of those to check; all by default.
-        max_examples: plans for each question; by default as in the loaded Hypothesis profile.
+        nest: turns a list of factories into one factory. By default, that factory opens the
+            combinator over the list. In mode "resume", associativity is checked only if `nest`
+            is given.
+        twin: the same combinator in the other flavour, for the law of twins.
+        laws: the names of the laws to check; by default all.
+        max_examples: the number of plans for each check; by default the number in the loaded
+            Hypothesis profile.
 
     Raises:
-        ValueError: there is no such law, mode or flavour.
-        ExceptionGroup: an error for each law that is broken, which one in its notes.
+        ValueError: a law, the mode or the flavour is unknown.
+        ExceptionGroup: laws are broken. The group holds one error for each; the last note of an
+            error names the law.
 
     Example:
         >>> from failover_iter import failover_stream
@@ -82,9 +81,9 @@ def check_failover_laws(
             raise ValueError(f"laws must be among {', '.join(LAWS)}; got {name!r}")
         try:
             LAWS[name](suite)
-        except Exception as error:  # noqa: BLE001 (raised below, with those of the other laws)
+        except Exception as error:  # noqa: BLE001 (raised below, with the errors of the other laws)
             error.add_note(f"the law of {name}: {inspect.getdoc(LAWS[name])}")
             errors.append(error)
     if errors:
-        kept = getattr(combinator, "__name__", repr(combinator))
-        raise ExceptionGroup(f"{kept} breaks laws of failover", errors)
+        name = getattr(combinator, "__name__", repr(combinator))
+        raise ExceptionGroup(f"{name} breaks laws of failover", errors)

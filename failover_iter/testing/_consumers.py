@@ -1,23 +1,19 @@
-"""What a consumer does, move by move, and the session in which it does it to a stream.
+"""The consumer of a run: its moves, and the session in which it makes them.
 
-A session is one coroutine for all flavours: the blocking one has awaits that never wait.
+The session is one coroutine for all flavours. In the sync flavour, its awaits never suspend.
 """
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from failover_iter.testing._faults import Interrupt, leaves_of, make_error
-from failover_iter.testing._runs import MOST_ITEMS, Interruption, Runaway
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from failover_iter.testing._plans import Consumer
-    from failover_iter.testing._runs import Recorder
+from failover_iter.testing._plans import Consumer
+from failover_iter.testing._runs import MOST_ITEMS, Interruption, Recorder, Runaway
 
 SENT = "a value from the consumer"
 
@@ -27,7 +23,7 @@ class Move:
     """One thing that a consumer does."""
 
     what: Literal["next", "send", "close", "throw", "drop", "break", "pause"]
-    #: What it does besides, while a source is pulled or closed.
+    #: A second action, while a source is being pulled or closed.
     intrusion: str | None = None
 
 
@@ -35,7 +31,7 @@ NEXT = Move("next")
 
 
 def moves(consumer: Consumer) -> Iterator[Move]:
-    """What this consumer does, one move after the other, until the stream is over."""
+    """Yield the moves of this consumer until the stream ends."""
     how = consumer.how
     if how not in ("drain", "slow"):
         for _ in range(consumer.at):
@@ -59,39 +55,38 @@ def moves(consumer: Consumer) -> Iterator[Move]:
             yield Move("pause")
 
 
-class Ended(Exception):
-    """The stream has ended, with this value."""
+class StreamEnded(Exception):
+    """The stream has ended and returned this value."""
 
     def __init__(self, value: Any = None) -> None:
-        """Keep the value."""
         super().__init__(value)
         self.value = value
 
 
 class WrongFlavour(TypeError):
-    """The pipeline is of the other flavour than its factories."""
+    """The flavour of the pipeline is not the flavour of its factories."""
 
 
 class Driver(Protocol):
-    """How a session of one flavour does its moves."""
+    """Carries out the moves of a session in one flavour."""
 
-    #: What a cancelled session gets; it has to leave the session under trio.
+    #: The exception class that cancels a session. Under trio, it must leave the session.
     cancelled: type[BaseException] | None
 
-    async def begin(self, given: Any) -> Any:
-        """The stream that a pipeline gave."""
+    async def begin(self, returned: Any) -> Any:
+        """Return the iterator over what the pipeline returned."""
         ...
 
     async def next(self, stream: Any) -> Any:
-        """Pull it, or raise `Ended`."""
+        """Pull the next item, or raise `StreamEnded`."""
         ...
 
     async def call(self, stream: Any, method: str, *args: Any) -> Any:
-        """Call its `send`, `throw` or `close`; nothing where it has no such method."""
+        """Call `send`, `throw` or `close`; a stream without `close` is not closed."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Sleep in virtual time."""
         ...
 
 
@@ -99,23 +94,22 @@ class Session:
     """One consumer of one stream."""
 
     def __init__(self, recorder: Recorder, driver: Driver, tick: float) -> None:
-        """Nothing happens yet."""
         self.recorder = recorder
         self.driver = driver
         self.tick = tick
         self.stream: Any = None
-        #: What the consumer does at the next chance that a source gives it.
+        #: The action of the consumer when a source is next pulled or closed.
         self.intrusion: str | None = None
 
     async def run(self, pipeline: Callable[..., Any], factories: list[Any]) -> None:
-        """Do all moves, and write down how it ended."""
+        """Make all moves, and log how the stream ended."""
         note = self.recorder.note
         try:
             note("call")
             self.stream = await self.driver.begin(pipeline(*factories))
             for move in moves(self.recorder.plan.consumer):
                 await self._do(move)
-        except Ended as end:
+        except StreamEnded as end:
             note("end", value=end.value)
         except WrongFlavour:
             raise
@@ -147,7 +141,7 @@ class Session:
         self.recorder.intrusion = where if move.intrusion else None
 
     async def ask(self, how: Literal["next", "send"] = "next") -> None:
-        """Ask for an item, and write it down."""
+        """Ask for an item, and log it."""
         self.recorder.note("ask")
         if how == "send":
             item = await self.driver.call(self.stream, "send", SENT)
@@ -156,10 +150,10 @@ class Session:
         self._got(item)
 
     async def nested(self) -> None:
-        """Ask for an item while another is asked for."""
+        """Ask for an item while another pull is in progress."""
         try:
             item = await self.driver.next(self.stream)
-        except Exception as error:  # noqa: BLE001 (that it raises is what is written down)
+        except Exception as error:  # noqa: BLE001 (any error is logged)
             self.recorder.note("nested", value=error)
         else:
             self.recorder.note("nested", value=None)
@@ -181,32 +175,32 @@ class Session:
             self._got(answer)
         else:
             if any(self.stream is kept for kept in self.recorder.kept):
-                # A source itself, that only the recorder still holds on to.
+                # The pipeline returned the source itself, and only the recorder refers to it.
                 await self.driver.call(self.stream, "close")
             self.stream = None
         self.recorder.note("left")
 
 
 def _is_of_the_run(error: BaseException) -> bool:
-    """Whether it belongs to the run; what belongs to those who run it goes on to them."""
+    """Whether an error is part of the run; any other error is raised to the caller."""
     leaves = leaves_of(error)
     if leaves is not None:
         return all(map(_is_of_the_run, leaves))
     return isinstance(error, Exception | Interrupt | Interruption | GeneratorExit | Runaway)
 
 
-def is_async_iterable(given: Any) -> bool:
-    """Whether it is iterated by `async for`, as Python would look."""
-    return has_method(given, "__aiter__")
+def is_async_iterable(value: Any) -> bool:
+    """Whether `async for` accepts it: like Python, look at the class, not at the instance."""
+    return has_method(value, "__aiter__")
 
 
-def has_method(given: Any, name: str) -> bool:
-    """Whether its class has such a method."""
-    return any(name in vars(kind) for kind in type(given).__mro__)
+def has_method(value: Any, name: str) -> bool:
+    """Whether the class of `value` has a method of this name."""
+    return any(name in vars(kind) for kind in type(value).__mro__)
 
 
 def quietly(close: Callable[[], object] | None) -> None:
-    """Close what a run left open; what it says to that is no part of the run any more."""
+    """Close what a run left open, and ignore errors: the run has ended."""
     if close is not None:
         with suppress(BaseException):
             close()

@@ -1,31 +1,29 @@
-"""The errors that a plan can name, made anew each time one is raised."""
+"""The errors that a plan can name. A new one is made each time one is raised."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, cast
+from collections.abc import Callable
+from typing import TypeAlias, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+#: A failure of a source: an exception class, or a function that returns an exception.
+ErrorMaker: TypeAlias = type[Exception] | Callable[[], Exception]
 
-#: What a user names as a failure of a source: a class, or a function that makes an error.
-ErrorMaker: TypeAlias = "type[Exception] | Callable[[], Exception]"
-
-#: Errors that are no failure of the source: a pipeline has to let them through.
+#: Errors that are not failures of a source: a pipeline must let them through.
 TRANSPARENT = ("bug", "base", "mixed")
-#: Errors with a name of their own, beside those of the plan.
+#: Names of errors that every plan can use, in addition to its own errors.
 SPECIAL = ("falsy", "group", "stop", "cut", *TRANSPARENT)
 
 
 class Bug(Exception):
-    """Is never among the errors of a plan: a pipeline has to let it through."""
+    """A programming error. It is never a failure of a source; a pipeline must let it through."""
 
 
 class Interrupt(BaseException):
-    """Is no Exception, as a cancellation is none: a pipeline has to let it through."""
+    """An error that is not an `Exception`, like a cancellation; a pipeline must let it through."""
 
 
 def make_error(name: str, errors: tuple[ErrorMaker, ...], message: str) -> BaseException:
-    """A new error of this name; "" is the first of `errors`."""
+    """Return a new error of this name; "" is the first of `errors`."""
     match name:
         case "bug":
             return Bug(message)
@@ -40,24 +38,24 @@ def make_error(name: str, errors: tuple[ErrorMaker, ...], message: str) -> BaseE
             return ExceptionGroup("outer", [_made(errors[-1], message), inner])
         case "mixed":
             return ExceptionGroup("mixed", [_made(errors[0], message), Bug(message)])
-        case _:  # a connection that is cut, or a status: the first, as a client would raise it
+        case _:  # "cut" and HTTP statuses: a client would raise the first
             return _made(named(errors).get(name, errors[0]), message)
 
 
 def leaves_of(error: BaseException | None) -> list[BaseException] | None:
-    """What a group of errors holds; None for what is no group."""
+    """Return the errors in an exception group, or None if `error` is not a group."""
     if not isinstance(error, BaseExceptionGroup):
         return None
     return list(cast("BaseExceptionGroup[BaseException]", error).exceptions)
 
 
 def named(errors: tuple[ErrorMaker, ...]) -> dict[str, ErrorMaker]:
-    """The errors of a plan by the names that a marble uses."""
+    """Return the errors of a plan by their names in marbles."""
     return {name_of(error): error for error in errors}
 
 
 def name_of(error: ErrorMaker) -> str:
-    """What an error is called in a marble, and in a plan that is pasted."""
+    """Return the name of an error in marbles and in the repr of a plan."""
     return getattr(error, "__name__", repr(error))
 
 
@@ -68,8 +66,8 @@ def _made(error: ErrorMaker, message: str) -> Exception:
         made: Exception = error(message)
     except TypeError as reason:
         raise TypeError(
-            f"errors: {error.__name__} cannot be made from a message alone ({reason}); give a "
-            "function that makes one"
+            f"errors: {error.__name__} cannot be constructed from a message alone ({reason}); "
+            "pass a function that returns an exception"
         ) from None
     return made
 
@@ -79,14 +77,14 @@ def _class_of(error: ErrorMaker) -> type[Exception]:
 
 
 def _falsy(error: type[Exception]) -> type[Exception]:
-    """A subclass whose errors are false, as those with a length of 0 are."""
+    """Return a subclass whose instances are false, like an exception with a length of 0."""
     if error not in _FALSY:
         _FALSY[error] = type(f"Falsy{error.__name__}", (_Falsy, error), {})
     return _FALSY[error]
 
 
 class _Falsy:
-    """What makes an error false, and makes it without arguments."""
+    """Makes an error false, and constructible without arguments."""
 
     def __init__(self) -> None:
         pass

@@ -1,8 +1,8 @@
-"""The law of identity: a stream over one source behaves as `yield from` over it.
+"""The law of identity: a stream over one source behaves like `yield from` over it.
 
-Two machines drive a stream and its reference side by side, in any order of calls, against sources
-that answer, refuse, raise and end as they will. The reference of an async stream is the sync
-`yield from` over the same source: PEP 380 says for both what should happen.
+A Hypothesis state machine calls a stream and a reference side by side, in random order. Their
+sources follow the same random script: they yield, raise, end, or lack a method. The reference for
+an async stream is the sync `yield from` over the same source, because PEP 380 specifies both.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import asyncio
 import gc
 import sys
 import warnings
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,25 +25,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from failover_iter.testing import _wills as wills
+from failover_iter.testing import _scripted_source as scripted
 from failover_iter.testing._faults import Bug, Interrupt
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    from hypothesis import settings
-
-#: What a consumer throws, beside what counts as a failure of the source.
+#: The exceptions that a consumer throws, in addition to a failure of the source.
 THROWN: tuple[type[BaseException], ...] = (
     Bug, Interrupt, GeneratorExit, StopIteration, StopAsyncIteration, KeyError,
 )  # fmt: skip
 
 _pull = st.sampled_from(["item", "item", "item", "item", "end", "raise", "base"])
 _throw = st.sampled_from(["reraise", "item", "end", "raise", "base"])
-# No "base": where an error leaves, the source is closed, and what is no Exception goes first.
+# No "base": an error that leaves the stream closes the source, and a BaseException from that
+# close would replace the error.
 _close = st.sampled_from(["end", "end", "reraise", "raise", "item"])
-_wills: st.SearchStrategy[wills.Will] = st.builds(
-    wills.Will,
+_scripts: st.SearchStrategy[scripted.ScriptedSource] = st.builds(
+    scripted.ScriptedSource,
     pulls=st.lists(_pull, min_size=1, max_size=5).map(tuple),
     throws=st.lists(_throw, min_size=1, max_size=3).map(tuple),
     closes=st.lists(_close, min_size=1, max_size=2).map(tuple),
@@ -57,7 +55,7 @@ def check_identity(
     is_async: bool,
     settings: settings,
 ) -> None:
-    """Run the machine on a combinator that takes a list of one factory."""
+    """Run the state machine on a combinator that takes a list of one factory."""
     base: type[RuleBasedStateMachine] = _AsyncIdentity if is_async else _SyncIdentity
     machine: Any = type(
         "Identity", (base,), {"combinator": staticmethod(combinator), "failure": failure}
@@ -67,14 +65,14 @@ def check_identity(
         gc.collect()
 
 
-def _say_nothing(*_: Any) -> None:
-    """Of what is let go."""
+def _ignore(*_: Any) -> None:
+    """Do not report abandoned sources."""
 
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """A source that yields when it is closed can only be let go, and Python says so."""
-    hook, sys.unraisablehook = sys.unraisablehook, _say_nothing
+    """Silence Python's reports of sources that yield when they are closed: expected here."""
+    hook, sys.unraisablehook = sys.unraisablehook, _ignore
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         try:
@@ -84,34 +82,34 @@ def _quiet() -> Generator[None]:
 
 
 def _plain_list(*_: Any) -> list[int]:
-    """A source that is no generator and has no methods but the pull."""
+    """Return a source that is not a generator and has only `__iter__`."""
     return [0, 1, 2]
 
 
 def _reference(factory: Callable[[], Generator[Any, Any, Any]]) -> Generator[Any, Any, Any]:
-    """What a stream over one source has to behave as."""
+    """Delegate to the source: a stream over one source must behave like this."""
     return (yield from factory())
 
 
 def _outcome_of(call: Callable[[], Any]) -> Any:
-    """What a call gives or raises, as data."""
+    """Return the result of a call, or the error that it raises, as data that can be compared."""
     try:
-        return ("gives", call())
+        return ("returns", call())
     except (StopIteration, StopAsyncIteration) as stop:
         return ("ends", getattr(stop, "value", None))
     except BaseException as error:
-        # That closing what an error leaves behind failed too is law 9, and no identity.
+        # A close that fails as well adds a note. That belongs to law 9, not to identity.
         notes = [
             note for note in getattr(error, "__notes__", ()) if not note.startswith("closing ")
         ]
         return ("raises", type(error).__name__, str(error), notes)
 
 
-def _until_over(log: list[Any]) -> list[Any]:
-    """The calls that reached the source, but for closing it at the end.
+def _without_last_closes(log: list[Any]) -> list[Any]:
+    """Return the calls that reached the source, without the close calls at the end.
 
-    To close what has ended is law 9 and no identity; and a source that yields when it is closed
-    is closed once more by the collector, sooner or later.
+    Closing a source that has ended belongs to law 9, not to identity. Also, the garbage collector
+    closes a source once more that yields when it is closed, at any time.
     """
     end = len(log)
     while end and log[end - 1] == "close":
@@ -120,53 +118,53 @@ def _until_over(log: list[Any]) -> list[Any]:
 
 
 class _SyncIdentity(RuleBasedStateMachine):
-    """The blocking stream beside `yield from`."""
+    """Compares the sync stream with `yield from`."""
 
     combinator: Callable[[Any], Any]
     failure: type[Exception]
-    stops_when_over = False
+    stops_when_ended = False
     never_thrown: tuple[type[BaseException], ...] = ()
 
     def make(self, factory: Callable[[], Any]) -> Any:
         return self.combinator([factory])
 
-    @initialize(will=_wills, kind=st.sampled_from(["generator", "iterator", "list"]))
-    def begin(self, will: wills.Will, kind: str) -> None:
+    @initialize(script=_scripts, kind=st.sampled_from(["generator", "iterator", "list"]))
+    def begin(self, script: scripted.ScriptedSource, kind: str) -> None:
         self.ours: list[Any] = []
         self.theirs: list[Any] = []
         mine, their = self.sources(kind)
 
         def factory(*_progress: Any) -> Any:
-            return mine(will, self.ours)
+            return mine(script, self.ours)
 
         self.stream = self.make(factory)
-        self.twin = _reference(lambda: their(will, self.theirs))
-        self.over = False
+        self.reference = _reference(lambda: their(script, self.theirs))
+        self.ended = False
 
     def sources(self, kind: str) -> tuple[Any, Any]:
         if kind == "list":
             return _plain_list, _plain_list
-        source = wills.sync_generator if kind == "generator" else wills.sync_iterator
+        source = scripted.sync_generator if kind == "generator" else scripted.sync_iterator
         return source, source
 
     def both(self, mine: Callable[[], Any], their: Callable[[], Any]) -> None:
-        if self.over and self.stops_when_over:
+        if self.ended and self.stops_when_ended:
             return
         ours, theirs = _outcome_of(mine), _outcome_of(their)
         assert ours == self.adapt(theirs)
-        self.over = ours[0] != "gives"
-        assert _until_over(self.ours) == _until_over(self.theirs)
+        self.ended = ours[0] != "returns"
+        assert _without_last_closes(self.ours) == _without_last_closes(self.theirs)
 
     def adapt(self, outcome: Any) -> Any:
         return outcome
 
     @rule()
     def next(self) -> None:
-        self.both(lambda: next(self.stream), lambda: next(self.twin))
+        self.both(lambda: next(self.stream), lambda: next(self.reference))
 
     @rule(value=st.sampled_from([None, 1]))
     def send(self, value: Any) -> None:
-        self.both(lambda: self.stream.send(value), lambda: self.twin.send(value))
+        self.both(lambda: self.stream.send(value), lambda: self.reference.send(value))
 
     @rule(which=st.sampled_from([None, *THROWN]), as_class=st.booleans())
     def throw(self, which: type[BaseException] | None, *, as_class: bool) -> None:
@@ -174,55 +172,55 @@ class _SyncIdentity(RuleBasedStateMachine):
             return
         cls = which or self.failure
         thrown: Any = cls if as_class else cls("thrown")
-        self.both(lambda: self.stream.throw(thrown), lambda: self.twin.throw(thrown))
+        self.both(lambda: self.stream.throw(thrown), lambda: self.reference.throw(thrown))
 
     @rule()
     def close(self) -> None:
-        over = self.over
-        self.both(self.stream.close, self.twin.close)
-        self.over = True
-        if not over:
+        had_ended = self.ended
+        self.both(self.stream.close, self.reference.close)
+        self.ended = True
+        if not had_ended:
             assert ("close" in self.ours) == ("close" in self.theirs)
 
-    @precondition(lambda self: self.over)
+    @precondition(lambda self: self.ended)
     @rule()
     def closed_at_most_once(self) -> None:
-        """However it ended, the source was closed at most once."""
+        """The source was closed at most once, however the stream ended."""
         assert self.ours.count("close") <= max(1, self.theirs.count("close"))
 
     def teardown(self) -> None:
         if hasattr(self, "stream"):
-            self.let_go()
+            self.abandon()
 
-    def let_go(self) -> None:
-        """Abandoning it reaches the source as abandoning the reference does."""
-        del self.stream, self.twin
-        assert _until_over(self.ours) == _until_over(self.theirs)
+    def abandon(self) -> None:
+        """Abandoning the stream has the effect on the source that abandoning the reference has."""
+        del self.stream, self.reference
+        assert _without_last_closes(self.ours) == _without_last_closes(self.theirs)
 
 
 class _AsyncIdentity(_SyncIdentity):
-    """The async stream beside the sync `yield from` over the same source."""
+    """Compares the async stream with the sync `yield from` over the same source."""
 
-    # An async generator that is over answers calls in ways of its own, that differ by version.
-    stops_when_over = True
-    # They end an async generator where StopIteration ends a generator: no twin to compare with.
+    # How an async generator that has ended answers a call differs between Python versions.
+    stops_when_ended = True
+    # These end an async generator, but only StopIteration ends a generator: not comparable.
     never_thrown = (StopIteration, StopAsyncIteration)
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.runner.get_loop().set_exception_handler(_say_nothing)
+        self.runner.get_loop().set_exception_handler(_ignore)
 
     def make(self, factory: Callable[[], Any]) -> Any:
-        return _AsyncDriver(self.combinator([factory]), self.runner)
+        return _SyncFacade(self.combinator([factory]), self.runner)
 
     def sources(self, kind: str) -> tuple[Any, Any]:
         if kind == "generator":
-            return wills.async_generator, wills.sync_generator
-        return wills.async_iterator, wills.sync_iterator
+            return scripted.async_generator, scripted.sync_generator
+        return scripted.async_iterator, scripted.sync_iterator
 
     def adapt(self, outcome: Any) -> Any:
-        """An async generator returns nothing, and has its own words for the same errors."""
+        """Translate an outcome: async generators have no return value, and other error messages."""
         match outcome:
             case ("ends", _):
                 return ("ends", None)
@@ -233,17 +231,17 @@ class _AsyncIdentity(_SyncIdentity):
             case _:
                 return outcome
 
-    def let_go(self) -> None:
-        """Closing it does; an async one that is abandoned is the loop's."""
+    def abandon(self) -> None:
+        """Close both: the event loop, not the stream, closes an abandoned async generator."""
         _outcome_of(self.stream.close)
-        _outcome_of(self.twin.close)
+        _outcome_of(self.reference.close)
 
     def teardown(self) -> None:
         super().teardown()
         self.runner.close()
 
 
-#: The messages of async generators, and those of generators that mean the same.
+#: The error messages of async generators, and the equivalents of sync generators.
 _WORDS = {
     "async generator ignored": "generator ignored",
     "async generator raised": "generator raised",
@@ -252,8 +250,8 @@ _WORDS = {
 }
 
 
-class _AsyncDriver:
-    """An async stream with the methods of a generator: each call runs the loop until it is done."""
+class _SyncFacade:
+    """Wraps an async stream in the methods of a generator; each call runs the event loop."""
 
     def __init__(self, stream: Any, runner: asyncio.Runner) -> None:
         self.stream = stream

@@ -1,41 +1,35 @@
-"""The laws that a combinator is checked against, one function each."""
+"""The laws that `check_failover_laws` checks, one function each."""
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from failover_iter.testing._async_runs import drained_by
 from failover_iter.testing._composed import equals
 from failover_iter.testing._identity import check_identity
 from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._plan_strategies import CONSUMERS, USUAL, plans
+from failover_iter.testing._oracles import Oracles
+from failover_iter.testing._plan_strategies import CONSUMERS, DEFAULT_FAULTS, plans
 from failover_iter.testing._plans import LEAVING, Plan
-from failover_iter.testing._play import play
+from failover_iter.testing._run_plan import Flavour, run_plan
+from failover_iter.testing._runs import RunResult
 from failover_iter.testing._verify import verify
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from hypothesis import strategies as st
-
-    from failover_iter.testing._oracles import Oracles
-    from failover_iter.testing._play import Flavour
-    from failover_iter.testing._runs import Run
-    from failover_iter.typing import Mode
+from failover_iter.typing import Mode
 
 Combinator: TypeAlias = Callable[[Any], Any]
 
-#: Failures of a source, wherever it raises them.
-OUTAGES: Final = (*USUAL, "group", "await", "close slow", "late", "stalls")
-#: What is no failure of a source, beside those.
+#: All failures of a source, in every phase.
+OUTAGES: Final = (*DEFAULT_FAULTS, "group", "await", "close slow", "late", "stalls")
+#: All faults: failures of a source, and errors that are not.
 EVERYTHING: Final = (*OUTAGES, "base", "mixed", "stop", "close bug")
-#: Consumers that leave before the end, or do what needs a generator.
+#: Consumers that leave before the end, or that call a method only generators have.
 MEDDLING: Final = (*LEAVING, "send")
 
 MANY: Final = 5000
@@ -43,7 +37,7 @@ MANY: Final = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A combinator, and how it is to be checked."""
+    """A combinator, and how to check it."""
 
     combinator: Combinator
     mode: Mode
@@ -52,12 +46,12 @@ class Suite:
     nest: Callable[[list[Any]], Any] | None
     twin: Combinator | None
     max_examples: int | None
-    #: Options of `play`.
+    #: Options of `run_plan`.
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def settings(self) -> settings:
-        """The settings of the loaded profile, with as many examples as were asked for."""
+        """The settings of the loaded profile, with `max_examples` if given."""
         quiet = settings(
             deadline=None,
             database=None,
@@ -69,11 +63,11 @@ class Suite:
         return settings(quiet, max_examples=self.max_examples)
 
     def plans(self, *, faults: Iterable[str], consumers: Iterable[str]) -> st.SearchStrategy[Plan]:
-        """Plans for this combinator."""
+        """Return a strategy of plans for this combinator."""
         return plans(sources=3, errors=[self.failure], faults=faults, consumers=consumers)
 
     def pipeline(self, *factories: Any) -> Any:
-        """The combinator as a pipeline, with its factories one by one."""
+        """Call the combinator as a pipeline, with an iterator of factories."""
         return self.combinator(iter(factories))
 
     def explore(
@@ -83,14 +77,14 @@ class Suite:
         faults: Iterable[str] = EVERYTHING,
         consumers: Iterable[str] = ("drain", "slow"),
     ) -> None:
-        """Verify plans at random."""
+        """Verify random plans."""
         self.each(
             lambda plan: self.verify(plan, oracles),
             self.plans(faults=faults, consumers=consumers),
         )
 
     def each(self, check: Callable[[Plan], object], strategy: st.SearchStrategy[Plan]) -> None:
-        """Call a check with plans at random."""
+        """Call a check with random plans."""
 
         @self.settings
         @given(strategy)
@@ -100,12 +94,12 @@ class Suite:
         explore()
 
     def verify(self, plan: Plan, oracles: Oracles) -> None:
-        """Run one plan, and judge it."""
+        """Run one plan and check the result."""
         verify(self.pipeline, plan, oracles=oracles, flavour=self.flavour, **self.options)
 
-    def play(self, combinator: Combinator, plan: Plan) -> Run:
-        """Run one plan on some combinator of this flavour."""
-        return play(
+    def run_plan(self, combinator: Combinator, plan: Plan) -> RunResult:
+        """Run one plan on any combinator of this flavour."""
+        return run_plan(
             lambda *factories: combinator(list(factories)),
             plan,
             flavour=self.flavour,
@@ -113,7 +107,7 @@ class Suite:
         )
 
     def drained(self, sources: list[Callable[[], Iterator[Any]]]) -> list[Any]:
-        """What the combinator delivers from generator functions, without a record."""
+        """Return the types of the items that the combinator delivers, without a log."""
         return drained_by(self.flavour, self.combinator, sources)
 
 
@@ -128,7 +122,7 @@ def _law(check: Check) -> Check:
 
 @_law
 def _identity(suite: Suite) -> None:
-    """Over one source it behaves as `yield from`: items, send, throw, close, value, errors."""
+    """A stream over one source acts like `yield from`: items, send, throw, close, value, errors."""
     check_identity(
         suite.combinator,
         suite.failure,
@@ -139,7 +133,7 @@ def _identity(suite: Suite) -> None:
 
 @_law
 def _laziness(suite: Suite) -> None:
-    """Nothing is called, pulled, or taken from the factories before it is asked for."""
+    """No factory is taken or called and no item pulled before the consumer asks for an item."""
     suite.explore(["lazy", "no_read_ahead"], consumers=CONSUMERS)
 
     def check(plan: Plan) -> None:
@@ -148,7 +142,7 @@ def _laziness(suite: Suite) -> None:
         def pipeline(*factories: Any) -> Any:
             return suite.combinator(_counted(factories, taken))
 
-        def no_factory_is_taken_before_its_turn(run: Run) -> bool:
+        def no_factory_is_taken_before_its_turn(run: RunResult) -> bool:
             return len(taken) <= len(run.entries("open"))
 
         verify(
@@ -170,10 +164,10 @@ def _counted(factories: Iterable[Any], taken: list[int]) -> Iterator[Any]:
 
 @_law
 def _switching(suite: Suite) -> None:
-    """A failure, wherever it is raised, makes the next source take over, as the mode says."""
+    """When a source fails, in any phase, the next source takes over as the mode specifies."""
     model = equals(delivered_under(suite.mode))
     suite.explore(model, faults=(*OUTAGES, "ends early", "empty"))
-    # Not "cancel": a source may answer it with an error of its own, a failure like any other.
+    # Not "cancel": a source may answer it with another error, which is a failure like any other.
     leaving = [consumer for consumer in LEAVING if consumer != "cancel"]
     suite.explore(model, faults=OUTAGES, consumers=("drain", *leaving))
     if suite.mode in ("skip", "resume"):
@@ -182,7 +176,7 @@ def _switching(suite: Suite) -> None:
 
 @_law
 def _transparency(suite: Suite) -> None:
-    """What is no failure of a source reaches the consumer as it is, and opens nothing."""
+    """An error that is not a source failure reaches the consumer unchanged and opens nothing."""
     model = equals(delivered_under(suite.mode))
     suite.explore(["transparent", model])
     suite.explore("transparent", consumers=("cancel", "cancel_close"))
@@ -190,7 +184,7 @@ def _transparency(suite: Suite) -> None:
 
 @_law
 def _blame(suite: Suite) -> None:
-    """What the consumer throws, sends or closes is the consumer's: it never causes a switch."""
+    """A throw, send or close by the consumer never causes a switch."""
     suite.explore(["transparent", "no_reopen"], faults=EVERYTHING, consumers=MEDDLING)
     if suite.mode in ("skip", "resume"):
         suite.explore(
@@ -202,16 +196,16 @@ def _blame(suite: Suite) -> None:
 
 @_law
 def _exhaustion(suite: Suite) -> None:
-    """When the last source has failed, its error is the consumer's: the same object."""
+    """When the last source fails, its error is raised to the consumer: the same object."""
     suite.explore("same_error")
     suite.explore("same_error", faults=("raises", "call", "iter", "falsy", "iterator"))
 
 
 @_law
 def _associativity(suite: Suite) -> None:
-    """A combinator of combinators delivers what the flat one does."""
+    """Nested combinators deliver the same items as one flat combinator."""
     if suite.nest is None and suite.mode == "resume":
-        return  # what is nested has to be told where to go on: only `nest` knows how
+        return  # the nested stream must learn where to resume, and only `nest` can pass that on
 
     def opened(factories: list[Any]) -> Any:
         return lambda: suite.combinator(factories)
@@ -222,40 +216,40 @@ def _associativity(suite: Suite) -> None:
         return suite.combinator([factories[0], nest(factories[1:])])
 
     def check(plan: Plan) -> None:
-        flat, deep = suite.play(suite.combinator, plan), suite.play(nested, plan)
-        assert seen(deep) == seen(flat), f"nested it delivers something else, for {plan!r}"
+        flat, deep = suite.run_plan(suite.combinator, plan), suite.run_plan(nested, plan)
+        assert seen(deep) == seen(flat), f"nested combinators deliver something else, for {plan!r}"
 
     suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
 
 
-def seen(run: Run) -> tuple[Any, ...]:
-    """What the consumer of a run has seen."""
+def seen(run: RunResult) -> tuple[Any, ...]:
+    """Return what the consumer of a run received."""
     return run.delivered, run.ended, type(run.error)
 
 
 @_law
 def _one_at_a_time(suite: Suite) -> None:
-    """At most one source is open; a failed one is closed before the next is opened."""
+    """At most one source is open: a failed source is closed before the next one is opened."""
     suite.explore("one_open", consumers=CONSUMERS)
 
 
 @_law
 def _closing(suite: Suite) -> None:
-    """However the stream ends, what was opened is closed, exactly once."""
+    """Every opened source is closed exactly once, however the stream ends."""
     suite.explore(["no_leak", "closed_once"], consumers=CONSUMERS)
 
 
 @_law
 def _twins(suite: Suite) -> None:
-    """The other flavour does the same: opens, pulls, closes and delivers in the same order."""
+    """Both flavours do the same: they open, pull, close and deliver in the same order."""
     twin = suite.twin
     if twin is None:
         return
     other: Flavour = "asyncio" if suite.flavour == "sync" else "sync"
 
     def check(plan: Plan) -> None:
-        theirs = play(lambda *factories: twin(list(factories)), plan, flavour=other)
-        ours = play(
+        theirs = run_plan(lambda *factories: twin(list(factories)), plan, flavour=other)
+        ours = run_plan(
             lambda *factories: suite.combinator(list(factories)), plan, flavour=suite.flavour
         )
         assert steps(ours) == steps(theirs), f"the twins differ, for {plan!r}"
@@ -264,8 +258,8 @@ def _twins(suite: Suite) -> None:
     suite.each(check, suite.plans(faults=EVERYTHING, consumers=consumers))
 
 
-def steps(run: Run) -> list[tuple[Any, ...]]:
-    """The log of a run as data that can be compared: errors by their kind, no depths, no time."""
+def steps(run: RunResult) -> list[tuple[Any, ...]]:
+    """Return the log of a run as comparable data: error classes, no stack depths, no times."""
     return [
         (entry.what, entry.source, entry.opening, _shown(entry.value), entry.phase)
         for entry in run.log
@@ -281,43 +275,43 @@ def _shown(value: Any) -> Any:
 
 @_law
 def _no_shared_state(suite: Suite) -> None:
-    """Two streams know nothing of each other: one runs while the other is under way."""
+    """Two streams do not affect each other, even if one runs while the other is in progress."""
 
     def check(plan: Plan) -> None:
         other = Plan("a#", "ab|", errors=plan.errors)
-        alone = steps(suite.play(suite.combinator, plan))
-        other_alone = steps(suite.play(suite.combinator, other))
+        alone = steps(suite.run_plan(suite.combinator, plan))
+        other_alone = steps(suite.run_plan(suite.combinator, other))
         within: list[Any] = []
 
         def item(letter: str) -> str:
             if not within:
                 within.append(None)
                 thread = threading.Thread(
-                    target=lambda: within.append(steps(suite.play(suite.combinator, other)))
+                    target=lambda: within.append(steps(suite.run_plan(suite.combinator, other)))
                 )
                 thread.start()
                 thread.join()
             return letter
 
-        both = play(
+        both = run_plan(
             lambda *factories: suite.combinator(list(factories)),
             plan,
             flavour=suite.flavour,
             item=item,
         )
         kept_apart = steps(both) == alone and within[1:] in ([], [other_alone])
-        assert kept_apart, f"another stream made a difference, for {plan!r}"
+        assert kept_apart, f"another stream changed the result, for {plan!r}"
 
     suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
 
 
 class _Thing:
-    """An item whose life can be watched."""
+    """An item that a weak reference can point to."""
 
 
 @_law
 def _constant_memory(suite: Suite) -> None:
-    """Nothing delivered is kept but the last item, and failures leave nothing on the stack."""
+    """A stream keeps at most the last delivered item, and failures leave nothing on the stack."""
     alive: weakref.WeakSet[_Thing] = weakref.WeakSet()
     most = 0
 
@@ -335,4 +329,4 @@ def _constant_memory(suite: Suite) -> None:
         yield
 
     assert len(suite.drained([*[fails] * MANY, many])) == MANY
-    assert most <= 4, f"{most} of the items were kept"  # noqa: PLR2004 (ours, theirs, the last)
+    assert most <= 4, f"{most} items were kept"  # noqa: PLR2004 (this loop's, the consumer's, the last)

@@ -1,4 +1,4 @@
-"""An asyncio loop that never waits: its clock jumps to the next timer instead."""
+"""An asyncio event loop in virtual time: its clock jumps to the next timer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from failover_iter.testing._virtual import EPOCH
 
-#: For so many real seconds it is waited for a thread or a socket, where no timer is set.
+#: How many real seconds to wait for a thread or a socket if no timer is set.
 PATIENCE = 10.0
 
 
@@ -26,7 +26,9 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def _wait(self) -> Any:
         if not (ready := super().select(PATIENCE)):
-            raise RuntimeError("everybody waits for something that never comes: no timer is set")
+            raise RuntimeError(
+                "all tasks wait for something that never happens, and no timer is set"
+            )
         return ready
 
 
@@ -42,12 +44,11 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        """Begin at some time that is no 0."""
         self.now = EPOCH
         selector = _JumpingSelector()
         selector.loop = self
         super().__init__(selector)
 
     def time(self) -> float:
-        """Virtual seconds."""
+        """Return the virtual time in seconds."""
         return self.now

@@ -1,12 +1,12 @@
-"""Marbles: what one opening of a source does as a line of text, read and written."""
+"""Marbles: one opening of a source as a line of text."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
 
-#: Marbles, as in Rx: a letter or digit is an item, `-` lets a tick of time pass, `{90}` ninety of
-#: them, `|` ends, `#` raises, and what has neither at its end stalls.
+#: Marbles, as in Rx: a letter or digit is an item, `-` is a tick of time, `{90}` is ninety ticks,
+#: `|` ends, `#` raises; marbles with neither at their end stall.
 _BODY: Final = re.compile(r"-|\{(\d+)\}|([^\W_])")
 _WHOLE: Final = re.compile(
     r"(?P<body>(?:-|\{\d+\}|[^\W_])*)(?P<end>\||\#(?P<error>\w*)|)(?P<words>(?:\s+\w+=\w+)*)"
@@ -16,12 +16,12 @@ _MOST_DASHES: Final = 5
 
 
 def read_marble(text: str) -> dict[str, Any]:
-    """The fields of an `Opening` that a line of marbles stands for."""
+    """Return the fields of the `SourceScript` that a line of marbles describes."""
     match = _WHOLE.fullmatch(text.strip())
     if match is None:
         raise ValueError(
             f"marbles must be items (letters or digits), '-', '{{ticks}}', then '|' or '#error', "
-            f"then words like 'at=call', 'as=iterator', 'close=raises'; got {text!r}"
+            f"then options like 'at=call', 'as=iterator', 'close=raises'; got {text!r}"
         )
     items, ticks = _read_body(match["body"])
     end = {"|": "ends", "#": "raises", "": "stalls"}[match["end"][:1]]
@@ -49,24 +49,24 @@ def _read_words(words: str) -> dict[str, Any]:
     for word in words.split():
         name, value = word.split("=")
         if name not in _WORDS:
-            raise ValueError(f"words in marbles are {', '.join(_WORDS)}; got {word!r}")
+            raise ValueError(f"options in marbles are {', '.join(_WORDS)}; got {word!r}")
         fields[_WORDS[name]] = int(value) if value.isdecimal() else value
     return fields
 
 
-def write_marble(opening: Any) -> str:
-    """The line of marbles that reads as this opening."""
-    ticks = (*opening.ticks, *[0] * (len(opening.items) + 1 - len(opening.ticks)))
-    marks = [dashes(passed) + item for passed, item in zip(ticks, opening.items, strict=False)]
-    end = {"ends": "|", "raises": f"#{opening.error}", "stalls": "-"}[opening.end]
+def write_marble(script: Any) -> str:
+    """Return the line of marbles for a `SourceScript`: the inverse of `read_marble`."""
+    ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
+    marks = [dashes(passed) + item for passed, item in zip(ticks, script.items, strict=False)]
+    end = {"ends": "|", "raises": f"#{script.error}", "stalls": "-"}[script.end]
     words = [
-        f" {word}={getattr(opening, field)}"
+        f" {word}={getattr(script, field)}"
         for word, field in _WORDS.items()
-        if getattr(opening, field) != getattr(type(opening)(), field)
+        if getattr(script, field) != getattr(type(script)(), field)
     ]
     return "".join([*marks, dashes(ticks[-1]), end, *words])
 
 
 def dashes(ticks: int) -> str:
-    """So many ticks of time."""
+    """Return the marbles for a number of ticks."""
     return "-" * ticks if ticks <= _MOST_DASHES else f"{{{ticks}}}"

@@ -1,25 +1,21 @@
-"""`plans`: plans at random, that shrink towards one fault at the smallest index."""
+"""`plans`: random plans that shrink towards one fault at the smallest index."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 from string import ascii_letters, digits
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import Any, Final, get_args
 
 from hypothesis import strategies as st
 
-from failover_iter.testing._faults import name_of
-from failover_iter.testing._plans import LEAVING, Consumer, How, Opening, Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from failover_iter.testing._faults import ErrorMaker
+from failover_iter.testing._faults import ErrorMaker, name_of
+from failover_iter.testing._plans import LEAVING, Consumer, How, Plan, SourceScript
 
 ALPHABET: Final = ascii_letters + digits
 
-#: What a source may do wrong, by name; the simplest first.
+#: The faults of a source, by name; the simplest first.
 RAISING: Final = (
     "raises",
     "call",
@@ -36,17 +32,17 @@ ENDING: Final = ("ends early", "empty", "stalls")
 REPLICA: Final = ("duplicates", "overlaps", "reorders", "diverges")
 SHAPES: Final = ("iterator", "iterable", "bare", "same")
 CLOSINGS: Final = ("close raises", "close bug", "close slow", "close yields")
-#: Ticks until an item comes that is slow, or late.
+#: How many ticks a slow item and a late item take.
 TIMES: Final = {"slow": 1, "late": 100}
 FAULTS: Final = (*RAISING, *ENDING, *REPLICA, *SHAPES, *CLOSINGS, *TIMES)
 
-#: What every pipeline meets.
-USUAL: Final = (
+#: The faults that every pipeline must handle.
+DEFAULT_FAULTS: Final = (
     "raises", "call", "iter", "bug", "falsy", "iterator", "iterable", "bare", "close raises",
     "slow",
 )  # fmt: skip
 CONSUMERS: Final = get_args(How)
-USUAL_CONSUMERS: Final = ("drain", "close", "throw", "break", "drop", "slow")
+DEFAULT_CONSUMERS: Final = ("drain", "close", "throw", "break", "drop", "slow")
 
 
 def plans(
@@ -56,32 +52,37 @@ def plans(
     max_items: int = 4,
     min_items: int = 0,
     openings: int = 1,
-    faults: Iterable[str] = USUAL,
-    consumers: Iterable[str] = USUAL_CONSUMERS,
+    faults: Iterable[str] = DEFAULT_FAULTS,
+    consumers: Iterable[str] = DEFAULT_CONSUMERS,
 ) -> st.SearchStrategy[Plan]:
-    """Plans at random, that shrink towards one fault at the smallest index.
+    """Return a strategy of random plans that shrink towards one fault at the smallest index.
 
     Args:
-        sources: how many factories the pipeline takes.
-        errors: what counts as a failure of a source: exception classes, or functions that make
-            an error.
-        max_items: how many items the whole stream has at most,
-        min_items: and at least.
-        openings: up to so many openings of a source may differ, as of one that heals and fails
+        sources: the number of factories that the pipeline takes.
+        errors: the failures of a source: exception classes, or functions that return an exception.
+        max_items: the largest number of items in the complete stream.
+        min_items: the smallest number of items in the complete stream.
+        openings: how many openings of a source may differ, for sources that recover and fail
             again.
-        faults: what sources may do wrong: "raises" before or behind any item; "call", "await",
-            "iter" raise there; "bug" and "base" raise what is no failure of a source; "falsy",
-            "group", "mixed" (a group with a bug in it), "stop" (a StopIteration in the call);
-            "ends early", "empty", "stalls"; "duplicates", "overlaps", "reorders", "diverges" (what
-            a replica gives instead); "iterator", "iterable", "bare", "same" (what is opened);
-            "close raises", "close bug", "close slow", "close yields"; "slow" and "late" items.
-            By default what every pipeline meets; a pipeline that says it survives more is given
-            more: `faults=(*USUAL, "ends early")`. `FAULTS` are all.
-        consumers: "drain", "break", "close", "throw", "send", "drop", "slow", "cancel",
-            "cancel_close", "reenter", "concurrent". `CONSUMERS` are all.
+        faults: the names of the faults that sources may have. `FAULTS` lists all of them; the
+            default, `DEFAULT_FAULTS`, lists those that every pipeline must handle. Add more for a
+            pipeline that promises more: `faults=(*DEFAULT_FAULTS, "ends early")`.
+
+            - An error before or after any item: "raises" (a failure); "bug" and "base" (errors
+              that are not failures); "falsy", "group", "mixed" (a group that contains a bug).
+            - An error in another phase: "call", "await", "iter"; "stop" (a `StopIteration` in
+              the call).
+            - A wrong end: "ends early", "empty", "stalls".
+            - Other items than the other sources: "duplicates", "overlaps", "reorders", "diverges".
+            - The kind of source: "iterator", "iterable", "bare", "same".
+            - An error in `close`: "close raises", "close bug"; also "close slow", "close yields".
+            - Items that take time: "slow", "late".
+        consumers: what the consumer may do: "drain", "break", "close", "throw", "send", "drop",
+            "slow", "cancel", "cancel_close", "reenter", "concurrent". `CONSUMERS` lists all of
+            them.
 
     Raises:
-        ValueError: there is no such fault or consumer, or a number is too small.
+        ValueError: a fault or consumer is unknown, or a number is out of range.
 
     Example:
         >>> from hypothesis import given
@@ -112,7 +113,7 @@ def plans(
 
 
 @st.composite
-def _plans(  # noqa: PLR0917 (of `plans`, in its order)
+def _plans(  # noqa: PLR0917 (the parameters of `plans`)
     draw: st.DrawFn,
     sources: int,
     errors: tuple[ErrorMaker, ...],
@@ -121,10 +122,10 @@ def _plans(  # noqa: PLR0917 (of `plans`, in its order)
     faults: tuple[str, ...],
     consumers: list[Any],
 ) -> Plan:
-    """What is odd is drawn first, and always as much: the shrinker minimises the first first.
+    """Draw the faults first, and always the same number of values, so that plans shrink well.
 
-    Left to chance alone, plans that say much would be seldom: that all fails midway but the last,
-    which is good; that somebody leaves while all is well.
+    Two situations are drawn often, because they would be rare by chance: every source but the last
+    fails mid-stream, and the consumer leaves while the first source works.
     """
     odd = _oddities(errors, faults)
     oddities = [[draw(odd) for _ in range(draw(st.integers(1, openings)))] for _ in range(sources)]
@@ -144,16 +145,15 @@ def _plans(  # noqa: PLR0917 (of `plans`, in its order)
     at = draw(st.integers(0, len(items)))
     places = st.integers(0, len(items))
     scripts = [
-        tuple(_opening(odd, items, draw(places), draw(places)) for odd in script)
-        for script in oddities
+        tuple(_script(odd, items, draw(places), draw(places)) for odd in odds) for odds in oddities
     ]
     consumer = Consumer(how, 0 if how == "drain" else at)
     return Plan(*scripts, items=items, errors=errors, consumer=consumer)
 
 
 @dataclass(frozen=True, slots=True)
-class _Odd:
-    """What is odd about one opening."""
+class _Oddity:
+    """How one opening differs from a good one."""
 
     fault: str | None
     error: str
@@ -162,15 +162,17 @@ class _Odd:
     ticks: int
 
 
-def _oddities(errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]) -> st.SearchStrategy[_Odd]:
-    """A third has no fault, and half of the others fail midway."""
+def _oddities(
+    errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]
+) -> st.SearchStrategy[_Oddity]:
+    """Draw how one opening differs from a good one."""
     hard = [fault for fault in (*RAISING, *ENDING, *REPLICA) if fault in faults]
     closings = [name.removeprefix("close ") for name in CLOSINGS if name in faults]
     shapes = [shape for shape in SHAPES if shape in faults]
     times = [ticks for name, ticks in TIMES.items() if name in faults]
     return st.builds(
-        _Odd,
-        # As many good sources as bad ones, and most of these fail midway.
+        _Oddity,
+        # Half of the openings are good; the first fault, usually "raises", is the most frequent.
         st.sampled_from([*[None] * (len(hard) + 3), *hard[:1] * 3, *hard]),
         st.sampled_from(["", *[name_of(error) for error in errors[1:]]]),
         st.sampled_from([*["quietly"] * 3, *closings]),
@@ -179,25 +181,25 @@ def _oddities(errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]) -> st.Sea
     )
 
 
-def _survivable(oddities: list[list[_Odd]], can_raise: bool) -> list[list[_Odd]]:  # noqa: FBT001
-    """All fail midway but the last opening, which is good."""
-    flat = [len(script) for script in oddities]
-    odds = [odd for script in oddities for odd in script]
+def _survivable(oddities: list[list[_Oddity]], can_raise: bool) -> list[list[_Oddity]]:  # noqa: FBT001
+    """Make every opening fail mid-stream except the last one, which is good."""
+    flat = [len(group) for group in oddities]
+    odds = [odd for group in oddities for odd in group]
     failing = [replace(odd, fault="raises") if can_raise else odd for odd in odds[:-1]]
     rest = iter([*failing, replace(odds[-1], fault=None, closing="quietly")])
     return [list(islice(rest, length)) for length in flat]
 
 
-def _opening(odd: _Odd, items: str, place: int, late: int) -> Opening:
-    """The opening that is odd in these ways, at these places."""
+def _script(odd: _Oddity, items: str, place: int, late: int) -> SourceScript:
+    """Return the script of an opening with this oddity, at these positions."""
     fields: dict[str, Any] = {"items": items, "kind": odd.shape, "closing": odd.closing}
     fields |= _fault(odd, items, place)
     if odd.ticks:
         fields["ticks"] = (*[0] * min(late, len(fields["items"])), odd.ticks)
-    return Opening(**fields)
+    return SourceScript(**fields)
 
 
-def _fault(odd: _Odd, items: str, place: int) -> dict[str, Any]:
+def _fault(odd: _Oddity, items: str, place: int) -> dict[str, Any]:
     raises: dict[str, Any] = {"items": items[:place], "end": "raises"}
     at_once = raises | {"items": ""}
     match odd.fault:
@@ -224,7 +226,7 @@ def _fault(odd: _Odd, items: str, place: int) -> dict[str, Any]:
 
 
 def _replica(fault: str, items: str, place: int) -> str:
-    """What a replica gives that is not quite the same."""
+    """Return the items of a replica that differs from the other sources."""
     before, here, behind = items[:place], items[place : place + 1], items[place + 1 :]
     match fault:
         case "duplicates":

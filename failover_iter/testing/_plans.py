@@ -1,17 +1,13 @@
-"""Plans: what the sources and the consumer of one run do, as plain frozen data."""
+"""Plans: what the sources and the consumer of a run do, as plain frozen data."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-from failover_iter.testing._faults import SPECIAL, TRANSPARENT, name_of, named
+from failover_iter.testing._faults import SPECIAL, TRANSPARENT, ErrorMaker, name_of, named
 from failover_iter.testing._marbles import read_marble, write_marble
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from failover_iter.testing._faults import ErrorMaker
 
 End: TypeAlias = Literal["ends", "raises", "stalls"]
 At: TypeAlias = Literal["pull", "call", "await", "iter"]
@@ -22,31 +18,31 @@ How: TypeAlias = Literal[
     "reenter", "concurrent",
 ]  # fmt: skip
 
-#: How the consumer leaves before the end, the most telling first.
+#: How a consumer leaves before the end; the most revealing first.
 LEAVING: Final = ("close", "throw", "break", "drop", "cancel", "cancel_close")
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """What one opening of a source does; as text, a line of marbles.
+class SourceScript:
+    """The behaviour of a source in one opening. As text, it is a line of marbles.
 
     Args:
-        items: what it gives, a letter or digit for each item.
-        ticks: how many ticks pass before each item, and last before the end.
-        end: "ends", "raises", or "stalls" for two hours and raises then.
-        error: what it raises, by name; "" is the first of the plan's errors.
-        at: where it raises: "pull", behind the items; "call", in the factory; "await", where the
-            factory is awaited; "iter", in `iter()` (of an "iterable").
-        kind: what the factory gives: a "generator"; an "iterator" with a `close` and nothing else;
-            an "iterable" with a `close` over an iterator without (async: a `close` that is
-            awaited, as the streams of SDKs have); a "bare" iterator; the "same" iterator as the
-            time before.
-        closing: what its close does: it goes "quietly", "raises" the first of the plan's errors or
-            a "bug", is "slow", or "yields" (a generator alone can).
-        opens: how many ticks pass until it is open; an async source waits where it is awaited.
+        items: the items that the source yields, one letter or digit for each.
+        ticks: the number of ticks before each item, followed by the number before the end.
+        end: "ends", "raises", or "stalls" (for two hours, then raises).
+        error: the name of the error that the source raises; "" is the first of the plan's errors.
+        at: where the source raises: "pull" (after the items), "call" (in the factory), "await"
+            (when the factory is awaited) or "iter" (in `iter()`, for an "iterable").
+        kind: what the factory returns: a "generator"; an "iterator" whose only extra method is
+            `close`; an "iterable" with `close` over an iterator without it (async: an async
+            method named `close`, as in the streams of many SDKs); a "bare" iterator; or the
+            "same" iterator as last time.
+        closing: what closing does: it succeeds ("quietly"), "raises" the first of the plan's
+            errors, raises a "bug", is "slow", or "yields" (generators only).
+        opens: the number of ticks until the source is open. An async source waits in the await.
 
     Raises:
-        ValueError: a field has a value that it cannot have.
+        ValueError: the value of a field is not allowed.
     """
 
     items: str = ""
@@ -59,83 +55,84 @@ class Opening:
     opens: int = 0
 
     def __post_init__(self) -> None:
-        """Check each field, and drop the ticks that say nothing."""
+        """Check each field, and drop ticks that have no effect."""
         for field, allowed in (("end", End), ("at", At), ("kind", Kind), ("closing", Closing)):
             _check(field, getattr(self, field), get_args(allowed))
         if self.at == "iter" and self.kind != "iterable":
-            raise ValueError(f"at='iter' goes with kind='iterable' alone, got {self.kind!r}")
+            raise ValueError(f"at='iter' requires kind='iterable', got {self.kind!r}")
         object.__setattr__(self, "ticks", self._meaningful_ticks())
 
     def _meaningful_ticks(self) -> tuple[int, ...]:
-        """Those that come before something, without the zeros at their end."""
+        """Return the ticks before an item or the end, without trailing zeros."""
         ticks = self.ticks[: len(self.items) + (self.end != "stalls")]
         while ticks and not ticks[-1]:
             ticks = ticks[:-1]
         return ticks
 
     @classmethod
-    def read(cls, text: str) -> Opening:
+    def read(cls, text: str) -> SourceScript:
         """Read a line of marbles, such as `"--a-b#"`."""
         return cls(**read_marble(text))
 
     def __str__(self) -> str:
-        """Write it as a line of marbles."""
+        """Return the line of marbles."""
         return write_marble(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """What the consumer does: how, and after how many items (for "slow": ticks for each)."""
+    """The behaviour of the consumer: `how`, and `at` which item (for "slow": ticks per item)."""
 
     how: How = "drain"
     at: int = 0
 
     def __post_init__(self) -> None:
-        """Check both."""
+        """Check the fields."""
         _check("consumer", self.how, get_args(How))
 
     @classmethod
     def read(cls, text: str) -> Consumer:
-        """Read `"drain"`, `"close 2"`."""
+        """Read text such as `"drain"` or `"close 2"`."""
         how, _, at = text.strip().partition(" ")
         if at and not at.isdecimal():
-            raise ValueError(f"consumer must be such as 'drain' or 'close 2', got {text!r}")
+            raise ValueError(f"consumer must be text like 'drain' or 'close 2', got {text!r}")
         known: Any = how
         return cls(known, int(at or 0))
 
     def __str__(self) -> str:
-        """Write it as it is read."""
+        """Return the text that `read` accepts."""
         return self.how if self.how == "drain" else f"{self.how} {self.at}"
 
 
-Script: TypeAlias = tuple[Opening, ...]
+Scripts: TypeAlias = tuple[SourceScript, ...]
 
 
 @dataclass(frozen=True, init=False)
 class Plan:
-    """What the sources and the consumer of one run do: plain, frozen, pasteable data.
+    """The behaviour of the sources and the consumer in a run: frozen data with a pasteable repr.
 
-    Each source is a line of marbles, or several for its openings, between semicolons; the last of
-    them holds for all further ones. A letter or digit is an item, `-` lets a tick pass, `{90}`
-    ninety, `|` ends, `#` raises the first of `errors`, `#TimeoutError` that one; without an end it
-    stalls. Words behind it: `at=call` (or `await`, `iter`), `as=iterator` (or `iterable`, `bare`,
-    `same`), `close=raises` (or `bug`, `slow`, `yields`),
-    `open=5` (ticks until it is open).
+    Each source is a line of marbles, or several lines separated by semicolons, one for each
+    opening. The last line applies to all further openings. A letter or digit is an item, `-` is a
+    tick, and `{90}` is ninety ticks. `|` ends, `#` raises the first of `errors`, and
+    `#TimeoutError` raises that error; marbles without an end stall. Options follow after a space:
+    `at=call` (or `await`, `iter`), `as=iterator` (or `iterable`, `bare`, `same`), `close=raises`
+    (or `bug`, `slow`, `yields`), and `open=5` (ticks until the source is open).
 
     Args:
-        sources: one for each factory of the pipeline.
-        items: what the whole stream would be, each item once. By default the longest that one of
-            the sources gives.
-        errors: what counts as a failure of a source: classes, or functions that make an error.
-            In marbles they are named; so are `#bug` and `#base` (to be let through), `#falsy`,
-            `#group`, `#mixed` (a group with a bug in it), `#stop` (a StopIteration that leaks).
-        consumer: `"drain"`, or one of `break`, `close`, `throw`, `send`, `drop`, `cancel`,
-            `cancel_close`, `reenter`, `concurrent` and after how many items: `"close 2"`;
-            `"slow 3"` takes three ticks for each item.
+        sources: the marbles of each source, one source for each factory of the pipeline.
+        items: the items of the complete stream, each once. By default, the items of the source
+            that yields the most.
+        errors: the failures of a source: exception classes, or functions that return an
+            exception. Marbles refer to them by name. Marbles can also raise `#bug` and `#base`
+            (which a pipeline must let through), `#falsy`, `#group`, `#mixed` (a group that
+            contains a bug) and `#stop` (a `StopIteration` that leaks).
+        consumer: `"drain"`; or `break`, `close`, `throw`, `send`, `drop`, `cancel`,
+            `cancel_close`, `reenter` or `concurrent`, with the number of items before it:
+            `"close 2"`. `"slow 3"` takes three ticks for each item.
 
     Raises:
-        ValueError: marbles that cannot be read, an error that has no such name, items that are
-            not told apart.
+        ValueError: the marbles cannot be read, an error has an unknown name, or `items` contains
+            an item twice.
 
     Example:
         >>> from failover_iter.testing import Plan
@@ -147,26 +144,25 @@ class Plan:
         >>> eval(repr(plan)) == plan
         True
 
-    Source: the marble diagrams of Rx, as RxJS writes them in tests.
+    Source: the marble diagrams of Rx, in the syntax of the RxJS tests.
     """
 
-    sources: tuple[Script, ...]
+    sources: tuple[Scripts, ...]
     items: str
     errors: tuple[ErrorMaker, ...]
     consumer: Consumer
 
     def __init__(
         self,
-        *sources: str | Iterable[Opening],
+        *sources: str | Iterable[SourceScript],
         items: str | None = None,
         errors: Iterable[ErrorMaker] = (ConnectionError,),
         consumer: str | Consumer = "drain",
     ) -> None:
-        """Read the marbles, and check that they say something."""
-        scripts = tuple(_script(source) for source in sources)
-        everything = [opening.items for script in scripts for opening in script]
+        read = tuple(_scripts(source) for source in sources)
+        everything = [script.items for scripts in read for script in scripts]
         fields: dict[str, Any] = {
-            "sources": scripts,
+            "sources": read,
             "items": max(map(_distinct, everything), key=len, default="")
             if items is None
             else items,
@@ -177,23 +173,25 @@ class Plan:
             object.__setattr__(self, name, value)
         if len(set(self.items)) != len(self.items):
             raise ValueError(
-                f"items must differ from each other, so that a lost or repeated one can be told; "
+                f"items must differ, so that a lost or repeated item can be recognised; "
                 f"got {self.items!r}"
             )
         if not self.errors:
             raise ValueError("errors must name at least one failure of a source, got none")
-        for script in scripts:
-            for opening in script:
-                self._check_error(opening.error)
+        for scripts in read:
+            for script in scripts:
+                self._check_error(script.error)
 
     def _check_error(self, name: str) -> None:
         allowed = [*named(self.errors), *SPECIAL]
         if name and not name.isdecimal() and name not in allowed:
-            raise ValueError(f"an error in marbles is one of {', '.join(allowed)}; got {name!r}")
+            raise ValueError(
+                f"an error in marbles must be one of {', '.join(allowed)}; got {name!r}"
+            )
 
     def __repr__(self) -> str:
-        """Write it so that it can be pasted."""
-        parts = [repr("; ".join(map(str, script))) for script in self.sources]
+        """Return the code that makes this plan."""
+        parts = [repr("; ".join(map(str, scripts))) for scripts in self.sources]
         default = Plan(*self.sources, errors=self.errors)
         if self.items != default.items:
             parts.append(f"items={self.items!r}")
@@ -204,57 +202,57 @@ class Plan:
         return f"Plan({', '.join(parts)})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 (the protocol)
-        """Be shown so by Hypothesis too, which has words of its own for dataclasses."""
+        """Make Hypothesis print the repr, not its format for dataclasses."""
         del cycle
         printer.text(repr(self))
 
-    def opening(self, source: int, number: int) -> Opening:
-        """What that source does when it is opened for the so manieth time, from 0."""
-        script = self.sources[source]
-        return script[min(number, len(script) - 1)]
+    def script(self, source: int, opening: int) -> SourceScript:
+        """Return what a source does in one of its openings, both numbered from 0."""
+        scripts = self.sources[source]
+        return scripts[min(opening, len(scripts) - 1)]
 
     @property
     def faults(self) -> int:
-        """How many of the openings do anything but give what they should, and close quietly."""
-        return sum(not self.is_good(opening) for script in self.sources for opening in script)
+        """The number of scripts that do anything but yield all items, end, and close."""
+        return sum(not self.is_good(script) for scripts in self.sources for script in scripts)
 
-    def is_good(self, opening: Opening) -> bool:
-        """Whether it gives all items and ends well."""
+    def is_good(self, script: SourceScript) -> bool:
+        """Whether the source yields all items, ends normally, and closes without an error."""
         return (
-            opening.end == "ends"
-            and opening.items == self.items
-            and opening.closing in ("quietly", "slow")
-            and opening.kind != "same"
+            script.end == "ends"
+            and script.items == self.items
+            and script.closing in ("quietly", "slow")
+            and script.kind != "same"
         )
 
-    def is_outage(self, opening: Opening) -> bool:
-        """Whether it fails in a way that another source can make good."""
+    def is_outage(self, script: SourceScript) -> bool:
+        """Whether the source fails in a way that another source can make up for."""
         return (
-            self.items.startswith(opening.items)
-            and opening.error not in (*TRANSPARENT, "stop")
-            and opening.closing in ("quietly", "slow", "raises")
-            and opening.kind != "same"
+            self.items.startswith(script.items)
+            and script.error not in (*TRANSPARENT, "stop")
+            and script.closing in ("quietly", "slow", "raises")
+            and script.kind != "same"
         )
 
     def survivable(self, attempts: int = 1) -> bool:
-        """Whether all items can be had by who opens each source so often, one after the other."""
+        """Whether opening each source up to `attempts` times, in order, can deliver all items."""
         for source in range(len(self.sources)):
-            for number in range(attempts):
-                opening = self.opening(source, number)
-                if self.is_good(opening):
+            for opening in range(attempts):
+                script = self.script(source, opening)
+                if self.is_good(script):
                     return True
-                if not self.is_outage(opening):
+                if not self.is_outage(script):
                     return False
         return False
 
 
-def _script(source: str | Iterable[Opening]) -> Script:
+def _scripts(source: str | Iterable[SourceScript]) -> Scripts:
     if isinstance(source, str):
-        return tuple(map(Opening.read, source.split(";")))
-    script = tuple(source)
-    if not script:
+        return tuple(map(SourceScript.read, source.split(";")))
+    scripts = tuple(source)
+    if not scripts:
         raise ValueError("a source must have at least one opening, got none")
-    return script
+    return scripts
 
 
 def _distinct(items: str) -> str:

@@ -1,45 +1,41 @@
-"""What a user reads when a pipeline breaks a law: the law, marbles, the log, the plan to paste."""
+"""The report of a broken law: the law, the plan and the run as marbles, the log, the example."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from failover_iter.testing._marbles import dashes
-
-if TYPE_CHECKING:
-    from failover_iter.testing._oracles import Oracle
-    from failover_iter.testing._runs import Entry, Run
+from failover_iter.testing._oracles import Oracle
+from failover_iter.testing._runs import LogEntry, RunResult
 
 _MARKS = {
     "open": "(", "close": ")", "stop": "|", "fail": "#", "interrupt": "!", "sent": "<",
     "thrown": "!", "ask": "?", "leave": "x", "end": "|", "raised": "#",
 }  # fmt: skip
-_LEGEND = "( opens  ) is closed  | ends  # raises  ! is interrupted  ? asks  x leaves  - a second"
+_LEGEND = "( opened  ) closed  | ended  # raised  ! interrupted  ? asked  x left  - one second"
 
 
-def report(run: Run, broken: list[tuple[Oracle, str]]) -> str:
-    """All that is told of a run that broke these laws, in these ways."""
+def report(run: RunResult, broken: list[tuple[Oracle, str]]) -> str:
+    """Return the report of a run that broke these laws."""
     lines = [f"{oracle.name}: {how}" for oracle, how in broken]
     lines += [f"  the law: {oracle.law}" for oracle, _ in broken[:1]]
     lines += ["", *plan_lines(run), "", *picture(run), f"  {_LEGEND}", "", "  log"]
-    lines += [f"    {_line(run, entry)}" for entry in run.log if _is_told(entry)]
-    lines += ["", "  to keep this case, write above the test:", f"    @example({run.plan!r})"]
+    lines += [f"    {_line(run, entry)}" for entry in run.log if _is_shown(entry)]
+    lines += ["", "  to keep this case, add above the test:", f"    @example({run.plan!r})"]
     return "\n".join(lines)
 
 
-def plan_lines(run: Run) -> list[str]:
-    """What the plan says, a line for each source and one for the consumer."""
+def plan_lines(run: RunResult) -> list[str]:
+    """Return the plan: a line for each source, the consumer, and the items."""
     plan = run.plan
     rows = [
-        (f"source {number}", "; ".join(map(str, script)))
-        for number, script in enumerate(plan.sources, start=1)
+        (f"source {number}", "; ".join(map(str, scripts)))
+        for number, scripts in enumerate(plan.sources, start=1)
     ]
-    rows += [("consumer", str(plan.consumer)), ("whole", plan.items)]
+    rows += [("consumer", str(plan.consumer)), ("items", plan.items)]
     return ["  plan", *(f"    {name:<10} {text}" for name, text in rows)]
 
 
-def picture(run: Run) -> list[str]:
-    """The run as marbles: a lane for each source, the consumer, and what was delivered."""
+def picture(run: RunResult) -> list[str]:
+    """Return the run as marbles: a lane for each source, the consumer, and the delivered items."""
     names = [run.source_name(source) for source in range(len(run.plan.sources))]
     lanes: dict[str, str] = dict.fromkeys([*names, "consumer", "delivered"], "")
     now = 0.0
@@ -51,53 +47,53 @@ def picture(run: Run) -> list[str]:
         now = entry.time
         for name in lanes:
             lanes[name] += passed + (mark if name == lane else " " * len(mark))
-    return ["  happened", *(f"    {name:<10} {lane.rstrip()}" for name, lane in lanes.items())]
+    return ["  run", *(f"    {name:<10} {lane.rstrip()}" for name, lane in lanes.items())]
 
 
-def _mark(run: Run, entry: Entry) -> tuple[str, str]:
+def _mark(run: RunResult, entry: LogEntry) -> tuple[str, str]:
     lane = "consumer" if entry.source is None else run.source_name(entry.source)
-    if entry.what in ("give", "got"):
+    if entry.what in ("yield", "got"):
         return ("delivered" if entry.what == "got" else lane), run.letter(entry.value) or "*"
     if entry.what in ("end", "raised"):
         lane = "delivered"
     return lane, _MARKS.get(entry.what, "")
 
 
-def _is_told(entry: Entry) -> bool:
+def _is_shown(entry: LogEntry) -> bool:
     return entry.what not in ("live", "left")
 
 
-def _line(run: Run, entry: Entry) -> str:
+def _line(run: RunResult, entry: LogEntry) -> str:
     who = "consumer" if entry.source is None else run.source_name(entry.source)
     again = f" ({entry.opening + 1})" if entry.opening else ""
     return f"{entry.time:>8.1f} s  {who + again:<14} {_words(entry)}".rstrip()
 
 
-def _words(entry: Entry) -> str:
+def _words(entry: LogEntry) -> str:
     value = entry.value
     match entry.what:
         case "call":
             return "calls the pipeline"
         case "ask":
             return "asks for an item"
-        case "got" | "give":
-            return f"{'gets' if entry.what == 'got' else 'gives'} {value!r}"
+        case "got" | "yield":
+            return f"{'gets' if entry.what == 'got' else 'yields'} {value!r}"
         case "end":
-            return "gets the end" + ("" if value is None else f", and {value!r} with it")
+            return "reaches the end" + ("" if value is None else f": the stream returns {value!r}")
         case "raised":
             return f"gets {value!r}"
         case "leave":
-            return f"leaves: {value}"
+            return f"leaves ({value})"
         case "nested":
-            return "asked for an item at the same time" + ("" if value is None else f": {value!r}")
+            return "asked for an item during a pull" + ("" if value is None else f": {value!r}")
         case "fail":
             return f"raises {value!r}" + ("" if entry.phase == "pull" else f" ({entry.phase})")
         case "thrown":
-            return f"throws {value!r}" if entry.source is None else f"is thrown {value!r}"
+            return f"throws {value!r}" if entry.source is None else f"receives {value!r} by throw"
         case "sent":
-            return f"is sent {value!r}"
+            return f"receives {value!r} by send"
         case "stray":
-            return f"lost to Python's hook: {value!r}"
+            return f"error that reached nobody: {value!r}"
         case "open" | "pull" | "close":
             return {"open": "is opened", "pull": "is pulled", "close": "is closed"}[entry.what]
         case _:

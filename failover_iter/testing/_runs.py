@@ -4,51 +4,50 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from failover_iter.testing._plans import Plan
+from failover_iter.testing._plans import Plan
 
 What: TypeAlias = Literal[
     # the consumer
     "call", "ask", "got", "end", "raised", "leave", "left", "nested",
     # a source
-    "open", "live", "pull", "give", "stop", "fail", "close", "sent", "thrown", "interrupt",
-    # nobody: an error that Python could hand to no one
+    "open", "live", "pull", "yield", "stop", "fail", "close", "sent", "thrown", "interrupt",
+    # neither: an error that Python could only report
     "stray",
 ]  # fmt: skip
 
-#: So often may sources be opened, and items be delivered, before a run is broken off.
+#: How many openings and how many delivered items stop a run.
 MOST_OPENINGS, MOST_ITEMS = 200, 1000
 
 
 class Runaway(BaseException):
-    """Ends a run that would not end by itself."""
+    """The run did not end by itself, so the kit stopped it."""
 
 
 class Interruption(KeyboardInterrupt):
-    """What a consumer that is cancelled looks like to a blocking source: Ctrl-C."""
+    """The cancellation of a sync consumer: like Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that happened.
+class LogEntry:
+    """One entry in the log of a run.
 
     Attributes:
-        time: virtual seconds since the run began.
-        what: by the consumer: "call" of the pipeline, "ask" for an item, "got" one, the "end" of
-            the stream, an error "raised", "leave" and "left", a "nested" pull within another; at
-            a source: "open", "live" (from now on it has to be closed), "pull", "give", "stop",
-            "fail", "close", "sent" and "thrown" into it, "interrupt"; a "stray" error.
-        source: which one, from 0.
-        opening: its so manieth opening, from 0.
-        value: the item, the error, how it was left.
-        phase: where it failed: "call", "await", "iter", "pull", "throw", "close".
+        time: virtual seconds since the start of the run.
+        what: the kind of entry. Of the consumer: "call" (of the pipeline), "ask", "got" (an
+            item), "end", "raised", "leave", "left", "thrown" (by the consumer), "nested" (a pull
+            during another pull). Of a source: "open", "live" (it must be closed from now on),
+            "pull", "yield", "stop", "fail", "close", "sent" (a value arrived), "thrown" (an error
+            arrived), "interrupt". Of neither: "stray" (an error that Python could only report).
+        source: the number of the source, from 0; None if the entry is not of a source.
+        opening: the number of the opening of that source, from 0.
+        value: the item, the error, or how the consumer left; for "open", the stack depth.
+        phase: where a source failed: "call", "await", "iter", "pull", "throw" or "close".
     """
 
     time: float
@@ -60,27 +59,26 @@ class Entry:
 
     @property
     def of(self) -> tuple[int | None, int]:
-        """Which opening of which source."""
+        """The source and its opening."""
         return self.source, self.opening
 
 
 class Recorder:
-    """Writes down one run, and holds on to what was opened so that no collector closes it."""
+    """Logs one run, and keeps a reference to each source so that no garbage collector closes it."""
 
     def __init__(self, plan: Plan, item: Callable[[str], Any]) -> None:
-        """Begin with an empty log."""
         self.plan = plan
         self.item = item
-        self.log: list[Entry] = []
+        self.log: list[LogEntry] = []
         self.kept: list[Any] = []
         self.last: dict[int, Any] = {}
         self.counts: Counter[int] = Counter()
         self.sealed = False
         self.time: Callable[[], float] = float
         self.began = 0.0
-        #: Whether this thread is that of a source that was given up.
+        #: Whether this thread belongs to a source that was abandoned.
         self.is_late: Callable[[], bool] = bool
-        #: What the consumer does to the next "pull" or "close" of a source.
+        #: The next event of a source that the consumer interferes with: "pull" or "close".
         self.intrusion: str | None = None
 
     def begin(self, time: Callable[[], float]) -> None:
@@ -89,13 +87,13 @@ class Recorder:
         self.began = time()
 
     def note(self, what: What, *, of: tuple[int | None, int] = (None, 0), **more: Any) -> None:
-        """Write an entry down, unless the run is over."""
+        """Add an entry to the log, unless the run has ended."""
         if not self.sealed and (what == "close" or not self.is_late()):
             passed = round(self.time() - self.began, 9)
-            self.log.append(Entry(passed, what, *of, **more))
+            self.log.append(LogEntry(passed, what, *of, **more))
 
     def open(self, source: int) -> int:
-        """Write an opening down; its number."""
+        """Log an opening, and return its number."""
         number = self.counts[source]
         self.counts[source] += 1
         self.note("open", of=(source, number), value=_depth())
@@ -105,7 +103,7 @@ class Recorder:
 
     @property
     def anything_open(self) -> bool:
-        """Whether something that was opened is not closed."""
+        """Whether a source is still open."""
         return bool(unclosed(self.log))
 
 
@@ -117,71 +115,73 @@ def _depth() -> int:
     return depth
 
 
-def unclosed(log: list[Entry] | tuple[Entry, ...]) -> list[Entry]:
-    """The openings that are live and were not closed, in the order in which they became so."""
+def unclosed(log: list[LogEntry] | tuple[LogEntry, ...]) -> list[LogEntry]:
+    """Return the "live" entries of the sources that were never closed."""
     closed = {entry.of for entry in log if entry.what == "close"}
     return [entry for entry in log if entry.what == "live" and entry.of not in closed]
 
 
 @dataclass(frozen=True)
-class Run:
-    """What happened when a pipeline ran a plan.
+class RunResult:
+    """The result of running a plan on a pipeline.
 
     Attributes:
-        plan: what the sources and the consumer did.
-        log: all that happened, as `Entry` objects in order.
+        plan: the plan.
+        log: everything that happened, in order.
         flavour: "sync", "asyncio" or "trio".
-        item: what a letter of the plan stands for.
+        item: the function that turns a letter of the plan into an item.
     """
 
     plan: Plan
-    log: tuple[Entry, ...]
+    log: tuple[LogEntry, ...]
     flavour: str
     item: Callable[[str], Any]
 
-    def entries(self, *what: What) -> list[Entry]:
-        """Those of these kinds, in order."""
+    def entries(self, *what: What) -> list[LogEntry]:
+        """Return the log entries of these kinds, in order."""
         return [entry for entry in self.log if entry.what in what]
 
     @cached_property
     def delivered(self) -> list[Any]:
-        """What the consumer got."""
+        """The items that the consumer received."""
         return [entry.value for entry in self.entries("got")]
 
     @cached_property
     def expected(self) -> list[Any]:
-        """What the whole stream would be."""
+        """The items of the complete stream."""
         return [self.item(letter) for letter in self.plan.items]
 
     @cached_property
-    def over(self) -> Entry | None:
-        """How the stream ended for the consumer: an "end", an error "raised"; None: it was left."""
+    def ending(self) -> LogEntry | None:
+        """The "end" or "raised" entry of the consumer; None if the consumer left."""
         ends = self.entries("end", "raised")
         return ends[-1] if ends else None
 
     @property
     def ended(self) -> bool:
-        """Whether the stream came to a normal end."""
-        return self.over is not None and self.over.what == "end"
+        """Whether the stream ended normally."""
+        return self.ending is not None and self.ending.what == "end"
 
     @property
     def error(self) -> BaseException | None:
-        """The error that reached the consumer."""
-        return self.over.value if self.over is not None and self.over.what == "raised" else None
+        """The error that was raised to the consumer."""
+        return (
+            self.ending.value if self.ending is not None and self.ending.what == "raised" else None
+        )
 
     @property
-    def left(self) -> Entry | None:
-        """Where the consumer left, or was interrupted."""
+    def left(self) -> LogEntry | None:
+        """The entry at which the consumer left or was interrupted."""
         return next(iter(self.entries("leave", "interrupt")), None)
 
     @property
-    def whole(self) -> bool:
-        """Whether the consumer went to the end, and did nothing but to ask."""
+    def drained(self) -> bool:
+        """Whether the consumer only asked for items, until the end."""
         return self.plan.consumer.how in ("drain", "slow")
 
     @property
     def seconds(self) -> float:
-        """How long the consumer waited in all, its own pauses aside."""
+        """How long the consumer waited in total, without its own pauses."""
         steps = self.entries("call", "ask", "leave", "got", "end", "raised", "left")
         return sum(
             later.time - entry.time for entry, later in pairwise(steps) if entry.what != "got"
@@ -189,12 +189,12 @@ class Run:
 
     @property
     def switches(self) -> int:
-        """How often something was opened after something else."""
+        """How many times a source was opened after the first opening."""
         return max(len(self.entries("open")) - 1, 0)
 
     @property
     def switched_mid_stream(self) -> bool:
-        """Whether something was opened once items had been delivered."""
+        """Whether a source was opened after an item was delivered."""
         got = False
         for entry in self.log:
             got = got or entry.what == "got"
@@ -202,15 +202,15 @@ class Run:
                 return True
         return False
 
-    def since(self, entry: Entry) -> Iterator[Entry]:
-        """What happened after that entry."""
+    def since(self, entry: LogEntry) -> Iterator[LogEntry]:
+        """Iterate over the entries after this one."""
         return iter(self.log[self._index(entry) + 1 :])
 
-    def _index(self, wanted: Entry) -> int:
+    def _index(self, wanted: LogEntry) -> int:
         return next(index for index, entry in enumerate(self.log) if entry is wanted)
 
     def letter(self, value: Any) -> str | None:
-        """The letter that an item was made from; None for what is none of the plan's."""
+        """Return the letter of an item; None if the item is not in the plan."""
         for letter, item in self._letters:
             if item is value or item == value:
                 return letter
@@ -218,10 +218,12 @@ class Run:
 
     @cached_property
     def _letters(self) -> list[tuple[str, Any]]:
-        scripts = self.plan.sources
-        given = [letter for script in scripts for one in script for letter in one.items]
-        return [(letter, self.item(letter)) for letter in dict.fromkeys([*self.plan.items, *given])]
+        sources = self.plan.sources
+        letters = [letter for scripts in sources for script in scripts for letter in script.items]
+        return [
+            (letter, self.item(letter)) for letter in dict.fromkeys([*self.plan.items, *letters])
+        ]
 
     def source_name(self, source: int | None) -> str:
-        """What a source is called in reports."""
+        """Return the name of a source in reports."""
         return "" if source is None else f"source {source + 1}"

@@ -1,4 +1,4 @@
-"""`fault_server`: a real HTTP server on loopback that does what a plan says."""
+"""`fault_server`: an HTTP server on the loopback interface that follows a plan."""
 
 from __future__ import annotations
 
@@ -7,31 +7,28 @@ import socket
 import struct
 import threading
 from collections import Counter
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+from failover_iter.testing._plans import Plan, SourceScript
 
-    from failover_iter.testing._plans import Opening, Plan
-
-#: Seconds between two looks at whether a client on which nothing is sent has gone.
+#: Seconds between two checks whether a stalled client has disconnected.
 GLANCE = 0.02
 
 
 class FaultServer:
-    """A server that runs; from `fault_server`.
+    """A running server, as yielded by `fault_server`.
 
     Attributes:
-        urls: one for each source of the plan.
-        requests: what was asked for, as (source, opening, start), each from 0.
+        urls: one URL for each source of the plan.
+        requests: the requests so far, as `(source, opening, start)`, each numbered from 0.
     """
 
     def __init__(self, plan: Plan, tick: float, item: Callable[[str], bytes], port: int) -> None:
-        """It is started elsewhere."""
         self.plan = plan
         self.tick = tick
         self.item = item
@@ -41,17 +38,17 @@ class FaultServer:
         self._counts: Counter[int] = Counter()
         self._lock = threading.Lock()
 
-    def next_opening(self, source: int, start: int) -> Opening:
-        """What the next request for this source gets."""
+    def next_script(self, source: int, start: int) -> SourceScript:
+        """Log a request for a source, and return the script for the answer."""
         with self._lock:
             number = self._counts[source]
             self._counts[source] += 1
             self.requests.append((source, number, start))
-        return self.plan.opening(source, number)
+        return self.plan.script(source, number)
 
 
 def line(letter: str) -> bytes:
-    """An item as a line of its own."""
+    """Return the item as one line of text."""
     return f"{letter}\n".encode()
 
 
@@ -59,22 +56,24 @@ def line(letter: str) -> bytes:
 def fault_server(
     plan: Plan, *, tick: float = 0.05, item: Callable[[str], bytes] = line
 ) -> Generator[FaultServer]:
-    r"""Serve a plan by HTTP on loopback, so that a pipeline is tested through its real client.
+    r"""Serve a plan over HTTP on the loopback interface: test a pipeline with its real client.
 
-    Each source has a URL of its own, and each request is one opening. Items are sent as chunks as
-    soon as their ticks have passed. `?start=2` leaves the first two out, for pipelines that
-    resume. What marbles mean here: `|` ends the response well; `#` resets the connection, `#cut`
-    closes it without an end, `#503` before any item answers with that status; `at=call` resets
-    before the response begins; without an end it stalls until the client goes away.
+    Each source has its own URL, and each request is one opening. Each item is sent as a chunk when
+    its ticks have passed. `?start=2` leaves out the first two items, for pipelines that resume.
+
+    In this server, `|` ends the response normally, `#` resets the connection, `#cut` closes the
+    connection before the response is complete, and `#503` without items answers with that status.
+    `at=call` resets the connection before the response begins. Marbles without an end stall until
+    the client disconnects.
 
     Args:
-        plan: what the sources do; its consumer plays no part.
-        tick: real seconds that a tick takes.
-        item: a letter as bytes of the body; by default a line of its own.
+        plan: what the sources do; the server ignores the consumer.
+        tick: the length of a tick in real seconds.
+        item: turns a letter into bytes of the body; by default, one line of text.
 
     Yields:
-        The server: its `urls`, and the `requests` that it got. When the block is left it is shut
-        down, and no thread of it remains.
+        The server, with its `urls` and the `requests` so far. At the end of the block, the server
+        and all its threads stop.
 
     Example:
         >>> import urllib.request
@@ -101,7 +100,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # so that server_close waits for them
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is what a pipeline does that fails over."""
+        """Ignore clients that disconnect: a pipeline that fails over does."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -112,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        """Answer as the plan says."""
+        """Answer a request as the plan says."""
         self.close_connection = True
         url = urlsplit(self.path)
         source = int(url.path.strip("/") or 0) - 1 if url.path.strip("/").isdecimal() else -1
@@ -120,31 +119,31 @@ class _Handler(BaseHTTPRequestHandler):
             self._status(HTTPStatus.NOT_FOUND)
             return
         start = int(parse_qs(url.query).get("start", ["0"])[0])
-        self._answer(self.faults.next_opening(source, start), start)
+        self._answer(self.faults.next_script(source, start), start)
 
-    def _answer(self, opening: Opening, start: int) -> None:
-        ticks = (*opening.ticks, *[0] * (len(opening.items) + 1 - len(opening.ticks)))
-        if opening.at != "pull":
+    def _answer(self, script: SourceScript, start: int) -> None:
+        ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
+        if script.at != "pull":
             self._wait(ticks[0])
             self._reset()
             return
-        if opening.error.isdecimal() and not opening.items:
+        if script.error.isdecimal() and not script.items:
             self._wait(ticks[0])
-            self._status(int(opening.error))
+            self._status(int(script.error))
             return
         self._begin()
-        for letter, passed in list(zip(opening.items, ticks, strict=False))[start:]:
+        for letter, passed in list(zip(script.items, ticks, strict=False))[start:]:
             self._wait(passed)
             self._chunk(self.faults.item(letter))
-        self._wait(ticks[len(opening.items)])
-        self._end(opening)
+        self._wait(ticks[len(script.items)])
+        self._end(script)
 
-    def _end(self, opening: Opening) -> None:
-        if opening.end == "ends":
+    def _end(self, script: SourceScript) -> None:
+        if script.end == "ends":
             self._chunk(b"")
-        elif opening.end == "stalls":
+        elif script.end == "stalls":
             self._stall()
-        elif opening.error != "cut":
+        elif script.error != "cut":
             self._reset()
 
     def _begin(self) -> None:
@@ -168,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.faults.stopped.wait(ticks * self.faults.tick)
 
     def _stall(self) -> None:
-        """Send nothing until the client has gone, or the server is to stop."""
+        """Send nothing until the client disconnects or the server stops."""
         self.connection.settimeout(GLANCE)
         while not self.faults.stopped.is_set():
             try:
@@ -180,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
     def _reset(self) -> None:
-        """End the connection by a reset, as a process that was killed leaves it."""
+        """Reset the connection, as the kernel does for a killed process."""
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         os.close(self.connection.detach())

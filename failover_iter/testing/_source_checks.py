@@ -1,36 +1,34 @@
-"""Checks on a user's own source: may it be replayed, does it resume, does it close."""
+"""Checks of a user's source: whether it replays, resumes, and closes."""
 
 from __future__ import annotations
 
 import gc
 import inspect
 import warnings
+from collections.abc import AsyncIterable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from failover_iter import Progress
 from failover_iter.testing._consumers import is_async_iterable
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Generator, Iterable
-
-Reference: TypeAlias = "Iterable[Any] | Callable[[], Iterable[Any]]"
+Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
 
 class BadSource(AssertionError):
-    """A source is not what it would have to be for what is asked of it."""
+    """A source does not do what a check requires."""
 
 
 def check_replayable(factory: Callable[[], Iterable[Any]], *, times: int = 2) -> None:
-    """Check that a source gives the same items each time it is opened: may `skip` be used with it?
+    """Check that a source yields the same items each time it is opened, as `skip` requires.
 
     Args:
         factory: opens the source.
-        times: how often it is opened; at least 2.
+        times: how many times to open it; at least 2.
 
     Raises:
-        BadSource: it gave something else; the message says where.
+        BadSource: a later opening yielded something else. The message says where they differ.
         ValueError: `times` is less than 2.
 
     Example:
@@ -42,7 +40,7 @@ def check_replayable(factory: Callable[[], Iterable[Any]], *, times: int = 2) ->
         ...     check_replayable(lambda: [next(numbers), next(numbers)])
         ... except AssertionError as error:
         ...     print(error)
-        opened again it gave 2 as item 0, where it had given 0
+        item 0 was 0 in the first opening, but 2 in a later one
     """
     first = _drained(factory)
     for _ in range(_checked(times)):
@@ -50,14 +48,14 @@ def check_replayable(factory: Callable[[], Iterable[Any]], *, times: int = 2) ->
 
 
 async def acheck_replayable(factory: Callable[[], Any], *, times: int = 2) -> None:
-    """Check an async source as `check_replayable` does a blocking one."""
+    """Check an async source: the async version of `check_replayable`."""
     first = await _adrained(factory)
     for _ in range(_checked(times)):
         _compare(first, await _adrained(factory))
 
 
 def _checked(times: int) -> int:
-    if times < 2:  # noqa: PLR2004 (once, and once again)
+    if times < 2:  # noqa: PLR2004 (the first opening and another one)
         raise ValueError(f"times must be at least 2, got {times!r}")
     return times - 1
 
@@ -66,26 +64,31 @@ def _compare(first: list[Any], again: list[Any]) -> None:
     for place, (item, other) in enumerate(zip(first, again, strict=False)):
         if item != other:
             raise BadSource(
-                f"opened again it gave {other!r} as item {place}, where it had given {item!r}"
+                f"item {place} was {item!r} in the first opening, but {other!r} in a later one"
             )
     if len(first) != len(again):
-        raise BadSource(f"opened again it gave {len(again)} items, where it had given {len(first)}")
+        raise BadSource(
+            f"the first opening yielded {_items(len(first))}, but a later one {_items(len(again))}"
+        )
+
+
+def _items(count: int) -> str:
+    return "1 item" if count == 1 else f"{count} items"
 
 
 def check_resumable(
     factory: Callable[[Progress[Any]], Iterable[Any]], reference: Reference
 ) -> None:
-    """Check that a source gives exactly what is missing, wherever it is resumed.
+    """Check that a source yields exactly the missing items, wherever it resumes.
 
-    It is opened with the `Progress` of each cut: after no item, after the first, and so on until
-    all of them were delivered.
+    The source is opened with the `Progress` after 0 items, after 1 item, and so on, to the end.
 
     Args:
-        factory: opens the source from where a `Progress` says, as under `mid_stream="resume"`.
-        reference: all items, or a function that gives them.
+        factory: opens the source at the position of a `Progress`, as under `mid_stream="resume"`.
+        reference: all items, or a function that returns them.
 
     Raises:
-        BadSource: after some cut it gave something else than the rest.
+        BadSource: at some position, the source yielded something other than the remaining items.
 
     Example:
         >>> from failover_iter.testing import check_resumable
@@ -94,14 +97,14 @@ def check_resumable(
         ...     check_resumable(lambda progress: range(progress.last or 0, 5), range(5))
         ... except AssertionError as error:
         ...     print(error)
-        resumed after 1 items it gave [0, 1, 2, 3, 4], not [1, 2, 3, 4]
+        resumed after 1 item, it yielded [0, 1, 2, 3, 4] instead of [1, 2, 3, 4]
     """
     for progress, rest in _cuts(reference):
         _check_rest(progress, rest, _drained(partial(factory, progress)))
 
 
 async def acheck_resumable(factory: Callable[[Progress[Any]], Any], reference: Reference) -> None:
-    """Check an async source as `check_resumable` does a blocking one."""
+    """Check an async source: the async version of `check_resumable`."""
     for progress, rest in _cuts(reference):
         _check_rest(progress, rest, await _adrained(partial(factory, progress)))
 
@@ -125,7 +128,8 @@ def _cuts(reference: Reference) -> list[tuple[Progress[Any], list[Any]]]:
 
 def _check_rest(progress: Progress[Any], rest: list[Any], got: list[Any]) -> None:
     if got != rest:
-        raise BadSource(f"resumed after {progress.delivered} items it gave {got!r}, not {rest!r}")
+        after = _items(progress.delivered)
+        raise BadSource(f"resumed after {after}, it yielded {got!r} instead of {rest!r}")
 
 
 def check_closes(
@@ -134,18 +138,18 @@ def check_closes(
     closed: Callable[[], bool] | None = None,
     most: int = 3,
 ) -> None:
-    """Check that a source can be closed wherever it is, and gives up what it holds.
+    """Check that a source can be closed at any point, and then releases its resources.
 
-    It is opened, pulled 0, 1, 2, ... times, and closed twice. That must raise nothing, leave
-    nothing that Python warns of (open files, sockets), and end it.
+    The source is opened, pulled 0, 1, 2, ... times, and closed twice. Closing must end it, must
+    not raise, and must not leave behind anything that Python warns about (open files, sockets).
 
     Args:
         factory: opens the source.
-        closed: whether what it held is closed now, for what Python cannot know of.
-        most: up to so many items are pulled before it is closed.
+        closed: returns whether the resources are released, for those Python does not know about.
+        most: the largest number of items to pull before closing.
 
     Raises:
-        BadSource: it has no `close`, or closing it did not do that.
+        BadSource: the source has no `close`, or closing did not have these effects.
 
     Example:
         >>> import os
@@ -158,42 +162,42 @@ def check_closes(
         ...     check_closes(lambda: iter([1, 2]))
         ... except AssertionError as error:
         ...     print(error)
-        what it gives has no close: list_iterator
+        list_iterator has no method close
     """
     for pulls in range(most + 1):
         with _nothing_left(pulls):
-            given = factory()
-            iterator = iter(given)
+            source = factory()
+            iterator = iter(source)
             _pull(iterator, pulls)
-            _close_twice(_closable(given, iterator, "close"), pulls)
+            _close_twice(_closable(source, iterator, "close"), pulls)
             if _pull(iterator, 1):
-                raise BadSource(f"closed after {pulls} items it gave one more")
-            del given, iterator
+                raise BadSource(f"closed after {_items(pulls)}, it yielded another item")
+            del source, iterator
         _check_closed(closed, pulls)
 
 
 async def acheck_closes(
     factory: Callable[[], Any], *, closed: Callable[[], bool] | None = None, most: int = 3
 ) -> None:
-    """Check an async source as `check_closes` does a blocking one, by its `aclose`."""
+    """Check that an async source can be closed by `aclose`: the async version of `check_closes`."""
     for pulls in range(most + 1):
         with _nothing_left(pulls):
-            given = await _opened(factory)
-            iterator = aiter(given)
+            source = await _opened(factory)
+            iterator = aiter(source)
             await _apull(iterator, pulls)
-            await _aclose_twice(_closable(given, iterator, "aclose"), pulls)
+            await _aclose_twice(_closable(source, iterator, "aclose"), pulls)
             if await _apull(iterator, 1):
-                raise BadSource(f"closed after {pulls} items it gave one more")
-            del given, iterator
+                raise BadSource(f"closed after {_items(pulls)}, it yielded another item")
+            del source, iterator
         _check_closed(closed, pulls)
 
 
-def _closable(given: Any, iterator: Any, close: str) -> list[Any]:
-    """The iterator, and the iterable that it came from, as far as they can be closed."""
-    both = [iterator] if given is iterator else [iterator, given]
+def _closable(source: Any, iterator: Any, close: str) -> list[Any]:
+    """Return those of the iterator and its iterable that have a close method."""
+    both = [iterator] if source is iterator else [iterator, source]
     found = [one for one in both if hasattr(one, close)]
     if not found:
-        raise BadSource(f"what it gives has no {close}: {type(given).__name__}")
+        raise BadSource(f"{type(source).__name__} has no method {close}")
     return found
 
 
@@ -214,28 +218,30 @@ async def _aclose_twice(opened: list[Any], pulls: int) -> None:
 
 
 def _failed(pulls: int, error: Exception) -> BadSource:
-    return BadSource(f"closing it after {pulls} items raised {error!r}")
+    return BadSource(f"closed after {_items(pulls)}, it raised {error!r}")
 
 
 def _check_closed(closed: Callable[[], bool] | None, pulls: int) -> None:
     if closed is not None and not closed():
-        raise BadSource(f"closed after {pulls} items, what it held was still open")
+        raise BadSource(f"closed after {_items(pulls)}, it did not release its resources")
 
 
 @contextmanager
 def _nothing_left(pulls: int) -> Generator[None]:
-    """Python warns of nothing that was left open in here."""
+    """Fail if Python warns that something in the block was left open."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         yield
         gc.collect()
     for warning in caught:
         if issubclass(warning.category, ResourceWarning):
-            raise BadSource(f"closed after {pulls} items it left something open: {warning.message}")
+            raise BadSource(
+                f"closed after {_items(pulls)}, it left something open: {warning.message}"
+            )
 
 
 def _pull(iterator: Any, times: int) -> int:
-    """Pull so often, and say how often that gave an item."""
+    """Pull this many times, and return how many items arrived."""
     for count in range(times):
         try:
             next(iterator)
@@ -254,30 +260,30 @@ async def _apull(iterator: Any, times: int) -> int:
 
 
 def _drained(factory: Callable[[], Iterable[Any]]) -> list[Any]:
-    given = factory()
-    iterator = iter(given)
+    source = factory()
+    iterator = iter(source)
     try:
         return list(iterator)
     finally:
-        for one in (iterator, given):
+        for one in (iterator, source):
             getattr(one, "close", bool)()
 
 
 async def _adrained(factory: Callable[[], Any]) -> list[Any]:
-    given = await _opened(factory)
-    iterator = aiter(given)
+    source = await _opened(factory)
+    iterator = aiter(source)
     try:
         return [item async for item in iterator]
     finally:
-        both: list[Any] = [iterator, given]
+        both: list[Any] = [iterator, source]
         for one in both:
             if hasattr(one, "aclose"):
                 await one.aclose()
 
 
 async def _opened(factory: Callable[[], Any]) -> AsyncIterable[Any]:
-    given: Any = factory()
-    if not is_async_iterable(given) and inspect.isawaitable(given):
-        given = await given
-    opened: AsyncIterable[Any] = given  # iterated next, which says so if it cannot be
+    source: Any = factory()
+    if not is_async_iterable(source) and inspect.isawaitable(source):
+        source = await source
+    opened: AsyncIterable[Any] = source  # if it is not, the caller's aiter() raises
     return opened

@@ -1,38 +1,34 @@
-"""Runs a plan on a blocking pipeline."""
+"""Runs a plan on a sync pipeline."""
 
 from __future__ import annotations
 
 import contextvars
 import gc
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from failover_iter._drivers.clock import clock as library_clock
 from failover_iter.testing._consumers import (
-    Ended,
     Session,
+    StreamEnded,
     WrongFlavour,
     has_method,
     is_async_iterable,
     quietly,
 )
-from failover_iter.testing._runs import Interruption
+from failover_iter.testing._runs import Interruption, Recorder
 from failover_iter.testing._sync_sources import SyncHost, sync_factory
+from failover_iter.testing._virtual import VirtualClock
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from failover_iter.testing._runs import Recorder
-    from failover_iter.testing._virtual import VirtualClock
-
-#: Real seconds for which it is waited for a thread that asks for an item too.
+#: How many real seconds to wait for a thread that asks for an item concurrently.
 PATIENCE = 0.2
 
 
 def run_sync(
     pipeline: Callable[..., Any], recorder: Recorder, clock: VirtualClock, tick: float
 ) -> None:
-    """Run the plan of this recorder."""
+    """Run the recorder's plan."""
     token = library_clock.set(clock)
     try:
         recorder.begin(clock.time)
@@ -55,12 +51,12 @@ def run_sync(
 
 
 def step(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never waits."""
+    """Run a coroutine that never suspends, and return its result."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value
-    raise AssertionError("a blocking session has waited")  # pragma: no cover
+    raise AssertionError("a sync session was suspended")  # pragma: no cover
 
 
 class _SyncDriver:
@@ -71,13 +67,15 @@ class _SyncDriver:
         self.clock = clock
         self.threads: list[threading.Thread] = []
 
-    async def begin(self, given: Any) -> Any:
-        if not has_method(given, "__iter__") and not has_method(given, "__next__"):
-            if is_async_iterable(given) or has_method(given, "__await__"):
-                quietly(getattr(given, "close", None))
+    async def begin(self, returned: Any) -> Any:
+        if not has_method(returned, "__iter__") and not has_method(returned, "__next__"):
+            if is_async_iterable(returned) or has_method(returned, "__await__"):
+                quietly(getattr(returned, "close", None))
                 raise WrongFlavour("the pipeline is async")
-            raise TypeError(f"the pipeline must give an iterator or async iterator, got {given!r}")
-        return iter(given)
+            raise TypeError(
+                f"the pipeline must return an iterator or async iterator, got {returned!r}"
+            )
+        return iter(returned)
 
     async def next(self, stream: Any) -> Any:
         return self._ask(stream.__next__)
@@ -92,13 +90,13 @@ class _SyncDriver:
         try:
             return ask(*args)
         except StopIteration as stop:
-            raise Ended(stop.value) from None
+            raise StreamEnded(stop.value) from None
 
     async def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)
 
     def intrude(self, of: tuple[int, int]) -> None:
-        """What the consumer does while a source is pulled or closed."""
+        """Do what the consumer does while a source is being pulled or closed."""
         session = self.session
         if session.intrusion == "cancel":
             interruption = Interruption("interrupted")
@@ -116,8 +114,8 @@ class _SyncDriver:
             self.threads.append(thread)
 
     def settle(self) -> None:
-        """Let what was let go be closed."""
+        """Wait for threads, and let Python close abandoned generators."""
         for thread in self.threads:
             thread.join(PATIENCE)
         if self.session.recorder.anything_open:
-            gc.collect(1)  # what was let go just now is young
+            gc.collect(1)  # recently abandoned objects are in the young generations

@@ -1,65 +1,61 @@
-"""Blocking factories that do what a plan says."""
+"""Sync factories that follow a plan."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
 
-from failover_iter.testing._openings import Give, Opened, Over, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
-
-    from failover_iter.testing._runs import Recorder
+from failover_iter.testing._opening_steps import OpenedSource, OpeningEnded, Wait, Yield
+from failover_iter.testing._runs import Recorder
 
 
 class SyncHost:
-    """Carries out the steps of blocking sources."""
+    """Carries out the steps of sync sources, with these functions to sleep and to intrude."""
 
     def __init__(
         self, sleep: Callable[[float], object], intrude: Callable[[tuple[int, int]], None]
     ) -> None:
-        """Sleep so, and let the consumer in so."""
         self.sleep = sleep
         self.intrude = intrude
 
     def run(self, steps: Iterable[Any]) -> Any:
-        """Carry out steps until one gives an item."""
+        """Carry out steps until one yields an item, and return it."""
         for step in steps:
-            if isinstance(step, Give):
+            if isinstance(step, Yield):
                 return step.item
             if isinstance(step, Wait):
                 self.sleep(step.seconds)
             else:
                 self.intrude(step.of)
-        raise Over
+        raise OpeningEnded
 
     def finish(self, steps: Iterable[Any]) -> None:
-        """Carry out steps that give no item."""
+        """Carry out steps that yield no item."""
         try:
             self.run(steps)
-        except Over:
+        except OpeningEnded:
             return
 
 
 def sync_factory(recorder: Recorder, host: SyncHost, source: int, tick: float) -> Any:
-    """A factory that opens as the plan says; it may be told how many items are not wanted."""
+    """Return a factory for one source of the plan; `start` is how many items to leave out."""
 
     def factory(start: Any = 0) -> Any:
-        opened = Opened(recorder, source, tick, start)
+        opened = OpenedSource(recorder, source, tick, start)
         host.finish(opened.enters("call"))
-        given = _SHAPES[opened.opening.kind](opened, host)
-        recorder.kept.append(given)
-        recorder.last[source] = given
-        return given
+        made = _SHAPES[opened.script.kind](opened, host)
+        recorder.kept.append(made)
+        recorder.last[source] = made
+        return made
 
     factory.__name__ = factory.__qualname__ = f"source_{source + 1}"
     return factory
 
 
 class _Bare:
-    """An iterator with nothing but `__next__` and `__iter__`."""
+    """An iterator that has only `__next__` and `__iter__`."""
 
-    def __init__(self, opened: Opened, host: SyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         self._opened = opened
         self._host = host
 
@@ -69,14 +65,14 @@ class _Bare:
     def __next__(self) -> Any:
         try:
             return self._host.run(self._opened.pulls)
-        except Over:
+        except OpeningEnded:
             raise StopIteration from None
 
 
 class _Iterator(_Bare):
-    """An iterator that can be closed."""
+    """An iterator with `close`."""
 
-    def __init__(self, opened: Opened, host: SyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         super().__init__(opened, host)
         opened.live()
 
@@ -85,9 +81,9 @@ class _Iterator(_Bare):
 
 
 class _Iterable:
-    """An iterable that can be closed, over an iterator that cannot."""
+    """An iterable with `close`, over an iterator without it."""
 
-    def __init__(self, opened: Opened, host: SyncHost) -> None:
+    def __init__(self, opened: OpenedSource, host: SyncHost) -> None:
         self._opened = opened
         self._host = host
         opened.live()
@@ -101,7 +97,7 @@ class _Iterable:
         self._host.finish(self._opened.closes())
 
 
-def _generator(opened: Opened, host: SyncHost) -> Generator[Any, Any, None]:
+def _generator(opened: OpenedSource, host: SyncHost) -> Generator[Any, Any, None]:
     opened.live()
     phase = "pull"
     try:
@@ -116,19 +112,19 @@ def _generator(opened: Opened, host: SyncHost) -> Generator[Any, Any, None]:
                 raise
             if sent is not None:
                 opened.note("sent", value=sent)
-    except Over:
+    except OpeningEnded:
         return
     finally:
         host.finish(opened.closes(phase))
-        if phase == "close" and opened.opening.closing == "yields":
+        if phase == "close" and opened.script.closing == "yields":
             yield "an item from a close"
 
 
-def _same(opened: Opened, host: SyncHost) -> Any:
+def _same(opened: OpenedSource, host: SyncHost) -> Any:
     return opened.recorder.last.get(opened.of[0]) or _Iterator(opened, host)
 
 
-_SHAPES: dict[str, Callable[[Opened, SyncHost], Any]] = {
+_SHAPES: dict[str, Callable[[OpenedSource, SyncHost], Any]] = {
     "generator": _generator,
     "iterator": _Iterator,
     "iterable": _Iterable,

@@ -1,37 +1,31 @@
-"""`verify`: run a plan on a pipeline, and judge what happened."""
+"""`verify`: run a plan on a pipeline and check the result."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import currently_in_test_context, event
 
-from failover_iter.testing._composed import DEFAULT, resolve
-from failover_iter.testing._oracles import ORACLES
-from failover_iter.testing._play import itself, play
+from failover_iter.testing._composed import DEFAULT_ORACLES, resolve
+from failover_iter.testing._must_see import saw
+from failover_iter.testing._oracles import ORACLES, Oracle, Oracles
+from failover_iter.testing._plans import Plan
 from failover_iter.testing._report import report
-from failover_iter.testing._sometimes import saw
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from failover_iter.testing._oracles import Oracle, Oracles
-    from failover_iter.testing._plans import Plan
-    from failover_iter.testing._play import Flavour
-    from failover_iter.testing._runs import Run
-    from failover_iter.testing._virtual import VirtualClock
+from failover_iter.testing._run_plan import Flavour, itself, run_plan
+from failover_iter.testing._runs import RunResult
+from failover_iter.testing._virtual import VirtualClock
 
 
 class BrokenLaw(AssertionError):
-    """A pipeline has broken a law.
+    """A pipeline broke a law. The message is a report of the run.
 
     Attributes:
-        run: what happened.
-        broken: the oracles that were broken, and how.
+        run: the result of the run.
+        broken: the broken oracles, each with a sentence that says how it was broken.
     """
 
-    def __init__(self, run: Run, broken: list[tuple[Oracle, str]]) -> None:
-        """Tell all of it."""
+    def __init__(self, run: RunResult, broken: list[tuple[Oracle, str]]) -> None:
         super().__init__(report(run, broken))
         self.run = run
         self.broken = broken
@@ -41,39 +35,40 @@ def verify(
     pipeline: Callable[..., Any],
     plan: Plan,
     *,
-    oracles: Oracles = DEFAULT,
+    oracles: Oracles = DEFAULT_ORACLES,
     flavour: Flavour | None = None,
     item: Callable[[str], Any] = itself,
     tick: float = 1.0,
     awaited: bool = False,
     clock: VirtualClock | None = None,
-) -> Run:
-    """Run a plan on a pipeline, and raise `BrokenLaw` with a picture if it breaks a law.
+) -> RunResult:
+    """Run a plan on a pipeline, and raise `BrokenLaw` if the run breaks a law.
 
     Args:
-        pipeline: called with one factory for each source of the plan; gives an iterator or an
-            async iterator. It need not know of failover_iter.
+        pipeline: called with one factory for each source of the plan; returns an iterator, an
+            async iterator or an awaitable of one. It does not have to use failover_iter.
         plan: what the sources and the consumer do; from `plans()`, or written by hand.
-        oracles: what to judge by: a name, an `Oracle`, a predicate on the `Run` (false, or a
-            sentence that says what is wrong), or several of them. The names: `exactly_once` (of
-            `no_loss`, `no_duplicates`, `in_order`, `nothing_else`), `at_least_once`,
-            `at_most_once`, `same_error`, `transparent`, `no_leak`, `closed_once`, `one_open`,
-            `lazy`, `no_read_ahead`, `no_reopen`, `flat`. By default all but the last: what a
-            stream that delivers exactly once keeps to. That a run comes to an end is judged
-            always.
-        flavour: "sync", "asyncio" or "trio"; by default what the pipeline turns out to be.
-        item: what a letter of the plan stands for; the letter itself by default.
-        tick: seconds of virtual time that a tick takes.
-        awaited: async factories are `async def` functions.
-        clock: on which blocking sources sleep; for pipelines that wait by themselves.
+        oracles: the laws to check: a name, an `Oracle`, a predicate on the `RunResult` (it returns
+            False, or a sentence that says what is wrong, if the law is broken), or several of
+            these. The names are
+            `exactly_once` (`no_loss`, `no_duplicates`, `in_order` and `nothing_else` together),
+            `at_least_once`, `at_most_once`, `same_error`, `transparent`, `no_leak`,
+            `closed_once`, `one_open`, `lazy`, `no_read_ahead`, `no_reopen` and `flat`. The
+            default is what an exactly-once stream obeys: all of them but `flat`. `verify` also
+            checks that the run ends.
+        flavour: "sync", "asyncio" or "trio"; by default, the kit finds out.
+        item: turns a letter of the plan into an item; by default, the letter is the item.
+        tick: the length of a tick in virtual seconds.
+        awaited: make the async factories `async def` functions.
+        clock: the clock on which sync sources sleep. Pass the one that the pipeline sleeps on.
 
     Returns:
-        What happened, for further questions.
+        The result of the run, for further checks.
 
     Raises:
-        BrokenLaw: an AssertionError; its message holds the law that was broken, the plan and the
-            run as marbles, the log, and the plan as a line to paste.
-        ValueError: there is no such oracle, or no such flavour.
+        BrokenLaw: the run broke a law. This `AssertionError` reports the law, the plan and the run
+            as marbles, the log, and a line to paste into the test.
+        ValueError: an oracle or the flavour is unknown.
 
     Example:
         >>> from failover_iter.testing import Plan, verify
@@ -91,22 +86,25 @@ def verify(
         ...     print(str(error).splitlines()[0])
         no_duplicates: 'a' was delivered 2 times
     """
-    judges = [ORACLES["ends"], *resolve(oracles)]
-    run = play(pipeline, plan, flavour=flavour, item=item, tick=tick, awaited=awaited, clock=clock)
+    checks = [ORACLES["ends"], *resolve(oracles)]
+    run = run_plan(
+        pipeline, plan, flavour=flavour, item=item, tick=tick, awaited=awaited, clock=clock
+    )
     saw(run)
     if currently_in_test_context():
         event(f"switches: {min(run.switches, 3)}{'+' if run.switches > 3 else ''}")  # noqa: PLR2004
         event("switched mid-stream" if run.switched_mid_stream else "no switch mid-stream")
-    broken = [(judge, how) for judge in judges if (how := judge(run)) is not None]
+    broken = [(oracle, how) for oracle in checks if (how := oracle(run)) is not None]
     if broken:
-        raise BrokenLaw(run, broken) from _stranger(run)
+        raise BrokenLaw(run, broken) from _unplanned_error(run)
     return run
 
 
-def _stranger(run: Run) -> BaseException | None:
-    """The error that the consumer got, if it came from the pipeline itself: its traceback helps.
+def _unplanned_error(run: RunResult) -> BaseException | None:
+    """Return the error that the consumer got if the pipeline raised it: its traceback helps.
 
-    A source's own says nothing new, and Hypothesis would take each kind for a failure apart.
+    The traceback of a planned error says nothing new, and Hypothesis would report the same failure
+    once for each kind of planned error.
     """
     known = [entry.value for entry in run.entries("fail", "thrown", "interrupt")]
     return None if any(run.error is error for error in known) else run.error

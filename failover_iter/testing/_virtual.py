@@ -1,18 +1,18 @@
-"""Time that passes without anybody waiting for it: the clock of blocking runs."""
+"""Virtual time for sync runs: sleeping takes no real time."""
 
 from __future__ import annotations
 
 import threading
 from typing import Final
 
-#: Where virtual clocks begin: not at 0, so that a time is not taken for a duration.
+#: The start of virtual time: not 0, so that code that confuses times and durations fails.
 EPOCH: Final = 1000.0
-#: How the threads are called in which failover_iter pulls sources with a time limit.
+#: How the names of the threads begin in which failover_iter pulls sources with a time limit.
 WORKERS: Final = "failover_iter: "
 
 
 class _Sleeper:
-    """A thread of a source that sleeps."""
+    """A source that sleeps in a thread."""
 
     def __init__(self, until: float) -> None:
         self.until = until
@@ -21,14 +21,14 @@ class _Sleeper:
 
 
 class VirtualClock:
-    """A clock whose sleep takes no time.
+    """A clock whose `sleep` takes no real time.
 
-    The sources of a blocking run sleep on it, and so do the streams of failover_iter inside. A
-    pipeline that waits by other means can be given its `sleep` and `time`.
+    The sources of a sync run sleep on this clock, and so do failover_iter streams in the pipeline.
+    If your pipeline sleeps in another way, make it use `sleep` and `time` of this clock.
 
-    Where a stream pulls its sources in threads, to limit their time, the clock jumps when the
-    consumer waits for a source that sleeps: to the end of that sleep or of the wait, whichever
-    comes first. A source that nobody waits for any more sleeps until `wake_all`.
+    With a time limit, a stream pulls its sources in threads. When the consumer waits for a source
+    that sleeps, the clock jumps to the end of the sleep or to the end of the wait, whichever is
+    earlier. An abandoned source sleeps until `wake_all`.
 
     Example:
         >>> from failover_iter.testing import VirtualClock
@@ -40,7 +40,6 @@ class VirtualClock:
     """
 
     def __init__(self) -> None:
-        """Begin at some time that is no 0."""
         self.now = EPOCH
         self.slept: list[float] = []
         self._guard = threading.Lock()
@@ -50,11 +49,11 @@ class VirtualClock:
         self._late: list[_Sleeper] = []
 
     def time(self) -> float:
-        """Seconds on a clock that only goes forward."""
+        """Return the virtual time in seconds, which never decreases."""
         return self.now
 
     def sleep(self, seconds: float, /) -> None:
-        """Let so many seconds pass; in a thread with a time limit, as far as that allows."""
+        """Let this many seconds pass; in a thread with a time limit, up to that limit."""
         if not threading.current_thread().name.startswith(WORKERS):
             self.slept.append(seconds)
             self.now += seconds
@@ -66,7 +65,7 @@ class VirtualClock:
         sleeper.wakes.wait()
 
     def acquire(self, lock: threading.Lock, seconds: float, /) -> bool:
-        """Wait for a lock that a thread will release, for so many seconds at most."""
+        """Wait at most this many seconds for a lock that a thread will release."""
         with self._guard:
             self._waiting, self._in_time = (lock, self.now + seconds), True
             self._jump()
@@ -88,11 +87,11 @@ class VirtualClock:
             lock.release()
 
     def is_late(self) -> bool:
-        """Whether this thread is that of a source that nobody waits for any more."""
+        """Whether the current thread belongs to an abandoned source."""
         return threading.current_thread() in [sleeper.thread for sleeper in self._late]
 
     def wake_all(self) -> None:
-        """Let the sources that were abandoned come back, and wait until they have."""
+        """Wake the abandoned sources, and wait until their threads have ended."""
         for sleeper in self._late:
             sleeper.wakes.set()
             sleeper.thread.join()

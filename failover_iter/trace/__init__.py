@@ -1,4 +1,4 @@
-"""`Trace`: a listener that keeps the events of a stream and shows them to a person."""
+"""`Trace`: a listener that collects the events of a stream and displays them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Trace", "TracedAttempt"]
 
 
 class Trace:
-    """A listener that keeps the events of a stream, and shows them as a table with a time line.
+    """A listener that collects the events of a stream and shows them as a table with a timeline.
 
-    Give it as `on_event`. `print(trace)` shows one line per attempt, at most 100 columns wide; a
-    notebook shows the same as HTML. It can be looked at while the stream runs. Of very many
-    attempts the first and the last 20 are shown::
+    Pass it as `on_event`. `print(trace)` prints one line per attempt, at most 100 columns wide. A
+    notebook shows the same table as HTML. You can print it while the stream runs. If there are very
+    many attempts, only the first 20 and the last 20 lines are shown::
 
         source   #  start  first    end  delivered  outcome                0           3.75s
         primary  1    0ms  250ms  1.00s          3  failed OSError: reset  -===x
@@ -28,19 +28,19 @@ class Trace:
         takeover: skip
         ... waiting  --- until the first item  === delivering  x failed  | completed
 
-    `start`, `first` (the commit: the first item is delivered) and `end` count from the first pull
-    of the stream; `delivered` is what this attempt alone delivered; `takeover` is how attempts
-    took over once items had been delivered, a column where that differs. A line says so where no
-    source was left, or where the stream waits.
+    `start`, `first` (the commit, when the first item is delivered) and `end` are measured from the
+    first pull of the stream. `delivered` counts the items of this attempt only. `takeover` is the
+    mode in which attempts took over after items had been delivered; it becomes a column if the
+    modes differ. Further lines report that the stream is exhausted, or that it is waiting.
 
-    One trace is made for one stream. A stream inside another one (`Policy.source`) that tells the
-    same trace is indented below the attempt it belongs to, on the outer one's time line. Streams
-    that come one after the other are numbered, each with a time line from 0. Streams that run at
-    the same time cannot be told apart with certainty, as events do not say where they come from:
-    each is taken for a stream inside the one before. Give each its own trace.
+    Use one trace for one stream. An inner stream (`Policy.source`) that reports to the same trace
+    is indented below the attempt that it belongs to, on the timeline of the outer stream. Streams
+    that run one after another are numbered, each with its own timeline from 0. Streams that run at
+    the same time cannot be distinguished reliably, because events do not say which stream they
+    belong to: each is shown as an inner stream of the one before. Use a separate trace for each.
 
-    It keeps every event, and with it the errors and their tracebacks: clear `events` where one
-    trace serves for long.
+    A trace keeps every event, and with it the errors and their tracebacks. Clear `events` if you
+    use a trace for a long time.
 
     Example:
         >>> from failover_iter import Trace, failover_stream
@@ -62,32 +62,31 @@ class Trace:
     """
 
     events: list[Event]
-    """The events so far, in the order in which they came."""
+    """The events so far, in order."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self.events = []
 
     def __call__(self, event: Event) -> None:
-        """Keep one more event."""
+        """Append an event."""
         self.events.append(event)
 
     @property
     def attempts(self) -> tuple[TracedAttempt, ...]:
-        """The attempts so far, in the order in which they were opened; computed at each access."""
+        """The attempts so far, in the order in which they were opened. Computed on each access."""
         lines = read(tuple(self.events))
         return tuple(line for line in lines if isinstance(line, TracedAttempt))
 
     def __str__(self) -> str:
-        """Show the table; what standard output cannot encode is escaped, so that print works."""
+        """Return the table. Characters that standard output cannot encode are escaped."""
         encoding = getattr(sys.stdout, "encoding", None)
         lines = read(tuple(self.events))
         return _text.render(lines, encoding if isinstance(encoding, str) else "utf-8")
 
     def _repr_html_(self) -> str:
-        """Show the table in a notebook."""
+        """Return the table as HTML, for a notebook."""
         return _html.render(read(tuple(self.events)))
 
     def __repr__(self) -> str:
-        """Say how much it holds, in one line."""
+        """Return the number of events, in one line."""
         return f"<Trace of {len(self.events)} events>"

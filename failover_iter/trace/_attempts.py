@@ -1,8 +1,8 @@
-"""Reads the events of one or more streams as attempts: the rows that `Trace` shows.
+"""Groups the events of one or more streams into attempts, the rows that `Trace` shows.
 
-Events do not say which stream they belong to, so that is inferred. An `Opening` goes on with the
-innermost stream that waits for that source; else it begins a new stream: inside the attempt that
-was opened last and still runs, or, where none runs, one of its own.
+Events do not say which stream they belong to, so this is inferred. An `Opening` continues the
+innermost stream that is waiting for that source. Otherwise it starts a new stream: an inner stream
+of the attempt that was opened last and still runs, or an outer stream if no attempt runs.
 """
 
 from __future__ import annotations
@@ -33,39 +33,40 @@ Outcome: TypeAlias = Literal["running", "failed", "completed", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class TracedAttempt:
-    """One attempt as `Trace.attempts` gives it. Times are seconds since its stream began."""
+    """One attempt, as listed in `Trace.attempts`. Times are seconds since its stream started."""
 
     source: str
-    """Name of the source."""
+    """The name of the source."""
     attempt: int
-    """Which opening of this source it is, from 1."""
+    """The number of this attempt on this source, from 1."""
     stream: int
-    """Which stream of this trace it belongs to, from 1; a stream inside counts as the outer one."""
+    """The number of its stream in this trace, from 1. Inner streams have the outer one's number."""
     depth: int
-    """0, or how many streams are around the one that it belongs to."""
+    """How deep its stream is nested; 0 for an outer stream."""
     takeover: Mode | None
-    """How it took over; `None` where nothing had been delivered before."""
+    """The mode in which it took over; `None` if nothing had been delivered before."""
     waited: float
     """The pause before it, in seconds."""
     start: float
-    """When it was opened; inside another stream, that one's time."""
+    """When it was opened. In an inner stream, on the timeline of the outer one."""
     first: float | None
-    """When it committed, so when its first item was delivered; `None`: it did not."""
+    """When it committed, so when its first item was delivered; `None` if it did not."""
     end: float | None
-    """When it was over and closed; `None`: it still runs."""
+    """When it had ended and was closed; `None` if it still runs."""
     delivered: int | None
-    """Items delivered in this attempt; `None` while it runs or where nobody counts."""
+    """Number of items delivered in this attempt; `None` if it still runs or if items are not
+    counted."""
     outcome: Outcome
-    """What became of it."""
+    """How it ended."""
     error: BaseException | None
-    """What it failed with, or what ended it; `GeneratorExit` for a plain close."""
+    """The error that it failed with, or that ended it; `GeneratorExit` for a normal close."""
     close_error: Exception | None
-    """What closing the failed source raised, if it did."""
+    """The error raised while the failed source was closed, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What is no attempt, but has a line: no source was left, or a pause that is not over."""
+    """A line that is not an attempt: the stream is exhausted, or still in a pause."""
 
     stream: int
     depth: int
@@ -76,7 +77,7 @@ Line: TypeAlias = TracedAttempt | Remark
 
 
 def read(events: Iterable[Event]) -> list[Line]:
-    """Give the attempts and remarks in the order in which they happened."""
+    """Return the attempts and remarks in the order in which they happened."""
     reader = _Reader()
     for event in events:
         reader.take(event)
@@ -85,7 +86,7 @@ def read(events: Iterable[Event]) -> list[Line]:
 
 
 class _Stream:
-    """One stream: where it lies on the time line."""
+    """One stream, and its place on the timeline."""
 
     __slots__ = ("depth", "latest", "number", "offset", "parent")
 
@@ -93,13 +94,13 @@ class _Stream:
         self.parent = parent
         self.number = number
         self.depth: int = 0 if parent is None else parent.depth + 1
-        # Its own clock begins at 0, so on the line of the stream around it that is now. When
-        # "now" is can only be told as the last that was heard from there.
+        # The clock of an inner stream starts at 0, which is "now" on the outer timeline. The best
+        # estimate of "now" is the time of the outer stream's latest event.
         self.offset: float = 0.0 if parent is None else parent.latest
         self.latest: float = self.offset
 
     def moment(self, event: Event) -> float:
-        """When the event happened, on the common time line; as told last, if its clock is mad."""
+        """When the event happened, on the common timeline; the latest time if it is not finite."""
         moment = self.offset + event.elapsed
         if not isfinite(moment):
             return self.latest
@@ -117,13 +118,13 @@ class _Pause:
     def __init__(self, stream: _Stream, event: Waiting | Switched, remark: int) -> None:
         self.stream = stream
         self.event = event
-        self.remark = remark  # which line says that it waits
+        self.remark = remark  # index of the line that reports the pause
 
     def ends_with(self, opening: Opening) -> bool:
-        """Whether this is the opening that the pause was for, not that of another stream.
+        """Whether this opening ends the pause, and does not belong to another stream.
 
-        A stream that is cancelled in a pause says nothing more, and the next one may well begin
-        with a source of the same name.
+        A stream that is cancelled during a pause emits no further event, and the next stream may
+        start with a source of the same name.
         """
         event = self.event
         if opening.delivered != event.delivered or opening.elapsed < event.elapsed:
@@ -135,7 +136,7 @@ class _Pause:
 
 
 class _Attempt:
-    """One attempt while its events come in."""
+    """One attempt while its events arrive."""
 
     __slots__ = ("end", "ended", "first", "opening", "start", "stream", "takeover", "waited")
 
@@ -187,9 +188,9 @@ def _outcome(ended: Failed | Completed | Closed | None) -> Outcome:
 
 
 class _Reader:
-    """Assigns each event to its stream. Constant time per event: of many streams, too.
+    """Assigns each event to its stream, in constant time per event even with many streams.
 
-    An event that belongs to nothing known (the list of events was cut) is passed over.
+    An event that belongs to no known attempt (because `events` was cleared) is ignored.
     """
 
     __slots__ = (
@@ -205,7 +206,7 @@ class _Reader:
     def __init__(self) -> None:
         self.lines: list[_Attempt | Remark | None] = []
         self._streams = 0
-        self._opened: list[_Attempt] = []  # the last of them that has not ended is the innermost
+        self._opened: list[_Attempt] = []  # the last one that has not ended is the innermost
         self._running: defaultdict[tuple[str, int], list[_Attempt]] = defaultdict(list)
         self._uncommitted: defaultdict[tuple[str, int], list[_Attempt]] = defaultdict(list)
         self._failed: dict[tuple[str, int, int], _Stream] = {}
@@ -220,7 +221,7 @@ class _Reader:
             case Failed() | Completed() | Closed():
                 self._ended(event)
             case _:
-                self._went_on(event)
+                self._between(event)
 
     def _opening(self, event: Opening) -> None:
         pauses, pause = self._pausing[event.source], None
@@ -244,7 +245,7 @@ class _Reader:
         return _Stream(None, self._streams)
 
     def _committed(self, event: Committed) -> None:
-        """Of several that bear the name the innermost commits first."""
+        """Of several attempts with the same name, the innermost commits first."""
         attempt = _take_last(self._uncommitted, event)
         if attempt is not None:
             attempt.first = attempt.stream.moment(event)
@@ -253,13 +254,13 @@ class _Reader:
         attempt = _take_last(self._running, event)
         if attempt is None:
             return
-        if attempt.first is None:  # then it is the last of those, too
+        if attempt.first is None:  # then it is also the last uncommitted one
             _take_last(self._uncommitted, event)
         attempt.ended, attempt.end = event, attempt.stream.moment(event)
         if isinstance(event, Failed):
             self._failed[event.source, event.attempt, id(event.error)] = attempt.stream
 
-    def _went_on(self, event: Waiting | Switched | Exhausted) -> None:
+    def _between(self, event: Waiting | Switched | Exhausted) -> None:
         stream = self._failed.pop((event.source, event.attempt, id(event.error)), None)
         if stream is None:
             return
@@ -273,7 +274,7 @@ class _Reader:
 def _take_last(
     attempts: defaultdict[tuple[str, int], list[_Attempt]], event: Event
 ) -> _Attempt | None:
-    """Take out the innermost attempt that an event may be about."""
+    """Remove and return the innermost attempt that the event may belong to."""
     key = event.source, event.attempt
     of_that_name = attempts.get(key)
     if of_that_name is None:

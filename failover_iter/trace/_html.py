@@ -1,7 +1,7 @@
-"""The table that a notebook shows: the same rows, with bars drawn by inline styles alone.
+"""The table for notebooks: the same rows as in text, with bars drawn by inline styles only.
 
-Colours are chosen to be read on white and on black; text takes the colour of the notebook. There
-is no script, and no style sheet that could leak into the page.
+The colours are legible on white and on black, and the text inherits the notebook's colour. The
+table contains no script, and no style sheet that could leak into the page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from failover_iter.trace._attempts import Line, Outcome
     from failover_iter.trace._text import Row
 
-_LONGEST_CELL: Final = 60  # columns; the whole text is in the title
+_LONGEST_CELL: Final = 60  # columns; the title attribute contains the whole text
 _LONGEST_NOTE: Final = 120
 _LONGEST_TITLE: Final = 4000
 
@@ -47,12 +47,12 @@ _RULE = "border-bottom:1px solid rgba(128,128,128,.4)"
 _WAITING = "top:6px;border-top:2px dotted #8c8c8c"
 _THIN = "top:5px;height:4px"
 _THICK = "top:1px;height:12px"
-_EDGE = "box-sizing:content-box;padding-right:3px;margin-left:-3px"  # seen where nothing lasts
+_EDGE = "box-sizing:content-box;padding-right:3px;margin-left:-3px"  # visible even at width 0
 _TRACK = "position:relative;height:14px;min-width:200px"
 
 
 def render(lines: Sequence[Line]) -> str:
-    """The whole table."""
+    """Return the table as HTML."""
     if not lines:
         return f"<div>{NOTHING}</div>"
     total = duration(lines)
@@ -95,7 +95,7 @@ def _space(depth: int) -> str:
 
 
 def _text(text: str, longest: int) -> str:
-    """The text; with what of it is not shown in a title."""
+    """The text, shortened if it is too long. Then a title contains the whole text."""
     shown = cut(clean(text, 2 * longest), longest)
     if shown == text:
         return escape(text)

@@ -1,4 +1,4 @@
-"""The table that `print(trace)` shows, and the words and numbers that the HTML shares with it."""
+"""The table that `print(trace)` shows, and the formatting that the HTML table shares with it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from failover_iter.trace._attempts import Line, Outcome
 
 WIDTH: Final = 100
-SHOWN: Final = 20  # of very many lines, the first and the last so many
+SHOWN: Final = 20  # if there are very many lines: how many to show at each end
 HEADS: Final = ("source", "#", "start", "first", "end", "delivered", "takeover", "outcome")
-NUMBERS: Final = range(1, 6)  # the columns of figures, aligned to the right
+NUMBERS: Final = range(1, 6)  # the numeric columns, which are right-aligned
 NOTHING: Final = "no attempts yet"
 
 _WIDEST = (16, 6, 8, 8, 8, 9, 8)  # the columns before the outcome
@@ -27,7 +27,7 @@ _TAKEOVER, _OUTCOME = 6, 7
 _BAR = range(16, 41)
 _GAP = "  "
 _INDENT = "  "
-_DEEPEST = 3  # streams inside streams are indented no further
+_DEEPEST = 3  # streams nested deeper than this are not indented further
 _MARKS: dict[Outcome, str] = {"failed": "x", "completed": "|", "closed": "/", "running": ">"}
 _LEGEND = (
     "... waiting  --- until the first item  === delivering  x failed  | completed  "
@@ -47,7 +47,7 @@ Row: TypeAlias = TracedAttempt | Note
 
 
 def layout(lines: Sequence[Line]) -> list[Row]:
-    """What is shown: the first and the last lines, and a note for all that is no attempt."""
+    """The rows to show: the first and the last lines, with a note for each remark."""
     if len(lines) <= 2 * SHOWN:
         return list(_noted(lines, many=_many(lines)))
     head, middle, tail = lines[:SHOWN], lines[SHOWN:-SHOWN], lines[-SHOWN:]
@@ -62,7 +62,7 @@ def _many(lines: Sequence[Line]) -> bool:
 
 
 def _noted(lines: Sequence[Line], *, many: bool) -> Iterator[Row]:
-    """Remarks as notes, and above each of several streams which one it is."""
+    """Turn remarks into notes, and add a heading for each stream if there are several."""
     stream = None
     for line in lines:
         if many and line.stream != stream:
@@ -79,18 +79,18 @@ def _remark(remark: Remark) -> str:
         return f"exhausted after {failures}{delivered}: {describe(event.error)}"
     then = event.to if isinstance(event, Switched) else event.source
     takeover = "" if event.mode is None else f" (takeover: {event.mode})"
-    return f"waiting {seconds(event.seconds)}, then {then} is opened{takeover}"
+    return f"waiting {seconds(event.seconds)}, then opening {then}{takeover}"
 
 
 def duration(lines: Sequence[Line]) -> float:
-    """How long the common time line is, in seconds."""
+    """The length of the common timeline, in seconds."""
     rows = (line for line in lines if isinstance(line, TracedAttempt))
     ends = (max(row.start, row.first or 0.0, row.end or 0.0) for row in rows)
     return max(ends, default=0.0)
 
 
 def cells(row: TracedAttempt) -> tuple[str, ...]:
-    """What stands in each column of `HEADS`, not yet cleaned or cut."""
+    """The text of each column of `HEADS`, not yet cleaned or cut."""
     return (
         row.source,
         count(row.attempt, 6),
@@ -104,12 +104,12 @@ def cells(row: TracedAttempt) -> tuple[str, ...]:
 
 
 def indent(depth: int) -> str:
-    """The space before what belongs to a stream inside another one."""
+    """The indentation of a row of an inner stream."""
     return _INDENT * min(depth, _DEEPEST)
 
 
 def outcome(row: TracedAttempt) -> str:
-    """What became of the attempt, with its errors in full."""
+    """How the attempt ended, with its errors in full."""
     if isinstance(row.error, GeneratorExit):
         return "closed by the consumer"
     if row.error is None:
@@ -120,14 +120,14 @@ def outcome(row: TracedAttempt) -> str:
 
 
 def count(number: int | None, digits: int) -> str:
-    """A number in full, or in so many characters."""
+    """The number, in scientific notation if it has more than `digits` digits."""
     if number is None:
         return "-"
     return str(number) if number < 10**digits else f"{number:.1e}"
 
 
 def seconds(value: float | None) -> str:
-    """A time in the unit that suits it, in about six characters."""
+    """A duration in a suitable unit, in about six characters."""
     if value is None:
         return "-"
     for bound, show in _TIMES:
@@ -136,7 +136,7 @@ def seconds(value: float | None) -> str:
     return f"{value / 86400:.3g}d"
 
 
-# Each bound is where the text, once rounded, would need one more digit.
+# At each bound, the rounded text would need one more digit.
 _TIMES: Final[tuple[tuple[float, Callable[[float], str]], ...]] = (
     (0.00005, lambda _: "0ms"),
     (0.00995, lambda value: f"{value * 1000:.1f}ms"),
@@ -149,9 +149,10 @@ _TIMES: Final[tuple[tuple[float, Callable[[float], str]], ...]] = (
 
 
 def clean(text: str, limit: int) -> str:
-    """One line without control characters: white space becomes one space, the rest an escape.
+    """Return one line without control characters.
 
-    A terminal obeys escape sequences, and a bidirectional override turns a line around.
+    White space becomes a single space, and other unprintable characters are escaped. Otherwise a
+    terminal would interpret escape sequences, and a bidirectional override would reverse the line.
     """
     text = " ".join(text[: limit + 1].split())
     if not text.isprintable():
@@ -164,7 +165,7 @@ def _escape(char: str) -> str:
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal it takes."""
+    """The number of terminal columns that the text occupies."""
     if text.isascii():
         return len(text)
     return sum(_columns(char) for char in text)
@@ -172,12 +173,12 @@ def width(text: str) -> int:
 
 def _columns(char: str) -> int:
     if category(char) in ("Mn", "Me"):
-        return int(char == "\ufe0f")  # it makes the emoji before it a wide one
+        return int(char == "\ufe0f")  # makes the preceding emoji wide
     return 2 if east_asian_width(char) in "WF" else 1
 
 
 def cut(text: str, columns: int) -> str:
-    """The text, or as much of it as fits with three dots."""
+    """The text, cut and followed by three dots if it is too wide."""
     if width(text) <= columns:
         return text
     kept = sum(used <= columns - 3 for used in accumulate(map(_columns, text)))
@@ -185,7 +186,7 @@ def cut(text: str, columns: int) -> str:
 
 
 def render(lines: Sequence[Line], encoding: str) -> str:
-    """The whole table, in characters that the encoding has."""
+    """Return the table as text that the encoding can represent."""
     if not lines:
         return NOTHING
     rows, total = layout(lines), duration(lines)
@@ -199,7 +200,7 @@ def render(lines: Sequence[Line], encoding: str) -> str:
             texts.append(cut(indent(row.depth) + _safe(row.text, encoding), WIDTH))
         else:
             texts.append(_line((*next(found), _bar(row, total, bar)), columns))
-    if len(modes) == 1:  # in a line of its own it leaves more room for the errors
+    if len(modes) == 1:  # a separate line leaves more room for the errors
         texts.append(f"takeover: {modes.pop()}")
     return "\n".join([*texts, _LEGEND])
 
@@ -215,7 +216,7 @@ def _safe(text: str, encoding: str) -> str:
 
 
 def _columns_of(table: list[tuple[str, ...]], *, with_takeover: bool) -> tuple[list[int], int]:
-    """How wide each column is, 0 = not shown, and the bar that gets what is left."""
+    """The width of each column (0 = not shown), and that of the bar, which takes the rest."""
     longest = [max(map(width, column)) for column in zip(HEADS, *table, strict=True)]
     columns = [min(pair) for pair in zip(longest, _WIDEST, strict=False)]
     columns[_TAKEOVER] *= with_takeover
@@ -252,5 +253,5 @@ def _bar(row: TracedAttempt, total: float, columns: int) -> str:
 
 
 def share(moment: float, total: float) -> float:
-    """Where a moment lies on the time line, from 0 to 1; everything at 0 where it has no length."""
+    """The position of a moment on the timeline, from 0 to 1; always 0 if its length is 0."""
     return min(1.0, max(0.0, moment / total)) if total > 0 else 0.0

@@ -1,4 +1,4 @@
-"""What the behaviours of both drivers share: the twin that they run on, and a plain source."""
+"""What the behaviours of both drivers share: the flavour that they run on, and a plain source."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from support.flavour import SyncFlavour
 from support.runners import quiet
-from support.twin import SyncTwin
 
 
 def reset() -> ConnectionError:
@@ -16,21 +16,21 @@ def reset() -> ConnectionError:
 
 
 class Behaviour:
-    """A test module names the twin."""
+    """A test module names the flavour."""
 
-    twin_class: ClassVar[type[SyncTwin]]
+    flavour_class: ClassVar[type[SyncFlavour]]
 
     @pytest.fixture
-    def twin(self) -> Iterator[SyncTwin]:
-        twin = self.twin_class()
+    def flavour(self) -> Iterator[SyncFlavour]:
+        flavour = self.flavour_class()
         with quiet():
-            yield twin
-        twin.finish()
+            yield flavour
+        flavour.finish()
 
-    def source(self, twin: SyncTwin, *items: Any, error: BaseException | None = None) -> Any:
+    def source(self, flavour: SyncFlavour, *items: Any, error: BaseException | None = None) -> Any:
         def source() -> Iterator[Any]:
             yield from items
             if error is not None:
                 raise error
 
-        return twin.generator(source)
+        return flavour.generator(source)

@@ -10,7 +10,7 @@ import pytest
 
 from drivers.base import Behaviour, reset
 from failover_iter import EmptyStream, Policy, Source
-from support.twin import Ends, SyncTwin, Thing
+from support.flavour import Ends, SyncFlavour, Thing
 
 
 class Closing(Behaviour):
@@ -18,7 +18,7 @@ class Closing(Behaviour):
 
     # Law 9, closing.
 
-    def test_iterator_and_iterable_are_closed_once_each(self, twin: SyncTwin) -> None:
+    def test_iterator_and_iterable_are_closed_once_each(self, flavour: SyncFlavour) -> None:
         """The iterator first, then the iterable that it came from; however the stream ends."""
         for leave in ("end", "failure", "close", "throw", "drop"):
             log: list[str] = []
@@ -29,23 +29,23 @@ class Closing(Behaviour):
                     return item
                 raise reset() if leave == "failure" else Ends
 
-            iterator = twin.iterator(pull, close=lambda log=log: log.append("iterator"))
-            iterable = twin.iterable(iterator, close=lambda log=log: log.append("iterable"))
-            stream = twin.stream([lambda iterable=iterable: iterable])
-            assert twin.next(stream) == 1
+            iterator = flavour.iterator(pull, close=lambda log=log: log.append("iterator"))
+            iterable = flavour.iterable(iterator, close=lambda log=log: log.append("iterable"))
+            stream = flavour.stream([lambda iterable=iterable: iterable])
+            assert flavour.next(stream) == 1
             if leave == "close":
-                twin.close(stream)
+                flavour.close(stream)
             elif leave == "throw":
                 with pytest.raises(KeyError):
-                    twin.throw(stream, KeyError("mine"))
+                    flavour.throw(stream, KeyError("mine"))
             elif leave in ("end", "failure"):
-                with pytest.raises((twin.stop, ConnectionError)):
-                    twin.next(stream)
+                with pytest.raises((flavour.stop, ConnectionError)):
+                    flavour.next(stream)
             del stream
-            twin.settle()
+            flavour.settle()
             assert log == ["iterator", "iterable"], leave
 
-    def test_what_has_no_close_is_left_alone(self, twin: SyncTwin) -> None:
+    def test_what_has_no_close_is_left_alone(self, flavour: SyncFlavour) -> None:
         """An iterator without `close`, over an iterable without one, is fine."""
         pulls = iter([1])
 
@@ -54,23 +54,23 @@ class Closing(Behaviour):
                 return item
             raise Ends
 
-        stream = twin.stream([lambda: twin.iterable(twin.iterator(pull))])
-        assert twin.drain(stream) == [1]
+        stream = flavour.stream([lambda: flavour.iterable(flavour.iterator(pull))])
+        assert flavour.drain(stream) == [1]
 
-    def test_hands_off_with_close_false(self, twin: SyncTwin) -> None:
+    def test_hands_off_with_close_false(self, flavour: SyncFlavour) -> None:
         """`Source(close=False)` closes nothing, at the end, after a failure, or by the consumer."""
         log: list[str] = []
 
         def opened() -> Any:
-            iterator = twin.iterator(lambda: 1, close=lambda: log.append("iterator"))
-            return twin.iterable(iterator, close=lambda: log.append("iterable"))
+            iterator = flavour.iterator(lambda: 1, close=lambda: log.append("iterator"))
+            return flavour.iterable(iterator, close=lambda: log.append("iterable"))
 
-        stream = twin.stream([Source(opened, close=False)])
-        assert twin.next(stream) == 1
-        twin.close(stream)
+        stream = flavour.stream([Source(opened, close=False)])
+        assert flavour.next(stream) == 1
+        flavour.close(stream)
         assert log == []
 
-    def test_a_closing_error_reaches_a_closing_consumer(self, twin: SyncTwin) -> None:
+    def test_a_closing_error_reaches_a_closing_consumer(self, flavour: SyncFlavour) -> None:
         """From the iterator or from the iterable; the second of two becomes a note."""
 
         def fail(name: str) -> Any:
@@ -85,28 +85,30 @@ class Closing(Behaviour):
             (ok, fail("iterable"), None),
             (fail("iterator"), fail("iterable"), ["closing source[0] raised OSError: iterable"]),
         ):
-            iterator = twin.iterator(lambda: 1, close=first)
-            iterable = twin.iterable(iterator, close=second)
-            stream = twin.stream([lambda iterable=iterable: iterable])
-            assert twin.next(stream) == 1
+            iterator = flavour.iterator(lambda: 1, close=first)
+            iterable = flavour.iterable(iterator, close=second)
+            stream = flavour.stream([lambda iterable=iterable: iterable])
+            assert flavour.next(stream) == 1
             with pytest.raises(OSError) as caught:
-                twin.close(stream)
+                flavour.close(stream)
             assert getattr(caught.value, "__notes__", None) == notes
 
-    def test_an_error_on_its_way_keeps_a_closing_error_as_a_note(self, twin: SyncTwin) -> None:
+    def test_an_error_on_its_way_keeps_a_closing_error_as_a_note(
+        self, flavour: SyncFlavour
+    ) -> None:
         """What the consumer threw is not replaced by what closing the iterable raises."""
 
         def close() -> None:
             raise OSError("closing")
 
-        iterable = twin.iterable(twin.iterator(lambda: 1), close=close)
-        stream = twin.stream([lambda: iterable])
-        assert twin.next(stream) == 1
+        iterable = flavour.iterable(flavour.iterator(lambda: 1), close=close)
+        stream = flavour.stream([lambda: iterable])
+        assert flavour.next(stream) == 1
         with pytest.raises(KeyError) as caught:
-            twin.throw(stream, KeyError("mine"))
+            flavour.throw(stream, KeyError("mine"))
         assert caught.value.__notes__ == ["closing source[0] raised OSError: closing"]
 
-    def test_an_interrupt_while_closing_goes_first(self, twin: SyncTwin) -> None:
+    def test_an_interrupt_while_closing_goes_first(self, flavour: SyncFlavour) -> None:
         """What is no Exception wins over the failure and over other errors of closing."""
 
         def fails() -> Any:
@@ -119,30 +121,35 @@ class Closing(Behaviour):
             raise OSError("closing")
 
         for first, second in ((interrupt, fail), (fail, interrupt)):
-            iterator = twin.iterator(fails, close=first)
-            iterable = twin.iterable(iterator, close=second)
+            iterator = flavour.iterator(fails, close=first)
+            iterable = flavour.iterable(iterator, close=second)
             events: list[Any] = []
-            stream = twin.stream(
-                [lambda iterable=iterable: iterable, self.source(twin, 9)], on_event=events.append
+            stream = flavour.stream(
+                [lambda iterable=iterable: iterable, self.source(flavour, 9)],
+                on_event=events.append,
             )
             with pytest.raises(KeyboardInterrupt) as caught:
-                twin.next(stream)
+                flavour.next(stream)
             assert caught.value.__notes__ == ["closing source[0] raised OSError: closing"]
             assert type(events[-1]).__name__ == "Closed"
 
     # Law 11 and 12.
 
-    def test_streams_of_one_policy_share_nothing(self, twin: SyncTwin) -> None:
+    def test_streams_of_one_policy_share_nothing(self, flavour: SyncFlavour) -> None:
         """Two streams of one policy, pulled in turn, each go their own way."""
         policy = Policy(retry_on=ConnectionError, mid_stream="skip", attempts=2)
-        one = twin.of(policy, [self.source(twin, 1, 2, error=reset()), self.source(twin, 1, 2, 3)])
-        two = twin.of(policy, [self.source(twin, 5, error=reset()), self.source(twin, 5, 6, 7)])
-        assert [twin.next(each) for _ in range(3) for each in (one, two)] == [1, 5, 2, 6, 3, 7]
+        one = flavour.of(
+            policy, [self.source(flavour, 1, 2, error=reset()), self.source(flavour, 1, 2, 3)]
+        )
+        two = flavour.of(
+            policy, [self.source(flavour, 5, error=reset()), self.source(flavour, 5, 6, 7)]
+        )
+        assert [flavour.next(each) for _ in range(3) for each in (one, two)] == [1, 5, 2, 6, 3, 7]
 
     @pytest.mark.parametrize("mid_stream", [None, "raise", "skip"])
     @pytest.mark.parametrize("commit_when", [1, 3])
     def test_delivered_items_are_not_kept(
-        self, twin: SyncTwin, mid_stream: Any, commit_when: int
+        self, flavour: SyncFlavour, mid_stream: Any, commit_when: int
     ) -> None:
         """Of what was delivered nothing is kept but at most the last item."""
 
@@ -150,15 +157,15 @@ class Closing(Behaviour):
             for _ in range(6):
                 yield Thing()
 
-        stream = twin.stream(
-            [twin.generator(things)], mid_stream=mid_stream, commit_when=commit_when
+        stream = flavour.stream(
+            [flavour.generator(things)], mid_stream=mid_stream, commit_when=commit_when
         )
-        watched = [weakref.ref(twin.next(stream)) for _ in range(5)]
+        watched = [weakref.ref(flavour.next(stream)) for _ in range(5)]
         assert [ref() for ref in watched[:4]] == [None] * 4
 
     # Events.
 
-    def test_order_on_a_failure(self, twin: SyncTwin) -> None:
+    def test_order_on_a_failure(self, flavour: SyncFlavour) -> None:
         """Law 8: close the failed source, tell the event, wait, open the next."""
         log: list[str] = []
 
@@ -167,17 +174,17 @@ class Closing(Behaviour):
 
         def opens() -> Any:
             log.append("open")
-            return twin.iterator(fails, close=lambda: log.append("close"))
+            return flavour.iterator(fails, close=lambda: log.append("close"))
 
         def wait(failed: Any) -> float:
             log.append("wait")
             return 0.5
 
-        stream = twin.stream(
+        stream = flavour.stream(
             [opens], attempts=2, wait=wait, on_event=lambda event: log.append(type(event).__name__)
         )
         with pytest.raises(ConnectionError):
-            twin.next(stream)
+            flavour.next(stream)
         assert log == [
             *("Opening", "open", "close", "Failed", "wait", "Waiting"),
             *("Opening", "open", "close", "Failed", "Exhausted"),
@@ -186,7 +193,7 @@ class Closing(Behaviour):
     @pytest.mark.parametrize(
         "at", ["Opening", "Committed", "Failed", "Switched", "Completed", "Exhausted", "Closed"]
     )
-    def test_a_listener_that_raises_is_heard(self, twin: SyncTwin, at: str) -> None:
+    def test_a_listener_that_raises_is_heard(self, flavour: SyncFlavour, at: str) -> None:
         """Its error reaches the consumer, and what was open is closed."""
         log: list[str] = []
 
@@ -196,7 +203,7 @@ class Closing(Behaviour):
 
         def opened() -> Any:
             log.append("open")
-            return twin.iterator(
+            return flavour.iterator(
                 iter([1]).__next__ if False else pull, close=lambda: log.append("close")
             )
 
@@ -210,16 +217,16 @@ class Closing(Behaviour):
             raise reset()
 
         ends = at in ("Exhausted", "Completed", "Closed")
-        sources = [opened] if ends else [opened, self.source(twin, 9)]
-        stream = twin.stream(sources, on_event=listener, retry_on=ConnectionError)
+        sources = [opened] if ends else [opened, self.source(flavour, 9)]
+        stream = flavour.stream(sources, on_event=listener, retry_on=ConnectionError)
         with pytest.raises(ZeroDivisionError, match=at):
             if at == "Closed":
-                twin.next(stream)
-                twin.close(stream)
-            twin.drain(stream)
+                flavour.next(stream)
+                flavour.close(stream)
+            flavour.drain(stream)
         assert log in ([], ["open", "close"])
 
-    def test_a_listener_does_not_hide_an_interrupt(self, twin: SyncTwin) -> None:
+    def test_a_listener_does_not_hide_an_interrupt(self, flavour: SyncFlavour) -> None:
         """A KeyboardInterrupt goes on, and the error of the listener goes into its notes."""
 
         def interrupt() -> Any:
@@ -229,15 +236,15 @@ class Closing(Behaviour):
             if type(event).__name__ == "Closed":
                 raise ZeroDivisionError("listener")
 
-        stream = twin.stream([lambda: twin.iterator(interrupt)], on_event=listener)
+        stream = flavour.stream([lambda: flavour.iterator(interrupt)], on_event=listener)
         with pytest.raises(KeyboardInterrupt) as caught:
-            twin.next(stream)
+            flavour.next(stream)
         assert "ZeroDivisionError: listener" in caught.value.__notes__[0]
 
     # Callbacks that look at items.
 
     @pytest.mark.parametrize("option", ["commit_when", "complete_when", "key", "retry_on", "wait"])
-    def test_a_callback_that_raises_is_no_outage(self, twin: SyncTwin, option: str) -> None:
+    def test_a_callback_that_raises_is_no_outage(self, flavour: SyncFlavour, option: str) -> None:
         """Its error reaches the consumer even where it matches `retry_on`; the source is closed."""
         closed: list[str] = []
 
@@ -258,17 +265,19 @@ class Closing(Behaviour):
             options = {"mid_stream": Skip(key=broken)}
         if option == "wait":
             options["attempts"] = 2
-        iterator = twin.iterator(pull, close=lambda: closed.append("closed"))
-        stream = twin.stream([lambda: iterator, self.source(twin, 9)], **options)
+        iterator = flavour.iterator(pull, close=lambda: closed.append("closed"))
+        stream = flavour.stream([lambda: iterator, self.source(flavour, 9)], **options)
         with pytest.raises(ConnectionError, match="callback") as caught:
-            twin.drain(stream)
+            flavour.drain(stream)
         assert closed == ["closed"]
         if option in ("retry_on", "wait"):
             assert "reset" in str(caught.value.__context__)
 
-    def test_empty_stream_names_what_was_missing(self, twin: SyncTwin) -> None:
+    def test_empty_stream_names_what_was_missing(self, flavour: SyncFlavour) -> None:
         """No item at all, or none that committed."""
         with pytest.raises(EmptyStream, match="without an item"):
-            twin.drain(twin.stream([self.source(twin)], allow_empty=False))
+            flavour.drain(flavour.stream([self.source(flavour)], allow_empty=False))
         with pytest.raises(EmptyStream, match="commit_when"):
-            twin.drain(twin.stream([self.source(twin, 1)], allow_empty=False, commit_when=2))
+            flavour.drain(
+                flavour.stream([self.source(flavour, 1)], allow_empty=False, commit_when=2)
+            )

@@ -12,7 +12,7 @@ import pytest
 from drivers.base import reset
 from drivers.closing import Closing
 from failover_iter import AllSourcesFailed, SourceError
-from support.twin import Ends, SyncTwin
+from support.flavour import Ends, SyncFlavour
 
 
 class Laws(Closing):
@@ -20,56 +20,62 @@ class Laws(Closing):
 
     # Law 1, identity: the machines of tests/laws say more.
 
-    def test_throwing_generator_exit_is_close(self, twin: SyncTwin) -> None:
+    def test_throwing_generator_exit_is_close(self, flavour: SyncFlavour) -> None:
         """`throw(GeneratorExit)` closes the source, and comes out again."""
         closed: list[str] = []
-        iterator = twin.iterator(lambda: 1, close=lambda: closed.append("closed"))
-        stream = twin.stream([lambda: iterator])
-        assert twin.next(stream) == 1
+        iterator = flavour.iterator(lambda: 1, close=lambda: closed.append("closed"))
+        stream = flavour.stream([lambda: iterator])
+        assert flavour.next(stream) == 1
         with pytest.raises(GeneratorExit):
-            twin.throw(stream, GeneratorExit)
+            flavour.throw(stream, GeneratorExit)
         assert closed == ["closed"]
 
     @pytest.mark.parametrize("leak", [StopIteration, StopAsyncIteration])
-    def test_a_stop_that_leaks_from_a_factory_is_no_end(self, twin: SyncTwin, leak: Any) -> None:
+    def test_a_stop_that_leaks_from_a_factory_is_no_end(
+        self, flavour: SyncFlavour, leak: Any
+    ) -> None:
         """A StopIteration out of a factory is PEP 479's RuntimeError, and may cause a switch."""
-        if twin.flavour == "sync" and leak is StopAsyncIteration:
+        if flavour.name == "sync" and leak is StopAsyncIteration:
             pytest.skip("it ends no generator")
 
         def leaks() -> Any:
             raise leak
 
         with pytest.raises(RuntimeError, match=f"raised {leak.__name__}") as caught:
-            twin.next(twin.stream([leaks]))
+            flavour.next(flavour.stream([leaks]))
         assert isinstance(caught.value.__cause__, leak)
-        assert twin.drain(twin.stream([leaks, self.source(twin, 1)], retry_on=RuntimeError)) == [1]
+        assert flavour.drain(
+            flavour.stream([leaks, self.source(flavour, 1)], retry_on=RuntimeError)
+        ) == [1]
 
-    def test_values_are_sent_to_the_source(self, twin: SyncTwin) -> None:
+    def test_values_are_sent_to_the_source(self, flavour: SyncFlavour) -> None:
         """`send` reaches the source, and its answer is delivered."""
-        iterator = twin.iterator(lambda: "pulled", send=lambda value: f"answer to {value}")
-        stream = twin.stream([lambda: iterator])
-        assert twin.next(stream) == "pulled"
-        assert twin.send(stream, 1) == "answer to 1"
-        assert twin.send(stream, 2) == "answer to 2"
-        assert twin.next(stream) == "pulled"
-        assert twin.send(stream, 3) == "answer to 3"
+        iterator = flavour.iterator(lambda: "pulled", send=lambda value: f"answer to {value}")
+        stream = flavour.stream([lambda: iterator])
+        assert flavour.next(stream) == "pulled"
+        assert flavour.send(stream, 1) == "answer to 1"
+        assert flavour.send(stream, 2) == "answer to 2"
+        assert flavour.next(stream) == "pulled"
+        assert flavour.send(stream, 3) == "answer to 3"
 
     # Law 2, laziness.
 
-    def test_nothing_happens_before_the_first_pull(self, twin: SyncTwin) -> None:
+    def test_nothing_happens_before_the_first_pull(self, flavour: SyncFlavour) -> None:
         """Neither the factories nor the iterable that they stand in are touched at the call."""
         touched: list[str] = []
 
         def factories() -> Iterator[Any]:
             touched.append("factories")
-            yield self.source(twin, 1)
+            yield self.source(flavour, 1)
 
-        stream = twin.stream(factories())
+        stream = flavour.stream(factories())
         assert touched == []
-        assert twin.next(stream) == 1
+        assert flavour.next(stream) == 1
         assert touched == ["factories"]
 
-    def test_the_next_factory_waits_for_the_failure_and_the_close(self, twin: SyncTwin) -> None:
+    def test_the_next_factory_waits_for_the_failure_and_the_close(
+        self, flavour: SyncFlavour
+    ) -> None:
         """It is not even pulled from `factories` before the failed source was closed."""
         log: list[str] = []
 
@@ -78,14 +84,14 @@ class Laws(Closing):
 
         def factories() -> Iterator[Any]:
             log.append("first")
-            yield lambda: twin.iterator(fails, close=lambda: log.append("close"))
+            yield lambda: flavour.iterator(fails, close=lambda: log.append("close"))
             log.append("second")
-            yield self.source(twin, 1)
+            yield self.source(flavour, 1)
 
-        assert twin.drain(twin.stream(factories())) == [1]
+        assert flavour.drain(flavour.stream(factories())) == [1]
         assert log == ["first", "close", "second"]
 
-    def test_factories_may_be_endless(self, twin: SyncTwin) -> None:
+    def test_factories_may_be_endless(self, flavour: SyncFlavour) -> None:
         """An endless iterable of factories is read as far as is needed."""
         count = itertools.count()
 
@@ -94,24 +100,24 @@ class Laws(Closing):
                 raise reset()
             yield 1
 
-        assert twin.drain(twin.stream(itertools.repeat(twin.generator(source)))) == [1]
+        assert flavour.drain(flavour.stream(itertools.repeat(flavour.generator(source)))) == [1]
 
-    def test_nothing_is_pulled_ahead(self, twin: SyncTwin) -> None:
+    def test_nothing_is_pulled_ahead(self, flavour: SyncFlavour) -> None:
         """An item is pulled when the consumer asks for it, and not before."""
         pulled = itertools.count()
-        stream = twin.stream([lambda: twin.iterator(lambda: next(pulled))])
-        assert [twin.next(stream) for _ in range(3)] == [0, 1, 2]
+        stream = flavour.stream([lambda: flavour.iterator(lambda: next(pulled))])
+        assert [flavour.next(stream) for _ in range(3)] == [0, 1, 2]
         assert next(pulled) == 3
 
     # Law 4, transparency.
 
-    def test_an_error_that_is_not_named_arrives_as_it_is(self, twin: SyncTwin) -> None:
+    def test_an_error_that_is_not_named_arrives_as_it_is(self, flavour: SyncFlavour) -> None:
         """The same object, with its context and cause, earlier failures in its notes."""
         cause, error = KeyError("cause"), ValueError("bug")
         error.__cause__ = cause
-        sources = [self.source(twin, 1, error=reset()), self.source(twin, 2, error=error)]
+        sources = [self.source(flavour, 1, error=reset()), self.source(flavour, 2, error=error)]
         with pytest.raises(ValueError) as caught:
-            twin.drain(twin.stream(sources))
+            flavour.drain(flavour.stream(sources))
         assert caught.value is error
         assert error.__cause__ is cause
         assert error.__context__ is None
@@ -119,7 +125,7 @@ class Laws(Closing):
             "failure 1 before it: source (attempt 1): ConnectionError: reset by peer"
         ]
 
-    def test_no_predicate_is_asked_about_what_is_no_exception(self, twin: SyncTwin) -> None:
+    def test_no_predicate_is_asked_about_what_is_no_exception(self, flavour: SyncFlavour) -> None:
         """KeyboardInterrupt goes through even where the predicate says yes to everything."""
 
         def pull() -> Any:
@@ -129,14 +135,14 @@ class Laws(Closing):
             pytest.fail("opened")
 
         closed: list[str] = []
-        first = twin.iterator(pull, close=lambda: closed.append("closed"))
+        first = flavour.iterator(pull, close=lambda: closed.append("closed"))
         asked: list[BaseException] = []
-        stream = twin.stream([lambda: first, never], retry_on=lambda e: asked.append(e) or True)
+        stream = flavour.stream([lambda: first, never], retry_on=lambda e: asked.append(e) or True)
         with pytest.raises(KeyboardInterrupt):
-            twin.next(stream)
+            flavour.next(stream)
         assert (closed, asked) == (["closed"], [])
 
-    def test_a_predicate_is_asked_about_each_leaf(self, twin: SyncTwin) -> None:
+    def test_a_predicate_is_asked_about_each_leaf(self, flavour: SyncFlavour) -> None:
         """A group matches when it does itself or when each leaf does."""
 
         def is_reset(error: Exception) -> bool:
@@ -144,41 +150,47 @@ class Laws(Closing):
 
         good = ExceptionGroup("g", [reset(), ExceptionGroup("in", [reset(), SourceError("x")])])
         bad = ExceptionGroup("g", [reset(), ExceptionGroup("in", [reset(), ValueError("bug")])])
-        fallback = self.source(twin, 1)
-        sources = [self.source(twin, error=good), fallback]
-        assert twin.drain(twin.stream(sources, retry_on=is_reset)) == [1]
+        fallback = self.source(flavour, 1)
+        sources = [self.source(flavour, error=good), fallback]
+        assert flavour.drain(flavour.stream(sources, retry_on=is_reset)) == [1]
         with pytest.raises(ExceptionGroup) as caught:
-            twin.drain(twin.stream([self.source(twin, error=bad), fallback], retry_on=is_reset))
+            flavour.drain(
+                flavour.stream([self.source(flavour, error=bad), fallback], retry_on=is_reset)
+            )
         assert caught.value is bad
 
     # Law 5, blame.
 
-    def test_what_the_consumer_throws_never_switches(self, twin: SyncTwin) -> None:
+    def test_what_the_consumer_throws_never_switches(self, flavour: SyncFlavour) -> None:
         """A retryable error thrown in goes to the source and out again."""
         opened: list[str] = []
         thrown = reset()
-        stream = twin.stream([self.source(twin, 1, 2), lambda: opened.append("second")])
-        assert twin.next(stream) == 1
+        stream = flavour.stream([self.source(flavour, 1, 2), lambda: opened.append("second")])
+        assert flavour.next(stream) == 1
         with pytest.raises(ConnectionError) as caught:
-            twin.throw(stream, thrown)
+            flavour.throw(stream, thrown)
         assert caught.value is thrown
         assert opened == []
         assert not hasattr(thrown, "__notes__")
 
-    def test_an_error_that_answers_a_throw_is_the_consumers(self, twin: SyncTwin) -> None:
+    def test_an_error_that_answers_a_throw_is_the_consumers(self, flavour: SyncFlavour) -> None:
         """What comes out of a throw never switches, also when it is another, retryable error."""
         answer = reset()
 
         def throw(*_: Any) -> Any:
             raise answer
 
-        stream = twin.stream([lambda: twin.iterator(lambda: 1, throw=throw), self.source(twin, 9)])
-        assert twin.next(stream) == 1
+        stream = flavour.stream(
+            [lambda: flavour.iterator(lambda: 1, throw=throw), self.source(flavour, 9)]
+        )
+        assert flavour.next(stream) == 1
         with pytest.raises(ConnectionError) as caught:
-            twin.throw(stream, KeyError("mine"))
+            flavour.throw(stream, KeyError("mine"))
         assert caught.value is answer
 
-    def test_after_an_answered_throw_the_source_is_to_blame_again(self, twin: SyncTwin) -> None:
+    def test_after_an_answered_throw_the_source_is_to_blame_again(
+        self, flavour: SyncFlavour
+    ) -> None:
         """An item that answers a throw is delivered, and a later failure switches."""
         pulls = iter([1, 2])
 
@@ -187,30 +199,30 @@ class Laws(Closing):
                 return item
             raise reset()
 
-        first = twin.iterator(pull, throw=lambda *_: "answer")
-        stream = twin.stream(
-            [lambda: first, self.source(twin, 1, 2, "answer", 3)], mid_stream="skip"
+        first = flavour.iterator(pull, throw=lambda *_: "answer")
+        stream = flavour.stream(
+            [lambda: first, self.source(flavour, 1, 2, "answer", 3)], mid_stream="skip"
         )
-        assert twin.next(stream) == 1
-        assert twin.throw(stream, KeyError("mine")) == "answer"
-        assert twin.next(stream) == 2
-        assert twin.next(stream) == 3
+        assert flavour.next(stream) == 1
+        assert flavour.throw(stream, KeyError("mine")) == "answer"
+        assert flavour.next(stream) == 2
+        assert flavour.next(stream) == 3
 
-    def test_a_throw_answered_by_the_end_ends_well(self, twin: SyncTwin) -> None:
+    def test_a_throw_answered_by_the_end_ends_well(self, flavour: SyncFlavour) -> None:
         """The stream ends too, and is not judged by `complete_when`."""
 
         def throw(*_: Any) -> Any:
             raise Ends
 
-        stream = twin.stream(
-            [lambda: twin.iterator(lambda: 1, throw=throw), self.source(twin, 9)],
+        stream = flavour.stream(
+            [lambda: flavour.iterator(lambda: 1, throw=throw), self.source(flavour, 9)],
             complete_when=lambda item: item == "never",
         )
-        assert twin.next(stream) == 1
-        with pytest.raises(twin.stop):
-            twin.throw(stream, KeyError("mine"))
+        assert flavour.next(stream) == 1
+        with pytest.raises(flavour.stop):
+            flavour.throw(stream, KeyError("mine"))
 
-    def test_a_failing_send_switches_and_is_not_repeated(self, twin: SyncTwin) -> None:
+    def test_a_failing_send_switches_and_is_not_repeated(self, flavour: SyncFlavour) -> None:
         """`send` is a pull like any other; the value is lost with the source it was sent to."""
         sent: list[Any] = []
 
@@ -218,75 +230,81 @@ class Laws(Closing):
             sent.append(value)
             raise reset()
 
-        second = twin.iterator(lambda: "second", send=lambda value: sent.append(("second", value)))
-        stream = twin.stream([lambda: twin.iterator(lambda: 1, send=send), lambda: second])
-        assert twin.next(stream) == 1
-        assert twin.send(stream, "value") == "second"
+        second = flavour.iterator(
+            lambda: "second", send=lambda value: sent.append(("second", value))
+        )
+        stream = flavour.stream([lambda: flavour.iterator(lambda: 1, send=send), lambda: second])
+        assert flavour.next(stream) == 1
+        assert flavour.send(stream, "value") == "second"
         assert sent == ["value"]
 
-    def test_a_source_without_send_is_no_outage(self, twin: SyncTwin) -> None:
+    def test_a_source_without_send_is_no_outage(self, flavour: SyncFlavour) -> None:
         """The AttributeError of PEP 380 is the consumer's, whatever `retry_on` says."""
-        stream = twin.stream(
-            [lambda: twin.iterator(lambda: 1), self.source(twin, 9)], retry_on=Exception
+        stream = flavour.stream(
+            [lambda: flavour.iterator(lambda: 1), self.source(flavour, 9)], retry_on=Exception
         )
-        assert twin.next(stream) == 1
+        assert flavour.next(stream) == 1
         with pytest.raises(AttributeError, match="send"):
-            twin.send(stream, "value")
+            flavour.send(stream, "value")
 
-    def test_no_value_can_be_sent_to_held_items(self, twin: SyncTwin) -> None:
+    def test_no_value_can_be_sent_to_held_items(self, flavour: SyncFlavour) -> None:
         """The source is ahead of them: a TypeError, and the source is closed."""
         closed: list[str] = []
-        iterator = twin.iterator(lambda: 1, send=lambda v: v, close=lambda: closed.append("closed"))
-        stream = twin.stream(
-            [lambda: iterator, self.source(twin, 9)], retry_on=Exception, commit_when=2
+        iterator = flavour.iterator(
+            lambda: 1, send=lambda v: v, close=lambda: closed.append("closed")
         )
-        assert twin.next(stream) == 1
+        stream = flavour.stream(
+            [lambda: iterator, self.source(flavour, 9)], retry_on=Exception, commit_when=2
+        )
+        assert flavour.next(stream) == 1
         with pytest.raises(TypeError, match="commit_when"):
-            twin.send(stream, "value")
+            flavour.send(stream, "value")
         assert closed == ["closed"]
 
-    def test_a_value_sent_to_the_last_held_item_reaches_the_source(self, twin: SyncTwin) -> None:
+    def test_a_value_sent_to_the_last_held_item_reaches_the_source(
+        self, flavour: SyncFlavour
+    ) -> None:
         """With the last of them handed out the source is no longer ahead."""
-        iterator = twin.iterator(lambda: 1, send=lambda value: f"answer to {value}")
-        stream = twin.stream([lambda: iterator], commit_when=2)
-        assert [twin.next(stream), twin.next(stream)] == [1, 1]
-        assert twin.send(stream, "value") == "answer to value"
+        iterator = flavour.iterator(lambda: 1, send=lambda value: f"answer to {value}")
+        stream = flavour.stream([lambda: iterator], commit_when=2)
+        assert [flavour.next(stream), flavour.next(stream)] == [1, 1]
+        assert flavour.send(stream, "value") == "answer to value"
 
-    def test_a_value_sent_behind_the_end_is_ignored(self, twin: SyncTwin) -> None:
+    def test_a_value_sent_behind_the_end_is_ignored(self, flavour: SyncFlavour) -> None:
         """Where the source has ended behind the held items, the stream ends as on `next`."""
-        stream = twin.stream([self.source(twin, 1, 2)], commit_when=9)
-        assert [twin.next(stream), twin.next(stream)] == [1, 2]
-        with pytest.raises(twin.stop):
-            twin.send(stream, "value")
+        stream = flavour.stream([self.source(flavour, 1, 2)], commit_when=9)
+        assert [flavour.next(stream), flavour.next(stream)] == [1, 2]
+        with pytest.raises(flavour.stop):
+            flavour.send(stream, "value")
 
-    def test_a_throw_discards_held_items(self, twin: SyncTwin) -> None:
+    def test_a_throw_discards_held_items(self, flavour: SyncFlavour) -> None:
         """What is thrown at a held item goes to the source; its answer comes next."""
         pulls = itertools.count()
-        iterator = twin.iterator(lambda: next(pulls), throw=lambda *_: "answer")
-        stream = twin.stream([lambda: iterator], commit_when=3)
-        assert twin.next(stream) == 0
-        assert twin.throw(stream, KeyError("mine")) == "answer"
-        assert twin.next(stream) == 3
+        iterator = flavour.iterator(lambda: next(pulls), throw=lambda *_: "answer")
+        stream = flavour.stream([lambda: iterator], commit_when=3)
+        assert flavour.next(stream) == 0
+        assert flavour.throw(stream, KeyError("mine")) == "answer"
+        assert flavour.next(stream) == 3
 
-    def test_a_marker_ignores_what_is_sent(self, twin: SyncTwin) -> None:
+    def test_a_marker_ignores_what_is_sent(self, flavour: SyncFlavour) -> None:
         """A value sent to a `Takeover` goes nowhere; what is thrown goes to the new source."""
-        first = self.source(twin, 1, error=reset())
-        second = twin.iterator(lambda: 2, send=lambda value: value, throw=lambda *_: "answer")
-        for ask, expected in ((twin.send, 2), (twin.throw, "answer")):
-            stream = twin.stream([first, lambda: second], mark_takeovers=True)
-            assert twin.next(stream) == 1
-            assert twin.next(stream).mode == "restart"
-            value = KeyError("mine") if ask == twin.throw else "value"
+        first = self.source(flavour, 1, error=reset())
+        second = flavour.iterator(lambda: 2, send=lambda value: value, throw=lambda *_: "answer")
+        for ask, expected in ((flavour.send, 2), (flavour.throw, "answer")):
+            stream = flavour.stream([first, lambda: second], mark_takeovers=True)
+            assert flavour.next(stream) == 1
+            assert flavour.next(stream).mode == "restart"
+            value = KeyError("mine") if ask == flavour.throw else "value"
             assert ask(stream, value) == expected
-            assert twin.next(stream) == 2
+            assert flavour.next(stream) == 2
 
     # Law 6, exhaustion.
 
-    def test_the_last_error_is_the_same_object(self, twin: SyncTwin) -> None:
+    def test_the_last_error_is_the_same_object(self, flavour: SyncFlavour) -> None:
         """Its type is kept, the earlier ones are told in its notes, in order."""
         errors = [reset(), SourceError("no good"), reset()]
         with pytest.raises(ConnectionError) as caught:
-            twin.drain(twin.stream([self.source(twin, error=error) for error in errors]))
+            flavour.drain(flavour.stream([self.source(flavour, error=error) for error in errors]))
         assert caught.value is errors[-1]
         assert errors[-1].__notes__ == [
             "failure 1 before it: source (attempt 1): ConnectionError: reset by peer",
@@ -294,17 +312,17 @@ class Laws(Closing):
         ]
         assert errors[-1].__context__ is None
 
-    def test_a_group_holds_all_errors_in_order(self, twin: SyncTwin) -> None:
+    def test_a_group_holds_all_errors_in_order(self, flavour: SyncFlavour) -> None:
         """Under `on_exhausted="group"`, also where there was one source only."""
         errors = [reset(), SourceError("no good"), reset()]
-        sources = [self.source(twin, error=error) for error in errors]
+        sources = [self.source(flavour, error=error) for error in errors]
         with pytest.raises(AllSourcesFailed) as caught:
-            twin.drain(twin.stream(sources, on_exhausted="group"))
+            flavour.drain(flavour.stream(sources, on_exhausted="group"))
         assert list(caught.value.exceptions) == errors
 
     @pytest.mark.parametrize("how", ["last", "group", "transparent", "thrown", "callback"])
     @pytest.mark.parametrize("keep", [False, True])
-    def test_no_reference_cycle_is_left(self, twin: SyncTwin, how: str, keep: bool) -> None:
+    def test_no_reference_cycle_is_left(self, flavour: SyncFlavour, how: str, keep: bool) -> None:
         """An error that left the stream is freed with its last reference, without the collector."""
         events: list[Any] = []
         options: dict[str, Any] = {"on_event": events.append} if keep else {}
@@ -319,13 +337,13 @@ class Laws(Closing):
                 yield 1
             raise error
 
-        source = twin.generator(fails)
+        source = flavour.generator(fails)
         gc.collect()
         gc.disable()
         try:
-            stream = twin.stream([source, source], attempts=2, **options)
+            stream = flavour.stream([source, source], attempts=2, **options)
             thrown = how == "thrown"
-            watched = twin.watched_error(stream, pulls=int(thrown), throw=thrown)
+            watched = flavour.watched_error(stream, pulls=int(thrown), throw=thrown)
             del stream
             events.clear()
             options.clear()

@@ -12,8 +12,8 @@ import pytest
 from drivers.base import Behaviour, reset
 from failover_iter import Progress, Takeover
 from failover_iter._tally import AFTER, look_at_each_item
+from support.flavour import SyncFlavour
 from support.tally import LENGTH, refill
-from support.twin import SyncTwin
 
 
 def plain(pull: Callable[[], Iterator[Any]]) -> Any:
@@ -52,7 +52,7 @@ class Tallies(Behaviour):
     @shapes
     @ends
     def test_what_was_delivered_is_known_at_any_point(
-        self, twin: SyncTwin, shape: Any, count: int
+        self, flavour: SyncFlavour, shape: Any, count: int
     ) -> None:
         """How many items, and the last of them, before and after the end of the table."""
         told: list[Progress[Any]] = []
@@ -61,49 +61,51 @@ class Tallies(Behaviour):
             told.append(progress)
             yield "rest"
 
-        first = twin.generator(shape(lambda: numbers(count, reset())))
-        stream = twin.stream([first, twin.generator(rest)], mid_stream="resume")
-        assert twin.drain(stream) == [*range(count), "rest"]
+        first = flavour.generator(shape(lambda: numbers(count, reset())))
+        stream = flavour.stream([first, flavour.generator(rest)], mid_stream="resume")
+        assert flavour.drain(stream) == [*range(count), "rest"]
         assert [(each.delivered, each.last) for each in told] == [(count, count - 1)]
 
     @shapes
     @ends
     def test_as_much_is_skipped_as_was_delivered(
-        self, twin: SyncTwin, shape: Any, count: int
+        self, flavour: SyncFlavour, shape: Any, count: int
     ) -> None:
         """Exactly once, across the end of the table."""
-        first = twin.generator(shape(lambda: numbers(count, reset())))
-        second = twin.generator(shape(lambda: numbers(2 * count)))
-        stream = twin.stream([first, second], mid_stream="skip")
-        assert twin.drain(stream) == [*range(2 * count)]
+        first = flavour.generator(shape(lambda: numbers(count, reset())))
+        second = flavour.generator(shape(lambda: numbers(2 * count)))
+        stream = flavour.stream([first, second], mid_stream="skip")
+        assert flavour.drain(stream) == [*range(2 * count)]
 
     @shapes
-    def test_an_index_error_of_the_source_is_its_failure(self, twin: SyncTwin, shape: Any) -> None:
+    def test_an_index_error_of_the_source_is_its_failure(
+        self, flavour: SyncFlavour, shape: Any
+    ) -> None:
         """It is not taken for the end of the table, nor is that taken for it."""
-        first = twin.generator(shape(lambda: numbers(3, IndexError("list index out of range"))))
-        second = twin.generator(shape(lambda: numbers(LENGTH + 3)))
-        stream = twin.stream([first, second], mid_stream="skip", retry_on=IndexError)
-        assert twin.drain(stream) == [*range(LENGTH + 3)]
+        first = flavour.generator(shape(lambda: numbers(3, IndexError("list index out of range"))))
+        second = flavour.generator(shape(lambda: numbers(LENGTH + 3)))
+        stream = flavour.stream([first, second], mid_stream="skip", retry_on=IndexError)
+        assert flavour.drain(stream) == [*range(LENGTH + 3)]
 
     @shapes
     @pytest.mark.parametrize("pulls", [2, LENGTH + 1, LENGTH + 2])
     def test_an_index_error_of_the_consumer_is_his(
-        self, twin: SyncTwin, shape: Any, pulls: int
+        self, flavour: SyncFlavour, shape: Any, pulls: int
     ) -> None:
         """Also at the last item before the end of the table, and at the first after it."""
-        factory = twin.generator(shape(lambda: numbers(LENGTH + 3)))
-        stream = twin.stream([factory, factory], mid_stream="skip", retry_on=IndexError)
-        assert [twin.next(stream) for _ in range(pulls)] == [*range(pulls)]
+        factory = flavour.generator(shape(lambda: numbers(LENGTH + 3)))
+        stream = flavour.stream([factory, factory], mid_stream="skip", retry_on=IndexError)
+        assert [flavour.next(stream) for _ in range(pulls)] == [*range(pulls)]
         thrown = IndexError("list index out of range")
         with pytest.raises(IndexError) as caught:
-            twin.throw(stream, thrown)
+            flavour.throw(stream, thrown)
         assert caught.value is thrown
-        assert twin.drain(stream) == []
+        assert flavour.drain(stream) == []
 
     @shapes
     @pytest.mark.parametrize("before", [1, 2, 3])
     def test_the_first_marker_of_all_is_not_counted(
-        self, twin: SyncTwin, shape: Any, before: int
+        self, flavour: SyncFlavour, shape: Any, before: int
     ) -> None:
         """It comes out of a source that is counted already: it is no item, nor the last one."""
         told: list[Progress[Any]] = []
@@ -117,14 +119,14 @@ class Tallies(Behaviour):
             told.append(progress)
             yield "rest"
 
-        factories = [twin.generator(shape(marked)), twin.generator(rest)]
-        delivered = twin.drain(twin.stream(factories, mid_stream="resume"))
+        factories = [flavour.generator(shape(marked)), flavour.generator(rest)]
+        delivered = flavour.drain(flavour.stream(factories, mid_stream="resume"))
         assert type(delivered.pop(before)) is Takeover
         assert delivered == [*range(before), "rest"]
         assert [(each.delivered, each.last) for each in told] == [(before, before - 1)]
 
     @shapes
-    def test_a_marker_between_is_not_counted(self, twin: SyncTwin, shape: Any) -> None:
+    def test_a_marker_between_is_not_counted(self, flavour: SyncFlavour, shape: Any) -> None:
         """Items go on to be counted after it, in this stream and in the next."""
 
         def marked() -> Iterator[Any]:
@@ -134,23 +136,27 @@ class Tallies(Behaviour):
             raise reset()
 
         for _ in range(2):
-            second = twin.generator(shape(lambda: numbers(8)))
-            stream = twin.stream([twin.generator(shape(marked)), second], mid_stream="skip")
-            delivered = twin.drain(stream)
+            second = flavour.generator(shape(lambda: numbers(8)))
+            stream = flavour.stream([flavour.generator(shape(marked)), second], mid_stream="skip")
+            delivered = flavour.drain(stream)
             assert type(delivered.pop(3)) is Takeover
             assert delivered == [*range(8)]
 
     @pytest.mark.parametrize(
         "made", [lambda mark: pickle.loads(pickle.dumps(mark)), copy.copy, copy.deepcopy]
     )
-    def test_whatever_makes_a_marker_empties_the_table(self, twin: SyncTwin, made: Any) -> None:
+    def test_whatever_makes_a_marker_empties_the_table(
+        self, flavour: SyncFlavour, made: Any
+    ) -> None:
         """A copy and one that was pickled are markers too."""
         mark = Takeover("restart", "inside", None, 0)  # type: ignore[arg-type]  # errors are not equal
         AFTER.append(1)
         assert made(mark) == mark
         assert AFTER == []
 
-    def test_what_is_sent_at_a_foreign_marker_reaches_the_source(self, twin: SyncTwin) -> None:
+    def test_what_is_sent_at_a_foreign_marker_reaches_the_source(
+        self, flavour: SyncFlavour
+    ) -> None:
         """Whether it is the first marker of the process or not."""
         for _ in range(2):
             got: list[Any] = []
@@ -164,11 +170,11 @@ class Tallies(Behaviour):
                 return next(left)
 
             refill()
-            source = twin.iterator(pull, send=send)
-            stream = twin.stream([lambda source=source: source], on_event=lambda event: None)
-            assert twin.next(stream) == 1
+            source = flavour.iterator(pull, send=send)
+            stream = flavour.stream([lambda source=source: source], on_event=lambda event: None)
+            assert flavour.next(stream) == 1
             look_at_each_item()
-            assert type(twin.next(stream)) is Takeover
-            assert twin.send(stream, "answer") == 2
+            assert type(flavour.next(stream)) is Takeover
+            assert flavour.send(stream, "answer") == 2
             assert got == ["answer"]
-            twin.close(stream)
+            flavour.close(stream)

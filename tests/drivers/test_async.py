@@ -1,18 +1,18 @@
-"""The async driver: the scenario table, the laws, the traps and the corners."""
+"""The async driver: the scenario table, the laws, the known bugs and the corners."""
 
 from __future__ import annotations
 
 import pytest
 
 from drivers.corners import Corners
+from drivers.known_bugs import KnownBugs
 from drivers.laws import Laws
 from drivers.tallies import Tallies
-from drivers.traps import Traps
+from support.flavour import AsyncFlavour
 from support.model import model
 from support.runners import run_asyncio
 from support.scenarios import SCENARIOS
 from support.timed import TIMED
-from support.twin import AsyncTwin
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -30,22 +30,22 @@ def test_timed_scenario(name: str) -> None:
 class TestLaws(Laws):
     """The laws, on this driver."""
 
-    twin_class = AsyncTwin
+    flavour_class = AsyncFlavour
 
 
-class TestTraps(Traps):
-    """The traps that others fell into, on this driver."""
+class TestKnownBugs(KnownBugs):
+    """The known bugs of other libraries, on this driver."""
 
-    twin_class = AsyncTwin
+    flavour_class = AsyncFlavour
 
 
 class TestCorners(Corners):
     """Corners that were once wrong, on this driver."""
 
-    twin_class = AsyncTwin
+    flavour_class = AsyncFlavour
 
 
 class TestTallies(Tallies):
     """How items are counted, on this driver."""
 
-    twin_class = AsyncTwin
+    flavour_class = AsyncFlavour

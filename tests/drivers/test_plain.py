@@ -126,7 +126,7 @@ def test_a_dict_that_changes_is_a_failure_of_the_source() -> None:
 def test_a_stop_that_is_thrown_in_is_the_end() -> None:
     """As at a `yield from` over what has no `throw`, in each version of Python."""
 
-    def twin() -> Iterator[int]:
+    def reference() -> Iterator[int]:
         return (yield from SOURCES["list"]())
 
     def outcome(stream: Any, pulls: int) -> tuple[str, Any]:
@@ -138,7 +138,7 @@ def test_a_stop_that_is_thrown_in_is_the_end() -> None:
 
     for pulls in (1, 2):
         stream = failover_stream([SOURCES["list"]], retry_on=Exception)
-        assert outcome(stream, pulls) == outcome(twin(), pulls)
+        assert outcome(stream, pulls) == outcome(reference(), pulls)
 
 
 def bare() -> Iterator[int]:
@@ -273,11 +273,11 @@ def test_what_is_plain(source: Any, plain: bool) -> None:
 def test_a_value_that_is_sent_reaches_a_generator(source: Any, pulls: int, mid_stream: Any) -> None:
     """Also one that ignores it: what is sent is a pull like any other."""
     stream = failover_stream([source], retry_on=OSError, mid_stream=mid_stream)
-    twin = source()
+    reference = source()
     for _ in range(pulls):
-        assert next(stream) == next(twin)
+        assert next(stream) == next(reference)
     results = []
-    for each in (stream, twin):
+    for each in (stream, reference):
         try:
             results.append(("item", each.send("sent")))
         except StopIteration as stop:

@@ -1,4 +1,4 @@
-"""The laws of DESIGN, by the suite that anybody may run: every mode, sync, asyncio and trio."""
+"""The library's streams obey `check_failover_laws`, in every mode and flavour."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FLAVOURS = ["sync", "asyncio", "trio"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_identity_with_limits_of_time(flavour: Any) -> None:
-    """Law 1 holds through the thread of a blocking source, and through what times an async one."""
+def test_identity_with_time_limits(flavour: Any) -> None:
+    """Law 1 holds with time limits, which add a thread (sync) or timers (async)."""
     policy = Policy(retry_on=ConnectionError, idle_timeout=1e6, total_timeout=1e7)
     check_failover_laws(
         policy.stream if flavour == "sync" else policy.astream,
@@ -31,16 +31,16 @@ def test_identity_with_limits_of_time(flavour: Any) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_law(flavour: Any, mode: Any, law: str) -> None:
-    """Our own streams keep each law, in each mode and flavour, nested by `Policy.source` too."""
+    """The streams obey each law in each mode and flavour, also nested by `Policy.source`."""
     policy = Policy(retry_on=ConnectionError, mid_stream=mode)
-    twins = {"sync": policy.stream, "async": policy.astream}
+    by_flavour = {"sync": policy.stream, "async": policy.astream}
     ours, theirs = ("sync", "async") if flavour == "sync" else ("async", "sync")
     check_failover_laws(
-        lambda factories: twins[ours](factories),
+        lambda factories: by_flavour[ours](factories),
         mode=mode,
         flavour=flavour,
         nest=policy.source,
-        twin=lambda factories: twins[theirs](factories),
+        twin=lambda factories: by_flavour[theirs](factories),
         laws=[law],
         max_examples=200 if law == "identity" else 30,
     )

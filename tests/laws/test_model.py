@@ -1,4 +1,4 @@
-"""Law 10 and all that a trace shows: sync, asyncio, trio and the reference model agree."""
+"""Law 10: sync, asyncio, trio and the reference model produce the same trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @quick
 @given(cases())
 def test_sync_is_the_model(case: Case) -> None:
-    """The blocking driver gives the trace of the reference model, whatever the case."""
+    """The sync driver produces the trace of the reference model."""
     expected = model(case)
     event(f"switches: {sum(entry[0] == 'Switched' for entry in expected)}")
     assert run_sync(case) == expected
@@ -24,19 +24,19 @@ def test_sync_is_the_model(case: Case) -> None:
 @quick
 @given(cases())
 def test_asyncio_is_the_model(case: Case) -> None:
-    """The async driver gives the trace of the reference model under asyncio."""
+    """Under asyncio, the async driver produces the trace of the reference model."""
     assert run_asyncio(case) == model(case)
 
 
 @quick
 @given(cases())
 def test_trio_is_the_model(case: Case) -> None:
-    """The async driver gives the trace of the reference model under trio."""
+    """Under trio, the async driver produces the trace of the reference model."""
     assert run_trio(case) == model(case)
 
 
 @quick
 @given(cases())
-def test_nobody_listens(case: Case) -> None:
-    """What is delivered, opened and closed is the same when nobody listens."""
+def test_without_a_listener(case: Case) -> None:
+    """Without a listener, the stream delivers, opens and closes the same."""
     assert run_sync(case, listen=False) == model(case, listen=False)

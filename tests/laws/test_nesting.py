@@ -1,4 +1,4 @@
-"""Law 7: nesting changes nothing that is delivered."""
+"""Law 7: nested streams deliver the same items as flat ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.strategies import openings
 
 
 def nested(shape: str) -> Any:
-    """A combinator that nests its factories: "a(bc)" or "(ab)c"."""
+    """Return a combinator that nests its factories, such as "a(bc)" or "(ab)c"."""
 
     def combinator(make: Any) -> Any:
         def stream(factories: list[Any], **options: Any) -> Any:
@@ -40,7 +40,7 @@ def nested(shape: str) -> Any:
 
 
 def delivered(trace: list[Any]) -> list[Any]:
-    """What the consumer got: items, the modes of the markers, the class of the error."""
+    """Return what the consumer received: items, modes of markers, and the class of the error."""
     shown: list[Any] = []
     for entry in trace:
         if entry[0] == "item":
@@ -93,7 +93,7 @@ def test_nested_delivers_what_flat_delivers(case: Case, shape: str) -> None:
 
 @settings(deadline=None)
 @given(st.lists(openings, min_size=3, max_size=3), flat_cases())
-def test_one_source_thrice_is_three_attempts(three: list[Any], case: Case) -> None:
+def test_three_times_one_source_is_three_attempts(three: list[Any], case: Case) -> None:
     """`[f, f, f]` delivers what `f` with `attempts=3` delivers."""
     many = replace(case, sources=(SourcePlan("a", tuple(three), attempts=None),), attempts=3)
     once = replace(many, attempts=1)

@@ -1,4 +1,4 @@
-"""Law 10 with limits of time: sync, asyncio, trio and the reference model agree."""
+"""Law 10 with time limits: sync, asyncio, trio and the reference model produce the same trace."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @quick
 @given(timed_cases())
 def test_sync_is_the_model(case: Case) -> None:
-    """The blocking driver gives the trace of the model, but that it abandons what is stalled."""
+    """The sync driver produces the trace of the model, in which it abandons stalled sources."""
     expected = model(case, blocking=True)
     event(f"timed out: {sum('SourceTimeout' in str(entry) for entry in expected) > 0}")
-    event(f"time was over: {'StreamTimeout' in str(expected)}")
+    event(f"total time expired: {'StreamTimeout' in str(expected)}")
     assert run_sync(case) == expected
 
 
 @quick
 @given(timed_cases())
 def test_asyncio_is_the_model(case: Case) -> None:
-    """The async driver gives the trace of the model under asyncio."""
+    """Under asyncio, the async driver produces the trace of the model."""
     assert run_asyncio(case) == model(case)
 
 
 @quick
 @given(timed_cases())
 def test_trio_is_the_model(case: Case) -> None:
-    """The async driver gives the trace of the model under trio."""
+    """Under trio, the async driver produces the trace of the model."""
     assert run_trio(case) == model(case)
 
 
 @quick
 @given(timed_cases())
-def test_nobody_listens(case: Case) -> None:
-    """What is delivered, opened and closed is the same when nobody listens."""
+def test_without_a_listener(case: Case) -> None:
+    """Without a listener, the stream delivers, opens and closes the same."""
     expected = model(case, listen=False, blocking=True)
     assert run_sync(case, listen=False) == expected

@@ -1,6 +1,6 @@
 """Cases as plain data: what the sources do, the options, and what the consumer does.
 
-Both drivers, the reference model and the wrong implementations of the zoo run the same cases.
+Both drivers, the reference model and the mutants run the same cases.
 """
 
 from __future__ import annotations

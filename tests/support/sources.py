@@ -6,8 +6,7 @@ from typing import Any
 
 from failover_iter import Source
 from failover_iter._drivers.clock import async_sleep, clock
-from failover_iter.testing import Opening as Planned
-from failover_iter.testing import Plan
+from failover_iter.testing import Plan, SourceScript
 from failover_iter.testing._async_sources import AsyncHost, async_factory
 from failover_iter.testing._runs import Recorder
 from failover_iter.testing._sync_sources import SyncHost, sync_factory
@@ -23,7 +22,7 @@ class Tracer(Recorder):
     """Writes down, in the log of a trace, that sources are opened, pulled and closed."""
 
     def __init__(self, case: Case, trace: Log) -> None:
-        scripts = [tuple(map(planned, plan.openings)) for plan in case.sources]
+        scripts = [tuple(map(script_of, plan.openings)) for plan in case.sources]
         super().__init__(Plan(*scripts, items="", errors=ERRORS), int)
         self.names = [plan.name for plan in case.sources]
         self.trace = trace
@@ -33,8 +32,8 @@ class Tracer(Recorder):
             self.trace.append((what, self.names[of[0]]))
 
 
-def planned(opening: Opening) -> Planned:
-    """An opening of a case as one of a plan."""
+def script_of(opening: Opening) -> SourceScript:
+    """Return the script of an opening of a case."""
     items = "".join(map(str, opening.items))
     shape: dict[str, Any] = {
         "kind": opening.kind,
@@ -42,13 +41,13 @@ def planned(opening: Opening) -> Planned:
         "opens": ticks(opening.opening_delay),
     }
     if opening.opening is not None:
-        return Planned(end="raises", error=NAMES[opening.opening], at="call", **shape)
+        return SourceScript(end="raises", error=NAMES[opening.opening], at="call", **shape)
     if opening.iterating is not None and opening.kind == "iterable":
-        return Planned(end="raises", error=NAMES[opening.iterating], at="iter", **shape)
+        return SourceScript(end="raises", error=NAMES[opening.iterating], at="iter", **shape)
     shape["ticks"] = tuple(map(ticks, opening.delays[: len(items) + 1]))
     if opening.fault is None:
-        return Planned(items, **shape)
-    return Planned(items, end="raises", error=NAMES[opening.fault], **shape)
+        return SourceScript(items, **shape)
+    return SourceScript(items, end="raises", error=NAMES[opening.fault], **shape)
 
 
 def ticks(seconds: float) -> int:

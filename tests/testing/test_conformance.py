@@ -1,4 +1,4 @@
-"""`check_failover_laws` says which laws a combinator breaks, and refuses what it cannot check."""
+"""`check_failover_laws` reports the laws that a combinator breaks, and rejects wrong arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, check_failover_laws
 from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._wills import Will, sync_iterator
+from failover_iter.testing._scripted_source import ScriptedSource, sync_iterator
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def askips(factories: Any) -> Any:
 
 
 def in_the_way(factories: Any) -> Iterator[Any]:
-    """Right but for what the consumer throws."""
+    """Swallow what the consumer throws, and obey all other laws."""
     try:
         yield from skips(factories)
     except LookupError:
@@ -37,13 +37,13 @@ def in_the_way(factories: Any) -> Iterator[Any]:
 
 
 def test_what_keeps_the_laws_passes() -> None:
-    """Without a twin and without nesting of its own, too."""
+    """Correct combinators pass, also without `twin` and `nest`."""
     check_failover_laws(skips, max_examples=10)
     check_failover_laws(askips, flavour="asyncio", max_examples=10)
 
 
-def test_each_law_that_is_broken_is_told() -> None:
-    """In a group, with the law in the notes, and the run."""
+def test_every_broken_law_is_reported() -> None:
+    """The group holds a `BrokenLaw` for each, with the law in its notes."""
 
     def stubborn(factories: Any) -> Iterator[Any]:
         for factory in factories:
@@ -59,12 +59,12 @@ def test_each_law_that_is_broken_is_told() -> None:
         )
     first, second = caught.value.exceptions
     assert isinstance(first, BrokenLaw)
-    assert "the law of transparency: What is no failure" in first.__notes__[-1]
-    assert "the law of exhaustion: When the last source" in second.__notes__[-1]
+    assert "the law of transparency: An error that is not a source failure" in first.__notes__[-1]
+    assert "the law of exhaustion: When the last source fails" in second.__notes__[-1]
 
 
 def test_the_failure_may_be_another() -> None:
-    """The exception that makes it go on is an option."""
+    """The exception that causes a switch is an option."""
     check_failover_laws(
         lambda factories: failover_stream(factories, retry_on=KeyError, mid_stream="skip"),
         failure=KeyError,
@@ -73,8 +73,8 @@ def test_the_failure_may_be_another() -> None:
     )
 
 
-def test_nesting_that_resumes_has_to_be_given() -> None:
-    """Under "resume" the law of associativity says nothing without it."""
+def test_associativity_needs_nest_to_resume() -> None:
+    """In mode "resume", associativity is not checked without `nest`."""
 
     def resumes(factories: Any) -> Any:
         return failover_stream(factories, retry_on=ConnectionError, mid_stream="resume")
@@ -83,14 +83,14 @@ def test_nesting_that_resumes_has_to_be_given() -> None:
 
 
 def test_twins_that_differ_are_found() -> None:
-    """One that starts over beside one that skips."""
+    """A twin that restarts differs from a combinator that skips."""
     with pytest.raises(ExceptionGroup) as caught:
         check_failover_laws(askips, flavour="asyncio", twin=restarts, laws=["twins"])
     assert "the twins differ" in str(caught.value.exceptions[0])
 
 
-def test_state_that_is_shared_is_found() -> None:
-    """Another stream makes a difference."""
+def test_shared_state_is_found() -> None:
+    """A combinator whose streams share state is reported."""
     current: list[Any] = [None]
 
     def shares(factories: Any) -> Iterator[Any]:
@@ -100,11 +100,11 @@ def test_state_that_is_shared_is_found() -> None:
 
     with pytest.raises(ExceptionGroup) as caught:
         check_failover_laws(shares, laws=["no shared state"])
-    assert "made a difference" in str(caught.value.exceptions[0])
+    assert "another stream changed the result" in str(caught.value.exceptions[0])
 
 
 def test_memory_that_grows_is_found() -> None:
-    """Items that were delivered are kept."""
+    """A combinator that keeps delivered items is reported."""
     kept: list[Any] = []
 
     def keeps(factories: Any) -> Iterator[Any]:
@@ -114,16 +114,16 @@ def test_memory_that_grows_is_found() -> None:
 
     with pytest.raises(ExceptionGroup) as caught:
         check_failover_laws(keeps, laws=["constant memory"])
-    assert "5000 of the items were kept" in str(caught.value.exceptions[0])
+    assert "5000 items were kept" in str(caught.value.exceptions[0])
 
 
-def test_nesting_that_makes_a_difference_is_found() -> None:
-    """A combinator of combinators delivers something else."""
+def test_nesting_that_changes_the_result_is_found() -> None:
+    """A nested combinator that delivers something else is reported."""
     with pytest.raises(ExceptionGroup) as caught:
         check_failover_laws(
             restarts, mode="restart", nest=lambda factories: factories[-1], laws=["associativity"]
         )
-    assert "nested it delivers something else" in str(caught.value.exceptions[0])
+    assert "nested combinators deliver something else" in str(caught.value.exceptions[0])
 
 
 @pytest.mark.parametrize(
@@ -134,21 +134,21 @@ def test_nesting_that_makes_a_difference_is_found() -> None:
         ({"laws": ["gravity"]}, "laws must be among identity, laziness.*got 'gravity'"),
     ],
 )
-def test_what_cannot_be_checked_is_refused(options: Any, message: str) -> None:
-    """There is no such law, mode, flavour."""
+def test_wrong_arguments_are_rejected(options: Any, message: str) -> None:
+    """An unknown law, mode or flavour is a ValueError."""
     with pytest.raises(ValueError, match=message):
         check_failover_laws(skips, **options)
 
 
-def test_sources_with_a_will_stay_ended() -> None:
-    """Pulled once more, by a combinator that should not, an iterator that has ended has ended."""
-    iterator = sync_iterator(Will(pulls=("end", "item")), [])
+def test_scripted_sources_stay_ended() -> None:
+    """A scripted iterator that has ended does not yield again, even if it is pulled again."""
+    iterator = sync_iterator(ScriptedSource(pulls=("end", "item")), [])
     assert [next(iterator, "ended") for _ in range(2)] == ["ended", "ended"]
 
 
 @pytest.mark.parametrize("mode", ["skip", "restart", "raise", "resume"])
 def test_the_model_of_the_laws(mode: Any) -> None:
-    """What each mode delivers where a source fails midway, or is too short for a replay."""
+    """The model knows what each mode delivers after a mid-stream failure or a too short replay."""
     model = delivered_under(mode)
     taken_over = {"skip": "abc", "restart": "ababc", "raise": "ab", "resume": "abc"}
     got: list[str] = []

@@ -1,4 +1,4 @@
-"""The fault server fails for real, and pipelines are tested through their HTTP clients."""
+"""The fault server fails like a real one, and tests pipelines with their HTTP clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from failover_iter.testing import Plan, fault_server
 
 
 def with_urllib(url: str) -> Any:
-    """A source: the lines of a page, by urllib."""
+    """Return a source: the lines of a page, read with urllib."""
 
     def lines() -> Iterator[str]:
         try:
@@ -36,7 +36,7 @@ def with_urllib(url: str) -> Any:
 
 
 def with_httpx(url: str) -> Any:
-    """A source: the lines of a page, by httpx."""
+    """Return a source: the lines of a page, read with httpx."""
 
     def lines() -> Iterator[str]:
         with httpx.stream("GET", url, timeout=5) as response:
@@ -64,8 +64,8 @@ PLANS = [
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
 @pytest.mark.parametrize("plan", PLANS, ids=repr)
 def test_a_pipeline_through_its_client(client: Any, plan: Plan) -> None:
-    """Resets, cuts, wrong statuses and slow trickle reach the pipeline as its client tells them."""
-    complete = (lambda line: line == "c") if plan is CUT else None  # urllib alone does not tell
+    """A pipeline survives resets, cuts, wrong statuses and slow items, as its client sees them."""
+    complete = (lambda line: line == "c") if plan is CUT else None  # urllib does not notice the cut
     with fault_server(plan, tick=0.01) as server:
         sources = map(client, server.urls)
         stream = failover_stream(
@@ -76,7 +76,7 @@ def test_a_pipeline_through_its_client(client: Any, plan: Plan) -> None:
 
 
 def test_an_async_pipeline_through_its_client() -> None:
-    """The same, with httpx under asyncio."""
+    """An async pipeline survives a reset, with httpx under asyncio."""
     import asyncio
 
     def source(client: httpx.AsyncClient, url: str) -> Any:
@@ -97,14 +97,14 @@ def test_an_async_pipeline_through_its_client() -> None:
         assert asyncio.run(main(server.urls)) == ["a", "b", "c"]
 
 
-def test_a_reset_is_one() -> None:
-    """The connection is reset, not ended, and a client sees the difference."""
+def test_a_reset_is_a_reset() -> None:
+    """The client sees a connection reset, not an end of the response."""
     with fault_server(Plan("a#")) as server, pytest.raises(ConnectionResetError):
         list(with_urllib(server.urls[0])())
 
 
-def test_a_cut_is_told_by_some_clients() -> None:
-    """The response never ends, but the connection does: urllib sees it in `read`, not in lines."""
+def test_some_clients_notice_a_cut() -> None:
+    """If the connection ends before the response, httpx raises; urllib only raises in `read`."""
     with fault_server(Plan("a#cut")) as server:
         with pytest.raises(IncompleteRead), urllib.request.urlopen(server.urls[0]) as response:
             response.read()
@@ -113,14 +113,14 @@ def test_a_cut_is_told_by_some_clients() -> None:
         assert list(with_urllib(server.urls[0])()) == ["a"]
 
 
-def test_an_early_end_is_told_by_nobody() -> None:
-    """A response that is too short, and ends well."""
+def test_no_client_notices_an_early_end() -> None:
+    """A response that is too short, but complete, is not an error."""
     with fault_server(Plan("a|", items="abc")) as server:
         assert list(with_urllib(server.urls[0])()) == ["a"]
 
 
 def test_openings_and_resuming() -> None:
-    """Each request is an opening, and may leave out what it has."""
+    """Each request is an opening, and can leave out the first items."""
     with fault_server(Plan("ab#; abc|")) as server:
         url = server.urls[0]
 
@@ -139,8 +139,8 @@ def test_other_items() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "0", "2", "a"])
-def test_what_there_is_not_is_not_found(path: str) -> None:
-    """There is a page for each source, and no other."""
+def test_unknown_pages_are_not_found(path: str) -> None:
+    """Only the pages of the sources exist; every other path is a 404."""
     with fault_server(Plan("a|")) as server:
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(server.urls[0][:-1] + path)
@@ -150,7 +150,7 @@ def test_what_there_is_not_is_not_found(path: str) -> None:
 
 
 def connected(url: str, path: str = "/1") -> socket.socket:
-    """Connect a separate client and read the first item."""
+    """Return the connection of a client that has read the first item."""
     host, port = url.removeprefix("http://").split("/")[0].split(":")
     connection = socket.create_connection((host, int(port)), timeout=5)
     connection.sendall(f"GET {path}".encode() + b" HTTP/1.1\r\nHost: here\r\n\r\n")
@@ -161,7 +161,7 @@ def connected(url: str, path: str = "/1") -> socket.socket:
 
 
 def test_a_stall_ends_with_the_client() -> None:
-    """Nothing comes any more; a client that says something more is not heard, one that goes is."""
+    """A stall ignores what the client sends, and ends when the client disconnects."""
     with fault_server(Plan("a")) as server:
         before = set(threading.enumerate())
         for linger in (False, True):
@@ -178,8 +178,8 @@ def test_a_stall_ends_with_the_client() -> None:
             assert not serving.is_alive()
 
 
-def test_nothing_remains_of_it() -> None:
-    """Leaving the block ends stalls and trickles at once, and every thread."""
+def test_the_server_stops() -> None:
+    """Leaving the block ends stalls, slow responses and all threads immediately."""
     before = set(threading.enumerate())
     began = monotonic()
     with fault_server(Plan("a", "a{9999}b|")) as server:

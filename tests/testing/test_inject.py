@@ -1,4 +1,4 @@
-"""`inject` lets a real source through until the fault of a plan comes."""
+"""`inject` passes the items of a real source through, until the fault of the plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from failover_iter.testing._faults import Bug
 
 
 class Real:
-    """A real source, blocking or async, that knows whether it was closed."""
+    """A real source, sync or async, that logs opening and closing."""
 
     def __init__(self, flavour: str) -> None:
         self.flavour = flavour
@@ -41,7 +41,7 @@ class Real:
             yield item
 
     def drained(self, opened: Any) -> tuple[list[Any], Any, float]:
-        """The items, the error, and the time that it took."""
+        """Return the items, the error, and the duration."""
         if self.flavour != "sync":
             return self.adrained(opened)
         items: list[Any] = []
@@ -96,19 +96,19 @@ def real(request: pytest.FixtureRequest) -> Real:
     ],
 )
 def test_faults(real: Real, marbles: str, items: Any, error: Any, seconds: float) -> None:
-    """As many items as there are letters, then the fault; the real source is closed."""
+    """The source yields one item for each letter, then fails; the real source is closed."""
     got, raised, passed = real.drained(inject(real.rows, marbles)())
     assert (got, type(raised), passed) == (items, error, seconds)
     assert real.log == ["open", "close"]
 
 
 def test_an_early_end(real: Real) -> None:
-    """Where the plan says that there would be more, it ends early."""
+    """A source that yields fewer items than the plan ends early."""
     assert real.drained(inject(real.rows, Plan("ab|", items="abc"))())[:2] == ([0, 1], None)
 
 
 def test_each_call_is_an_opening(real: Real) -> None:
-    """The faults follow each other, and a failover goes through them."""
+    """Each call of the factory uses the next script, and a failover stream survives them."""
     flaky = inject(real.rows, "a#; ab#; abc|")
     stream: Any = failover_stream if real.flavour == "sync" else afailover_stream
     opened = stream([flaky], retry_on=OSError, attempts=3, mid_stream="skip")
@@ -117,7 +117,7 @@ def test_each_call_is_an_opening(real: Real) -> None:
 
 
 def test_it_is_called_as_the_factory_is(real: Real) -> None:
-    """Arguments go through; so do name and docstring."""
+    """Arguments are passed on; the name and the docstring are those of the factory."""
     flaky = inject(real.rows, "a|")
     assert real.drained(flaky(most=2))[0] == [0, 1]
     assert flaky.__name__ == "rows"
@@ -125,14 +125,14 @@ def test_it_is_called_as_the_factory_is(real: Real) -> None:
 
 
 def test_a_fault_in_the_call(real: Real) -> None:
-    """The real source is not opened at all."""
+    """With a fault in the call, the real source is not opened."""
     with pytest.raises(ConnectionError, match="injected, opening 1"):
         inject(real.rows, "# at=call")()
     assert real.log == []
 
 
 def test_a_fault_in_the_await() -> None:
-    """It comes where the factory is awaited; without it, what was awaited is wrapped."""
+    """The await raises; without a fault there, the awaited source is wrapped."""
     real = Real("async")
     items, error, _ = real.drained(inject(real.awaited, "# at=await; ab#")())
     assert (items, type(error)) == ([], ConnectionError)
@@ -141,7 +141,7 @@ def test_a_fault_in_the_await() -> None:
 
 
 def test_an_iterable_is_closed_too(real: Real) -> None:
-    """What it came from is closed beside the iterator, where it can be."""
+    """The iterable is closed as well as its iterator."""
     log = real.log
 
     class Response:
@@ -164,7 +164,7 @@ def test_an_iterable_is_closed_too(real: Real) -> None:
 
 
 def test_a_return_value_comes_through() -> None:
-    """Of a blocking generator that ends before the fault, or is let through whole."""
+    """A generator that ends before the fault, or passes through completely, keeps its value."""
 
     def source() -> Iterator[int]:
         yield 1
@@ -177,7 +177,7 @@ def test_a_return_value_comes_through() -> None:
 
 
 def test_async_items_that_cannot_be_closed() -> None:
-    """An async iterator without `aclose` is let go."""
+    """An async iterator without `aclose` is not closed."""
 
     class Bare:
         def __aiter__(self) -> Bare:
@@ -189,7 +189,7 @@ def test_async_items_that_cannot_be_closed() -> None:
     assert Real("async").drained(inject(Bare, "ab#")())[0] == [1, 1]
 
 
-def test_marbles_in_another_order_are_refused() -> None:
-    """A source that is passed on gives its items in its own order."""
+def test_marbles_in_another_order_are_rejected() -> None:
+    """A real source has its own order, so marbles in another order are a ValueError."""
     with pytest.raises(ValueError, match="in the order of 'ab'; got 'ba'"):
         inject(list, Plan("ba|", items="ab"))

@@ -1,4 +1,4 @@
-"""The asyncio loop whose clock jumps."""
+"""The asyncio event loop in virtual time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from failover_iter.testing import _loop as loop_module
 
 
 def test_time_jumps_to_the_next_timer() -> None:
-    """An hour takes no time, and timers come in their order."""
+    """An hour takes no real time, and timers fire in order."""
 
     async def main() -> tuple[list[str], float]:
         order: list[str] = []
@@ -29,8 +29,8 @@ def test_time_jumps_to_the_next_timer() -> None:
         assert runner.run(main()) == (["soon", "late"], 3600.0)
 
 
-def test_it_waits_where_no_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not ready at once may become so; no time passes on its clock."""
+def test_it_waits_if_no_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a timer, the loop waits for events, and its clock does not move."""
     loop = JumpingLoop()
     before, answers = loop.time(), iter([[], ["ready"]])
     with monkeypatch.context() as patch:
@@ -41,7 +41,7 @@ def test_it_waits_where_no_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_it_waits_for_threads() -> None:
-    """Where no timer is set, it waits in real time for who calls it."""
+    """Without a timer, the loop waits in real time for a call from a thread."""
 
     async def main() -> str:
         loop = asyncio.get_running_loop()
@@ -55,14 +55,14 @@ def test_it_waits_for_threads() -> None:
         assert runner.run(main()) == "from a thread"
 
 
-def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody comes, no timer is set: that is an error, and no hanging test."""
+def test_it_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a timer or an event, the loop raises an error instead of hanging."""
     monkeypatch.setattr(loop_module, "PATIENCE", 0.01)
 
     async def main() -> None:
         await asyncio.get_running_loop().create_future()
 
     runner = asyncio.Runner(loop_factory=JumpingLoop)
-    with pytest.raises(RuntimeError, match="waits for something that never comes"):
+    with pytest.raises(RuntimeError, match="wait for something that never happens"):
         runner.run(main())
     runner.close()

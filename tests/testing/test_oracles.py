@@ -1,4 +1,4 @@
-"""Each oracle tells a run that keeps its law from one that breaks it, in a sentence."""
+"""Each oracle accepts a run that obeys its law, and says in a sentence how another breaks it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from failover_iter.testing import (
     BrokenLaw,
     Oracle,
     Plan,
-    Run,
+    RunResult,
     attempts_at_most,
     equals,
-    play,
+    run_plan,
     survives,
     verify,
     within,
@@ -130,31 +130,31 @@ BROKEN = [
     ("no_leak", starts_over, Plan("#; a| as=iterator"), None),
     ("closed_once", closes_twice, Plan("a| as=iterator"), "source 1, opening 1, was closed 2 times"),
     ("one_open", opens_both, Plan("a| as=iterator", "b| as=iterator"), "source 2 was opened while source 1 was open"),
-    ("lazy", opens_at_once, Plan("a|"), "source 1 was opened before an item was asked for"),
-    ("lazy", opens_next_for_no_reason, Plan("ab|", "b|"), "source 2 was opened though source 1 had not failed"),
-    ("no_read_ahead", pulls_at_once, Plan("ab|"), "source 1 was pulled before an item was asked for"),
-    ("no_read_ahead", reverses, Plan("ab|"), "'b' had been pulled before it was asked for, or more was"),
+    ("lazy", opens_at_once, Plan("a|"), "source 1 was opened before the consumer asked for an item"),
+    ("lazy", opens_next_for_no_reason, Plan("ab|", "b|"), "source 2 was opened although source 1 had not failed"),
+    ("no_read_ahead", pulls_at_once, Plan("ab|"), "source 1 was pulled before the consumer asked for an item"),
+    ("no_read_ahead", reverses, Plan("ab|"), "'b' was pulled before the consumer asked for it, or another pull followed"),
     ("no_reopen", opens_when_left, Plan("ab|", consumer="close 1"), "source 1, opening 2 was opened after the stream was closed"),
-    ("no_reopen", opens_when_left, Plan("ab|", consumer="throw 1"), "source 1, opening 2 was opened after the consumer had thrown an error in"),
-    ("no_reopen", opens_when_left, Plan("ab|", consumer="drop 1"), "source 1, opening 2 was opened after the stream was let go"),
-    ("no_reopen", opens_when_left, Plan("ab|", consumer="break 1"), "source 1, opening 2 was opened after the consumer had left the loop"),
+    ("no_reopen", opens_when_left, Plan("ab|", consumer="throw 1"), "source 1, opening 2 was opened after the consumer threw an error"),
+    ("no_reopen", opens_when_left, Plan("ab|", consumer="drop 1"), "source 1, opening 2 was opened after the stream was abandoned"),
+    ("no_reopen", opens_when_left, Plan("ab|", consumer="break 1"), "source 1, opening 2 was opened after the consumer left the loop"),
     ("no_reopen", opens_when_left, Plan("ab|", consumer="cancel 1"), "source 1, opening 2 was opened after the consumer was interrupted"),
-    ("transparent", starts_over, Plan("ab|", "ab|", consumer="throw 1"), "what the consumer threw made it open source 2"),
-    ("transparent", swallows, Plan("ab|", consumer="throw 1"), "what the consumer threw was swallowed: the stream went on with 'more'"),
+    ("transparent", starts_over, Plan("ab|", "ab|", consumer="throw 1"), "the error that the consumer threw caused source 2 to be opened"),
+    ("transparent", swallows, Plan("ab|", consumer="throw 1"), "the error that the consumer threw was swallowed: the stream continued with 'more'"),
     ("transparent", renames, Plan("a#bug"), "Bug('source 1, opening 1, pull') did not reach the consumer, who got LookupError('renamed')"),
     ("transparent", renames, Plan("a#mixed"), "did not reach the consumer"),
     ("transparent", ends_quietly, Plan("a#bug"), "Bug('source 1, opening 1, pull') did not reach the consumer, who got a normal end"),
-    ("transparent", swallows, Plan("ab|", consumer="cancel 1"), "the interruption was swallowed: the stream went on with 'more'"),
-    ("same_error", starts_over, Plan("#", "#"), "source 2 raised ConnectionError('source 2, opening 1, pull'); the consumer got LookupError"),
+    ("transparent", swallows, Plan("ab|", consumer="cancel 1"), "the interruption was swallowed: the stream continued with 'more'"),
+    ("same_error", starts_over, Plan("#", "#"), "source 2 raised ConnectionError('source 2, opening 1, pull'), but the consumer got LookupError"),
     ("same_error", ends_quietly, Plan("a#"), "the consumer got a normal end"),
-    ("no_loss", ends_quietly, Plan("a#", items="ab"), "the stream ended well, but 'b' was never delivered"),
-    ("no_loss", passes, Plan("a#", "ab|"), "'b' was never delivered though a source was good for it"),
-    ("no_loss", leaves_out, Plan("ab#"), "'a' was left out"),
+    ("no_loss", ends_quietly, Plan("a#", items="ab"), "the stream ended normally, but 'b' was never delivered"),
+    ("no_loss", passes, Plan("a#", "ab|"), "'b' was never delivered, although a source could deliver it"),
+    ("no_loss", leaves_out, Plan("ab#"), "'a' was left out: a later item was delivered"),
     ("no_loss", passes, Plan("a#"), None),
     ("no_loss", passes, Plan("ab|", consumer="close 1"), None),
     ("no_duplicates", starts_over, Plan("a#", "ab|"), "'a' was delivered 2 times"),
     ("in_order", reverses, Plan("ab|"), "'a' was delivered after 'b'"),
-    ("nothing_else", invents, Plan("ab|"), "'z' was delivered, which is none of the items"),
+    ("nothing_else", invents, Plan("ab|"), "'z' was delivered, but is not an item of the plan"),
     ("ends", endless, Plan("a|"), "the stream did not end after 1000 items"),
     ("flat", deepens, Plan("#", "#", "a|"), "the stack grew with each opening"),
     ("flat", starts_over, Plan("#", "#", "a|"), None),
@@ -163,9 +163,9 @@ BROKEN = [
 
 @pytest.mark.parametrize(("name", "pipeline", "plan", "how"), BROKEN)
 def test_oracle(name: str, pipeline: Any, plan: Plan, how: str | None) -> None:
-    """It says how a run broke its law, or nothing where it kept it."""
+    """The oracle says how a run broke its law, and returns None if it did not."""
     (oracle,) = resolve(name)
-    said = oracle(play(pipeline, plan))
+    said = oracle(run_plan(pipeline, plan))
     if how is None:
         assert said is None
     else:
@@ -173,16 +173,16 @@ def test_oracle(name: str, pipeline: Any, plan: Plan, how: str | None) -> None:
         assert how in said
 
 
-def test_errors_that_a_source_puts_in_the_place_of_others() -> None:
-    """An error of its own clean-up is what came out: a bug behind it has not been swallowed."""
-    run = play(starts_over, Plan("#bug close=raises", "a|"))
+def test_errors_that_replace_others_in_a_source() -> None:
+    """If cleanup in the source replaces a bug by another error, the pipeline swallowed nothing."""
+    run = run_plan(starts_over, Plan("#bug close=raises", "a|"))
     assert [judge(run) for judge in resolve("transparent")] == [None]
-    run = play(starts_over, Plan("ab| close=raises", "a|", consumer="cancel 1"))
+    run = run_plan(starts_over, Plan("ab| close=raises", "a|", consumer="cancel 1"))
     assert [judge(run) for judge in resolve(["transparent", "no_reopen"])] == [None, None]
 
 
 def test_a_group_of_the_sources_errors_is_the_same() -> None:
-    """All of them, the last included, in an ExceptionGroup of the pipeline's."""
+    """`same_error` accepts an ExceptionGroup that contains the errors of all sources."""
 
     def pipeline(*factories: Any) -> Any:
         return failover_stream(factories, retry_on=ConnectionError, on_exhausted="group")
@@ -193,14 +193,14 @@ def test_a_group_of_the_sources_errors_is_the_same() -> None:
         try:
             yield from source()
         except ConnectionError as error:
-            raise ExceptionGroup("mine", [error, LookupError()])  # noqa: B904 (no matter here)
+            raise ExceptionGroup("mine", [error, LookupError()])  # noqa: B904 (irrelevant here)
 
     with pytest.raises(BrokenLaw, match="same_error"):
         verify(other, Plan("#"), oracles="same_error")
 
 
 def test_attempts_at_most() -> None:
-    """How often a source is opened can be bounded."""
+    """The number of openings of a source can be limited."""
 
     def thrice(source: Any) -> Iterator[Any]:
         return starts_over(source, source, source)
@@ -211,7 +211,7 @@ def test_attempts_at_most() -> None:
 
 
 def test_survives() -> None:
-    """More attempts are asked for than one."""
+    """`survives` expects the items that several attempts can deliver."""
     plan = Plan("a#; ab|")
     verify(passes, plan, oracles=["no_loss", survives(1)])
     with pytest.raises(BrokenLaw, match=r"survives\(2\): 'b' was never delivered"):
@@ -219,14 +219,14 @@ def test_survives() -> None:
 
 
 def test_within() -> None:
-    """The consumer waits so long at most, in virtual time."""
+    """`within` limits how long the consumer waits, in virtual time."""
     verify(passes, Plan("--a-b|"), oracles=within(3))
     with pytest.raises(BrokenLaw, match=r"within\(2.5\): the consumer waited 3 s"):
         verify(passes, Plan("--a-b|"), oracles=within(2.5))
 
 
 def test_equals() -> None:
-    """A model says what a consumer who drains the stream gets, or what it raises."""
+    """A model defines the items and the error of a consumer who drains the stream."""
 
     def first(plan: Plan) -> Iterator[str]:
         yield from plan.sources[0][0].items
@@ -235,32 +235,34 @@ def test_equals() -> None:
 
     for plan in (Plan("ab|"), Plan("ab#"), Plan("ab|", consumer="close 1")):
         verify(passes, plan, oracles=equals(first))
-    with pytest.raises(BrokenLaw, match=r"equals\(first\): delivered was \['b', 'a'\]"):
+    with pytest.raises(BrokenLaw, match=r"equals\(first\): delivered \['b', 'a'\], but the model"):
         verify(reverses, Plan("ab|"), oracles=equals(first))
-    with pytest.raises(BrokenLaw, match="the consumer got a normal end, the model Conn"):
+    with pytest.raises(
+        BrokenLaw, match="the consumer got a normal end, but the model expects Conn"
+    ):
         verify(ends_quietly, Plan("ab#"), oracles=equals(first))
 
 
-def nothing_came(run: Run) -> bool:
-    """Nothing arrives."""
+def no_item_arrived(run: RunResult) -> bool:
+    """No item arrives."""
     return not run.delivered
 
 
 def test_predicates() -> None:
-    """False, or a sentence, is a broken law; None and what is true are not."""
+    """A predicate reports a broken law by a false value or a sentence, but not by None."""
     plan = Plan("a|")
     verify(passes, plan, oracles=[lambda run: None, lambda run: True, lambda run: run.ended])
     with pytest.raises(BrokenLaw) as caught:
-        verify(passes, plan, oracles=nothing_came)
+        verify(passes, plan, oracles=no_item_arrived)
     assert str(caught.value).startswith(
-        "nothing_came: nothing_came is false of this run\n  the law: Nothing arrives.\n"
+        "no_item_arrived: no_item_arrived returned False\n  the law: No item arrives.\n"
     )
     with pytest.raises(BrokenLaw, match="<lambda>: it is Monday"):
         verify(passes, plan, oracles=lambda run: "it is Monday")
 
 
 def test_oracles_are_composed() -> None:
-    """Names stand for one or several, and lists for all that is in them."""
+    """A name is one oracle or several; a list is all of its elements."""
     own = Oracle("own", "it is mine", lambda run: None)
     names = [one.name for one in resolve(["exactly_once", own, ["no_leak"]])]
     assert names == ["no_loss", "no_duplicates", "in_order", "nothing_else", "own", "no_leak"]
@@ -269,7 +271,7 @@ def test_oracles_are_composed() -> None:
 
 
 def test_the_pipelines_own_error_is_the_cause() -> None:
-    """A bug in the pipeline shows its traceback; an error of a source says nothing new."""
+    """An error of the pipeline is the cause of `BrokenLaw`; an error of a source is not."""
 
     def buggy(source: Any) -> Iterator[Any]:
         raise NameError("typo")
@@ -283,8 +285,8 @@ def test_the_pipelines_own_error_is_the_cause() -> None:
     assert caught.value.__cause__ is None
 
 
-def test_a_cancellation_that_is_not_handed_on() -> None:
-    """An async pipeline that swallows it breaks `transparent`."""
+def test_a_cancellation_that_is_swallowed() -> None:
+    """An async pipeline that swallows a cancellation breaks `transparent`."""
 
     async def deaf(source: Any) -> AsyncIterator[Any]:
         try:

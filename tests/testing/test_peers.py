@@ -1,7 +1,7 @@
-"""What the kit finds in released packages, each skipped where it is not installed.
+"""The bugs that the kit finds in released packages; a package that is not installed is skipped.
 
-They retry a stream by starting over, so they are asked for less than `exactly_once`: only that
-they let through what is none of their business, and close what they have opened.
+These packages retry a stream from the start, so `exactly_once` is not checked: only that they let
+other errors through, and close what they open.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from failover_iter.testing import BrokenLaw, Plan, plans, verify
 pytestmark = pytest.mark.slow
 
 ERRORS = [ConnectionError]
-#: One source, of which two openings may differ; every shape has a `close` that has to be called.
+#: One source with two different openings; every kind has a `close` that must be called.
 one_source = plans(sources=1, errors=ERRORS, openings=2)
 
 
 def broken(pipeline: Any, *, oracles: Any, flavour: Any, **more: Any) -> BrokenLaw:
-    """What the kit shows, found with a fixed seed."""
+    """Return the broken law that the kit finds with a fixed seed."""
 
     @seed(1)
     @settings(database=None)
@@ -38,7 +38,7 @@ def broken(pipeline: Any, *, oracles: Any, flavour: Any, **more: Any) -> BrokenL
 
 
 def closes(source: Any) -> Iterator[Any]:
-    """What a careful user decorates: it closes its own source, where it can."""
+    """A careful user's function: it closes its source if possible."""
     given = source()
     if hasattr(given, "close"):
         with closing(given):
@@ -48,7 +48,7 @@ def closes(source: Any) -> Iterator[Any]:
 
 
 async def acloses(source: Any) -> AsyncIterator[Any]:
-    """The same, async."""
+    """The async version of `closes`."""
     given = source()
     if hasattr(given, "aclose"):
         async with aclosing(given):
@@ -60,7 +60,7 @@ async def acloses(source: Any) -> AsyncIterator[Any]:
 
 
 def delegates(source: Any) -> Iterator[Any]:
-    """What most users decorate."""
+    """The function that most users write."""
     yield from source()
 
 
@@ -81,7 +81,7 @@ def with_stamina(stamina: Any, function: Any) -> Any:
 
 
 def with_google(retry: Any, asynchronous: bool) -> Any:
-    """Its streaming retry, with three attempts and without waits."""
+    """Return a pipeline with the streaming retry of google-api-core: three attempts, no waits."""
 
     def pipeline(source: Any) -> Any:
         failures = 0
@@ -98,20 +98,20 @@ def with_google(retry: Any, asynchronous: bool) -> Any:
 
 
 @pytest.mark.parametrize(("function", "flavour"), [(closes, "sync"), (acloses, "asyncio")])
-def test_stamina_takes_the_consumers_error_for_the_sources(
+def test_stamina_blames_the_source_for_the_consumers_error(
     stamina: Any, function: Any, flavour: str
 ) -> None:
-    """A retryable error that the consumer throws in opens the source once more."""
+    """A retryable error that the consumer throws opens the source again."""
     found = broken(with_stamina(stamina, function), oracles="transparent", flavour=flavour)
     assert found.run.plan.consumer.how == "throw"
     assert len(found.run.entries("open")) == 2
 
 
 @pytest.mark.parametrize(("function", "flavour"), [(closes, "sync"), (acloses, "asyncio")])
-def test_stamina_opens_for_a_consumer_that_has_left(
+def test_stamina_opens_a_source_after_the_consumer_left(
     stamina: Any, function: Any, flavour: str
 ) -> None:
-    """So does an error in the clean-up of a source that is being closed."""
+    """An error in the cleanup of a source that is being closed opens the source again."""
     found = broken(
         with_stamina(stamina, function),
         oracles="no_reopen",
@@ -122,17 +122,17 @@ def test_stamina_opens_for_a_consumer_that_has_left(
 
 
 def test_stamina_leaks(stamina: Any) -> None:
-    """An iterator behind the usual `yield from` is closed by nobody before the next attempt."""
+    """Nothing closes an iterator behind `yield from` before the next attempt."""
     found = broken(with_stamina(stamina, delegates), oracles="one_open", flavour="sync")
     assert found.run.plan.faults == 1
     broken(with_stamina(stamina, delegates), oracles="no_leak", flavour="sync")
 
 
 @pytest.mark.parametrize("flavour", ["sync", "asyncio"])
-def test_google_api_core_takes_the_consumers_error_for_the_sources(
+def test_google_api_core_blames_the_source_for_the_consumers_error(
     retry: Any, flavour: str
 ) -> None:
-    """A retryable error that the consumer throws in opens the source once more."""
+    """A retryable error that the consumer throws opens the source again."""
     pipeline = with_google(retry, flavour == "asyncio")
     found = broken(pipeline, oracles="transparent", flavour=flavour)
     assert found.run.plan.consumer.how == "throw"
@@ -140,7 +140,7 @@ def test_google_api_core_takes_the_consumers_error_for_the_sources(
 
 @pytest.mark.parametrize("flavour", ["sync", "asyncio"])
 def test_google_api_core_leaks(retry: Any, flavour: str) -> None:
-    """A failed iterator is never closed, and the next one opened beside it."""
+    """A failed iterator is never closed, and the next one is opened while it is open."""
     pipeline = with_google(retry, flavour == "asyncio")
     broken(pipeline, oracles="no_leak", flavour=flavour)
     found = broken(pipeline, oracles="one_open", flavour=flavour)
@@ -148,8 +148,8 @@ def test_google_api_core_leaks(retry: Any, flavour: str) -> None:
 
 
 @pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
-def test_our_own_keeps_to_them(flavour: Any) -> None:
-    """The same plans, asked for all that they were asked for and more."""
+def test_our_own_streams_obey_these_laws(flavour: Any) -> None:
+    """Our own streams obey all laws that were checked above, and more, for the same plans."""
     stream: Any = failover_stream if flavour == "sync" else afailover_stream
 
     @given(one_source)

@@ -1,4 +1,4 @@
-"""Plans are frozen data, read and written as marbles, the one as the other."""
+"""Plans are frozen data; reading marbles and writing them are inverse."""
 
 from __future__ import annotations
 
@@ -12,68 +12,70 @@ from failover_iter.testing import (
     CONSUMERS,
     FAULTS,
     Consumer,
-    Opening,
     Plan,
+    SourceScript,
     plans,
 )
 
 READ = {
-    "ab#": Opening("ab", end="raises"),
-    "--a-b|": Opening("ab", (2, 1)),
-    "ab-": Opening("ab", end="stalls"),
-    "ab": Opening("ab", end="stalls"),
-    "": Opening(end="stalls"),
-    "a---#TimeoutError": Opening("a", (0, 3), end="raises", error="TimeoutError"),
-    "a{90}b|": Opening("ab", (0, 90)),
-    "# at=call": Opening(end="raises", at="call"),
-    "ab| open=5": Opening("ab", opens=5),
-    "# at=iter as=iterable": Opening(end="raises", at="iter", kind="iterable"),
-    "a| as=iterator close=raises": Opening("a", kind="iterator", closing="raises"),
+    "ab#": SourceScript("ab", end="raises"),
+    "--a-b|": SourceScript("ab", (2, 1)),
+    "ab-": SourceScript("ab", end="stalls"),
+    "ab": SourceScript("ab", end="stalls"),
+    "": SourceScript(end="stalls"),
+    "a---#TimeoutError": SourceScript("a", (0, 3), end="raises", error="TimeoutError"),
+    "a{90}b|": SourceScript("ab", (0, 90)),
+    "# at=call": SourceScript(end="raises", at="call"),
+    "ab| open=5": SourceScript("ab", opens=5),
+    "# at=iter as=iterable": SourceScript(end="raises", at="iter", kind="iterable"),
+    "a| as=iterator close=raises": SourceScript("a", kind="iterator", closing="raises"),
 }
 
 
 @pytest.mark.parametrize("text", READ)
 def test_marbles_are_read(text: str) -> None:
-    """Items, ticks, ends, errors and words stand for the fields of an opening."""
-    assert Opening.read(text) == READ[text]
+    """Items, ticks, ends, errors and options become the fields of a script."""
+    assert SourceScript.read(text) == READ[text]
 
 
-@pytest.mark.parametrize("opening", READ.values(), ids=str)
-def test_marbles_are_written(opening: Opening) -> None:
-    """What is written reads as the same opening."""
-    assert Opening.read(str(opening)) == opening
+@pytest.mark.parametrize("script", READ.values(), ids=str)
+def test_marbles_are_written(script: SourceScript) -> None:
+    """Written marbles read as the same script."""
+    assert SourceScript.read(str(script)) == script
 
 
 @given(plans(sources=2, openings=2, errors=[OSError, KeyError], faults=FAULTS, consumers=CONSUMERS))
 def test_a_plan_can_be_pasted(plan: Plan) -> None:
-    """Its repr makes an equal plan, and Hypothesis shows it so too."""
+    """The repr evaluates to an equal plan, and Hypothesis prints it."""
     assert eval(repr(plan)) == plan
     assert hash(eval(repr(plan))) == hash(plan)
     assert pretty.pretty(plan) == repr(plan)
 
 
 def test_a_plan_is_frozen() -> None:
-    """Nothing can be changed in it."""
+    """The fields of a plan cannot be set."""
     with pytest.raises(FrozenInstanceError):
         Plan("a|").items = "b"  # type: ignore[misc]
 
 
-def test_the_whole_is_the_longest_that_a_source_gives() -> None:
-    """Each item once, unless it is said what it is."""
+def test_items_are_those_of_the_longest_source() -> None:
+    """By default, `items` are the items of the source that yields the most, each once."""
     assert Plan("ab#", "aabc|").items == "abc"
     assert Plan("ab|", items="abc").items == "abc"
     assert Plan().items == ""
 
 
-def test_openings_may_be_given_as_they_are() -> None:
-    """A source is marbles, or its openings."""
-    assert Plan([Opening("a")], (Opening.read("a#"), Opening("b"))) == Plan("a|", "a#; b|")
+def test_sources_as_scripts() -> None:
+    """A source is a string of marbles or an iterable of scripts."""
+    assert Plan([SourceScript("a")], (SourceScript.read("a#"), SourceScript("b"))) == Plan(
+        "a|", "a#; b|"
+    )
 
 
-def test_the_last_opening_holds_for_all_further_ones() -> None:
-    """A source does the last of what it was told again and again."""
+def test_the_last_script_repeats() -> None:
+    """The last script of a source applies to all further openings."""
     plan = Plan("a#; ab|")
-    assert [str(plan.opening(0, number)) for number in range(3)] == ["a#", "ab|", "ab|"]
+    assert [str(plan.script(0, number)) for number in range(3)] == ["a#", "ab|", "ab|"]
 
 
 SURVIVABLE = {
@@ -87,23 +89,23 @@ SURVIVABLE = {
     Plan("ab# as=same", "ab|"): False,
     Plan("ab# close=raises", "ab| close=slow"): True,
     Plan("ab#", "ab| close=raises"): False,
-    Plan("a|", "ab|"): True,  # for who notices that it was cut
+    Plan("a|", "ab|"): True,  # for a pipeline that notices the early end
 }
 
 
 @pytest.mark.parametrize("plan", SURVIVABLE, ids=repr)
 def test_survivable(plan: Plan) -> None:
-    """All items can be had if each source before the first good one fails in a known way."""
+    """All items can be delivered if each source before a good one fails in a known way."""
     assert plan.survivable() is SURVIVABLE[plan]
 
 
 def test_survivable_with_more_attempts() -> None:
-    """Further openings of the same source count where they are made."""
+    """With more attempts, later openings of a source count."""
     assert Plan("ab#; ab|").survivable(attempts=2)
 
 
 def test_faults_are_counted() -> None:
-    """Whatever is not the whole, given well, is a fault."""
+    """Every script that does not deliver all items is a fault."""
     assert [plan.faults for plan in (Plan("a|", "a|"), Plan("#", "a|"), Plan("#; #", "a|"))] == [
         0,
         1,
@@ -112,7 +114,7 @@ def test_faults_are_counted() -> None:
 
 
 def test_consumers_are_read_and_written() -> None:
-    """How, and after how many items."""
+    """The text names the kind of consumer and the number of items."""
     assert Consumer.read("close 2") == Consumer("close", 2)
     assert [str(Consumer.read(text)) for text in ("drain", "close", "slow 3")] == [
         "drain",
@@ -125,15 +127,18 @@ def test_consumers_are_read_and_written() -> None:
     ("make", "message"),
     [
         (lambda: Plan("a!"), "marbles must be items"),
-        (lambda: Plan("a| with=love"), "words in marbles are at, as, close, open; got 'with=love'"),
+        (
+            lambda: Plan("a| with=love"),
+            "options in marbles are at, as, close, open; got 'with=love'",
+        ),
         (lambda: Plan("a| at=night"), "at must be one of pull, call, await, iter; got 'night'"),
-        (lambda: Plan("# at=iter"), "at='iter' goes with kind='iterable' alone, got 'generator'"),
-        (lambda: Plan("a#KeyError"), "an error in marbles is one of ConnectionError, falsy"),
-        (lambda: Plan("a|", items="aa"), "items must differ from each other"),
+        (lambda: Plan("# at=iter"), "at='iter' requires kind='iterable', got 'generator'"),
+        (lambda: Plan("a#KeyError"), "an error in marbles must be one of ConnectionError, falsy"),
+        (lambda: Plan("a|", items="aa"), "items must differ"),
         (lambda: Plan("a|", errors=[]), "errors must name at least one"),
         (lambda: Plan([]), "a source must have at least one opening"),
         (lambda: Plan("a|", consumer="flee"), "consumer must be one of drain, close"),
-        (lambda: Plan("a|", consumer="close soon"), "consumer must be such as 'drain'"),
+        (lambda: Plan("a|", consumer="close soon"), "consumer must be text like 'drain'"),
         (lambda: plans(faults=["fire"]), "faults must be among raises, call"),
         (lambda: plans(consumers=["flee"]), "consumers must be among drain"),
         (lambda: plans(consumers=[]), "consumers must name at least one"),
@@ -142,16 +147,16 @@ def test_consumers_are_read_and_written() -> None:
         (lambda: plans(openings=0), "openings must be at least 1, got 0"),
     ],
 )
-def test_what_cannot_be_is_refused(make: object, message: str) -> None:
-    """At once, with what is allowed and what was given."""
+def test_wrong_values_are_rejected(make: object, message: str) -> None:
+    """A wrong value is a ValueError that names what is allowed and the value."""
     with pytest.raises(ValueError) as caught:
         make()  # type: ignore[operator]
     assert message in str(caught.value)
 
 
 @pytest.mark.slow
-def test_each_fault_can_be_asked_for_alone() -> None:
-    """Every name leads to plans that have it, and to no other fault."""
+def test_each_fault_alone() -> None:
+    """Every fault, named alone, produces several plans."""
     for name in FAULTS:
         seen = set[str]()
 

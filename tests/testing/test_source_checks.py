@@ -1,4 +1,4 @@
-"""Checks on a user's own source, blocking and async, on sources that are right and wrong."""
+"""The checks of a user's source, sync and async, on correct and wrong sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from failover_iter.testing import (
 
 
 def asynchronous(factory: Callable[..., Any]) -> Callable[..., Any]:
-    """The same source as an async generator function."""
+    """Return the same source as an async generator function."""
 
     async def opened(*args: Any) -> AsyncIterator[Any]:
         items = factory(*args)
@@ -37,7 +37,7 @@ def asynchronous(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Checks:
-    """The checks of one flavour, as if they were blocking."""
+    """The checks of one flavour, with a sync interface."""
 
     def __init__(self, flavour: str) -> None:
         self.flavour = flavour
@@ -63,33 +63,37 @@ def checks(request: pytest.FixtureRequest) -> Checks:
     return Checks(request.param)
 
 
-def test_what_replays(checks: Checks) -> None:
-    """The same items each time, empty ones included."""
+def test_replayable_sources(checks: Checks) -> None:
+    """A source that yields the same items each time passes, also an empty one."""
     checks.replayable(lambda: [1, 2, 3])
     checks.replayable(list, times=3)
 
 
-def test_what_does_not_replay(checks: Checks) -> None:
-    """Other items, fewer, more: where it differs is said."""
+def test_sources_that_are_not_replayable(checks: Checks) -> None:
+    """Other items, fewer items or more items fail, with the first difference."""
     runs = iter([[1, 2], [1, 3]])
-    with pytest.raises(BadSource, match="it gave 3 as item 1, where it had given 2"):
+    with pytest.raises(BadSource, match="item 1 was 2 in the first opening, but 3 in a later one"):
         checks.replayable(lambda: next(runs))
     runs = iter([[1, 2], [1]])
-    with pytest.raises(BadSource, match="it gave 1 items, where it had given 2"):
+    with pytest.raises(
+        BadSource, match="the first opening yielded 2 items, but a later one 1 item"
+    ):
         checks.replayable(lambda: next(runs))
     runs = iter([[1], [1], [1, 2]])
-    with pytest.raises(BadSource, match="it gave 2 items, where it had given 1"):
+    with pytest.raises(
+        BadSource, match="the first opening yielded 1 item, but a later one 2 items"
+    ):
         checks.replayable(lambda: next(runs), times=3)
 
 
-def test_once_is_no_check(checks: Checks) -> None:
-    """To be opened once says nothing."""
+def test_one_opening_is_not_enough(checks: Checks) -> None:
+    """`times` must be at least 2."""
     with pytest.raises(ValueError, match="times must be at least 2, got 1"):
         checks.replayable(list, times=1)
 
 
-def test_what_is_drained_is_closed(checks: Checks) -> None:
-    """Each opening is closed by the check."""
+def test_drained_sources_are_closed(checks: Checks) -> None:
+    """The check closes each source that it opens."""
     closed: list[int] = []
 
     def source() -> Iterator[int]:
@@ -102,8 +106,8 @@ def test_what_is_drained_is_closed(checks: Checks) -> None:
     assert closed == [1, 1]
 
 
-def test_what_resumes(checks: Checks) -> None:
-    """By offset, by last item, by the items so far."""
+def test_resumable_sources(checks: Checks) -> None:
+    """A source can resume by offset, by the last item, or by the items so far."""
     reference = [3, 5, 8, 9]
     checks.resumable(lambda progress: reference[progress.delivered :], reference)
     checks.resumable(
@@ -113,18 +117,20 @@ def test_what_resumes(checks: Checks) -> None:
     checks.resumable(lambda progress: reference[len(progress.items) :], reference)
 
 
-def test_what_does_not_resume(checks: Checks) -> None:
-    """The first cut after which it does not give the rest is said."""
+def test_sources_that_do_not_resume(checks: Checks) -> None:
+    """The message names the first position at which the source does not yield the rest."""
 
     def from_the_start(progress: Progress) -> list[int]:
         return [1, 2, 3]
 
-    with pytest.raises(BadSource, match=r"resumed after 1 items it gave \[1, 2, 3\], not \[2, 3"):
+    with pytest.raises(
+        BadSource, match=r"resumed after 1 item, it yielded \[1, 2, 3\] instead of \[2, 3"
+    ):
         checks.resumable(from_the_start, [1, 2, 3])
 
 
-def test_what_closes(checks: Checks, tmp_path: Path) -> None:
-    """A generator with a file that it closes, wherever it is."""
+def test_sources_that_close(checks: Checks, tmp_path: Path) -> None:
+    """A generator that closes its file passes, and so does a file."""
     path = tmp_path / "lines"
     path.write_text("1\n2\n3\n4\n5\n", "utf-8")
     files: list[Any] = []
@@ -136,11 +142,11 @@ def test_what_closes(checks: Checks, tmp_path: Path) -> None:
 
     checks.closes(lines, closed=lambda: all(file.closed for file in files))
     checks.closes(lambda: path.open(encoding="utf-8"))
-    assert len(files) == 3  # not opened where nothing was pulled
+    assert len(files) == 3  # not opened if nothing was pulled
 
 
 class Stubborn:
-    """Goes on after it was closed."""
+    """Continues after it was closed."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -167,15 +173,15 @@ class AsyncStubborn(Stubborn):
         self.close()
 
 
-def test_what_does_not_close(tmp_path: Path) -> None:
-    """No close, one that raises, one that does not end it, one that leaves something open."""
-    with pytest.raises(BadSource, match="has no close: list_iterator"):
+def test_sources_that_do_not_close(tmp_path: Path) -> None:
+    """`close` must exist, must not raise, must end the source, and must leave nothing open."""
+    with pytest.raises(BadSource, match="list_iterator has no method close"):
         check_closes(lambda: iter([1]))
-    with pytest.raises(BadSource, match="closing it after 0 items raised OSError"):
+    with pytest.raises(BadSource, match="closed after 0 items, it raised OSError"):
         check_closes(lambda: Stubborn(OSError()))
-    with pytest.raises(BadSource, match="closed after 0 items it gave one more"):
+    with pytest.raises(BadSource, match="closed after 0 items, it yielded another item"):
         check_closes(Stubborn)
-    with pytest.raises(BadSource, match="closed after 2 items, what it held was still open"):
+    with pytest.raises(BadSource, match="closed after 2 items, it did not release its resources"):
         answers = iter([True, True, False])
         check_closes(lambda: io.StringIO("1\n2\n3\n"), closed=lambda: next(answers))
     path = tmp_path / "file"
@@ -185,12 +191,12 @@ def test_what_does_not_close(tmp_path: Path) -> None:
         file = path.open(encoding="utf-8")
         yield from iter(file.readline, "")
 
-    with pytest.raises(BadSource, match="closed after 1 items it left something open: unclosed fi"):
+    with pytest.raises(BadSource, match="closed after 1 item, it left something open: unclosed fi"):
         check_closes(leaves_it_open)
 
 
-def test_what_does_not_close_async() -> None:
-    """The same of async sources."""
+def test_async_sources_that_do_not_close() -> None:
+    """`aclose` must exist, must not raise, and must end the source."""
 
     class Bare:
         def __aiter__(self) -> Bare:
@@ -203,10 +209,10 @@ def test_what_does_not_close_async() -> None:
         return Bare()
 
     for factory, message in (
-        (Bare, "has no aclose: Bare"),
-        (awaited, "has no aclose: Bare"),
-        (lambda: AsyncStubborn(OSError()), "closing it after 0 items raised OSError"),
-        (AsyncStubborn, "closed after 0 items it gave one more"),
+        (Bare, "Bare has no method aclose"),
+        (awaited, "Bare has no method aclose"),
+        (lambda: AsyncStubborn(OSError()), "closed after 0 items, it raised OSError"),
+        (AsyncStubborn, "closed after 0 items, it yielded another item"),
     ):
         with pytest.raises(BadSource, match=message):
             asyncio.run(acheck_closes(factory))
@@ -214,8 +220,8 @@ def test_what_does_not_close_async() -> None:
 
 
 @pytest.mark.filterwarnings("always::DeprecationWarning")
-def test_other_warnings_are_no_matter(checks: Checks) -> None:
-    """Only what was left open is."""
+def test_other_warnings_are_ignored(checks: Checks) -> None:
+    """Only a ResourceWarning is an error."""
 
     def warns() -> Iterator[int]:
         import warnings

@@ -79,7 +79,7 @@ assert_type(afailover_stream([partial(table, "a")], retry_on=OSError), Ints)
 assert_type(afailover_stream([lambda: table("a"), lambda: table("b")], retry_on=OSError), Ints)
 assert_type(afailover_stream([lambda: opened()], retry_on=OSError), Ints)
 
-# Source objects, and kinds that have no base class in common (see the sync twin of this file).
+# Source objects, and kinds that have no base class in common (see the sync version of this file).
 assert_type(afailover_stream([Source(numbers)], retry_on=OSError), Ints)
 assert_type(afailover_stream([Source(opened, name="o")], retry_on=OSError), Ints)
 assert_type(afailover_stream((numbers, opened), retry_on=OSError), Ints)

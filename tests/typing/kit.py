@@ -11,15 +11,15 @@ from hypothesis.strategies import SearchStrategy
 from failover_iter import Progress
 from failover_iter.testing import (
     Plan,
-    Run,
+    RunResult,
     attempts_at_most,
     check_replayable,
     check_resumable,
     fault_server,
     inject,
+    must_see,
     plans,
-    play,
-    sometimes,
+    run_plan,
     verify,
     within,
 )
@@ -38,11 +38,11 @@ async def apipeline(first: Callable[[], AsyncIterator[str]]) -> AsyncIterator[st
 
 
 assert_type(plans(sources=2, errors=[ConnectionError, TimeoutError]), SearchStrategy[Plan])
-assert_type(play(pipeline, Plan("a#", "ab|")), Run)
-assert_type(verify(apipeline, Plan("a|"), oracles="lazy", flavour="trio"), Run)
+assert_type(run_plan(pipeline, Plan("a#", "ab|")), RunResult)
+assert_type(verify(apipeline, Plan("a|"), oracles="lazy", flavour="trio"), RunResult)
 
 
-@sometimes("switched mid-stream")
+@must_see("switched mid-stream")
 @given(plans())
 def test(plan: Plan) -> None:
     verify(

@@ -45,7 +45,7 @@ stream([Source(number)], retry_on=OSError)  # type: ignore[arg-type]  # pyright:
 policy.stream([number])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 policy.stream([numbers, 1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-# The wrong twin.
+# The wrong flavour.
 stream([anumbers], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 afailover_stream([numbers], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 policy.stream([anumbers])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

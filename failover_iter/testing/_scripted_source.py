@@ -1,69 +1,67 @@
-"""Sources with a will of their own, for the law of identity: any answer to any call."""
+"""Sources that follow a script, for the law of identity: any answer to any call."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from failover_iter.testing._faults import Bug, Interrupt
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
 
 Action: TypeAlias = Literal["item", "end", "raise", "reraise", "base"]
 
 
 @dataclass(frozen=True)
-class Will:
-    """What a source does at its pulls, throws and close; the last of each again and again."""
+class ScriptedSource:
+    """The action of a source at each pull, throw and close; the last one of each kind repeats."""
 
     pulls: tuple[Action, ...] = ("item",)
     throws: tuple[Action, ...] = ("reraise",)
     closes: tuple[Action, ...] = ("end",)
-    missing: frozenset[str] = frozenset()  # methods that an iterator lacks
-    value: Any = None  # what it returns
+    missing: frozenset[str] = frozenset()  # the methods that an iterator does not have
+    value: Any = None  # the return value
 
 
-class Ended(Exception):
-    """The source ends."""
+class SourceEnded(Exception):
+    """The source has ended."""
 
 
-class Willful:
-    """Acts on a will, and writes down each call."""
+class ScriptPlayer:
+    """Carries out a script, and counts the calls."""
 
-    def __init__(self, will: Will, log: list[Any]) -> None:
-        self.will = will
+    def __init__(self, script: ScriptedSource, log: list[Any]) -> None:
+        self.script = script
         self.log = log
         self.counts = {"pulls": 0, "throws": 0, "closes": 0}
 
     def act(self, kind: Literal["pulls", "throws", "closes"], error: BaseException | None) -> Any:
-        actions = getattr(self.will, kind)
+        actions = getattr(self.script, kind)
         count = self.counts[kind]
         self.counts[kind] = count + 1
         match actions[min(count, len(actions) - 1)]:
             case "item":
                 return f"{kind} {count}"
             case "end":
-                raise Ended
+                raise SourceEnded
             case "base":
-                raise Interrupt("of the source")
+                raise Interrupt("from the source")
             case "reraise" if error is not None:
                 raise error
             case _:
-                raise Bug("of the source")
+                raise Bug("from the source")
 
 
-def sync_generator(will: Will, log: list[Any]) -> Generator[Any, Any, Any]:
-    """A generator that answers as it will."""
-    me = Willful(will, log)
+def sync_generator(script: ScriptedSource, log: list[Any]) -> Generator[Any, Any, Any]:
+    """A generator that follows a script and logs each call."""
+    player = ScriptPlayer(script, log)
     item: Any = None
     kind: Any = "pulls"
     error: BaseException | None = None
     while True:
         try:
-            item = me.act(kind, error)
-        except Ended:
-            return will.value
+            item = player.act(kind, error)
+        except SourceEnded:
+            return script.value
         kind, error = "pulls", None
         try:
             sent = yield item
@@ -77,16 +75,16 @@ def sync_generator(will: Will, log: list[Any]) -> Generator[Any, Any, Any]:
             log.append(("send", sent))
 
 
-async def async_generator(will: Will, log: list[Any]) -> AsyncGenerator[Any, Any]:
-    """The same, async."""
-    me = Willful(will, log)
+async def async_generator(script: ScriptedSource, log: list[Any]) -> AsyncGenerator[Any, Any]:
+    """The async version of `sync_generator`."""
+    player = ScriptPlayer(script, log)
     item: Any = None
     kind: Any = "pulls"
     error: BaseException | None = None
     while True:
         try:
-            item = me.act(kind, error)
-        except Ended:
+            item = player.act(kind, error)
+        except SourceEnded:
             return
         kind, error = "pulls", None
         try:
@@ -101,9 +99,9 @@ async def async_generator(will: Will, log: list[Any]) -> AsyncGenerator[Any, Any
             log.append(("send", sent))
 
 
-def sync_iterator(will: Will, log: list[Any]) -> Any:
-    """An iterator that is no generator, and may lack `send`, `throw` or `close`."""
-    me = Willful(will, log)
+def sync_iterator(script: ScriptedSource, log: list[Any]) -> Any:
+    """Return an iterator that is not a generator; `send`, `throw` or `close` may be missing."""
+    player = ScriptPlayer(script, log)
     ended = False
 
     def call(kind: Any, error: BaseException | None = None) -> Any:
@@ -111,10 +109,10 @@ def sync_iterator(will: Will, log: list[Any]) -> Any:
         if ended:
             raise StopIteration
         try:
-            return me.act(kind, error)
-        except Ended:
+            return player.act(kind, error)
+        except SourceEnded:
             ended = True
-            raise StopIteration(will.value) from None
+            raise StopIteration(script.value) from None
         except BaseException:
             ended = True
             raise
@@ -141,13 +139,13 @@ def sync_iterator(will: Will, log: list[Any]) -> Any:
         return call("pulls")
 
     methods = {"send": send, "throw": throw, "close": close}
-    body = {name: method for name, method in methods.items() if name not in will.missing}
+    body = {name: method for name, method in methods.items() if name not in script.missing}
     return type("Iterator", (), {"__iter__": _itself, "__next__": step, **body})()
 
 
-def async_iterator(will: Will, log: list[Any]) -> Any:
-    """The same, async."""
-    sync = sync_iterator(will, log)
+def async_iterator(script: ScriptedSource, log: list[Any]) -> Any:
+    """The async version of `sync_iterator`."""
+    sync = sync_iterator(script, log)
 
     async def asend(self: Any, value: Any) -> Any:
         return _async_end(sync.send, value)
@@ -162,7 +160,7 @@ def async_iterator(will: Will, log: list[Any]) -> Any:
         return _async_end(sync.__next__)
 
     methods = {"send": asend, "throw": athrow, "close": aclose}
-    body = {f"a{name}": method for name, method in methods.items() if name not in will.missing}
+    body = {f"a{name}": method for name, method in methods.items() if name not in script.missing}
     return type("Iterator", (), {"__aiter__": _itself, "__anext__": step, **body})()
 
 

@@ -1,4 +1,4 @@
-"""The willful sources of the law of identity, and the models of the laws, by themselves."""
+"""The scripted sources of the law of identity, and the models of the laws."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ import pytest
 from failover_iter.testing import Plan
 from failover_iter.testing._law_models import delivered_under
 from failover_iter.testing._laws import _counted
-from failover_iter.testing._wills import Will, async_generator, async_iterator, sync_generator
+from failover_iter.testing._scripted_source import (
+    ScriptedSource,
+    async_generator,
+    async_iterator,
+    sync_generator,
+)
 
 
-def test_what_is_sent_is_written_down() -> None:
-    """By a generator, and by what is none, in both flavours."""
-    will = Will(pulls=("item", "item", "end"))
+def test_sent_values_are_logged() -> None:
+    """A scripted generator or iterator logs sent values, in both flavours."""
+    script = ScriptedSource(pulls=("item", "item", "end"))
     log: list[Any] = []
-    generator = sync_generator(will, log)
+    generator = sync_generator(script, log)
     assert (next(generator), generator.send("sent")) == ("pulls 0", "pulls 1")
     assert log == [("send", "sent")]
 
@@ -25,16 +30,16 @@ def test_what_is_sent_is_written_down() -> None:
         return await anext(source), await source.asend("sent")
 
     log = []
-    assert asyncio.run(main(async_generator(will, log))) == ("pulls 0", "pulls 1")
+    assert asyncio.run(main(async_generator(script, log))) == ("pulls 0", "pulls 1")
     assert log[0] == ("send", "sent")
     log = []
-    assert asyncio.run(main(async_iterator(will, log))) == ("pulls 0", "pulls 1")
+    assert asyncio.run(main(async_iterator(script, log))) == ("pulls 0", "pulls 1")
     assert log == [("send", None), ("send", "sent")]
 
 
 @pytest.mark.parametrize("mode", ["skip", "restart", "resume"])
 def test_a_model_whose_sources_all_fail(mode: Any) -> None:
-    """It delivers what there was, and ends with the last error."""
+    """The model delivers the items so far, and raises the last error."""
     delivered: list[Any] = []
     with pytest.raises(ConnectionError):
         for item in delivered_under(mode)(Plan("a#", "a#", errors=(ConnectionError,))):
@@ -43,7 +48,7 @@ def test_a_model_whose_sources_all_fail(mode: Any) -> None:
 
 
 def test_factories_are_counted_as_they_are_taken() -> None:
-    """Each with its place, until there are none left."""
+    """`_counted` records the position of each factory that is taken."""
     taken: list[int] = []
     factories = [list, tuple]
     assert list(_counted(factories, taken)) == factories

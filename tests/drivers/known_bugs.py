@@ -1,7 +1,7 @@
-"""The traps that others fell into, one test each, written once for both drivers.
+"""The known bugs of other libraries, one test each, written once for both drivers.
 
-The numbers are those of the list in the design; its trap 4, twins that drift apart, is what the
-whole folder is about, and is also held by `test_twins.py`.
+The numbers are those of the list in the design. Its number 4, flavours that drift apart, is what
+the whole folder is about; `test_flavours.py` checks it too.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ import pytest
 from drivers.base import Behaviour, reset
 from failover_iter import Policy, SourceError
 from support.case import Falsy
-from support.twin import Ends, SyncTwin
+from support.flavour import Ends, SyncFlavour
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
 
-class Traps(Behaviour):
-    """What went wrong elsewhere; a test module names the twin that it runs on."""
+class KnownBugs(Behaviour):
+    """What went wrong elsewhere; a test module names the flavour that it runs on."""
 
-    def test_trap_01_try_around_creation(self, twin: SyncTwin) -> None:
+    def test_known_bug_01_try_around_creation(self, flavour: SyncFlavour) -> None:
         """A lazy source fails when it is pulled, not when it is made: that switches too."""
-        stream = twin.stream([self.source(twin, error=reset()), self.source(twin, 1)])
-        assert twin.drain(stream) == [1]
+        stream = flavour.stream([self.source(flavour, error=reset()), self.source(flavour, 1)])
+        assert flavour.drain(stream) == [1]
 
-    def test_trap_02_yield_inside_the_try(self, twin: SyncTwin) -> None:
+    def test_known_bug_02_yield_inside_the_try(self, flavour: SyncFlavour) -> None:
         """A retryable error that the consumer throws opens no source."""
         opened: list[str] = []
 
         def fallback() -> Any:
             opened.append("fallback")
-            return twin.iterator(lambda: 9)
+            return flavour.iterator(lambda: 9)
 
-        stream = twin.stream([lambda: twin.iterator(lambda: 1), fallback], attempts=2)
-        twin.next(stream)
+        stream = flavour.stream([lambda: flavour.iterator(lambda: 1), fallback], attempts=2)
+        flavour.next(stream)
         with pytest.raises(ConnectionError):
-            twin.throw(stream, reset())
+            flavour.throw(stream, reset())
         assert opened == []
 
-    def test_trap_03_failed_source_left_open(self, twin: SyncTwin) -> None:
+    def test_known_bug_03_failed_source_left_open(self, flavour: SyncFlavour) -> None:
         """Every failed source is closed, and before the pause."""
         log: list[str] = []
 
@@ -54,34 +54,34 @@ class Traps(Behaviour):
 
         def opened() -> Any:
             log.append("open")
-            return twin.iterator(fails, close=lambda: log.append("close"))
+            return flavour.iterator(fails, close=lambda: log.append("close"))
 
         def wait(_: Any) -> float:
             log.append("wait")
             return 1.0
 
         with pytest.raises(ConnectionError):
-            twin.drain(twin.stream([opened], attempts=3, wait=wait))
+            flavour.drain(flavour.stream([opened], attempts=3, wait=wait))
         assert log == ["open", "close", "wait", "open", "close", "wait", "open", "close"]
 
-    def test_trap_05_empty_source(self, twin: SyncTwin) -> None:
+    def test_known_bug_05_empty_source(self, flavour: SyncFlavour) -> None:
         """A source with nothing in it gives an empty stream, and no RuntimeError."""
-        assert twin.drain(twin.stream([self.source(twin)])) == []
+        assert flavour.drain(flavour.stream([self.source(flavour)])) == []
 
         def ends() -> Any:
             raise Ends
 
-        assert twin.drain(twin.stream([lambda: twin.iterator(ends)])) == []
+        assert flavour.drain(flavour.stream([lambda: flavour.iterator(ends)])) == []
 
-    def test_trap_06_errors_lost(self, twin: SyncTwin) -> None:
+    def test_known_bug_06_errors_lost(self, flavour: SyncFlavour) -> None:
         """The last error arrives, and its notes name all the others."""
         errors = [ConnectionError(str(number)) for number in range(4)]
         with pytest.raises(ConnectionError) as caught:
-            twin.drain(twin.stream([self.source(twin, error=error) for error in errors]))
+            flavour.drain(flavour.stream([self.source(flavour, error=error) for error in errors]))
         assert caught.value is errors[3]
         assert [note[-1] for note in caught.value.__notes__] == ["0", "1", "2"]
 
-    def test_trap_07_state_on_the_configuration(self, twin: SyncTwin) -> None:
+    def test_known_bug_07_state_on_the_configuration(self, flavour: SyncFlavour) -> None:
         """Attempts used up by one stream of a policy are not missing in the next."""
         policy = Policy(retry_on=ConnectionError, attempts=2)
         for _ in range(3):
@@ -92,26 +92,26 @@ class Traps(Behaviour):
                     raise error
                 yield 1
 
-            assert twin.drain(twin.of(policy, [twin.generator(source)])) == [1]
+            assert flavour.drain(flavour.of(policy, [flavour.generator(source)])) == [1]
 
-    def test_trap_08_silent_cut_and_empty_first_chunk(self, twin: SyncTwin) -> None:
+    def test_known_bug_08_silent_cut_and_empty_first_chunk(self, flavour: SyncFlavour) -> None:
         """An empty chunk commits to nothing, and a clean end in the middle is a failure."""
-        dead = self.source(twin, "", error=reset())
-        cut = self.source(twin, "a", "b")
-        whole = self.source(twin, "a", "b", "END")
-        stream = twin.stream(
+        dead = self.source(flavour, "", error=reset())
+        cut = self.source(flavour, "a", "b")
+        whole = self.source(flavour, "a", "b", "END")
+        stream = flavour.stream(
             [dead, cut, whole],
             commit_when=lambda item: item != "",
             complete_when=lambda item: item == "END",
             mid_stream="skip",
         )
-        assert twin.drain(stream) == ["a", "b", "END"]
+        assert flavour.drain(stream) == ["a", "b", "END"]
 
-    def test_trap_09_another_context(self, twin: SyncTwin) -> None:
+    def test_known_bug_09_another_context(self, flavour: SyncFlavour) -> None:
         """The source runs in the context of the consumer: a variable that it sets is seen there."""
-        if twin.flavour == "async":
+        if flavour.name == "async":
             pytest.skip(
-                "each step of this twin is a task: test_asyncio.py and test_trio.py show it"
+                "each step of this flavour is a task: test_asyncio.py and test_trio.py show it"
             )
         seen: list[str] = []
 
@@ -121,22 +121,22 @@ class Traps(Behaviour):
             seen.append(variable.get())
             variable.reset(token)
 
-        stream = twin.stream([source])
-        twin.next(stream)
+        stream = flavour.stream([source])
+        flavour.next(stream)
         assert variable.get() == "in the source"
-        assert twin.drain(stream) == []
+        assert flavour.drain(stream) == []
         assert (seen, variable.get()) == (["in the source"], "unset")
 
-    def test_trap_10_break_leaves_the_source_open(self, twin: SyncTwin) -> None:
+    def test_known_bug_10_break_leaves_the_source_open(self, flavour: SyncFlavour) -> None:
         """Closing the stream closes the source inside at once, without the collector."""
         closed: list[str] = []
-        iterator = twin.iterator(lambda: 1, close=lambda: closed.append("closed"))
-        stream = twin.stream([lambda: iterator])
-        twin.next(stream)
-        twin.close(stream)
+        iterator = flavour.iterator(lambda: 1, close=lambda: closed.append("closed"))
+        stream = flavour.stream([lambda: iterator])
+        flavour.next(stream)
+        flavour.close(stream)
         assert closed == ["closed"]
 
-    def test_trap_11_endless_loop(self, twin: SyncTwin) -> None:
+    def test_known_bug_11_endless_loop(self, flavour: SyncFlavour) -> None:
         """One source that always fails is opened once; and no bound needs a pause."""
         count = itertools.count()
 
@@ -145,46 +145,52 @@ class Traps(Behaviour):
             raise reset()
 
         with pytest.raises(ConnectionError):
-            twin.drain(twin.stream([fails]))
+            flavour.drain(flavour.stream([fails]))
         assert next(count) == 1
         with pytest.raises(ValueError, match="attempts=None"):
-            twin.stream([fails], attempts=None)
+            flavour.stream([fails], attempts=None)
 
-    def test_trap_11_endless_cycle_of_sources_that_may_not_take_over(self, twin: SyncTwin) -> None:
+    def test_known_bug_11_endless_cycle_of_sources_that_may_not_take_over(
+        self, flavour: SyncFlavour
+    ) -> None:
         """Sources that are all passed over end the stream, also in an endless cycle."""
         from failover_iter import Source
 
-        first = self.source(twin, 1, error=reset())
-        shy = Source(self.source(twin, 9), mid_stream="raise")
+        first = self.source(flavour, 1, error=reset())
+        shy = Source(self.source(flavour, 9), mid_stream="raise")
         with pytest.raises(ConnectionError):
-            twin.drain(twin.stream(itertools.chain([first], itertools.cycle([shy]))))
+            flavour.drain(flavour.stream(itertools.chain([first], itertools.cycle([shy]))))
 
-    def test_trap_12_switch_after_the_consumer_left(self, twin: SyncTwin) -> None:
+    def test_known_bug_12_switch_after_the_consumer_left(self, flavour: SyncFlavour) -> None:
         """Nothing is opened once the stream was closed."""
         opened: list[str] = []
 
         def factories() -> Iterator[Any]:
             opened.append("first")
-            yield lambda: twin.iterator(lambda: 1)
+            yield lambda: flavour.iterator(lambda: 1)
             opened.append("second")
-            yield self.source(twin, 2)
+            yield self.source(flavour, 2)
 
-        stream = twin.stream(factories())
-        twin.next(stream)
-        twin.close(stream)
-        twin.close(stream)
-        with pytest.raises(twin.stop):
-            twin.next(stream)
+        stream = flavour.stream(factories())
+        flavour.next(stream)
+        flavour.close(stream)
+        flavour.close(stream)
+        with pytest.raises(flavour.stop):
+            flavour.next(stream)
         assert opened == ["first"]
 
-    def test_trap_13_bug_taken_for_an_outage(self, twin: SyncTwin) -> None:
+    def test_known_bug_13_bug_taken_for_an_outage(self, flavour: SyncFlavour) -> None:
         """A TypeError in the source is nobody's outage unless it is named."""
         bug = TypeError("bug")
         with pytest.raises(TypeError) as caught:
-            twin.drain(twin.stream([self.source(twin, error=bug), self.source(twin, 1)]))
+            flavour.drain(
+                flavour.stream([self.source(flavour, error=bug), self.source(flavour, 1)])
+            )
         assert caught.value is bug
 
-    def test_trap_14_retryable_error_in_a_finally_while_closing(self, twin: SyncTwin) -> None:
+    def test_known_bug_14_retryable_error_in_a_finally_while_closing(
+        self, flavour: SyncFlavour
+    ) -> None:
         """It reaches the consumer who closes or throws, and opens nothing."""
         opened: list[str] = []
 
@@ -193,16 +199,16 @@ class Traps(Behaviour):
 
         def fallback() -> Any:
             opened.append("fallback")
-            return twin.iterator(lambda: 9)
+            return flavour.iterator(lambda: 9)
 
-        for leave in (twin.close, lambda stream: twin.throw(stream, GeneratorExit)):
-            stream = twin.stream([lambda: twin.iterator(lambda: 1, close=close), fallback])
-            twin.next(stream)
+        for leave in (flavour.close, lambda stream: flavour.throw(stream, GeneratorExit)):
+            stream = flavour.stream([lambda: flavour.iterator(lambda: 1, close=close), fallback])
+            flavour.next(stream)
             with pytest.raises(ConnectionError):
                 leave(stream)
         assert opened == []
 
-    def test_trap_15_error_after_the_last_item(self, twin: SyncTwin) -> None:
+    def test_known_bug_15_error_after_the_last_item(self, flavour: SyncFlavour) -> None:
         """There is nothing left to resume: the resumed source is empty, the stream ends."""
         asked: list[int] = []
 
@@ -212,22 +218,22 @@ class Traps(Behaviour):
             if not progress.delivered:
                 raise reset()
 
-        source = twin.generator(rows)
-        assert twin.drain(twin.stream([source, source], mid_stream="resume")) == [1, 2, 3]
+        source = flavour.generator(rows)
+        assert flavour.drain(flavour.stream([source, source], mid_stream="resume")) == [1, 2, 3]
         assert asked == [0, 3]
 
-    def test_trap_16_hostile_errors(self, twin: SyncTwin) -> None:
+    def test_known_bug_16_hostile_errors(self, flavour: SyncFlavour) -> None:
         """An error that is false, cannot be compared and cannot be shown is lost nowhere."""
         error = Falsy()
-        sources = [self.source(twin, 1, error=error), self.source(twin, 2, error=error)]
+        sources = [self.source(flavour, 1, error=error), self.source(flavour, 2, error=error)]
         with pytest.raises(Falsy) as caught:
-            twin.drain(twin.stream(sources, retry_on=Falsy))
+            flavour.drain(flavour.stream(sources, retry_on=Falsy))
         assert caught.value is error
         assert caught.value.__notes__ == [
             "failure 1 before it: source (attempt 1): Falsy: (its message cannot be shown)"
         ]
 
-    def test_trap_16_a_predicate_that_raises(self, twin: SyncTwin) -> None:
+    def test_known_bug_16_a_predicate_that_raises(self, flavour: SyncFlavour) -> None:
         """Its error reaches the consumer, that of the source as its context, the source closed."""
         closed: list[str] = []
         outage = reset()
@@ -235,14 +241,14 @@ class Traps(Behaviour):
         def fails() -> Any:
             raise outage
 
-        iterator = twin.iterator(fails, close=lambda: closed.append("closed"))
+        iterator = flavour.iterator(fails, close=lambda: closed.append("closed"))
         with pytest.raises(ZeroDivisionError) as caught:
-            twin.next(twin.stream([lambda: iterator], retry_on=lambda error: 1 / 0))
+            flavour.next(flavour.stream([lambda: iterator], retry_on=lambda error: 1 / 0))
         assert caught.value.__context__ is outage
         assert closed == ["closed"]
 
     @pytest.mark.parametrize("how", ["sources", "attempts"])
-    def test_trap_17_many_failures(self, twin: SyncTwin, how: str) -> None:
+    def test_known_bug_17_many_failures(self, flavour: SyncFlavour, how: str) -> None:
         """Failures in a row need constant stack and memory, and leave no chain of contexts."""
 
         def fails() -> Any:
@@ -250,14 +256,14 @@ class Traps(Behaviour):
 
         def peak(count: int) -> int:
             stream = (
-                twin.stream(itertools.repeat(fails, count))
+                flavour.stream(itertools.repeat(fails, count))
                 if how == "sources"
-                else twin.stream([fails], attempts=count)
+                else flavour.stream([fails], attempts=count)
             )
             gc.collect()
             tracemalloc.start()
             with pytest.raises(ConnectionError) as caught:
-                twin.next(stream)
+                flavour.next(stream)
             used = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert caught.value.__context__ is None
@@ -270,7 +276,7 @@ class Traps(Behaviour):
             peak(200)
             assert peak(2_000) < 2 * peak(200) + 50_000
 
-    def test_trap_18_clean_up_swallows_an_interrupt(self, twin: SyncTwin) -> None:
+    def test_known_bug_18_clean_up_swallows_an_interrupt(self, flavour: SyncFlavour) -> None:
         """An interrupt that arrives while a failed source is closed is not swallowed."""
         opened: list[str] = []
 
@@ -282,20 +288,20 @@ class Traps(Behaviour):
 
         def fallback() -> Any:
             opened.append("fallback")
-            return twin.iterator(lambda: 9)
+            return flavour.iterator(lambda: 9)
 
-        stream = twin.stream([lambda: twin.iterator(fails, close=interrupted), fallback])
+        stream = flavour.stream([lambda: flavour.iterator(fails, close=interrupted), fallback])
         with pytest.raises(KeyboardInterrupt):
-            twin.next(stream)
+            flavour.next(stream)
         assert opened == []
 
-    def test_a_source_says_go_on(self, twin: SyncTwin) -> None:
+    def test_a_source_says_go_on(self, flavour: SyncFlavour) -> None:
         """A `SourceError` of the user's own switches, whatever `retry_on` says."""
 
         class NoGood(SourceError):
             pass
 
-        stream = twin.stream(
-            [self.source(twin, error=NoGood()), self.source(twin, 1)], retry_on=KeyError
+        stream = flavour.stream(
+            [self.source(flavour, error=NoGood()), self.source(flavour, 1)], retry_on=KeyError
         )
-        assert twin.drain(stream) == [1]
+        assert flavour.drain(stream) == [1]

@@ -1,23 +1,21 @@
-"""`sometimes`: a guard against tests that pass because nothing ever happened in them."""
+"""`must_see`: a guard against tests that pass because nothing happened in them."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from failover_iter.testing._runs import RunResult
 
-    from failover_iter.testing._runs import Run
+F = TypeVar("F", bound=Callable[..., Any])
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
-CONDITIONS: Final[dict[str, Callable[[Run], bool]]] = {
+CONDITIONS: Final[dict[str, Callable[[RunResult], bool]]] = {
     "switched": lambda run: run.switches > 0,
     "switched mid-stream": lambda run: run.switched_mid_stream,
     "a source failed": lambda run: bool(run.entries("fail")),
-    "ended well": lambda run: run.ended,
+    "ended normally": lambda run: run.ended,
     "raised": lambda run: run.error is not None,
     "left early": lambda run: run.left is not None,
     "time passed": lambda run: run.seconds > 0,
@@ -26,45 +24,45 @@ CONDITIONS: Final[dict[str, Callable[[Run], bool]]] = {
 _watching: ContextVar[tuple[_Watch, ...]] = ContextVar("failover_iter.testing", default=())
 
 
-class Vacuous(AssertionError):
-    """Something that a test is about never happened in any of its runs."""
+class NeverHappened(AssertionError):
+    """A condition of `must_see` was not true in any run of the test."""
 
 
 class _Watch:
-    def __init__(self, conditions: dict[str, Callable[[Run], bool]]) -> None:
+    def __init__(self, conditions: dict[str, Callable[[RunResult], bool]]) -> None:
         self.missing = dict(conditions)
         self.runs = 0
 
-    def saw(self, run: Run) -> None:
+    def saw(self, run: RunResult) -> None:
         self.runs += 1
         for name in [name for name, happened in self.missing.items() if happened(run)]:
             del self.missing[name]
 
 
-def saw(run: Run) -> None:
-    """Show a run to all who wait for something to happen."""
+def saw(run: RunResult) -> None:
+    """Show a run to every active `must_see`."""
     for watch in _watching.get():
         watch.saw(run)
 
 
-def sometimes(*conditions: str | Callable[[Run], bool]) -> Callable[[F], F]:
-    """Decorate a test that must see each of these happen in at least one of its runs.
+def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]:
+    """Decorate a test so that it fails unless each condition is true in at least one run.
 
-    Stands above `@given`, around all of its examples. Without it a test of a pipeline whose
-    sources never failed passes in silence.
+    Put it above `@given`, so that it covers all examples. Only runs of `verify` count. Without
+    `must_see`, a test passes silently even if no source ever failed.
 
     Args:
-        conditions: predicates on a `Run`, or names: "switched", "switched mid-stream" (the
-            default), "a source failed", "ended well", "raised", "left early", "time passed".
+        conditions: predicates on a `RunResult`, or names: "switched", "switched mid-stream" (the
+            default), "a source failed", "ended normally", "raised", "left early", "time passed".
 
     Raises:
-        ValueError: there is no such name.
-        Vacuous: when the test runs: it passed, and one of them never happened.
+        ValueError: a name is unknown.
+        NeverHappened: the test passed, but a condition was never true. Raised when the test runs.
 
     Example:
         >>> from hypothesis import given
-        >>> from failover_iter.testing import plans, sometimes, verify
-        >>> @sometimes("switched mid-stream")
+        >>> from failover_iter.testing import plans, must_see, verify
+        >>> @must_see("switched mid-stream")
         ... @given(plans(sources=1, errors=[OSError]))
         ... def test_reads_one_source(plan):
         ...     verify(lambda source: source(), plan, oracles="no_duplicates")
@@ -74,7 +72,7 @@ def sometimes(*conditions: str | Callable[[Run], bool]) -> Callable[[F], F]:
         ...     print(str(error).split(":")[0])
         this never happened in 100 runs
 
-    Source: the sometimes-assertions of Antithesis.
+    Source: the "sometimes" assertions of Antithesis.
     """
     wanted = dict(map(_condition, conditions or ("switched mid-stream",)))
 
@@ -88,7 +86,7 @@ def sometimes(*conditions: str | Callable[[Run], bool]) -> Callable[[F], F]:
             finally:
                 _watching.reset(token)
             if watch.missing:
-                raise Vacuous(
+                raise NeverHappened(
                     f"this never happened in {watch.runs} runs: {', '.join(watch.missing)}"
                 )
             return result
@@ -98,7 +96,9 @@ def sometimes(*conditions: str | Callable[[Run], bool]) -> Callable[[F], F]:
     return decorate
 
 
-def _condition(condition: str | Callable[[Run], bool]) -> tuple[str, Callable[[Run], bool]]:
+def _condition(
+    condition: str | Callable[[RunResult], bool],
+) -> tuple[str, Callable[[RunResult], bool]]:
     if callable(condition):
         return getattr(condition, "__name__", repr(condition)), condition
     if condition not in CONDITIONS:

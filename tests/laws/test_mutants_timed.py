@@ -1,4 +1,4 @@
-"""The zoo of wrong implementations, with limits of time: the checks of the suite kill each one."""
+"""Mutants with time limits: the checks in this file kill each of them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ IDLE = 1.0
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
 
-# Wrong ones, async.
+# Async mutants.
 
 
 async def timer_over_the_yield(factories: list[Any]) -> AsyncIterator[Any]:
-    """The limit runs on while the consumer has the item, and cancels the consumer (PEP 789)."""
+    """The limit continues while the consumer has the item, and cancels the consumer (PEP 789)."""
     for factory in factories:
         source = factory()
         try:
@@ -40,7 +40,7 @@ async def timer_over_the_yield(factories: list[Any]) -> AsyncIterator[Any]:
 
 
 async def wait_for_in_another_task(factories: list[Any]) -> AsyncIterator[Any]:
-    """Each pull runs in a task of its own, as `wait_for` did it until 3.12."""
+    """Each pull runs in a new task, as in `wait_for` before Python 3.12."""
     for factory in factories:
         source = factory()
         try:
@@ -63,7 +63,7 @@ async def wait_for_in_another_task(factories: list[Any]) -> AsyncIterator[Any]:
 
 
 async def clock_that_charges_the_consumer(factories: list[Any]) -> AsyncIterator[Any]:
-    """What the consumer took for the last item is missing for the next one."""
+    """The time that the consumer takes for an item counts against the next item."""
     now = asyncio.get_running_loop().time
     for factory in factories:
         source = factory()
@@ -81,7 +81,7 @@ async def clock_that_charges_the_consumer(factories: list[Any]) -> AsyncIterator
 
 
 async def takes_a_cancellation_for_a_timeout(factories: list[Any]) -> AsyncIterator[Any]:
-    """Whatever cancels the pull is taken for the limit."""
+    """Every cancellation of a pull is handled as a timeout."""
     for factory in factories:
         source = factory()
         task = asyncio.current_task()
@@ -104,7 +104,7 @@ def right_async(factories: list[Any]) -> Any:
     return afailover_stream(factories, retry_on=OSError, idle_timeout=IDLE, mid_stream="skip")
 
 
-# What they are asked for, async.
+# Async checks.
 
 
 async def drained(stream: Any) -> list[Any]:
@@ -172,7 +172,7 @@ ASYNC_CHECKS = [
 
 
 def failures_of(combinator: Any) -> list[str]:
-    """The checks that a combinator does not pass."""
+    """Return the checks that fail for a combinator."""
     failed = []
     for check in ASYNC_CHECKS:
         try:
@@ -182,13 +182,13 @@ def failures_of(combinator: Any) -> list[str]:
     return failed
 
 
-def test_the_right_one_passes() -> None:
-    """Our own stream passes all of them."""
+def test_the_library_passes() -> None:
+    """The library's own stream passes all checks."""
     assert failures_of(right_async) == []
 
 
 @pytest.mark.parametrize(
-    ("wrong", "killed_by"),
+    ("mutant", "killed_by"),
     [
         (timer_over_the_yield, a_slow_consumer_times_nothing_out),
         (wait_for_in_another_task, the_source_is_pulled_in_the_task_of_the_consumer),
@@ -196,18 +196,18 @@ def test_the_right_one_passes() -> None:
         (takes_a_cancellation_for_a_timeout, a_cancellation_opens_nothing),
     ],
 )
-def test_each_wrong_one_is_killed(wrong: Any, killed_by: Any) -> None:
-    """By the check for what is wrong with it, and it does leave a stalled source."""
-    failed = failures_of(wrong)
+def test_each_mutant_is_killed(mutant: Any, killed_by: Any) -> None:
+    """The check for its bug kills each mutant, although it leaves a stalled source."""
+    failed = failures_of(mutant)
     assert killed_by.__name__ in failed
     assert a_stalled_source_is_left.__name__ not in failed
 
 
-# A wrong one, blocking.
+# A sync mutant.
 
 
 def closed_while_its_thread_runs(factories: list[Any]) -> Iterator[Any]:
-    """The source is closed by the consumer, who does not wait for its thread."""
+    """The consumer closes the source without waiting for its thread."""
     for factory in factories:
         source = factory()
         while True:
@@ -246,7 +246,7 @@ def right(factories: list[Any]) -> Any:
 
 
 def run_blocking(combinator: Callable[[list[Any]], Any]) -> tuple[list[Any], list[str]]:
-    """A source that blocks, and one that has the rest; what was delivered, what was done to it."""
+    """Run a combinator over a source that blocks and a replica; return the items and a log."""
     fake, log = VirtualClock(), list[str]()
     token = clock.set(fake)
 
@@ -254,7 +254,7 @@ def run_blocking(combinator: Callable[[list[Any]], Any]) -> tuple[list[Any], lis
         try:
             yield 1
             fake.sleep(1e6)
-            log.append("came back")
+            log.append("returned")
         finally:
             log.append("closed")
 
@@ -267,14 +267,14 @@ def run_blocking(combinator: Callable[[list[Any]], Any]) -> tuple[list[Any], lis
 
 
 def test_a_source_is_not_closed_while_its_thread_runs() -> None:
-    """Ours closes it there when it comes back; the wrong one cannot close what is running."""
-    assert run_blocking(right) == ([1, 2], ["came back", "closed"])
+    """The library closes the source in its thread when the call returns; the mutant cannot."""
+    assert run_blocking(right) == ([1, 2], ["returned", "closed"])
     with pytest.raises(ValueError, match="generator already executing"):
         run_blocking(closed_while_its_thread_runs)
 
 
-def test_nobody_is_left_to_try() -> None:
-    """A stall of the last source is an error, and no quiet end."""
+def test_the_last_source_stalls() -> None:
+    """A stall of the last source raises an error."""
     fake = VirtualClock()
     token = clock.set(fake)
     try:

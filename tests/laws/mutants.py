@@ -1,4 +1,4 @@
-"""The animals of the zoo: each names the mistake that it makes, and where it was seen."""
+"""Mutants: wrong implementations. Each names its bug and where it was seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Options = dict[str, Any]
 
 
 def try_around_creation(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 1: guards the call that makes the iterator, not the iteration."""
+    """Known bug 1: wraps the factory call in `try`, not the iteration."""
     for factory in factories:
         try:
             stream = factory()
@@ -22,7 +22,7 @@ def try_around_creation(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 2: takes what the consumer throws for a failure of the source."""
+    """Known bug 2: handles an error that the consumer throws as a source failure."""
     *most, last = factories
     for factory in most:
         source = factory()
@@ -37,7 +37,7 @@ def yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def bare_yield_from(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 2 once more: `yield from` hands a throw on, but cannot tell who raised."""
+    """Known bug 2 again: `yield from` passes a throw on, but does not show who raised."""
     *most, last = factories
     for factory in most:
         try:
@@ -48,7 +48,7 @@ def bare_yield_from(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def never_closes(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 3: a failed iterator stays open."""
+    """Known bug 3: a failed iterator stays open."""
     error = None
     for factory in factories:
         try:
@@ -72,7 +72,7 @@ def never_closes(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def closes_after_opening(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Law 8: the next source is open before the failed one is closed."""
+    """Breaks law 8: opens the next source before it closes the failed one."""
     failed, error = None, None
     for factory in factories:
         try:
@@ -87,7 +87,7 @@ def closes_after_opening(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def swallows_generator_exit(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Goes on to the next source when it is closed."""
+    """Opens the next source when it is closed."""
     for factory in factories:
         try:
             yield from factory()
@@ -97,7 +97,7 @@ def swallows_generator_exit(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def recursion(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 17: a frame, and a context, for each failure."""
+    """Known bug 17: each failure adds a stack frame and an exception context."""
     iterator = iter(factories)
     factory = next(iterator)
     try:
@@ -107,7 +107,7 @@ def recursion(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def eager_list(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Waits for the end of the source, and delivers then."""
+    """Reads the whole source before it delivers anything."""
     error = None
     for factory in factories:
         try:
@@ -118,7 +118,7 @@ def eager_list(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def loses_errors(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 6: ends quietly when every source has failed."""
+    """Known bug 6: ends without an error when every source has failed."""
     for factory in factories:
         try:
             for item in factory():
@@ -129,7 +129,7 @@ def loses_errors(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def reads_ahead(factories: Any, *, retry_on: Any, **options: Any) -> Any:
-    """Law 2: pulls the next item before it gives this one."""
+    """Breaks law 2: pulls the next item before it yields the current one."""
     stream = failover_stream(factories, retry_on=retry_on, **options)
     missing = object()
     item = next(stream, missing)
@@ -140,7 +140,7 @@ def reads_ahead(factories: Any, *, retry_on: Any, **options: Any) -> Any:
 
 
 def opens_all_at_once(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Law 2: calls every factory before the first item is asked for."""
+    """Breaks law 2: calls every factory before the consumer asks for an item."""
     sources = [factory() for factory in factories]
     for source in sources:
         try:
@@ -151,18 +151,18 @@ def opens_all_at_once(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 def catches_everything(factories: Any, *, retry_on: Any, **options: Any) -> Any:
-    """Trap 13: any exception is an outage."""
+    """Known bug 13: handles any exception as an outage."""
     return failover_stream(factories, retry_on=Exception, **options)
 
 
 def first_item_only(factories: Any, *, retry_on: Any, **options: Any) -> Any:
-    """LangChain: falls back before the first item, never after it."""
+    """LangChain: falls back only before the first item."""
     options.pop("mid_stream", None)
     return failover_stream(factories, retry_on=retry_on, mid_stream="raise", **options)
 
 
 def counts_the_replay_wrong(factories: Any, *, retry_on: Any, **options: Any) -> Any:
-    """Delivers the last item twice where it should skip what was delivered."""
+    """Delivers the last item twice in mode "skip"."""
     if options.get("mid_stream") != "skip":
         return failover_stream(factories, retry_on=retry_on, **options)
     return _skips_one_too_few(factories, retry_on)
@@ -182,7 +182,7 @@ def _skips_one_too_few(factories: Any, retry_on: Any) -> Any:
 
 
 async def async_try_around_creation(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 1, async."""
+    """Known bug 1, async."""
     for factory in factories:
         try:
             stream = factory()
@@ -194,7 +194,7 @@ async def async_try_around_creation(factories: Any, *, retry_on: Any, **_: Any) 
 
 
 async def async_yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 2, async."""
+    """Known bug 2, async."""
     error = None
     for factory in factories:
         try:
@@ -207,7 +207,7 @@ async def async_yield_inside_the_try(factories: Any, *, retry_on: Any, **_: Any)
 
 
 async def async_never_closes(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Trap 10: the async generator inside is left to the loop."""
+    """Known bug 10: leaves the source's async generator to the event loop."""
     error = None
     for factory in factories:
         iterator = aiter(factory())
@@ -224,7 +224,7 @@ async def async_never_closes(factories: Any, *, retry_on: Any, **_: Any) -> Any:
 
 
 async def async_eager_list(factories: Any, *, retry_on: Any, **_: Any) -> Any:
-    """Waits for the end of the source, and delivers then."""
+    """Reads the whole source before it delivers anything."""
     error = None
     for factory in factories:
         try:
@@ -238,7 +238,7 @@ async def async_eager_list(factories: Any, *, retry_on: Any, **_: Any) -> Any:
     raise error
 
 
-SYNC_ZOO: list[Callable[..., Any]] = [
+SYNC_MUTANTS: list[Callable[..., Any]] = [
     try_around_creation,
     yield_inside_the_try,
     bare_yield_from,
@@ -254,14 +254,14 @@ SYNC_ZOO: list[Callable[..., Any]] = [
     first_item_only,
     counts_the_replay_wrong,
 ]
-ASYNC_ZOO: list[Callable[..., Any]] = [
+ASYNC_MUTANTS: list[Callable[..., Any]] = [
     async_try_around_creation,
     async_yield_inside_the_try,
     async_never_closes,
     async_eager_list,
 ]
 
-#: The law of the suite for anybody that each animal breaks.
+#: The law of `check_failover_laws` that each mutant breaks.
 LAW_OF = {
     try_around_creation: "switching",
     yield_inside_the_try: "blame",

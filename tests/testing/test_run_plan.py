@@ -1,4 +1,4 @@
-"""`play` runs a plan on a pipeline of any flavour, and records what happens."""
+"""`run_plan` runs a plan on a pipeline of any flavour and records what happens."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from failover_iter.testing import (
     Bug,
     Interruption,
     Plan,
-    Run,
     Runaway,
+    RunResult,
     VirtualClock,
-    play,
+    run_plan,
 )
 
 FLAVOURS = ["sync", "asyncio", "trio"]
 
 
 def passed_on(flavour: str) -> Any:
-    """A pipeline that passes its first source on."""
+    """Return a pipeline that passes on the items of its first source."""
 
     def passes(source: Any, *_: Any) -> Iterator[Any]:
         with closing(source()) as items:
@@ -42,16 +42,18 @@ def failover(flavour: str, **options: Any) -> Any:
     return lambda *factories: stream(factories, retry_on=ConnectionError, **options)
 
 
-def told(run: Run) -> list[str]:
+def kinds(run: RunResult) -> list[str]:
     return [entry.what for entry in run.log]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_log_of_a_run(flavour: Any) -> None:
-    """What the consumer and the sources do, in order, with the time that has passed."""
-    run = play(failover(flavour, mid_stream="skip"), Plan("--a#", "a-b|"), flavour=flavour)
-    expected = "call ask open live pull give got ask pull fail close open live pull give pull give"
-    assert told(run) == [*expected.split(), "got", "ask", "pull", "stop", "close", "end"]
+    """The log has what the consumer and the sources do, in order, with times."""
+    run = run_plan(failover(flavour, mid_stream="skip"), Plan("--a#", "a-b|"), flavour=flavour)
+    expected = (
+        "call ask open live pull yield got ask pull fail close open live pull yield pull yield"
+    )
+    assert kinds(run) == [*expected.split(), "got", "ask", "pull", "stop", "close", "end"]
     assert run.delivered == ["a", "b"]
     assert (run.seconds, run.ended, run.error, run.switches) == (3.0, True, None, 1)
     assert run.switched_mid_stream
@@ -61,13 +63,13 @@ def test_the_log_of_a_run(flavour: Any) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("how", ["close", "throw", "break", "drop", "cancel", "cancel_close"])
 def test_consumers_that_leave(flavour: Any, how: str) -> None:
-    """Each leaves after one item, and the source is closed."""
-    run = play(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
+    """Each consumer leaves after one item, and the source is closed."""
+    run = run_plan(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
     assert run.delivered == ["a"]
     assert run.left is not None
-    assert told(run).count("close") == 1
+    assert kinds(run).count("close") == 1
     if how in ("close", "break", "drop"):
-        assert run.over is None
+        assert run.ending is None
     elif how == "throw":
         assert isinstance(run.error, ConnectionError)
     elif flavour == "sync":
@@ -78,8 +80,8 @@ def test_consumers_that_leave(flavour: Any, how: str) -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_consumer_that_sends(flavour: Any) -> None:
-    """The value reaches the generator behind a stream that hands it on."""
-    run = play(failover(flavour), Plan("abc|", consumer="send 1"), flavour=flavour)
+    """The value reaches the generator behind a stream that passes it on."""
+    run = run_plan(failover(flavour), Plan("abc|", consumer="send 1"), flavour=flavour)
     assert [entry.value for entry in run.entries("sent")] == ["a value from the consumer"]
     assert run.delivered == ["a", "b", "c"]
 
@@ -87,15 +89,15 @@ def test_a_consumer_that_sends(flavour: Any) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("how", ["reenter", "concurrent"])
 def test_consumers_that_ask_twice_at_once(flavour: Any, how: str) -> None:
-    """A generator refuses, and goes on."""
-    run = play(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
+    """A generator refuses the second pull, and continues."""
+    run = run_plan(passed_on(flavour), Plan("abc|", consumer=f"{how} 1"), flavour=flavour)
     (nested,) = run.entries("nested")
     assert "already" in str(nested.value)
     assert run.delivered == ["a", "b", "c"]
 
 
 class Shared:
-    """Gives each of its items to whoever asks, also while it is asked."""
+    """Yields an item for each pull, even during another pull."""
 
     def __init__(self, source: Any) -> None:
         self.items = iter("xyz")
@@ -110,58 +112,58 @@ class Shared:
 
 
 def test_an_item_of_a_nested_pull_is_delivered_too() -> None:
-    """Where a pipeline allows it, what it gives is written down."""
-    run = play(Shared, Plan("abc| as=bare", consumer="reenter 0"))
+    """If a pipeline allows nested pulls, their items are logged as delivered."""
+    run = run_plan(Shared, Plan("abc| as=bare", consumer="reenter 0"))
     assert [entry.value for entry in run.entries("nested")] == [None]
     assert run.delivered == ["x", "y", "z"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_slow_consumer_does_not_count_as_waiting(flavour: Any) -> None:
-    """Its pauses pass, and are not the pipeline's."""
-    run = play(passed_on(flavour), Plan("-ab|", consumer="slow 5"), flavour=flavour)
+    """The consumer's pauses take time, but do not count as waiting."""
+    run = run_plan(passed_on(flavour), Plan("-ab|", consumer="slow 5"), flavour=flavour)
     assert run.log[-1].time == 11.0
     assert run.seconds == 1.0
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_stall_ends_after_two_hours(flavour: Any) -> None:
-    """In virtual time, by the first of the plan's errors."""
-    run = play(passed_on(flavour), Plan("a"), flavour=flavour)
+    """After two virtual hours, the source raises the first of the plan's errors."""
+    run = run_plan(passed_on(flavour), Plan("a"), flavour=flavour)
     assert isinstance(run.error, ConnectionError)
     assert run.seconds == 7200.0
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_what_a_source_raises_when_it_is_opened(flavour: Any) -> None:
-    """In the call, where it is awaited, in `iter()`; each takes the time it is given."""
+def test_errors_while_opening(flavour: Any) -> None:
+    """A source can fail in the call, in the await, or in `iter()`, after its ticks."""
     pipeline = failover(flavour)
     for marbles, phase in (("-# at=call", "call"), ("-# at=iter as=iterable", "iter")):
-        run = play(pipeline, Plan(marbles), flavour=flavour)
+        run = run_plan(pipeline, Plan(marbles), flavour=flavour)
         assert [entry.phase for entry in run.entries("fail")] == [phase]
-        assert run.seconds == (1.0 if flavour == "sync" else 0.0)  # these cannot wait
-    run = play(pipeline, Plan("-# at=await"), flavour=flavour, awaited=True)
+        assert run.seconds == (1.0 if flavour == "sync" else 0.0)  # async: cannot wait here
+    run = run_plan(pipeline, Plan("-# at=await"), flavour=flavour, awaited=True)
     assert [entry.phase for entry in run.entries("fail")] == [
         "call" if flavour == "sync" else "await"
     ]
     assert run.seconds == 1.0
-    assert play(pipeline, Plan("a|"), flavour=flavour, awaited=True).delivered == ["a"]
+    assert run_plan(pipeline, Plan("a|"), flavour=flavour, awaited=True).delivered == ["a"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_an_opening_may_take_its_time(flavour: Any) -> None:
-    """In the call, or where it is awaited."""
+    """Opening takes time in the call, or in the await."""
     run = (
-        play(passed_on(flavour), Plan("a| open=5"), flavour="sync")
+        run_plan(passed_on(flavour), Plan("a| open=5"), flavour="sync")
         if flavour == "sync"
-        else (play(failover(flavour), Plan("a| open=5"), flavour=flavour, awaited=True))
+        else (run_plan(failover(flavour), Plan("a| open=5"), flavour=flavour, awaited=True))
     )
     assert (run.delivered, run.seconds) == (["a"], 5.0)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_what_a_source_does_when_it_is_closed(flavour: Any) -> None:
-    """It raises, takes its time, or yields, which Python calls a RuntimeError."""
+def test_faults_while_closing(flavour: Any) -> None:
+    """A close can raise, take time, or yield, which is a RuntimeError in Python."""
     for marbles, error, seconds in (
         ("ab| close=raises", ConnectionError, 0.0),
         ("ab| close=bug", Bug, 0.0),
@@ -170,55 +172,57 @@ def test_what_a_source_does_when_it_is_closed(flavour: Any) -> None:
         ("ab| as=iterator close=raises", ConnectionError, 0.0),
         ("ab| as=iterable close=bug", Bug, 0.0),
     ):
-        run = play(failover(flavour), Plan(marbles, consumer="close 1"), flavour=flavour)
+        run = run_plan(failover(flavour), Plan(marbles, consumer="close 1"), flavour=flavour)
         assert isinstance(run.error, error), marbles
         assert run.seconds == seconds, marbles
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_same_iterator_twice(flavour: Any) -> None:
-    """A source can hand out the iterator of the time before."""
-    run = play(failover(flavour, attempts=2), Plan("a#; b| as=same", items="ab"), flavour=flavour)
+    """A factory can return the iterator that it returned before."""
+    run = run_plan(
+        failover(flavour, attempts=2), Plan("a#; b| as=same", items="ab"), flavour=flavour
+    )
     assert type(run.error).__name__ == "ReusedIterator"
-    run = play(failover(flavour), Plan("ab| as=same"), flavour=flavour)
+    run = run_plan(failover(flavour), Plan("ab| as=same"), flavour=flavour)
     assert run.delivered == ["a", "b"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_sources_resume(flavour: Any) -> None:
-    """A factory may be told how many items are not wanted, by a number or a `Progress`."""
-    run = play(failover(flavour, mid_stream="resume"), Plan("ab#", "abc|"), flavour=flavour)
+    """A factory accepts how many items to leave out, as a number or a `Progress`."""
+    run = run_plan(failover(flavour, mid_stream="resume"), Plan("ab#", "abc|"), flavour=flavour)
     assert run.delivered == ["a", "b", "c"]
-    assert [entry.value for entry in run.entries("give")] == ["a", "b", "c"]
+    assert [entry.value for entry in run.entries("yield")] == ["a", "b", "c"]
     if flavour == "sync":
-        assert play(lambda source: source(2), Plan("abc|")).delivered == ["c"]
+        assert run_plan(lambda source: source(2), Plan("abc|")).delivered == ["c"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_errors_of_those_who_run_it_go_through(flavour: Any) -> None:
-    """What is no part of the run, as a pytest.fail in a pipeline, reaches the test."""
+def test_errors_outside_the_run_reach_the_test(flavour: Any) -> None:
+    """An error that is not part of the run, such as pytest.fail, is raised to the test."""
 
     def fails(_: Any) -> Iterator[Any]:
-        pytest.fail("no part of the run")
+        pytest.fail("not part of the run")
         yield
 
     async def afails(_: Any) -> AsyncIterator[Any]:
-        pytest.fail("no part of the run")
+        pytest.fail("not part of the run")
         yield
 
-    with pytest.raises(pytest.fail.Exception, match="no part of the run"):
-        play(fails if flavour == "sync" else afails, Plan("a|"), flavour=flavour)
+    with pytest.raises(pytest.fail.Exception, match="not part of the run"):
+        run_plan(fails if flavour == "sync" else afails, Plan("a|"), flavour=flavour)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_groups_are_of_the_run(flavour: Any) -> None:
-    """An ExceptionGroup from a source is its error."""
-    run = play(passed_on(flavour), Plan("#group"), flavour=flavour)
+def test_groups_are_part_of_the_run(flavour: Any) -> None:
+    """An ExceptionGroup from a source is an error of the run."""
+    run = run_plan(passed_on(flavour), Plan("#group"), flavour=flavour)
     assert isinstance(run.error, ExceptionGroup)
 
 
-def test_a_run_that_opens_without_end_is_broken_off() -> None:
-    """A pipeline that opens again and again ends in a Runaway."""
+def test_a_run_that_opens_without_end_is_stopped() -> None:
+    """A pipeline that keeps opening sources ends with Runaway."""
 
     def stubborn(source: Any) -> Iterator[Any]:
         while True:
@@ -227,22 +231,22 @@ def test_a_run_that_opens_without_end_is_broken_off() -> None:
             except ConnectionError:
                 continue
 
-    assert isinstance(play(stubborn, Plan("#")).error, Runaway)
+    assert isinstance(run_plan(stubborn, Plan("#")).error, Runaway)
 
 
-def test_a_run_that_delivers_without_end_is_broken_off() -> None:
-    """So does one that gives items for ever."""
+def test_a_run_that_delivers_without_end_is_stopped() -> None:
+    """A pipeline that keeps yielding items ends with Runaway."""
 
     def endless(_: Any) -> Iterator[Any]:
         while True:
             yield "more"
 
-    assert isinstance(play(endless, Plan("a|")).error, Runaway)
+    assert isinstance(run_plan(endless, Plan("a|")).error, Runaway)
 
 
 @pytest.mark.parametrize("flavour", ["asyncio", "trio"])
-def test_a_run_that_waits_without_end_is_broken_off(flavour: Any) -> None:
-    """Nobody waits for what never comes."""
+def test_a_run_that_waits_without_end_is_stopped(flavour: Any) -> None:
+    """A pipeline that waits forever ends with Runaway."""
 
     async def waits(_: Any) -> AsyncIterator[Any]:
         if flavour == "trio":
@@ -254,69 +258,69 @@ def test_a_run_that_waits_without_end_is_broken_off(flavour: Any) -> None:
         await asyncio.Event().wait()
         yield
 
-    run = play(waits, Plan("a|"), flavour=flavour)
+    run = run_plan(waits, Plan("a|"), flavour=flavour)
     assert isinstance(run.error, Runaway)
-    assert "never comes" in str(run.error)
+    assert "never happens" in str(run.error)
 
 
-def test_the_flavour_is_found_out() -> None:
-    """A pipeline that gives an async iterator, or an awaitable of one, runs under asyncio."""
+def test_the_flavour_is_detected() -> None:
+    """A pipeline that returns an async iterator, or an awaitable of one, runs under asyncio."""
 
     async def awaitable(source: Any) -> Any:
         return source()
 
-    assert play(passed_on("sync"), Plan("a|")).flavour == "sync"
-    assert play(passed_on("asyncio"), Plan("a|")).flavour == "asyncio"
-    assert play(awaitable, Plan("a|")).delivered == ["a"]
+    assert run_plan(passed_on("sync"), Plan("a|")).flavour == "sync"
+    assert run_plan(passed_on("asyncio"), Plan("a|")).flavour == "asyncio"
+    assert run_plan(awaitable, Plan("a|")).delivered == ["a"]
 
 
-def test_wrong_pipelines_are_refused() -> None:
-    """One that gives nothing to iterate, and one of the other flavour than was said."""
+def test_wrong_pipelines_are_rejected() -> None:
+    """A pipeline must return something iterable, of the flavour that the caller names."""
     with pytest.raises(ValueError, match="flavour must be one of sync, asyncio, trio"):
-        play(passed_on("sync"), Plan("a|"), flavour="curio")  # type: ignore[arg-type]
+        run_plan(passed_on("sync"), Plan("a|"), flavour="curio")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="the pipeline is async"):
-        play(passed_on("asyncio"), Plan("a|"), flavour="sync")
-    run = play(lambda _: 1, Plan("a|"))
-    assert str(run.error) == "the pipeline must give an iterator or async iterator, got 1"
-    run = play(lambda _: 1, Plan("a|"), flavour="asyncio")
-    assert str(run.error) == "the pipeline must give an async iterator, got 1"
+        run_plan(passed_on("asyncio"), Plan("a|"), flavour="sync")
+    run = run_plan(lambda _: 1, Plan("a|"))
+    assert str(run.error) == "the pipeline must return an iterator or async iterator, got 1"
+    run = run_plan(lambda _: 1, Plan("a|"), flavour="asyncio")
+    assert str(run.error) == "the pipeline must return an async iterator, got 1"
 
 
 def test_a_pipeline_may_wait_on_the_clock_of_the_sources() -> None:
-    """Time that it sleeps on the virtual clock is waited for by the consumer."""
+    """If a pipeline sleeps on the virtual clock, the consumer waits for that time."""
     clock = VirtualClock()
 
     def patient(source: Any) -> Iterator[Any]:
         clock.sleep(30)
         yield from source()
 
-    assert play(patient, Plan("a|"), clock=clock).seconds == 30.0
+    assert run_plan(patient, Plan("a|"), clock=clock).seconds == 30.0
     assert clock.slept == [30]
 
 
-def test_ticks_and_items_are_what_they_are_said_to_be() -> None:
-    """A tick takes so long, and a letter stands for such an item."""
-    run = play(lambda s: s(), Plan("--a|"), tick=0.5, item=str.upper)
+def test_ticks_and_items() -> None:
+    """`tick` sets the length of a tick, and `item` turns letters into items."""
+    run = run_plan(lambda s: s(), Plan("--a|"), tick=0.5, item=str.upper)
     assert (run.delivered, run.seconds, run.expected) == (["A"], 1.0, ["A"])
     assert run.letter("A") == "a"
     assert run.letter("B") is None
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_what_python_can_hand_to_nobody_is_noted(flavour: Any) -> None:
-    """The error of a stream that is let go stands in the log, and nowhere else."""
-    run = play(failover(flavour), Plan("ab| close=raises", consumer="drop 1"), flavour=flavour)
+def test_stray_errors_are_logged(flavour: Any) -> None:
+    """The error of an abandoned stream appears in the log, and nowhere else."""
+    run = run_plan(failover(flavour), Plan("ab| close=raises", consumer="drop 1"), flavour=flavour)
     assert [type(entry.value) for entry in run.entries("stray")] == [ConnectionError]
 
 
 def test_streams_without_the_methods_of_a_generator() -> None:
-    """One that cannot be closed is let go; one that takes no value says so."""
+    """A stream without `close` is abandoned; a stream without `send` raises."""
 
     def listed(source: Any) -> Any:
         return list(source())
 
-    assert play(listed, Plan("ab|", consumer="close 1")).over is None
-    run = play(listed, Plan("ab|", consumer="send 1"))
+    assert run_plan(listed, Plan("ab|", consumer="close 1")).ending is None
+    run = run_plan(listed, Plan("ab|", consumer="send 1"))
     assert isinstance(run.error, AttributeError)
 
     class Bare:
@@ -329,17 +333,20 @@ def test_streams_without_the_methods_of_a_generator() -> None:
         async def __anext__(self) -> Any:
             return await anext(self.source)
 
-    assert play(Bare, Plan("ab|", consumer="close 1"), flavour="asyncio").over is None
+    assert run_plan(Bare, Plan("ab|", consumer="close 1"), flavour="asyncio").ending is None
 
 
 @pytest.mark.parametrize("how", ["drop", "break"])
-def test_a_source_itself_that_is_let_go(how: str) -> None:
-    """Where the pipeline gives the source as it is, nobody but the recorder holds on to it."""
-    assert told(play(lambda s: s(), Plan("ab|", consumer=f"{how} 1")))[-2:] == ["close", "left"]
+def test_an_abandoned_source_is_closed(how: str) -> None:
+    """If the pipeline returns the source itself, the kit closes it when the consumer drops it."""
+    assert kinds(run_plan(lambda s: s(), Plan("ab|", consumer=f"{how} 1")))[-2:] == [
+        "close",
+        "left",
+    ]
 
 
-def test_what_the_collector_would_close_is_closed() -> None:
-    """A stream that was let go in a cycle closes its source when it is collected."""
+def test_a_stream_in_a_reference_cycle_is_closed() -> None:
+    """A stream abandoned in a reference cycle closes its source when it is collected."""
 
     class Cycle:
         def __init__(self, source: Any) -> None:
@@ -352,12 +359,12 @@ def test_what_the_collector_would_close_is_closed() -> None:
         def __next__(self) -> Any:
             return next(self.stream)
 
-    run = play(Cycle, Plan("ab|", consumer="drop 1"))
-    assert told(run)[-1] == "close"
+    run = run_plan(Cycle, Plan("ab|", consumer="drop 1"))
+    assert kinds(run)[-1] == "close"
 
 
-def test_errors_that_a_message_alone_cannot_make() -> None:
-    """A class with arguments of its own is refused, a function that makes an error is not."""
+def test_errors_with_other_arguments() -> None:
+    """A class that needs more than a message is rejected; a function that returns one works."""
 
     class Status(Exception):
         def __init__(self, code: int, *, reason: str) -> None:
@@ -366,11 +373,11 @@ def test_errors_that_a_message_alone_cannot_make() -> None:
     def unavailable() -> Status:
         return Status(503, reason="unavailable")
 
-    run = play(lambda s: s(), Plan("a#", errors=[Status]))
-    assert "cannot be made from a message alone" in str(run.error)
-    run = play(lambda s: s(), Plan("a#", errors=[unavailable]))
+    run = run_plan(lambda s: s(), Plan("a#", errors=[Status]))
+    assert "cannot be constructed from a message alone" in str(run.error)
+    run = run_plan(lambda s: s(), Plan("a#", errors=[unavailable]))
     assert run.error is not None
     assert run.error.args == (503, "unavailable")
-    run = play(lambda s: s(), Plan("a#falsy", errors=[lambda: OSError()]))
+    run = run_plan(lambda s: s(), Plan("a#falsy", errors=[lambda: OSError()]))
     assert not run.error
     assert isinstance(run.error, OSError)

@@ -1,108 +1,107 @@
-"""What one opening of a source does, step by step, whichever flavour carries the steps out."""
+"""The steps of one opening of a source, the same for every flavour."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from failover_iter.testing._faults import make_error
+from failover_iter.testing._runs import Recorder
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from failover_iter.testing._runs import Recorder
-
-#: Virtual seconds until a connection on which nothing comes is given up: two hours, as by TCP.
+#: Virtual seconds until a stalled source raises: two hours, the default of TCP keepalive.
 STALL = 7200.0
-#: Ticks that a slow close takes.
+#: How many ticks a slow close takes.
 SLOW = 10
 
 
-class Over(Exception):
-    """The opening has ended."""
+class OpeningEnded(Exception):
+    """The source has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Give:
-    """A step: the item that a pull gives."""
+class Yield:
+    """A step: yield this item."""
 
     item: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A step: seconds to wait."""
+    """A step: wait for this many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Intrude:
-    """A step: what the consumer does to this pull or close."""
+    """A step: the consumer interferes with this pull or close."""
 
     of: tuple[int, int]
 
 
-class Opened:
-    """One opening, and what is written down of it."""
+class OpenedSource:
+    """One opening of a source, and its log entries.
+
+    `start` is how many items to leave out: a number, or an object that has it as `delivered`.
+    """
 
     def __init__(self, recorder: Recorder, source: int, tick: float, start: Any) -> None:
-        """Open it; `start` is how many items are not wanted, or says so as `delivered`."""
         number = recorder.open(source)
         self.recorder = recorder
         self.of = (source, number)
-        self.opening = recorder.plan.opening(source, number)
+        self.script = recorder.plan.script(source, number)
         self.tick = tick
         self.start = int(getattr(start, "delivered", start))
         self.pulls = self._pulls()
 
     def note(self, what: Any, **more: Any) -> None:
-        """Write down what happened to this opening."""
+        """Log what happened to this opening."""
         self.recorder.note(what, of=self.of, **more)
 
     def failing(self, name: str, phase: str) -> BaseException:
-        """A new error, written down as a failure of this opening."""
+        """Return a new error, and log it as a failure of this opening."""
         where = f"source {self.of[0] + 1}, opening {self.of[1] + 1}, {phase}"
         error = make_error(name, self.recorder.plan.errors, where)
         self.note("fail", value=error, phase=phase)
         return error
 
     def live(self) -> None:
-        """From now on it has to be closed."""
+        """Log that this source must be closed from now on."""
         self.note("live")
 
     def fails_at(self, *phases: str) -> bool:
-        """Whether it fails in one of these phases."""
-        return self.opening.end == "raises" and self.opening.at in phases
+        """Whether this opening fails in one of these phases."""
+        return self.script.end == "raises" and self.script.at in phases
 
     def enters(self, phase: str) -> Iterator[Wait]:
-        """What the call or the await does: it takes its time, and may fail."""
-        if self.opening.opens:
-            yield Wait(self.opening.opens * self.tick)
+        """Yield the steps of the call or the await: it may take time, and may fail."""
+        if self.script.opens:
+            yield Wait(self.script.opens * self.tick)
         if self.fails_at("call", "await"):
             yield from self.entry(phase)
 
     def entry(self, phase: str) -> Iterator[Wait]:
-        """What the call, the await or the `iter()` does that fails: it takes its time first."""
-        if self.opening.ticks:
-            yield Wait(self.opening.ticks[0] * self.tick)
-        raise self.failing(self.opening.error, phase)
+        """Yield the steps of a call, await or `iter()` that fails: it waits first."""
+        if self.script.ticks:
+            yield Wait(self.script.ticks[0] * self.tick)
+        raise self.failing(self.script.error, phase)
 
-    def _pulls(self) -> Iterator[Give | Wait | Intrude]:
-        opening = self.opening
-        ticks = (*opening.ticks, *[0] * (len(opening.items) + 1 - len(opening.ticks)))
-        for letter, passed in list(zip(opening.items, ticks, strict=False))[self.start :]:
+    def _pulls(self) -> Iterator[Yield | Wait | Intrude]:
+        script = self.script
+        ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
+        for letter, passed in list(zip(script.items, ticks, strict=False))[self.start :]:
             yield from self._pull(passed)
             item = self.recorder.item(letter)
-            self.note("give", value=item)
-            yield Give(item)
-        yield from self._pull(ticks[len(opening.items)])
-        if opening.end == "stalls":
+            self.note("yield", value=item)
+            yield Yield(item)
+        yield from self._pull(ticks[len(script.items)])
+        if script.end == "stalls":
             yield Wait(STALL)
-        if opening.end == "ends":
+        if script.end == "ends":
             self.note("stop")
         else:
-            raise self.failing(opening.error, "pull")
+            raise self.failing(script.error, "pull")
 
     def _pull(self, ticks: int) -> Iterator[Wait | Intrude]:
         self.note("pull")
@@ -113,14 +112,14 @@ class Opened:
             yield Wait(ticks * self.tick)
 
     def closes(self, phase: str = "close") -> Iterator[Wait | Intrude]:
-        """What its close does; nothing any more once the run is over."""
+        """Yield the steps of a close; none once the run has ended."""
         if self.recorder.sealed:
             return
         self.note("close")
         if self.recorder.intrusion == "close":
             self.recorder.intrusion = None
             yield Intrude(self.of)
-        match self.opening.closing:
+        match self.script.closing:
             case "slow":
                 yield Wait(SLOW * self.tick)
             case "raises":

@@ -1,4 +1,4 @@
-"""Pipelines that a user might write, each with one mistake; `verify` finds it."""
+"""Mutants: pipelines that a user might write, each with one bug that `verify` finds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RETRY = ConnectionError
 
 
 def naive_loop(*factories: Any) -> Iterator[Any]:
-    """Guards the call that makes the iterator, not the iteration."""
+    """Wraps the factory call in `try`, not the iteration."""
     for factory in factories:
         try:
             items = factory()
@@ -21,7 +21,7 @@ def naive_loop(*factories: Any) -> Iterator[Any]:
 
 
 def switches_on_the_consumers_exception(*factories: Any) -> Iterator[Any]:
-    """Yields inside the `try`: what the consumer throws is taken for a failure."""
+    """Yields inside the `try`, so it handles the consumer's errors as failures."""
     delivered = 0
     error: Exception | None = None
     for factory in factories:
@@ -47,7 +47,7 @@ def closable(items: Any) -> Iterator[Any]:
 
 
 def retries_while_being_closed(*factories: Any) -> Iterator[Any]:
-    """Takes GeneratorExit for one more failure."""
+    """Handles GeneratorExit as a failure."""
     delivered = 0
     for factory in factories:
         items = factory()
@@ -63,7 +63,7 @@ def retries_while_being_closed(*factories: Any) -> Iterator[Any]:
 
 
 class LeaksOnBreak:
-    """Closes what has failed or ended, but has no `close` of its own for who leaves before."""
+    """Closes a source that fails or ends, but has no `close` for a consumer that leaves early."""
 
     def __init__(self, *factories: Any) -> None:
         self.factories = iter(factories)
@@ -83,10 +83,10 @@ class LeaksOnBreak:
                         next(self.items)
                 item = next(self.items)
             except StopIteration:
-                self.let_go()
+                self.close_source()
                 raise
             except RETRY as error:
-                self.let_go()
+                self.close_source()
                 self.factories, more = iter(rest := list(self.factories)), bool(rest)
                 if not more:
                     raise error
@@ -94,7 +94,7 @@ class LeaksOnBreak:
                 self.delivered += 1
                 return item
 
-    def let_go(self) -> None:
+    def close_source(self) -> None:
         source, self.source = self.source, None
         if hasattr(source, "close"):
             source.close()
@@ -105,7 +105,7 @@ def leaks_on_break(*factories: Any) -> Any:
 
 
 def eager_list(*factories: Any) -> Any:
-    """Waits for the end of the source, and delivers then."""
+    """Reads the whole source before it delivers anything."""
     error: Exception | None = None
     for factory in factories:
         try:
@@ -119,7 +119,7 @@ def eager_list(*factories: Any) -> Any:
 
 
 def silent_truncator(*factories: Any) -> Iterator[Any]:
-    """Takes a failure midway for the end."""
+    """Handles a mid-stream failure as the end."""
     for factory in factories:
         delivered = False
         try:
@@ -133,7 +133,7 @@ def silent_truncator(*factories: Any) -> Iterator[Any]:
 
 
 def falsy_swallower(*factories: Any) -> Iterator[Any]:
-    """Asks whether there was an error by asking whether it is true."""
+    """Tests the truth of the error instead of `error is not None`."""
     error, delivered = None, 0
     for factory in factories:
         source, error = None, None
@@ -159,7 +159,7 @@ def without_the_first(source: Any, number: int) -> Iterator[Any]:
 
 
 def duplicates_on_restart(*factories: Any) -> Iterator[Any]:
-    """Starts over, and delivers again what was delivered."""
+    """Restarts, and delivers items again."""
     *most, last = factories
     for factory in most:
         try:
@@ -171,7 +171,7 @@ def duplicates_on_restart(*factories: Any) -> Iterator[Any]:
 
 
 def reads_ahead(*factories: Any) -> Iterator[Any]:
-    """Pulls the next item before it gives this one."""
+    """Pulls the next item before it yields the current one."""
     from failover_iter import failover_stream
 
     stream = failover_stream(factories, retry_on=RETRY, mid_stream="skip")
@@ -184,7 +184,7 @@ def reads_ahead(*factories: Any) -> Iterator[Any]:
 
 
 def recursion(*factories: Any, delivered: int = 0) -> Iterator[Any]:
-    """Calls itself for the next source, from within the handler."""
+    """Calls itself inside the `except` block for the next source."""
     factory, *others = factories
     try:
         for place, item in enumerate(factory()):
@@ -198,7 +198,7 @@ def recursion(*factories: Any, delivered: int = 0) -> Iterator[Any]:
 
 
 async def async_naive_loop(*factories: Any) -> AsyncIterator[Any]:
-    """Guards the call that makes the iterator, not the iteration."""
+    """Wraps the factory call in `try`, not the iteration."""
     for factory in factories:
         try:
             items = factory()
@@ -210,7 +210,7 @@ async def async_naive_loop(*factories: Any) -> AsyncIterator[Any]:
 
 
 async def async_switches_on_the_consumers_exception(*factories: Any) -> AsyncIterator[Any]:
-    """Yields inside the `try`."""
+    """Yields inside the `try`, so it handles the consumer's errors as failures."""
     delivered = 0
     *most, last = factories
     for factory in most:
@@ -231,7 +231,7 @@ async def async_switches_on_the_consumers_exception(*factories: Any) -> AsyncIte
 
 
 async def async_leaks_on_break(*factories: Any) -> AsyncIterator[Any]:
-    """The async generator inside is left to the loop, and the iterator to nobody."""
+    """Never closes its sources."""
     error: Exception | None = None
     delivered = 0
     for factory in factories:
@@ -257,7 +257,7 @@ async def async_leaks_on_break(*factories: Any) -> AsyncIterator[Any]:
 
 
 async def async_eager_list(*factories: Any) -> AsyncIterator[Any]:
-    """Waits for the end of the source, and delivers then."""
+    """Reads the whole source before it delivers anything."""
     error: Exception | None = None
     for factory in factories:
         try:
@@ -271,8 +271,8 @@ async def async_eager_list(*factories: Any) -> AsyncIterator[Any]:
     raise error or LookupError
 
 
-#: Each with the oracles of which at least one must be broken.
-ZOO: dict[Callable[..., Any], set[str]] = {
+#: Each mutant, with the oracles of which it breaks at least one.
+MUTANTS: dict[Callable[..., Any], set[str]] = {
     naive_loop: {"no_loss"},
     switches_on_the_consumers_exception: {"transparent", "no_reopen"},
     retries_while_being_closed: {"no_reopen", "transparent"},

@@ -23,10 +23,10 @@ class Ends(Exception):
         self.value = value
 
 
-class SyncTwin:
+class SyncFlavour:
     """The blocking driver."""
 
-    flavour = "sync"
+    name = "sync"
     stop: type[Exception] = StopIteration
 
     def __init__(self) -> None:
@@ -99,10 +99,10 @@ class SyncTwin:
             return watch(error)
 
 
-class AsyncTwin(SyncTwin):
+class AsyncFlavour(SyncFlavour):
     """The async driver under asyncio: each call runs the loop until it is done."""
 
-    flavour = "async"
+    name = "async"
     stop = StopAsyncIteration
 
     def __init__(self) -> None:

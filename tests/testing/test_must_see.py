@@ -1,4 +1,4 @@
-"""A test in which nothing ever happens says so."""
+"""`must_see` fails a test in which something never happens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis.statistics import collector
 
 from failover_iter import failover_stream
-from failover_iter.testing import Plan, Vacuous, plans, play, sometimes, verify
+from failover_iter.testing import NeverHappened, Plan, must_see, plans, run_plan, verify
 
 
 def pipeline(*factories: Any) -> Any:
@@ -17,21 +17,21 @@ def pipeline(*factories: Any) -> Any:
 
 
 def test_nothing_happened() -> None:
-    """A test that passed without a switch midway fails by name."""
+    """A test that passes without a mid-stream switch fails, with the name of the condition."""
 
-    @sometimes()
+    @must_see()
     def test() -> None:
         verify(pipeline, Plan("a|"))
 
-    with pytest.raises(Vacuous, match="this never happened in 1 runs: switched mid-stream"):
+    with pytest.raises(NeverHappened, match="this never happened in 1 runs: switched mid-stream"):
         test()
 
 
 def test_it_happened() -> None:
-    """One run is enough, and what the test gives comes through."""
+    """One run is enough, and the return value of the test is passed on."""
 
-    @sometimes("switched", "ended well", lambda run: run.seconds > 0)
-    @sometimes("a source failed")
+    @must_see("switched", "ended normally", lambda run: run.seconds > 0)
+    @must_see("a source failed")
     def test(marbles: str) -> str:
         verify(pipeline, Plan("ab|"))
         verify(pipeline, Plan(marbles, "ab|"))
@@ -46,16 +46,16 @@ def test_it_happened() -> None:
         ("switched", Plan("#", "a|")),
         ("switched mid-stream", Plan("a#", "ab|")),
         ("a source failed", Plan("#")),
-        ("ended well", Plan("a|")),
+        ("ended normally", Plan("a|")),
         ("raised", Plan("#")),
         ("left early", Plan("ab|", consumer="close 1")),
         ("time passed", Plan("-a|")),
     ],
 )
 def test_conditions(condition: str, plan: Plan) -> None:
-    """Each name is met by what it says."""
+    """Each named condition is true for a matching plan."""
 
-    @sometimes(condition)
+    @must_see(condition)
     def test() -> None:
         verify(pipeline, plan, oracles="ends")
 
@@ -63,15 +63,15 @@ def test_conditions(condition: str, plan: Plan) -> None:
 
 
 def test_conditions_are_checked_at_once() -> None:
-    """A name that there is not is refused where the test is decorated."""
+    """An unknown name is rejected when the test is decorated."""
     with pytest.raises(ValueError, match="a condition must be a predicate or one of 'switched'"):
-        sometimes("the moon is full")
+        must_see("the moon is full")
 
 
-def test_a_test_that_fails_fails_as_it_is() -> None:
-    """What never happened is of no interest then."""
+def test_a_failing_test_is_not_replaced() -> None:
+    """If the test itself fails, its error is raised, and conditions are not checked."""
 
-    @sometimes()
+    @must_see()
     def test() -> None:
         raise LookupError("bug")
 
@@ -80,41 +80,43 @@ def test_a_test_that_fails_fails_as_it_is() -> None:
 
 
 def test_around_given() -> None:
-    """All examples of a Hypothesis test count together, and its statistics tell of switches."""
+    """All examples of a Hypothesis test count, and its statistics show the switches."""
 
-    @sometimes("switched mid-stream")
+    @must_see("switched mid-stream")
     @settings(database=None)
     @given(plans())
     def test(plan: Plan) -> None:
         verify(pipeline, plan)
 
-    told: list[Any] = []
-    with collector.with_value(told.append):
+    statistics: list[Any] = []
+    with collector.with_value(statistics.append):
         test()
-    events = {event for one in told[0]["generate-phase"]["test-cases"] for event in one["events"]}
+    events = {
+        event for one in statistics[0]["generate-phase"]["test-cases"] for event in one["events"]
+    }
     assert {"switched mid-stream", "no switch mid-stream", "switches: 0", "switches: 1"} <= events
 
 
 def test_many_switches_are_one_event() -> None:
-    """Of more than three it is only told that they were more."""
+    """More than three switches are counted as "3+"."""
 
     @settings(database=None, max_examples=1)
     @given(plans())
     def test(_: Plan) -> None:
         verify(pipeline, Plan("#", "#", "#", "#", "a|"))
 
-    told: list[Any] = []
-    with collector.with_value(told.append):
+    statistics: list[Any] = []
+    with collector.with_value(statistics.append):
         test()
-    assert "switches: 3+" in told[0]["generate-phase"]["test-cases"][0]["events"]
+    assert "switches: 3+" in statistics[0]["generate-phase"]["test-cases"][0]["events"]
 
 
-def test_play_is_not_watched() -> None:
-    """Only what was judged counts."""
+def test_run_plan_is_not_watched() -> None:
+    """Only runs of `verify` count."""
 
-    @sometimes("ended well")
+    @must_see("ended normally")
     def test() -> None:
-        play(pipeline, Plan("a|"))
+        run_plan(pipeline, Plan("a|"))
 
-    with pytest.raises(Vacuous, match="in 0 runs"):
+    with pytest.raises(NeverHappened, match="in 0 runs"):
         test()
