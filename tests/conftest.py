@@ -9,7 +9,11 @@ import pytest
 from hypothesis import settings
 
 import failover_iter
+from support.needs import pytest_collection_modifyitems, pytest_terminal_summary
 from support.tally import refill
+
+# Hooks for the tests of packages that are not installed.
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 # A busy machine makes an example slow, not wrong. All else is as Hypothesis has it (in CI: its own
 # profile for that).
