@@ -40,23 +40,19 @@ def docstrings() -> Iterator[object]:
                 yield pytest.param(path, text, id=where)
 
 
-def name_of(page: Path) -> str:
-    """Its path from the root of the project, with slashes."""
-    return page.relative_to(ROOT).as_posix()
-
-
 def needed(page: Path) -> list[str]:
-    """The modules that the code of a page imports and that the extra `test` does not install."""
+    """The modules that the first line of a page names: the extra `test` does not install them."""
     found = NEEDS.search(page.read_text("utf-8"))
     return found[1].split(", ") if found else []
 
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, id=name_of(page), marks=unless_installed(*needed(page))) for page in PAGES],
+    [pytest.param(page, marks=unless_installed(*needed(page))) for page in PAGES],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_page(page: Path) -> None:
-    """Each Python block of a page runs, in order, in the names that the page has made so far."""
+    """The Python blocks of a page run in order, in one namespace."""
     for module in needed(page):
         needs(module)
     for example in Document.parse(str(page), PythonCodeBlockParser()):
@@ -75,7 +71,7 @@ def test_docstring(path: Path, text: str) -> None:
         example.evaluate()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_block_escapes(page: Path) -> None:
     """A block is Python, which runs, a command, or text without code; none is left unnamed."""
     fences = FENCE.findall(page.read_text("utf-8"))
@@ -83,7 +79,7 @@ def test_no_block_escapes(page: Path) -> None:
     assert set(fences[1::2]) <= {""}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_link_is_broken(page: Path) -> None:
     """A link to a page, a picture or a section leads to one that is there."""
     for target, anchor in LINK.findall(page.read_text("utf-8")):
