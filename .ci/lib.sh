@@ -15,7 +15,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-export CI=true PIP_DISABLE_PIP_VERSION_CHECK=1 TMPDIR="$work/tmp"
+export CI=true PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1 TMPDIR="$work/tmp"
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 # Ends the jobs that still run, shows how far they got, and removes all copies.
@@ -85,7 +85,7 @@ environment() {
     cd "$work/$name"
     set -x
     "$python" -m venv .venv
-    .venv/bin/pip install --quiet "$@"
+    .venv/bin/pip install "$@"
 }
 
 # Runs the tests against the installed package: the checkout itself is not on the path.
