@@ -28,7 +28,7 @@ class Missing:
     tests: int = 0
 
     def line(self, extra: str) -> str:
-        """What the terminal shows."""
+        """Return the line for the terminal summary."""
         tests = "1 test" if self.tests == 1 else f"{self.tests:,} tests"
         names = ", ".join(sorted(self.packages))
         return f"{tests} deselected, not installed: {names} (pip install -e '.[{extra}]')"
