@@ -36,9 +36,9 @@ def log(event: Waiting | Switched | Exhausted, repeats_unasked: bool) -> None:  
         logger.log(level, "%s; %s%s", failed, _what_follows(event), hint)
 
 
-def log_abandoned(source: str, what: str, error: BaseException) -> None:
-    """Log what an abandoned source has raised: nobody else is there to be told."""
-    _logger().warning("%s, given up before, %s %s", source, what, describe(error), exc_info=error)
+def log_abandoned(source: str, error: BaseException, when: str) -> None:
+    """Log an error that a source raised in its thread when the consumer had gone on."""
+    _logger().warning("%s raised %s %s", source, describe(error), when, exc_info=error)
 
 
 def _what_follows(event: Waiting | Switched | Exhausted) -> str:

@@ -18,6 +18,7 @@ from failover_iter.testing._consumers import (
 )
 from failover_iter.testing._runs import Interruption
 from failover_iter.testing._sync_sources import SyncHost, sync_factory
+from failover_iter.testing._virtual import WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -121,3 +122,6 @@ class _SyncDriver:
             thread.join(PATIENCE)
         if self.session.recorder.anything_open:
             gc.collect(1)  # what was let go just now is young
+            for thread in threading.enumerate():
+                if thread.name.startswith(WORKERS):  # it closes the source of a deleted stream
+                    thread.join(PATIENCE)
