@@ -85,6 +85,10 @@ class Handover:
     outage_since: float | None = None
     #: When the outage began that ended the stream inside.
     failing_since: float | None = None
+    #: The outer stream has abandoned this one while it was blocked.
+    abandoned = False
+    #: What the outer stream was told by a stream around that.
+    outer: Handover | None = None
 
     def __init__(
         self,
@@ -102,6 +106,15 @@ class Handover:
         self.error = error
         self.failures = failures
         self.count = count
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether this stream, or one around it, was abandoned."""
+        return self.abandoned or (self.outer is not None and self.outer.is_abandoned)
+
+    def abandon(self, _: object) -> None:
+        """Tell the stream inside that nobody waits for it."""
+        self.abandoned = True
 
 
 Command: TypeAlias = Open | Sleep | Raise | Return

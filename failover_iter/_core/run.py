@@ -59,6 +59,8 @@ class Run(Timing):
     _count_before = 0  # failures of a stream around
     #: This stream has delivered something itself.
     any = False
+    #: A weak reference to the blocking stream: dead while that is finalized.
+    stream: Callable[[], object] | None = None
 
     def __init__(
         self,
@@ -243,6 +245,11 @@ class Run(Timing):
         self._failures = NO_FAILURES
         del self._options, self._sources, self.record
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody waits for this stream any more: one around it has abandoned it."""
+        return self._handover is not None and self._handover.is_abandoned
+
     # What it decides.
 
     def _go_on(self, failed: Failed) -> Command:
@@ -339,6 +346,7 @@ class Run(Timing):
                 record.fork(), mode, self._key(entry), self._error, self._told(), count
             )
             handover.outage_since, self._inside = self._outage_since, handover
+            handover.outer = self._handover
             self._error = None
             given = (self._flavour, handover, self._mark_takeovers)
             nested: Any = entry.factory

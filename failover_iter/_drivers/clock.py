@@ -50,12 +50,6 @@ class SystemClock:
 clock: ContextVar[Clock] = ContextVar("failover_iter.clock", default=SystemClock())  # noqa: B039 (it has no state)
 
 
-#: Whether the thread that this runs in is that of a source which was given up.
-is_abandoned: ContextVar[Callable[[], bool]] = ContextVar(
-    "failover_iter.is_abandoned", default=lambda: False
-)
-
-
 def async_library() -> str | None:
     """Return which library runs this task, "trio" or "asyncio", without importing either."""
     return _running()[0]

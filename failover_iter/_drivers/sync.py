@@ -11,12 +11,13 @@ from __future__ import annotations
 import sys
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
+from weakref import ref
 
 from failover_iter._core.attempt import Attempt
 from failover_iter._core.commands import Open, Raise, Return, Sleep
 from failover_iter._core.failures import raise_as_it_is
 from failover_iter._core.sources import no_stream, wrong_flavour
-from failover_iter._drivers.clock import clock, is_abandoned
+from failover_iter._drivers.clock import clock
 from failover_iter._drivers.closing import close, has_ended, has_rest
 from failover_iter._drivers.delegation import delegate
 from failover_iter._drivers.plain import is_plain, is_plain_generator
@@ -34,7 +35,16 @@ _ENDS_BY_THROW: Final = sys.version_info >= (3, 12)
 
 
 def drive(run: Run) -> Generator[Any, Any, Any]:
-    """Deliver one stream."""
+    """Return the generator that delivers one stream."""
+    stream = _deliver(run)
+    # Dead once the stream is finalized, so that no finalizer waits for a thread. It needs a
+    # callback: since Python 3.15, references without one are cleared only after finalizers. `bool`
+    # is one that does nothing.
+    run.stream = ref(stream, bool)
+    return stream
+
+
+def _deliver(run: Run) -> Generator[Any, Any, Any]:
     attempt: _SyncAttempt | None = None
     command: Command | None = None
     after = AFTER
@@ -46,8 +56,8 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
         while True:
             match command:
                 case Open():
-                    if attempt is not None and is_abandoned.get()():
-                        return None  # in a thread that nobody waits for: nothing more is opened
+                    if attempt is not None and run.is_abandoned:
+                        return None  # nobody waits for this group: do not open another source
                     attempt = _SyncAttempt(run, command)
                     try:
                         attempt.open()
@@ -223,7 +233,9 @@ class _SyncAttempt(Attempt):
         )
 
         self.limits = self.run.limits(self.entry)
-        self.worker = Worker(self.entry, self.limits)
+        group = self.command.handover
+        on_abandon = None if group is None else group.abandon
+        self.worker = Worker(self.entry, self.limits, self.run.stream, on_abandon)
         opened = self.worker.open(factory, args)
         self.iterable = Remote(self.worker, opened)
         return opened
@@ -338,16 +350,18 @@ class _SyncAttempt(Attempt):
         """Close what was opened; give the error of that, or raise it if it is no Exception."""
         errors: list[BaseException] = []
         try:
-            self.close_iterator()
-        except BaseException as error:
-            errors.append(error)
-        if self.iterable is not self.iterator and self.entry.owned:
             try:
-                close(self.iterable)
+                self.close_iterator()
             except BaseException as error:
                 errors.append(error)
-        if self.worker is not None:
-            self.worker.stop()
+            if self.iterable is not self.iterator and self.entry.owned:
+                try:
+                    close(self.iterable)
+                except BaseException as error:
+                    errors.append(error)
+        finally:
+            if self.worker is not None:
+                self.worker.stop()
         return self.settle(errors) if errors else None
 
     @property
