@@ -1,52 +1,27 @@
-"""Blocking sources with a limit of time: one thread, one context, nothing lost, nothing twice."""
+"""Blocking sources with a time limit: one thread, one context, nothing lost, nothing twice."""
 
 from __future__ import annotations
 
 import gc
-import os
 import sqlite3
-import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from threading import get_ident
 from typing import Any
 
 import pytest
 
+from drivers.threads import Endless, mailboxes, stream_of, wait_until
 from failover_iter import Source, failover_stream
-from failover_iter._drivers.timed_thread import _Job
+from failover_iter._drivers import timed_thread
+from failover_iter._drivers.timed_thread import Job, Mailbox
+
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
-LONG = 60.0  # seconds, of which none passes here
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    before = threading.active_count()
-    yield
-    assert threading.active_count() == before
-
-
-def printed_by(script: str) -> str:
-    """What a program of its own prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    return done.stdout
-
-
-def stream_of(*factories: Any, **options: Any) -> Any:
-    return failover_stream(
-        list(factories), **{"retry_on": ConnectionError, "idle_timeout": LONG, **options}
-    )
 
 
 def test_one_thread_and_one_context_for_an_attempt() -> None:
@@ -80,8 +55,20 @@ def test_one_thread_and_one_context_for_an_attempt() -> None:
     ]
 
 
+def test_the_context_is_a_plain_copy() -> None:
+    """The library adds no context variable that a source could see, or pass on to a task."""
+    seen = list(stream_of(lambda: iter([dict(copy_context())])))
+    assert seen == [dict(copy_context())]
+
+
+def test_the_thread_has_a_name() -> None:
+    """It is a daemon thread of `threading`, named after the source."""
+    (thread,) = stream_of(Source(lambda: iter([threading.current_thread()]), name="orders"))
+    assert (thread.name, thread.daemon) == ("failover_iter: orders", True)
+
+
 def test_a_sqlite_cursor_works() -> None:
-    """What is bound to the thread that made it is used in that thread alone."""
+    """An object that is bound to its thread is used in that thread alone."""
 
     def rows() -> Iterator[int]:
         with closing(sqlite3.connect(":memory:")) as connection:
@@ -94,7 +81,7 @@ def test_a_sqlite_cursor_works() -> None:
 
 
 def test_no_thread_without_a_limit_that_needs_one() -> None:
-    """Nor for `give_up_after`, which interrupts nothing, nor for a limit of infinity."""
+    """`give_up_after` interrupts nothing, so it starts no thread."""
     threads: set[int] = set()
 
     def source() -> Iterator[int]:
@@ -106,7 +93,7 @@ def test_no_thread_without_a_limit_that_needs_one() -> None:
 
 
 def test_never_ahead_of_the_consumer() -> None:
-    """The source is pulled when an item is asked for, and not before."""
+    """The source is pulled when the consumer asks for an item, and not before."""
     pulled: list[int] = []
 
     def source() -> Iterator[int]:
@@ -121,7 +108,7 @@ def test_never_ahead_of_the_consumer() -> None:
 
 
 def test_values_sent_thrown_and_returned() -> None:
-    """Law 1 holds through the thread: `send`, `throw`, the value of the end, the same objects."""
+    """Law 1 holds through the thread: `send`, `throw`, the return value, the same objects."""
     thrown = LookupError("mine")
 
     def source() -> Iterator[Any]:
@@ -141,7 +128,7 @@ def test_values_sent_thrown_and_returned() -> None:
 
 
 def test_an_iterator_without_send_and_throw() -> None:
-    """The AttributeError is that of the source, and what is thrown comes out at the `yield`."""
+    """The source raises the AttributeError; an error that is thrown is raised at the `yield`."""
     stream = stream_of(lambda: iter([1, 2]), lambda: [9])
     next(stream)
     with pytest.raises(AttributeError, match="'list_iterator' object has no attribute 'send'"):
@@ -153,7 +140,7 @@ def test_an_iterator_without_send_and_throw() -> None:
 
 
 def test_an_error_keeps_its_own_context() -> None:
-    """What the consumer handles just now is not what led to the error of the source."""
+    """An exception that the consumer is handling does not become the context of the error."""
     inner = KeyError("inner")
 
     def source() -> Iterator[int]:
@@ -173,7 +160,7 @@ def test_an_error_keeps_its_own_context() -> None:
     assert caught.value.__context__ is inner
 
 
-def test_what_is_no_exception_comes_through() -> None:
+def test_base_exceptions_reach_the_consumer() -> None:
     """SystemExit in the thread of the source ends the stream of the consumer."""
 
     def source() -> Iterator[int]:
@@ -185,13 +172,13 @@ def test_what_is_no_exception_comes_through() -> None:
 
 
 def test_iter_fails_in_the_thread() -> None:
-    """What is no iterable is a TypeError, as without a limit."""
+    """An object that is not iterable raises a TypeError, as without a limit."""
     with pytest.raises(TypeError, match="'int' object is not iterable"):
         list(stream_of(lambda: 5))
 
 
 def test_an_async_source_is_refused() -> None:
-    """The flavour is looked at before anything is iterated."""
+    """The stream checks the flavour before it iterates."""
 
     async def source() -> Any:
         yield 1
@@ -200,176 +187,8 @@ def test_an_async_source_is_refused() -> None:
         list(stream_of(lambda: source()))
 
 
-def test_a_stream_that_is_let_go_is_closed() -> None:
-    """The garbage collector closes it, in the thread of the source."""
-    closed: list[int] = []
-
-    def source() -> Iterator[int]:
-        try:
-            yield 1
-            yield 2
-        finally:
-            closed.append(get_ident())
-
-    stream = stream_of(source)
-    next(stream)
-    del stream
-    gc.collect()
-    assert len(closed) == 1
-    assert closed != [get_ident()]
-
-
-def test_let_go_by_its_own_thread() -> None:
-    """The garbage collector may run in the thread of the source: it does not wait for itself."""
-    closed: list[str] = []
-    kept: list[Any] = []
-
-    class LetsGo:
-        """Once its source was asked for, an idle thread closes the stream that it serves."""
-
-        def __iter__(self) -> LetsGo:
-            return self
-
-        def __next__(self) -> int:
-            return 1
-
-        def close(self) -> None:
-            closed.append("closed")
-
-    stream = stream_of(LetsGo)
-    next(stream)
-    thread, desk = desks()[0]
-    kept.append(stream)
-    del stream
-    desk.job = _Job(Any, kept.clear)  # as if it collected garbage between two jobs
-    desk.asked.release()
-    thread.join()
-    assert closed == ["closed"]
-
-
-def desks() -> list[tuple[threading.Thread, Any]]:
-    """The threads that wait for something to do, and where their jobs are put down."""
-    threads = [each for each in threading.enumerate() if each.name.startswith("failover_iter")]
-    return [(each, sys._current_frames()[each.ident or 0].f_locals["self"]) for each in threads]
-
-
-def test_at_the_exit_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream that is closed while the interpreter ends waits for no thread."""
-    stream = stream_of(Source(lambda: iter([1, 2]), close=False))
-    other = stream_of(lambda: iter([1, 2]))
-    next(stream), next(other)
-    idle = desks()
-    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
-    stream.close()
-    other.close()
-    for thread, desk in idle:
-        assert thread.is_alive()
-        desk.asked.release()
-        thread.join()
-
-
-def test_let_go_in_a_cycle_with_its_source() -> None:
-    """An idle thread holds on to nothing: the garbage collector finds the stream, and closes it."""
-    closed: list[str] = []
-
-    class Knot:
-        stream: Any = None
-
-        def __iter__(self) -> Knot:
-            return self
-
-        def __next__(self) -> int:
-            return 1
-
-        def close(self) -> None:
-            closed.append("closed")
-
-    def tie() -> None:
-        knot = Knot()
-        knot.stream = stream_of(lambda: knot)
-        next(knot.stream)
-
-    tie()
-    gc.collect()
-    assert closed == ["closed"]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_in_a_child_of_a_fork_nobody_waits() -> None:
-    """The thread of the source stays behind; to close the stream there does not hang."""
-    script = """
-        import os, warnings
-        from failover_iter import failover_stream
-
-        warnings.simplefilter("ignore")
-        stream = failover_stream([lambda: iter([1, 2])], retry_on=OSError, idle_timeout=60)
-        next(stream)
-        child = os.fork()
-        stream.close()
-        if child:
-            os.waitpid(child, 0)
-            print("done")
-        os._exit(0) if not child else None
-    """
-    assert printed_by(script) == "done\n"
-
-
-def test_it_does_not_keep_the_interpreter() -> None:
-    """A source that blocks for ever, and a stream in the middle, do not hold up the exit."""
-    script = """
-        import time
-        from failover_iter import failover_stream, SourceTimeout
-
-        def blocks():
-            time.sleep(1000)
-            yield
-
-        def fine():
-            yield 1
-            yield 2
-
-        try:
-            list(failover_stream([blocks], retry_on=OSError, idle_timeout=0.01))
-        except SourceTimeout as error:
-            print(error)
-        stream = failover_stream([fine], retry_on=OSError, idle_timeout=60)
-        print(next(stream))
-    """
-    assert printed_by(script) == "blocks gave no first item within 0.01 s (idle_timeout)\n1\n"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_ctrl_c_for_real() -> None:
-    """A real SIGINT ends the wait of the main thread for a blocked source."""
-    script = """
-        import os, signal, sys, threading, time
-        from failover_iter import failover_stream
-
-        # A shell starts what it runs in the background with Ctrl-C ignored.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        def press():
-            main = threading.main_thread().ident
-            while sys._current_frames()[main].f_code.co_name != "acquire":
-                time.sleep(0.01)
-            time.sleep(0.1)  # Python may miss a signal just before it blocks
-            os.kill(os.getpid(), signal.SIGINT)
-
-        def blocks():
-            threading.Thread(target=press, daemon=True).start()
-            time.sleep(1000)
-            yield
-
-        try:
-            list(failover_stream([blocks], retry_on=Exception, idle_timeout=500))
-        except KeyboardInterrupt:
-            print("interrupted")
-    """
-    assert printed_by(script) == "interrupted\n"
-
-
 def test_a_key_runs_in_the_thread_of_the_consumer() -> None:
-    """Callbacks are the consumer's, whatever thread the source lives in."""
+    """Callbacks run in the thread of the consumer, wherever the source lives."""
     threads: set[int] = set()
 
     def enough(item: int) -> bool:
@@ -381,7 +200,7 @@ def test_a_key_runs_in_the_thread_of_the_consumer() -> None:
 
 
 def nested(depth: int) -> Callable[[], Any]:
-    """A source that is a failover with a limit of its own, so deep."""
+    """A timed stream in a timed stream, and so on."""
     if depth == 0:
         return lambda: iter([1, 2, 3])
     return lambda: stream_of(nested(depth - 1))
@@ -390,3 +209,190 @@ def nested(depth: int) -> Callable[[], Any]:
 def test_threads_within_threads() -> None:
     """A timed stream may be the source of a timed stream."""
     assert list(stream_of(nested(3))) == [1, 2, 3]
+
+
+class TestClosing:
+    """An explicit close waits, a finalizer does not."""
+
+    def test_an_explicit_close_waits(self) -> None:
+        """The source is closed when `close` returns."""
+        source = Endless()
+        stream = stream_of(lambda: source)
+        next(stream)
+        stream.close()
+        assert source.log == ["closed"]
+
+    def test_an_explicit_close_reports_the_error(self) -> None:
+        """Law 9: an error while closing reaches the consumer who closes."""
+
+        class Rude(Endless):
+            def close(self) -> None:
+                raise ValueError("while closing")
+
+        stream = stream_of(Rude)
+        next(stream)
+        with pytest.raises(ValueError, match="while closing"):
+            stream.close()
+
+    def test_a_stream_that_is_deleted_is_closed(self) -> None:
+        """Its source is closed in the thread of the source."""
+        closed: list[int] = []
+
+        def source() -> Iterator[int]:
+            try:
+                yield 1
+                yield 2
+            finally:
+                closed.append(get_ident())
+
+        stream = stream_of(source)
+        next(stream)
+        del stream
+        wait_until(lambda: closed)
+        assert closed != [get_ident()]
+
+    def test_an_error_after_deletion_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Nobody waits for it."""
+
+        class Rude(Endless):
+            def close(self) -> None:
+                raise ValueError("while closing")
+
+        stream = stream_of(Source(Rude, name="rude"))
+        next(stream)
+        del stream
+        wait_until(lambda: caplog.messages)
+        assert caplog.messages == [
+            "rude raised ValueError: while closing while its thread closed it"
+        ]
+
+    def test_in_a_cycle_with_its_source(self) -> None:
+        """An idle thread refers to no source: the garbage collector finds the stream."""
+        log: list[str] = []
+
+        def tie() -> None:
+            knot = Endless()
+            knot.log = log
+            knot.stream = stream_of(lambda: knot)
+            next(knot.stream)
+
+        tie()
+        assert log == []
+        gc.collect()
+        wait_until(lambda: log)
+        assert log == ["closed"]
+
+    @pytest.mark.parametrize("how", ["deleted", "in a cycle", "in a generator in a cycle"])
+    def test_a_finalizer_waits_for_nothing(self, how: str) -> None:
+        """The code that it interrupts may hold a lock that the source needs to close."""
+        lock, log = threading.Lock(), list[str]()
+
+        class Locks(Endless):
+            def close(self) -> None:
+                with lock:
+                    log.append("closed")
+
+        def around(stream: Any) -> Iterator[int]:
+            yield from stream
+
+        def open_and_release() -> Any:
+            source = Locks()
+            stream = stream_of(lambda: source)
+            if how == "in a generator in a cycle":
+                stream = around(stream)
+            next(stream)
+            if how != "deleted":
+                source.stream = stream
+                return None
+            return stream
+
+        stream = open_and_release()
+        with lock:
+            del stream
+            gc.collect()
+            assert log == []
+        wait_until(lambda: log)
+        assert log == ["closed"]
+
+    @pytest.mark.parametrize("explicit", [False, True])
+    def test_closed_by_the_thread_of_its_source(self, explicit: bool) -> None:
+        """The garbage collector may run in that thread, which cannot wait for itself."""
+        source, kept = Endless(), list[Any]()
+        kept.append(stream_of(lambda: source))
+        next(kept[0])
+        (mailbox,) = mailboxes()
+        mailbox.requests.put(Job(kept[0].close if explicit else kept.clear))
+        wait_until(lambda: source.log)
+        assert source.log == ["closed"]
+        kept.clear()
+
+    def test_while_the_interpreter_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Daemon threads may not run any more then: nothing waits for them."""
+        let_go, closed = threading.Event(), threading.Event()
+
+        class Slow(Endless):
+            def close(self) -> None:
+                let_go.wait()
+                closed.set()
+
+        stream = stream_of(Slow)
+        next(stream)
+        monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+        stream.close()
+        assert not closed.is_set()
+        let_go.set()
+        assert closed.wait(10)
+
+    def test_only_once(self) -> None:
+        """A closed source is not closed again, whether its thread still runs or not."""
+        source = Endless()
+        with closing(stream_of(lambda: source)) as stream:
+            next(stream)
+            worker = stream.gi_frame.f_locals["attempt"].worker
+            worker.close(source)
+            worker.close(source)
+        worker.close(source)
+        assert source.log == ["closed"]
+
+
+class TestStarting:
+    """How a thread is started."""
+
+    def test_too_many_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If a second thread cannot be started, the first one serves."""
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        assert list(stream_of(lambda: iter([1, 2]))) == [1, 2]
+
+    def test_no_thread_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An attempt that has no thread has failed."""
+
+        def refuse(*_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(timed_thread, "start_new_thread", refuse)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                list(stream_of(lambda: iter([1, 2])))
+
+    @pytest.mark.parametrize("room", [True, False])
+    def test_the_thread_that_starts_the_thread(
+        self, room: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Called here, where its lines are measured; both ways serve the mailbox."""
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        mailbox, source, done = Mailbox("unit", list[Any]().append), Endless(), list[str]()
+        mailbox.requests.put(Job(lambda: done.append("called")))
+        mailbox.requests.put([source])
+        with monkeypatch.context() as patch:
+            if not room:
+                patch.setattr(threading.Thread, "start", refuse)
+            timed_thread._start(mailbox, copy_context())
+        wait_until(lambda: source.log)
+        assert done == ["called"]

@@ -1,15 +1,16 @@
-"""Blocking sources that are given up: closed by their own thread when they come back, once."""
+"""Blocked sources that are abandoned: their threads close them when they return, once."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Iterator
-from contextvars import ContextVar
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
 
+from drivers.threads import Endless, Stall, mailboxes, stream_of, wait_until
 from failover_iter import (
     Closed,
     Failed,
@@ -20,58 +21,16 @@ from failover_iter import (
     StreamTimeout,
     failover_stream,
 )
+from failover_iter._core.deadlines import Limits
 from failover_iter._drivers.clock import clock
+from failover_iter._drivers.timed_thread import Job, Remote, Worker
 from failover_iter.testing import VirtualClock
 
-variable: ContextVar[str] = ContextVar("variable", default="unset")
-LONG = 60.0  # seconds, of which none passes here
-
-
-class Stall:
-    """A source that blocks until it is told to go on, and writes down what is done to it."""
-
-    def __init__(self, fake: VirtualClock, *, late: BaseException | None = None) -> None:
-        self.fake = fake
-        self.late = late
-        self.log: list[str] = []
-
-    def __iter__(self) -> Stall:
-        return self
-
-    def __next__(self) -> int:
-        self.fake.sleep(1e9)
-        self.log.append("came back")
-        if self.late is not None:
-            raise self.late
-        return 1
-
-    def close(self) -> None:
-        self.log.append("closed")
-
-
-@pytest.fixture
-def fake() -> Iterator[VirtualClock]:
-    threads = VirtualClock()
-    token = clock.set(threads)
-    yield threads
-    clock.reset(token)
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    before = threading.active_count()
-    yield
-    assert threading.active_count() == before
-
-
-def stream_of(*factories: Any, **options: Any) -> Any:
-    return failover_stream(
-        list(factories), **{"retry_on": ConnectionError, "idle_timeout": LONG, **options}
-    )
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 def test_a_stalled_source_is_abandoned_and_closed_later(fake: VirtualClock) -> None:
-    """The consumer goes on at once; the thread closes the source when that comes back, once."""
+    """The consumer goes on at once; the thread closes the source when it returns, once."""
     stall, events = Stall(fake), list[Any]()
     items = list(
         stream_of(
@@ -86,20 +45,20 @@ def test_a_stalled_source_is_abandoned_and_closed_later(fake: VirtualClock) -> N
     failed = next(event for event in events if isinstance(event, Failed))
     assert (failed.abandoned, type(failed.error)) == (True, SourceTimeout)
     fake.wake_all()
-    assert stall.log == ["came back", "closed"]
+    assert stall.log == ["returned", "closed"]
 
 
-def test_hands_off_what_is_not_owned(fake: VirtualClock) -> None:
-    """`close=False` holds for what is abandoned too."""
+def test_a_source_that_is_not_owned_stays_open(fake: VirtualClock) -> None:
+    """`close=False` holds for abandoned sources too."""
     stall = Stall(fake)
     with pytest.raises(SourceTimeout):
         list(stream_of(Source(lambda: stall, close=False), idle_timeout=1))
     fake.wake_all()
-    assert stall.log == ["came back"]
+    assert stall.log == ["returned"]
 
 
 def test_iterator_and_iterable_are_both_closed(fake: VirtualClock) -> None:
-    """The iterator first, then what it came from."""
+    """The iterator first, then the iterable."""
     stall = Stall(fake)
 
     class Response:
@@ -112,19 +71,19 @@ def test_iterator_and_iterable_are_both_closed(fake: VirtualClock) -> None:
     with pytest.raises(SourceTimeout):
         list(stream_of(Response, idle_timeout=1))
     fake.wake_all()
-    assert stall.log == ["came back", "closed", "response closed"]
+    assert stall.log == ["returned", "closed", "response closed"]
 
 
-def test_what_comes_late_goes_to_the_log(
-    fake: VirtualClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An error that an abandoned source raises, or its closing, is not lost."""
+class Rude(Stall):
+    """Its `close` raises."""
 
-    class Rude(Stall):
-        def close(self) -> None:
-            super().close()
-            raise ValueError("while closing")
+    def close(self) -> None:
+        super().close()
+        raise ValueError("while closing")
 
+
+def test_late_errors_go_to_the_log(fake: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Errors that an abandoned source raises, or its `close`, are not lost."""
     stall = Rude(fake, late=KeyError("late"))
     with pytest.raises(SourceTimeout):
         list(stream_of(Source(lambda: stall, name="rude"), idle_timeout=1))
@@ -132,30 +91,63 @@ def test_what_comes_late_goes_to_the_log(
     with caplog.at_level(logging.WARNING, "failover_iter"):
         fake.wake_all()
     assert [record.getMessage() for record in caplog.records] == [
-        "rude, given up before, raised KeyError: 'late'",
-        "rude, given up before, raised when it was closed ValueError: while closing",
+        "rude raised KeyError: 'late' after it was abandoned",
+        "rude raised ValueError: while closing while its thread closed it",
     ]
     assert caplog.records[0].exc_info is not None
 
 
-def test_a_late_end_is_no_news(fake: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
-    """A source that ends when it comes back is closed, and nothing is said of it."""
+def test_a_log_handler_that_raises(fake: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source is closed before anything is logged, and each error is logged."""
+    stall, seen, crashes = Rude(fake, late=KeyError("late")), list[str](), list[Any]()
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "late" in record.getMessage() or "closing" in record.getMessage():
+                seen.append(record.getMessage())
+                assert stall.log == ["returned", "closed"]
+                raise RuntimeError("the handler is broken")
+
+    logger, broken = logging.getLogger("failover_iter"), Broken()
+    monkeypatch.setattr(threading, "excepthook", lambda args: crashes.append(args.exc_value))
+    logger.addHandler(broken)
+    try:
+        with pytest.raises(SourceTimeout):
+            list(stream_of(lambda: stall, idle_timeout=1))
+        fake.wake_all()
+    finally:
+        logger.removeHandler(broken)
+    assert stall.log == ["returned", "closed"]
+    assert len(seen) == 2
+    assert [str(crash) for crash in crashes] == ["the handler is broken"]
+
+
+def test_a_late_end_is_not_logged(fake: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """A source that ends when it returns is closed, without a word."""
     stall = Stall(fake, late=StopIteration())
     with pytest.raises(SourceTimeout):
         list(stream_of(lambda: stall, idle_timeout=1))
     caplog.clear()
     fake.wake_all()
-    assert (stall.log, caplog.records) == (["came back", "closed"], [])
+    assert (stall.log, caplog.records) == (["returned", "closed"], [])
 
 
-def test_an_item_at_the_last_moment_is_taken() -> None:
-    """The source answers while the consumer gives up: one of them is first, and nothing is lost."""
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_an_item_at_the_last_moment_is_taken(is_lost: bool) -> None:
+    """The source replies while the consumer's time runs out: the item is delivered, once."""
 
     class LastMoment(VirtualClock):
-        def acquire(self, lock: threading.Lock, seconds: float) -> bool:
-            lock.acquire()  # the item is there ...
-            lock.release()
-            return False  # ... and the time is over
+        has_old_reply = False
+
+        def get(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+            reply = queue.get()
+            if self.has_old_reply or seconds > 1:  # only a close has no limit
+                self.has_old_reply = False
+                return reply
+            if not is_lost:
+                queue.put(reply)
+                self.has_old_reply = True
+            raise Empty
 
     token = clock.set(LastMoment())
     try:
@@ -164,34 +156,8 @@ def test_an_item_at_the_last_moment_is_taken() -> None:
         clock.reset(token)
 
 
-class Interrupted(VirtualClock):
-    """Somebody presses Ctrl-C where the time would be over."""
-
-    def acquire(self, lock: threading.Lock, seconds: float) -> bool:
-        if not super().acquire(lock, seconds):
-            raise KeyboardInterrupt
-        return True
-
-
-def test_an_interrupt_while_waiting_abandons() -> None:
-    """Ctrl-C goes through at once; the source is closed when it comes back."""
-    fake = Interrupted()
-    stall, events = Stall(fake), list[Any]()
-    token = clock.set(fake)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            list(stream_of(lambda: stall, lambda: [9], on_event=events.append))
-    finally:
-        clock.reset(token)
-    assert [type(event) for event in events] == [Opening, Closed]
-    assert (events[-1].abandoned, type(events[-1].error)) == (True, KeyboardInterrupt)
-    assert stall.log == []
-    fake.wake_all()
-    assert stall.log == ["came back", "closed"]
-
-
 def test_the_time_of_the_stream_abandons_too(fake: VirtualClock) -> None:
-    """`StreamTimeout` in a pull: the source is left to its thread, no other is opened."""
+    """`StreamTimeout` in a pull leaves the source to its thread, and no other is opened."""
     stall, events, opened = Stall(fake), list[Any](), list[str]()
     with pytest.raises(StreamTimeout):
         list(
@@ -206,32 +172,230 @@ def test_the_time_of_the_stream_abandons_too(fake: VirtualClock) -> None:
     assert ([type(event).__name__ for event in events], opened) == (["Opening", "Closed"], [])
     assert events[-1].abandoned
     fake.wake_all()
-    assert stall.log == ["came back", "closed"]
+    assert stall.log == ["returned", "closed"]
 
 
-def test_the_time_of_a_stream_inside_is_an_error_like_any_other(fake: VirtualClock) -> None:
-    """The stream around it switches, where its `retry_on` names it."""
-    stall = Stall(fake)
-    inner = Policy(retry_on=OSError, total_timeout=1).source([lambda: stall])
-    assert list(failover_stream([inner, lambda: [7]], retry_on=TimeoutError)) == [7]
+class TestInside:
+    """Streams that run in the thread of an abandoned source."""
+
+    def test_the_time_of_a_group_is_an_error_like_any_other(self, fake: VirtualClock) -> None:
+        """The outer stream switches if its `retry_on` names it."""
+        stall = Stall(fake)
+        inner = Policy(retry_on=OSError, total_timeout=1).source([lambda: stall])
+        assert list(failover_stream([inner, lambda: [7]], retry_on=TimeoutError)) == [7]
+        fake.wake_all()
+
+    @pytest.mark.parametrize("depth", [1, 2])
+    def test_an_abandoned_group_opens_nothing_more(self, fake: VirtualClock, depth: int) -> None:
+        """Nobody waits for it, so it does not try its next source (trap 12)."""
+        opened: list[str] = []
+
+        def fails_late() -> Iterator[int]:
+            opened.append("first")
+            fake.sleep(1e6)
+            raise ConnectionError("late")
+            yield
+
+        def second() -> Iterator[int]:
+            opened.append("second")
+            yield 1
+
+        group = Policy(retry_on=ConnectionError).source([fails_late, second])
+        for _ in range(depth - 1):
+            group = Policy(retry_on=ConnectionError).source([group, second])
+        assert list(stream_of(group, Source(lambda: [7], idle_timeout=None), idle_timeout=1)) == [7]
+        fake.wake_all()
+        assert opened == ["first"]
+
+    def test_a_stream_of_the_user_is_not_cut(self, fake: VirtualClock) -> None:
+        """A factory's own stream goes on to its end: the factory may put it into a cache."""
+        cache: list[int] = []
+
+        def primary() -> Iterator[int]:
+            yield 1
+            raise ConnectionError("down")
+
+        def slow() -> Iterator[int]:
+            fake.sleep(1e6)
+            inner = [primary, lambda: iter([1, 2, 3])]
+            cache.extend(failover_stream(inner, retry_on=ConnectionError, mid_stream="skip"))
+            yield from cache
+
+        assert list(stream_of(slow, Source(lambda: [7], idle_timeout=None), idle_timeout=1)) == [7]
+        fake.wake_all()
+        assert cache == [1, 2, 3]
+
+
+class TestAbort:
+    """`on_abandon` is called before the thread may close."""
+
+    def worker(self, fake: VirtualClock, factory: Any, on_abandon: Any) -> tuple[Worker, Any]:
+        class Entry:
+            name = "unit"
+            owned = True
+
+            class options:  # noqa: N801
+                idle_timeout = 1.0
+                first_item_timeout = None
+
+        limits = Limits(Entry, fake.time, float("inf"), float("inf"))  # type: ignore[arg-type]
+        worker: Any = Worker(Entry, limits, None, on_abandon)  # type: ignore[arg-type]
+        return worker, Remote(worker, worker.open(factory, ()))
+
+    def test_before_the_source_is_closed(self, fake: VirtualClock) -> None:
+        """It gets the iterable, in the consumer's thread; the source returns and waits for it."""
+        stall = Stall(fake)
+
+        def abort(opened: Any) -> None:
+            assert opened is stall
+            fake._late[0].wakes.set()
+            (mailbox,) = mailboxes()
+            wait_until(lambda: mailbox.state == "idle")
+            stall.log.append("aborted")
+
+        worker, remote = self.worker(fake, lambda: stall, abort)
+        with pytest.raises(SourceTimeout):
+            next(remote)
+        assert worker.abandoned
+        fake.wake_all()
+        assert stall.log == ["returned", "aborted", "closed"]
+
+    def test_its_errors_are_logged(
+        self, fake: VirtualClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """They do not hide the timeout."""
+        stall = Stall(fake)
+
+        def abort(_: object) -> None:
+            raise OSError("socket is closed")
+
+        _, remote = self.worker(fake, lambda: stall, abort)
+        with pytest.raises(SourceTimeout):
+            next(remote)
+        assert caplog.messages == ["unit raised OSError: socket is closed when it was aborted"]
+        fake.wake_all()
+        assert stall.log == ["returned", "closed"]
+
+    def test_an_interrupt_while_it_aborts(self, fake: VirtualClock) -> None:
+        """The source is left to its thread all the same, and not aborted again."""
+        stall, calls = Stall(fake), list[Any]()
+
+        def abort(opened: object) -> None:
+            calls.append(opened)
+            raise KeyboardInterrupt
+
+        worker, remote = self.worker(fake, lambda: stall, abort)
+        with pytest.raises(KeyboardInterrupt):
+            next(remote)
+        remote.close()
+        fake.wake_all()
+        assert (calls, stall.log) == ([stall], ["returned", "closed"])
+        assert worker.abandoned
+
+    def test_an_interrupt_before_the_wait(self, fake: VirtualClock) -> None:
+        """A job that was not sent leaves the thread idle; closing ends it."""
+        stall, calls = Stall(fake), list[Any]()
+        worker, remote = self.worker(fake, lambda: stall, calls.append)
+        worker._job = Job(stall.__next__)
+        remote.close()
+        wait_until(lambda: stall.log)
+        assert (calls, stall.log) == ([stall], ["closed"])
+
+    def test_not_while_it_closes(self) -> None:
+        """An interrupt while the source closes leaves the rest to the thread, without an abort."""
+        fake, let_go = Interrupted(), threading.Event()
+        calls, log = list[Any](), list[str]()
+
+        class SlowToClose(Stall):
+            def close(self) -> None:
+                fake.sleep(1e9)
+                log.append("iterator")
+
+        class Response:
+            def __iter__(self) -> Any:
+                return SlowToClose(fake)
+
+            def close(self) -> None:
+                log.append("response")
+                let_go.set()
+
+        fake.waits_for_ever = 10.0
+        token = clock.set(fake)
+        try:
+            worker, remote = self.worker(fake, Response, calls.append)
+            iterator = iter(remote)
+            with pytest.raises(KeyboardInterrupt):
+                iterator.close()  # type: ignore[attr-defined]
+            remote.close()
+            assert (worker.abandoned, calls, log) == (True, [], [])
+            fake.wake_all()
+            assert let_go.wait(10)
+            assert log == ["iterator", "response"]
+        finally:
+            clock.reset(token)
+
+
+class Interrupted(VirtualClock):
+    """Somebody presses Ctrl-C where the time would be up."""
+
+    waits_for_ever = float("inf")
+
+    def get(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+        try:
+            return super().get(queue, min(seconds, self.waits_for_ever))
+        except Empty:
+            raise KeyboardInterrupt from None
+
+
+def test_an_interrupt_while_waiting_abandons() -> None:
+    """Ctrl-C is raised at once; the source is closed when it returns."""
+    fake = Interrupted()
+    stall, events = Stall(fake), list[Any]()
+    token = clock.set(fake)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(stream_of(lambda: stall, lambda: [9], on_event=events.append))
+    finally:
+        clock.reset(token)
+    assert [type(event) for event in events] == [Opening, Closed]
+    assert (events[-1].abandoned, type(events[-1].error)) == (True, KeyboardInterrupt)
+    assert stall.log == []
     fake.wake_all()
+    assert stall.log == ["returned", "closed"]
 
 
-def test_a_stream_inside_that_is_abandoned_opens_nothing_more(fake: VirtualClock) -> None:
-    """In a thread that nobody waits for, the next source inside is not tried (trap 12)."""
-    opened: list[str] = []
+def test_an_interrupt_after_the_reply(caplog: pytest.LogCaptureFixture) -> None:
+    """The source is at rest, so the stream waits for its close; the error goes to the log."""
 
-    def fails_late() -> Iterator[int]:
-        opened.append("first")
-        fake.sleep(1e6)
-        raise ConnectionError("late")
-        yield
+    class AfterTheReply(VirtualClock):
+        armed = False
 
-    def second() -> Iterator[int]:
-        opened.append("second")
-        yield 1
+        def get(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+            reply = queue.get()
+            if self.armed:
+                self.armed = False
+                raise KeyboardInterrupt
+            return reply
 
-    inner = Policy(retry_on=ConnectionError).source([fails_late, second])
-    assert list(stream_of(inner, Source(lambda: [7], idle_timeout=None), idle_timeout=1)) == [7]
-    fake.wake_all()
-    assert opened == ["first"]
+    class FailsSecond(Endless):
+        items = iter([1])
+
+        def __next__(self) -> int:
+            for item in self.items:
+                return item
+            raise OSError("down")
+
+    fake, events, source = AfterTheReply(), list[Any](), FailsSecond()
+    token = clock.set(fake)
+    try:
+        stream = stream_of(Source(lambda: source, name="unit"), on_event=events.append)
+        next(stream)
+        fake.armed = True
+        with pytest.raises(KeyboardInterrupt):
+            next(stream)
+    finally:
+        clock.reset(token)
+    assert source.log == ["closed"]
+    assert (type(events[-1]), events[-1].abandoned) == (Closed, False)
+    wait_until(lambda: caplog.messages)
+    assert caplog.messages == ["unit raised OSError: down after it was abandoned"]
