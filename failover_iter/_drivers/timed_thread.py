@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 #: How long the interpreter's exit waits, in total, for sources to close.
 EXIT_SECONDS: Final = 1.0
 
-#: The thread of each mailbox. A thread adds and removes itself.
-_threads: dict[Mailbox, threading.Thread] = {}
+#: The mailboxes that have a running thread. The thread adds and removes its own.
+_served: set[Mailbox] = set()
 
 
 class Job:
@@ -112,6 +112,7 @@ class Mailbox:
         "owner",
         "reply",
         "requests",
+        "running",
         "state",
     )
 
@@ -125,6 +126,8 @@ class Mailbox:
         self.state: Literal["idle", "busy", "closing"] = "idle"
         #: Why the thread takes no more jobs; empty while it does.
         self.gone = ""
+        #: Held by the thread while it runs.
+        self.running = threading.Lock()
         #: The thread that asks, and the one that answers.
         self.consumer = threading.get_ident()
         self.owner = 0
@@ -144,27 +147,31 @@ class Mailbox:
 
     def serve(self) -> None:
         """Run jobs until `opened` arrives, then close what it lists."""
-        self.owner = threading.get_ident()
-        _threads[self] = threading.current_thread()
+        with self.running:
+            self.owner = threading.get_ident()
+            _served.add(self)
+            try:
+                self._serve()
+            finally:
+                _served.discard(self)
+
+    def _serve(self) -> None:
         late: list[BaseException] = []
         job: Job | None = None
-        try:
-            while True:
-                request = self.requests.get()
-                if job is not None and job.error is not None:
-                    late.append(job.error)  # the consumer had gone on before it took this
-                if not isinstance(request, Job):
-                    break
-                self.state = "busy"
-                job = request
-                del request
-                job.run()
-                self.state = "idle"  # before the reply, after which the interpreter may exit
-                self.reply(job)
-            self.state = "closing"
-            self.close_late(request, [each for each in late if not isinstance(each, StopIteration)])
-        finally:
-            del _threads[self]
+        while True:
+            request = self.requests.get()
+            if job is not None and job.error is not None:
+                late.append(job.error)  # the consumer had gone on before it took this
+            if not isinstance(request, Job):
+                break
+            self.state = "busy"
+            job = request
+            del request
+            job.run()
+            self.state = "idle"  # before the reply, after which the interpreter may exit
+            self.reply(job)
+        self.state = "closing"
+        self.close_late(request, [error for error in late if not isinstance(error, StopIteration)])
 
     def close_late(self, opened: list[Any], late: list[BaseException]) -> None:
         """Close what is open. Nobody waits for it, so errors go to the log."""
@@ -413,8 +420,8 @@ def _close_at_exit() -> None:
     """
     deadline = monotonic() + EXIT_SECONDS
     consumers = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
-    closing: list[threading.Thread] = []
-    for mailbox, thread in list(_threads.items()):
+    closing: list[Mailbox] = []
+    for mailbox in list(_served):
         if mailbox.state == "idle" and mailbox.consumer not in consumers:
             mailbox.gone = "while the interpreter exits"
             guard = mailbox.guard()
@@ -423,16 +430,16 @@ def _close_at_exit() -> None:
                     guard.close()
         elif mailbox.state != "closing":
             continue
-        closing.append(thread)
-    for thread in closing:
-        thread.join(max(0.0, deadline - monotonic()))
+        closing.append(mailbox)
+    for mailbox in closing:
+        mailbox.running.acquire(timeout=max(0.0, deadline - monotonic()))
 
 
 def _leave_threads_behind() -> None:
     """Say to each stream that its thread does not exist in a forked child."""
-    for mailbox in _threads:
+    for mailbox in _served:
         mailbox.gone = "in a forked child process: its thread exists only in the parent"
-    _threads.clear()
+    _served.clear()
 
 
 atexit.register(_close_at_exit)

@@ -76,7 +76,7 @@ class TestFork:
         stream = stream_of(lambda: source, retry_on=Exception)
         next(stream)
         with monkeypatch.context() as patch:
-            patch.setattr(timed_thread, "_threads", dict(timed_thread._threads))
+            patch.setattr(timed_thread, "_served", set(timed_thread._served))
             timed_thread._leave_threads_behind()
         with pytest.raises(RuntimeError, match="cannot be continued in a forked child process"):
             next(stream)
@@ -168,6 +168,19 @@ class TestExit:
         assert source.log == ["closed"]
         with pytest.raises(RuntimeError, match="cannot be continued while the interpreter exits"):
             next(stream)
+
+    def test_without_a_thread_of_threading(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The thread that serves because no other could be started is waited for too."""
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        source = Endless()
+        stream = stream_of(lambda: source)
+        next(stream)
+        timed_thread._close_at_exit()
+        assert source.log == ["closed"]
 
     def test_a_blocked_source_is_left_alone(self, fake: VirtualClock) -> None:
         """Python ends its thread with the process."""

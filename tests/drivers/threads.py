@@ -33,7 +33,7 @@ def wait_until(holds: Callable[[], object], seconds: float = 10.0) -> None:
 
 def mailboxes() -> list[timed_thread.Mailbox]:
     """The mailboxes of all threads that run."""
-    return list(timed_thread._threads)
+    return list(timed_thread._served)
 
 
 def printed_by(script: str, *args: str) -> str:
