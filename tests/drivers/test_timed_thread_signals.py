@@ -212,6 +212,90 @@ def test_real_signals_at_random_for_longer() -> None:
     assert printed_by(RANDOM, "30") == "{} True\n"
 
 
+#: Interrupts a stream at one line of the library after the other, and prints what went wrong.
+EACH_LINE = """
+    import _thread, logging, sys, time
+    from failover_iter import failover_stream
+
+    logging.disable()
+    sys.unraisablehook = lambda _: None  # an interrupt in a finalizer: Python ignores it
+    threads = _thread._count()
+
+    class Source:
+        def __init__(self, log):
+            self.count, self.log = 0, log
+            log.append("opened")
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self.count += 1
+            if self.count == 3:
+                raise OSError("down")
+            return self.count
+
+        def close(self):
+            self.log.append("closed")
+
+    def consume(stream, log):
+        for _ in stream:
+            if log.count("opened") == 2:
+                stream.close()
+
+    def outcome(line, log):
+        left = line
+
+        def at_line(frame, event, arg):
+            nonlocal left
+            left -= event == "line"
+            if left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            return at_line
+
+        def at_call(frame, event, arg):
+            code = frame.f_code
+            # No signal handler runs in the guard before it has acted.
+            if "failover_iter" in code.co_filename and code.co_name != "_guard":
+                return at_line
+
+        stream = failover_stream([lambda: Source(log)] * 2, retry_on=OSError, idle_timeout=5)
+        try:
+            sys.settrace(at_call)
+            consume(stream, log)
+        except BaseException as error:
+            return type(error).__name__
+        finally:
+            sys.settrace(None)
+        return "the end"
+
+    faults, line, how = [], 1, "KeyboardInterrupt"
+    while how == "KeyboardInterrupt":
+        log = []
+        how = outcome(line, log)
+        patience = time.monotonic() + 5
+        while log.count("opened") != log.count("closed") or _thread._count() > threads:
+            time.sleep(0.0002)
+            if time.monotonic() > patience:
+                faults.append((line, how, log))
+                break
+        line += int(sys.argv[1])
+    print(faults, how, line > 500)
+"""
+
+
+def test_an_interrupt_at_many_lines() -> None:
+    """Each way out of the consumer's code leads to a closed source and an ended thread."""
+    assert printed_by(EACH_LINE, "13") == "[] the end True\n"
+
+
+@pytest.mark.slow
+def test_an_interrupt_at_each_line() -> None:
+    """The same for each line of the library that the consumer's thread runs."""
+    assert printed_by(EACH_LINE, "1") == "[] the end True\n"
+
+
 def test_an_interrupt_while_the_thread_starts() -> None:
     """The start is one call in C: there is nothing that an interrupt could leave half done."""
     script = """
