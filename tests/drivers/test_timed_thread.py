@@ -16,8 +16,8 @@ import pytest
 
 from drivers.threads import Endless, mailboxes, stream_of, wait_until
 from failover_iter import Source, failover_stream
-from failover_iter._drivers import timed_thread
-from failover_iter._drivers.timed_thread import Job, Mailbox
+from failover_iter._drivers import mailbox
+from failover_iter._drivers.mailbox import Job, Mailbox
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -320,8 +320,8 @@ class TestClosing:
         source, kept = Endless(), list[Any]()
         kept.append(stream_of(lambda: source))
         next(kept[0])
-        (mailbox,) = mailboxes()
-        mailbox.requests.put(Job(kept[0].close if explicit else kept.clear))
+        (box,) = mailboxes()
+        box.requests.put(Job(kept[0].close if explicit else kept.clear))
         wait_until(lambda: source.log)
         assert source.log == ["closed"]
         kept.clear()
@@ -374,7 +374,7 @@ class TestStarting:
             raise RuntimeError("can't start new thread")
 
         with monkeypatch.context() as patch:
-            patch.setattr(timed_thread, "start_new_thread", refuse)
+            patch.setattr(mailbox, "start_new_thread", refuse)
             with pytest.raises(RuntimeError, match="can't start new thread"):
                 list(stream_of(lambda: iter([1, 2])))
 
@@ -382,17 +382,17 @@ class TestStarting:
     def test_the_thread_that_starts_the_thread(
         self, room: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Called here, where its lines are measured; both ways serve the mailbox."""
+        """Called here, where its lines are measured; both ways serve the box."""
 
         def refuse(_: threading.Thread) -> None:
             raise RuntimeError("can't start new thread")
 
-        mailbox, source, done = Mailbox("unit", list[Any]().append), Endless(), list[str]()
-        mailbox.requests.put(Job(lambda: done.append("called")))
-        mailbox.requests.put([source])
+        box, source, done = Mailbox("unit", list[Any]().append), Endless(), list[str]()
+        box.requests.put(Job(lambda: done.append("called")))
+        box.requests.put([source])
         with monkeypatch.context() as patch:
             if not room:
                 patch.setattr(threading.Thread, "start", refuse)
-            timed_thread._start(mailbox, copy_context())
+            mailbox._start(box, copy_context())
         wait_until(lambda: source.log)
         assert done == ["called"]

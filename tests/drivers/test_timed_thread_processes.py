@@ -10,7 +10,7 @@ import pytest
 
 from drivers.threads import Endless, Stall, mailboxes, printed_by, stream_of
 from failover_iter import SourceTimeout
-from failover_iter._drivers import timed_thread
+from failover_iter._drivers import mailbox
 from failover_iter.testing import VirtualClock
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -76,8 +76,8 @@ class TestFork:
         stream = stream_of(lambda: source, retry_on=Exception)
         next(stream)
         with monkeypatch.context() as patch:
-            patch.setattr(timed_thread, "_served", set(timed_thread._served))
-            timed_thread._leave_threads_behind()
+            patch.setattr(mailbox, "_served", set(mailbox._served))
+            mailbox._leave_threads_behind()
         with pytest.raises(RuntimeError, match="cannot be continued in a forked child process"):
             next(stream)
 
@@ -164,7 +164,7 @@ class TestExit:
         source = Endless()
         stream = stream_of(lambda: source)
         next(stream)
-        timed_thread._close_at_exit()
+        mailbox._close_at_exit()
         assert source.log == ["closed"]
         with pytest.raises(RuntimeError, match="cannot be continued while the interpreter exits"):
             next(stream)
@@ -179,7 +179,7 @@ class TestExit:
         source = Endless()
         stream = stream_of(lambda: source)
         next(stream)
-        timed_thread._close_at_exit()
+        mailbox._close_at_exit()
         assert source.log == ["closed"]
 
     def test_a_blocked_source_is_left_alone(self, fake: VirtualClock) -> None:
@@ -187,7 +187,7 @@ class TestExit:
         stall = Stall(fake)
         with pytest.raises(SourceTimeout):
             list(stream_of(lambda: stall, idle_timeout=1))
-        timed_thread._close_at_exit()
+        mailbox._close_at_exit()
         assert stall.log == []
 
     def test_a_stream_of_another_thread_is_left_alone(self) -> None:
@@ -206,7 +206,7 @@ class TestExit:
         consumer = threading.Thread(target=consume)
         consumer.start()
         pulled.wait()
-        timed_thread._close_at_exit()
+        mailbox._close_at_exit()
         let_go.set()
         consumer.join()
         assert source.log == ["went on", "closed"]
@@ -216,7 +216,7 @@ class TestExit:
         self, monkeypatch: pytest.MonkeyPatch, busy: bool
     ) -> None:
         """The hook waits for it, but not for long."""
-        monkeypatch.setattr(timed_thread, "EXIT_SECONDS", 0.01)
+        monkeypatch.setattr(mailbox, "EXIT_SECONDS", 0.01)
         closes, let_go = threading.Event(), threading.Event()
 
         class SlowToClose(Endless):
@@ -226,25 +226,25 @@ class TestExit:
 
         stream = stream_of(SlowToClose)
         next(stream)
-        (mailbox,) = mailboxes()
+        (box,) = mailboxes()
         del stream
         if busy:
             closes.wait()
-            assert mailbox.state == "closing"
-        timed_thread._close_at_exit()
+            assert box.state == "closing"
+        mailbox._close_at_exit()
         let_go.set()
 
     def test_while_the_guard_acts(self) -> None:
         """A guard that another thread is closing is left to that thread."""
         stream: Any = stream_of(Endless)
         next(stream)
-        (mailbox,) = mailboxes()
+        (box,) = mailboxes()
 
         class Running:
             def close(self) -> None:
                 raise ValueError("generator already executing")
 
-        guard, mailbox.guard = mailbox.guard, Running  # type: ignore[assignment]
+        guard, box.guard = box.guard, Running  # type: ignore[assignment]
         del stream
         assert guard() is None
-        timed_thread._close_at_exit()
+        mailbox._close_at_exit()

@@ -16,7 +16,7 @@ import pytest
 
 from drivers.threads import Endless, printed_by, stream_of, wait_until
 from failover_iter._drivers.clock import SystemClock, clock
-from failover_iter._drivers.timed_thread import _guard
+from failover_iter._drivers.mailbox import _guard
 
 pytestmark = [
     pytest.mark.usefixtures("no_thread_is_left"),

@@ -7,10 +7,11 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from failover_iter import failover_stream
-from failover_iter._drivers import timed_thread
+from failover_iter._drivers import mailbox
 from failover_iter.testing import VirtualClock
 
 LONG = 60.0  # seconds, none of which pass in a test
@@ -31,9 +32,9 @@ def wait_until(holds: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(0.0005)
 
 
-def mailboxes() -> list[timed_thread.Mailbox]:
+def mailboxes() -> list[mailbox.Mailbox]:
     """The mailboxes of all threads that run."""
-    return list(timed_thread._served)
+    return list(mailbox._served)
 
 
 def printed_by(script: str, *args: str) -> str:
@@ -80,3 +81,15 @@ class Stall(Endless):
         if self.late is not None:
             raise self.late
         return 1
+
+
+class Interrupted(VirtualClock):
+    """Somebody presses Ctrl-C where the time would be up."""
+
+    waits_for_ever = float("inf")
+
+    def get(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+        try:
+            return super().get(queue, min(seconds, self.waits_for_ever))
+        except Empty:
+            raise KeyboardInterrupt from None
