@@ -89,6 +89,8 @@ class Handover:
     abandoned = False
     #: What the outer stream was told by a stream around that.
     outer: Handover | None = None
+    #: A weak reference to the outermost stream.
+    stream: Callable[[], object] | None = None
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class Run(Timing):
     _count_before = 0  # failures of a stream around
     #: This stream has delivered something itself.
     any = False
-    #: A weak reference to the blocking stream: dead while that is finalized.
+    #: A weak reference to the outermost blocking stream: dead while that is finalized.
     stream: Callable[[], object] | None = None
 
     def __init__(
@@ -89,7 +89,7 @@ class Run(Timing):
         self._handover = handover
         self._count_before = handover.count
         self.record, self._mode, self._error = handover.record, handover.mode, handover.error
-        self._outage_since = handover.outage_since
+        self._outage_since, self.stream = handover.outage_since, handover.stream
         if not self.record.widen(needs):
             raise wrong_use(
                 ValueError(
@@ -346,7 +346,7 @@ class Run(Timing):
                 record.fork(), mode, self._key(entry), self._error, self._told(), count
             )
             handover.outage_since, self._inside = self._outage_since, handover
-            handover.outer = self._handover
+            handover.outer, handover.stream = self._handover, self.stream
             self._error = None
             given = (self._flavour, handover, self._mark_takeovers)
             nested: Any = entry.factory

@@ -40,7 +40,8 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
     # Dead once the stream is finalized, so that no finalizer waits for a thread. It needs a
     # callback: since Python 3.15, references without one are cleared only after finalizers. `bool`
     # is one that does nothing.
-    run.stream = ref(stream, bool)
+    if run.stream is None:
+        run.stream = ref(stream, bool)
     return stream
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from drivers.threads import Endless, mailboxes, stream_of, wait_until
-from failover_iter import Source, failover_stream
+from drivers.threads import LONG, Endless, mailboxes, stream_of, wait_until
+from failover_iter import Policy, Source, failover_stream
 from failover_iter._drivers import mailbox
 from failover_iter._drivers.mailbox import Job, Mailbox
 
@@ -282,7 +282,9 @@ class TestClosing:
         wait_until(lambda: log)
         assert log == ["closed"]
 
-    @pytest.mark.parametrize("how", ["deleted", "in a cycle", "in a generator in a cycle"])
+    @pytest.mark.parametrize(
+        "how", ["deleted", "deleted with a group", "in a cycle", "in a generator in a cycle"]
+    )
     def test_a_finalizer_waits_for_nothing(self, how: str) -> None:
         """The code that it interrupts may hold a lock that the source needs to close."""
         lock, log = threading.Lock(), list[str]()
@@ -298,13 +300,16 @@ class TestClosing:
         def open_and_release() -> Any:
             source = Locks()
             stream = stream_of(lambda: source)
-            if how == "in a generator in a cycle":
+            if how == "deleted with a group":
+                group = Policy(retry_on=OSError, idle_timeout=LONG).source([lambda: source])
+                stream = failover_stream([group], retry_on=OSError)
+            elif how == "in a generator in a cycle":
                 stream = around(stream)
             next(stream)
-            if how != "deleted":
-                source.stream = stream
-                return None
-            return stream
+            if how.startswith("deleted"):
+                return stream
+            source.stream = stream
+            return None
 
         stream = open_and_release()
         with lock:
@@ -355,24 +360,20 @@ class TestClosing:
         assert source.log == ["closed"]
 
 
+def refuse(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 class TestStarting:
     """How a thread is started."""
 
     def test_too_many_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """If a second thread cannot be started, the first one serves."""
-
-        def refuse(_: threading.Thread) -> None:
-            raise RuntimeError("can't start new thread")
-
         monkeypatch.setattr(threading.Thread, "start", refuse)
         assert list(stream_of(lambda: iter([1, 2]))) == [1, 2]
 
     def test_no_thread_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An attempt that has no thread has failed."""
-
-        def refuse(*_: object) -> None:
-            raise RuntimeError("can't start new thread")
-
         with monkeypatch.context() as patch:
             patch.setattr(mailbox, "start_new_thread", refuse)
             with pytest.raises(RuntimeError, match="can't start new thread"):
@@ -382,11 +383,7 @@ class TestStarting:
     def test_the_thread_that_starts_the_thread(
         self, room: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Called here, where its lines are measured; both ways serve the box."""
-
-        def refuse(_: threading.Thread) -> None:
-            raise RuntimeError("can't start new thread")
-
+        """Called here, where its lines are measured; both ways serve the mailbox."""
         box, source, done = Mailbox("unit", list[Any]().append), Endless(), list[str]()
         box.requests.put(Job(lambda: done.append("called")))
         box.requests.put([source])
