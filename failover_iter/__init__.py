@@ -1,10 +1,12 @@
 """Streams that survive their source: failover for any Python iterator, sync and async.
 
-`failover_stream` and `afailover_stream` make one stream of several sources, and say what the
-options mean. `failover` decorates a function that gives a stream, a `Policy` holds options for many
-streams, a `Source` those of one source, a `Trace` shows what happened. There is more in
-`failover_iter.llm` (the SDKs of LLM providers) and `failover_iter.testing` (tests of any pipeline
-of iterators).
+When a source fails, even mid-stream, the next one takes over. `failover_stream` and
+`afailover_stream` make one stream from several sources; their documentation explains the options.
+`failover` decorates a function that returns a stream. A `Policy` holds options for many streams, a
+`Source` holds options for one source, and a `Trace` shows what happened.
+
+`failover_iter.llm` has adapters for the SDKs of LLM providers. `failover_iter.testing` tests any
+pipeline of iterators. `failover_iter.typing` has the types of the options.
 
 >>> from failover_iter import failover_stream
 >>> def primary():
@@ -16,13 +18,13 @@ of iterators).
 [1, 2]
 """
 
-import typing
+import typing as _typing  # `failover_iter.typing` is a module of this package
 
-if typing.TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
     from failover_iter._mid_stream import Decide, Progress, Resume, Skip
-    from failover_iter._options import Source
+    from failover_iter._source import Source
     from failover_iter.errors import (
         AllSourcesFailed,
         DivergedStream,
@@ -50,13 +52,13 @@ if typing.TYPE_CHECKING:
     from failover_iter.policy import Policy
     from failover_iter.trace import Trace
 else:
-    # Each is imported when it is asked for: a program that may need no stream pays for none.
-    _MODULES = ("errors", "events", "policy", "trace")
+    # Each name is imported on first access, so that a program pays only for what it uses.
+    _MODULES = ("errors", "events", "policy", "trace", "typing")
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
-        "_options": "Source",
         "_mid_stream": "Decide Progress Resume Skip",
+        "_source": "Source",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
         "events": "Closed Committed Completed Event Exhausted Failed Opening Switched Takeover "
@@ -66,7 +68,7 @@ else:
     }
     _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
-    def __getattr__(name: str) -> object:  # hidden from type checkers: for them any name would do
+    def __getattr__(name: str) -> object:  # type checkers would accept any name
         from importlib import import_module
 
         if name in _MODULES:

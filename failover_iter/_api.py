@@ -1,70 +1,42 @@
-"""`failover_stream` and `afailover_stream`: one line each over `Policy`, and the full story."""
+"""`failover_stream`, `afailover_stream` and `failover`, with the documentation of the options."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from typing import Any, Literal, Unpack, overload
 
-from failover_iter.policy import Policy
-
-_new: Final = object.__new__
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-
-    from failover_iter._decorator import Decorator
-    from failover_iter._mid_stream import MidStream
-    from failover_iter._options import (
-        AFactories,
-        CommitWhen,
-        CompleteWhen,
-        Factories,
-        Limit,
-        Wait,
-    )
-    from failover_iter._types import RetryOn, T
-    from failover_iter.events import Event, Takeover
+from failover_iter._options import Options
+from failover_iter._types import T, public
+from failover_iter._validation import suggest_options
+from failover_iter.events import Event, Takeover
+from failover_iter.policy import new_astream, new_stream
+from failover_iter.typing import (
+    AFactories,
+    CommitWhen,
+    CompleteWhen,
+    Decorator,
+    Factories,
+    Limit,
+    MidStream,
+    RetryOn,
+    StreamOptions,
+    Wait,
+)
 
 
 @overload
 def failover_stream(
     factories: Factories[T],
     *,
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
     mark_takeovers: Literal[False] = False,
+    **options: Unpack[StreamOptions],
 ) -> Generator[T, Any, Any]: ...
 @overload
 def failover_stream(
-    factories: Factories[T],
-    *,
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
-    mark_takeovers: bool,
+    factories: Factories[T], *, mark_takeovers: bool, **options: Unpack[StreamOptions]
 ) -> Generator[T | Takeover, Any, Any]: ...
+@public
+@suggest_options
 def failover_stream(
     factories: Iterable[Any],
     *,
@@ -84,70 +56,88 @@ def failover_stream(
     on_event: Callable[[Event], object] | None = None,
     mark_takeovers: bool = False,
 ) -> Generator[Any, Any, Any]:
-    """Deliver one stream from several sources: when one fails, also midway, the next takes over.
+    """Return one stream over several sources: when a source fails, the next one takes over.
 
-    Gives a generator. Nothing is called before its first item is asked for, and the next source
-    only when the one before it has failed and was closed. An exception that matches `retry_on`,
-    raised by the factory, by `iter()` or by pulling an item, is a failure of the source; all
-    others, and whatever the consumer throws in, reach the consumer untouched. However the stream
-    ends, what was opened is closed; wrap it into `contextlib.closing` where you may break off.
+    A failure may come at any time, even mid-stream. Wrapping the call of a generator in `try`
+    does not help there, because the work only starts when the generator is iterated.
 
-    Items that were delivered when a source fails cannot be taken back: `mid_stream` says how the
-    next one takes over. With `a` giving 1, 2 and then failing, and `b` good for 1, 2, 3:
+    The function returns a generator. It calls no factory before the first item is requested, and
+    no further factory before the current source has failed and is closed. If the factory,
+    `iter()` or the next item raises an exception that matches `retry_on`, the attempt has failed.
+    Any other exception, and whatever the consumer throws in, is raised unchanged. Every source is
+    closed, however the stream ends. Use `contextlib.closing` if you may stop iterating early.
 
-    - "restart", the default: 1 2 1 2 3. The next source starts over, and items come again.
-    - "raise": 1 2 and the error. After the first item no other source is tried.
-    - "skip": 1 2 3. The next source starts over, and what was delivered is dropped.
-    - "resume": 1 2 3. The next source is called with a `Progress`, and gives what is missing.
+    Delivered items cannot be taken back. `mid_stream` sets how the next attempt takes over once
+    there are some. Suppose that the first source yields 1, 2 and fails, and that the second
+    yields 1, 2, 3:
+
+    - "restart" (the default) delivers 1 2 1 2 3. The next attempt starts over, and the items
+      repeat.
+    - "raise" delivers 1 2 and raises the error. Once an item is delivered, nothing is retried.
+      For work that must not be repeated (the safest choice).
+    - "skip" delivers 1 2 3. The next attempt starts over, and the stream drops the items already
+      delivered. For sources that replay the same sequence.
+    - "resume" delivers 1 2 3. The stream calls the next factory with a `Progress`, and the
+      factory yields only the items still missing.
 
     Args:
-        factories: callables that each open a stream, `() -> Iterable`, or `Source` objects, in
-            the order in which they are tried. Any iterable, also an endless one, read as needed.
-            Under "resume" and `Decide` they are called with one positional `Progress`.
-        retry_on: what counts as a failure of the source: an exception class, a tuple of them, or
-            a predicate on the error. Subclasses of Exception only. A `SourceError` always does,
-            and an `ExceptionGroup` when it does itself or each of its leaves does.
-        mid_stream: see above; or a `Skip`, `Resume` or `Decide` object. Left unset it is
-            "restart", and the log says so when items are first delivered again.
-        attempts: how often each source is opened before it is given up; `None` = no bound.
-        reset_on_progress: after an attempt that brought the stream further, the source has all
-            its `attempts` again ("skip" and "resume" only).
-        wait: pause before the same source is opened again: seconds, a timedelta, or a function
-            `Failed -> seconds`, as `backoff()` builds. A switch to a source that this stream has
-            not opened before (the last 64 are remembered) does not wait.
-        commit_when: from when on an attempt may deliver: after so many items, or with the first
-            that meets the predicate. What comes before is held, and thrown away if it fails.
-        complete_when: predicate on the last item. A source that ends without meeting it was cut,
-            and has failed (`TruncatedStream`). Not checked by default.
-        allow_empty: `False`: a source that ends without an item, or without meeting
-            `commit_when`, has failed (`EmptyStream`).
-        first_item_timeout: how long an attempt may take from its opening to its first item, in
-            seconds or as a timedelta; past it the source has failed (`SourceTimeout`). None or
-            infinity = no limit, as for the three below.
-        idle_timeout: how long the source may take for each further item, and for the first where
-            `first_item_timeout` is not set. Only waiting for the source counts, never the
-            consumer's own time. With a limit on its items, or on the stream, a blocking source
-            runs in a thread of its own, for Python cannot interrupt a blocked thread: past the
-            limit the source is left alone there, and closed as soon as it comes back.
-        total_timeout: how long the stream may take from its first pull to its end, pauses and
-            the consumer's time included; past it the stream ends with `StreamTimeout`.
-        give_up_after: how long an outage may last, counted from the first failure since an item
-            was last received; a failure past it, or a pause that would lead past it, ends the
-            stream as if no source were left. It interrupts nothing.
-        on_exhausted: what the consumer gets when no source is left. "last": the last error, the
-            same object, the earlier ones in its notes; "group": all of them, in order, in an
-            `AllSourcesFailed`.
-        on_event: called with each event (see `failover_iter.events`); a `Trace` is one.
-        mark_takeovers: `True`: yield a `Takeover` marker just before the first item that a takeover
-            delivers. The item type becomes `T | Takeover`.
+        factories: the sources, in the order in which they are tried. Each is a callable that
+            opens a stream, `() -> Iterable`, or a `Source`, which has its own options. Any
+            iterable works, even an infinite one, because it is read only as far as needed. With
+            "resume" or `Decide`, each factory is called with one positional argument, the
+            `Progress`.
+        retry_on: which errors count as failures: an exception class, a tuple of classes, or a
+            predicate on the error. Only subclasses of `Exception` are allowed. A `SourceError`
+            always counts. An `ExceptionGroup` counts if it matches itself, or if all of its
+            members do.
+        mid_stream: how the next attempt takes over: one of the words above, or a `Skip`, `Resume`
+            or `Decide` object. If it is not set, the mode is "restart", and the log says so when
+            items first repeat.
+        attempts: how often each source is tried before the stream switches to the next one;
+            `None` = no limit. Then set `wait` or `give_up_after`, too.
+        reset_on_progress: `True`: an attempt that made progress, by at least one new item,
+            restores all `attempts` of its source. Only with "skip" and "resume".
+        wait: pause before the same source is retried: seconds, a timedelta, or a function
+            `Failed -> seconds`, such as `backoff()`. Default: no pause. A switch to a source
+            that this stream has not tried yet (it remembers the last 64) does not wait.
+        commit_when: when the stream starts to deliver items of an attempt: after this many items,
+            or from the first item that meets the predicate. Earlier items are held back, and
+            discarded if the attempt fails. Default: the first item.
+        complete_when: predicate that the last item must meet. A stream that ends otherwise counts
+            as truncated, and the attempt fails with `TruncatedStream`. Default: not checked.
+        allow_empty: `False`: an attempt that ends without an item, or without meeting
+            `commit_when`, fails with `EmptyStream`.
+        first_item_timeout: time limit for the first item of an attempt, counted from its opening,
+            in seconds or as a timedelta. When it expires, the attempt fails with `SourceTimeout`.
+            `None` or infinity = no limit, here and for the next three options.
+        idle_timeout: time limit for each further item, with the same effect, and for the first one
+            if `first_item_timeout` is not set. The limits count only the time spent waiting for the
+            source, not the consumer's time. Python cannot interrupt a blocked thread. Therefore a
+            source runs in its own thread if `first_item_timeout`, `idle_timeout` or
+            `total_timeout` is set. A source that times out is abandoned there, and closed as soon
+            as its call returns.
+        total_timeout: time limit for the whole stream, from the first request for an item to the
+            end, including pauses and the consumer's time. When it expires, the stream raises
+            `StreamTimeout`, and no other source is tried.
+        give_up_after: how long an outage may last, counted from the first failure after the last
+            received item. If a failure comes later than that, or the next pause would end later,
+            the stream ends as if no source were left. It interrupts nothing.
+        on_exhausted: what the stream raises when no source is left. "last": the last error, the
+            same object, with the earlier errors in its notes. "group": an `AllSourcesFailed` with
+            all errors in order.
+        on_event: function that is called with each event, such as a `Trace`; see
+            `failover_iter.events`.
+        mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
+            takeover. The items are then of type `T | Takeover`.
 
     Raises:
-        TypeError: an argument of a wrong type, a factory that is no callable or async.
-        ValueError: an argument with a wrong value, options that exclude each other.
+        TypeError: an option has the wrong type or does not exist, or a factory is not callable or
+            is async.
+        ValueError: an option has a value that is not allowed, or two options exclude each other.
         NoSources: `factories` is empty.
 
-    While it is iterated it raises the errors of the sources (see `on_exhausted`), what callbacks
-    raise, and `ReusedIterator` if a factory hands out a generator that has ended.
+    During iteration, the stream raises the errors of the sources (see `on_exhausted`), the errors
+    of the callbacks, and `ReusedIterator` if a factory returns a generator that has already ended.
 
     Example:
         >>> from failover_iter import failover_stream
@@ -160,11 +150,10 @@ def failover_stream(
         >>> list(failover_stream([primary, replica], retry_on=ConnectionError, mid_stream="skip"))
         ['one', 'two', 'three']
 
-    Source: the point from which a failure is the consumer's (`mid_stream="raise"`) is gRPC's
-    commit point (gRPC proposal A6, client retries).
+    Source: the point after which "raise" raises a failure to the consumer is the commit point of
+    gRPC (gRPC proposal A6, client retries).
     """
-    policy: Policy = _new(Policy)
-    policy.__init__(  # type: ignore[misc]  # without the dict that calling the class makes first
+    options = Options(
         retry_on=retry_on,
         mid_stream=mid_stream,
         attempts=attempts,
@@ -180,49 +169,22 @@ def failover_stream(
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
-    return policy.stream(factories, mark_takeovers=mark_takeovers)
+    return new_stream(options, factories, mark_takeovers=mark_takeovers)
 
 
 @overload
 def afailover_stream(
     factories: AFactories[T],
     *,
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
     mark_takeovers: Literal[False] = False,
+    **options: Unpack[StreamOptions],
 ) -> AsyncGenerator[T, Any]: ...
 @overload
 def afailover_stream(
-    factories: AFactories[T],
-    *,
-    retry_on: RetryOn,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
-    mark_takeovers: bool,
+    factories: AFactories[T], *, mark_takeovers: bool, **options: Unpack[StreamOptions]
 ) -> AsyncGenerator[T | Takeover, Any]: ...
+@public
+@suggest_options
 def afailover_stream(
     factories: Iterable[Any],
     *,
@@ -242,47 +204,64 @@ def afailover_stream(
     on_event: Callable[[Event], object] | None = None,
     mark_takeovers: bool = False,
 ) -> AsyncGenerator[Any, Any]:
-    """Deliver one async stream from several sources: the async twin of `failover_stream`.
+    """Return one async stream over several sources: the async twin of `failover_stream`.
 
-    Gives an async generator, under asyncio and trio alike. The options are those of
-    `failover_stream` and mean the same; a source is pulled in the task of the consumer, so its
-    own time limits and context variables work. `break` does not close an async generator: wrap
-    it into `contextlib.aclosing`, which is the only guarantee that the source is closed at once.
+    The function returns an async generator, which works under asyncio and trio alike. The options
+    mean what they mean in `failover_stream`. A source is pulled in the task of the consumer, so
+    its own timeouts and context variables work. `break` does not close an async generator. Use
+    `contextlib.aclosing`, the only guarantee that the source is closed at once.
 
-    What `mid_stream` delivers, with `a` giving 1, 2 and then failing, and `b` good for 1, 2, 3:
+    `mid_stream` sets how the next attempt takes over once items were delivered. Suppose that the
+    first source yields 1, 2 and fails, and that the second yields 1, 2, 3:
 
-    - "restart", the default: 1 2 1 2 3. The next source starts over, and items come again.
-    - "raise": 1 2 and the error. After the first item no other source is tried.
-    - "skip": 1 2 3. The next source starts over, and what was delivered is dropped.
-    - "resume": 1 2 3. The next source is called with a `Progress`, and gives what is missing.
+    - "restart" (the default) delivers 1 2 1 2 3. The next attempt starts over, and the items
+      repeat.
+    - "raise" delivers 1 2 and raises the error. Once an item is delivered, nothing is retried.
+      For work that must not be repeated (the safest choice).
+    - "skip" delivers 1 2 3. The next attempt starts over, and the stream drops the items already
+      delivered. For sources that replay the same sequence.
+    - "resume" delivers 1 2 3. The stream calls the next factory with a `Progress`, and the
+      factory yields only the items still missing.
 
     Args:
-        factories: `() -> AsyncIterable` or `async () -> AsyncIterable`, or `Source` objects. What
-            has `__aiter__` is iterated; awaited is only what has none.
-        retry_on: what counts as a failure of the source; never what is no Exception, so a
-            cancellation always goes through.
-        mid_stream: how the next attempt takes over once items were delivered.
-        attempts: how often each source is opened before it is given up; `None` = no bound.
-        reset_on_progress: count the attempts anew after one that brought the stream further.
-        wait: pause before the same source is opened again, in seconds, with the sleep of the
-            library that runs the task.
-        commit_when: what comes before it is held: a number of items, or a predicate on the item.
-        complete_when: predicate on the last item: a stream that ends without it was cut.
+        factories: the sources, in the order in which they are tried. Each is a callable,
+            `() -> AsyncIterable` or `async () -> AsyncIterable`, or a `Source`. A result that has
+            `__aiter__` is iterated; any other is awaited first.
+        retry_on: which errors count as failures: an exception class, a tuple of classes, or a
+            predicate on the error. Only subclasses of `Exception` are allowed, so a cancellation
+            is always raised.
+        mid_stream: how the next attempt takes over: one of the words above, or a `Skip`, `Resume`
+            or `Decide` object.
+        attempts: how often each source is tried; `None` = no limit.
+        reset_on_progress: `True`: an attempt that made progress restores all `attempts` of its
+            source.
+        wait: pause before the same source is retried: seconds, a timedelta, or a function
+            `Failed -> seconds`. The stream sleeps with the library that runs the task.
+        commit_when: hold items back until this many have arrived, or until one meets the
+            predicate.
+        complete_when: predicate that the last item must meet. A stream that ends otherwise counts
+            as truncated.
         allow_empty: `False`: an attempt that ends without an item has failed.
-        first_item_timeout: seconds from opening a source until its first item.
-        idle_timeout: seconds that each further item may take, and the first by default.
-        total_timeout: seconds for the whole stream; past them it ends with `StreamTimeout`.
-        give_up_after: seconds that an outage may last before no source is tried any more.
-        on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
-        on_event: called with each event; a plain function.
-        mark_takeovers: `True`: yield a `Takeover` marker before the first item of a takeover.
+        first_item_timeout: time limit for the first item of an attempt, in seconds or as a
+            timedelta, counted from its opening.
+        idle_timeout: time limit for each further item, and for the first one if
+            `first_item_timeout` is not set.
+        total_timeout: time limit for the whole stream. When it expires, the stream raises
+            `StreamTimeout`.
+        give_up_after: how long an outage may last before no further source is tried.
+        on_exhausted: what the stream raises when no source is left. "last": the last error.
+            "group": an `AllSourcesFailed` with all errors.
+        on_event: plain function that is called with each event.
+        mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
+            takeover.
 
     Raises:
-        TypeError: an argument of a wrong type, a factory that is no callable or sync.
-        ValueError: an argument with a wrong value, options that exclude each other.
+        TypeError: an option has the wrong type or does not exist, or a factory is not callable or
+            is sync.
+        ValueError: an option has a value that is not allowed, or two options exclude each other.
         NoSources: `factories` is empty.
 
-    While it is iterated it raises what `failover_stream` does.
+    During iteration, the stream raises the same errors as `failover_stream`.
 
     Example:
         >>> import asyncio
@@ -302,8 +281,7 @@ def afailover_stream(
         >>> asyncio.run(main())
         ['one', 'two']
     """
-    policy: Policy = _new(Policy)
-    policy.__init__(  # type: ignore[misc]  # without the dict that calling the class makes first
+    options = Options(
         retry_on=retry_on,
         mid_stream=mid_stream,
         attempts=attempts,
@@ -319,9 +297,11 @@ def afailover_stream(
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
-    return policy.astream(factories, mark_takeovers=mark_takeovers)
+    return new_astream(options, factories, mark_takeovers=mark_takeovers)
 
 
+@public
+@suggest_options
 def failover(
     *fallbacks: Callable[..., Any],
     retry_on: RetryOn,
@@ -339,39 +319,50 @@ def failover(
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
 ) -> Decorator:
-    """Decorate a function that gives a stream: it goes on with the fallbacks when it fails.
+    """Decorate a function that returns a stream: when it fails, its fallbacks take over.
 
-    The decorated function keeps its name, docstring and signature. It may be a generator
-    function, an async generator function, a function that returns an iterable or (annotated so)
-    an async iterable, or a coroutine function that returns an async iterable; decorated, that one
-    gives the async iterator at once, with nothing to await. Functions in a class, methods of any
-    kind, work the same; the fallbacks get `self` or `cls` too.
+    The function may be a generator function, an async generator function, a function that returns
+    an iterable or (if its annotation says so) an async iterable, or a coroutine function that
+    returns an async iterable. The decorated function keeps name, docstring and signature. It
+    always returns the stream itself: a decorated coroutine function returns an async iterator,
+    without `await`. Methods of any kind can be decorated, too. Their fallbacks receive `self` or
+    `cls`.
 
-    Under `mid_stream="resume"` or `Decide` all of them declare and receive `progress`, a keyword:
-    `progress: Progress = Progress()`. A caller may pass one to start from there.
+    With `mid_stream="resume"` or `Decide`, all these functions must declare the keyword
+    `progress: Progress = Progress()`. The caller may pass one, to start there.
 
     Args:
-        fallbacks: functions with the parameters of the one that is decorated, in the order in
-            which they are tried. None at all is of use with `attempts`.
-        retry_on: as in `failover_stream`, like all that follow.
-        mid_stream: "restart" (items are delivered again), "raise", "skip", "resume" or a strategy.
-        attempts: openings of each source before it is given up; `None` = no bound.
-        reset_on_progress: count the attempts anew after one that brought the stream further.
-        wait: pause before the same source is opened again, in seconds, or `Failed -> seconds`.
-        commit_when: what comes before it is held: a number of items, or a predicate on the item.
-        complete_when: predicate on the last item: a stream that ends without it was cut.
+        fallbacks: functions with the same parameters as the decorated one, all sync or all async
+            like it, in the order in which they are tried. Without fallbacks, set `attempts`.
+        retry_on: which errors count as failures. This and all further options mean what they mean
+            in `failover_stream`.
+        mid_stream: how the next attempt takes over once items were delivered: "restart" (the
+            items repeat), "raise", "skip", "resume" or a strategy object.
+        attempts: how often each function is tried; `None` = no limit.
+        reset_on_progress: `True`: an attempt that made progress restores all `attempts` of its
+            function.
+        wait: pause before the same function is retried: seconds, a timedelta, or a function
+            `Failed -> seconds`.
+        commit_when: hold items back until this many have arrived, or until one meets the
+            predicate.
+        complete_when: predicate that the last item must meet. A stream that ends otherwise counts
+            as truncated.
         allow_empty: `False`: an attempt that ends without an item has failed.
-        first_item_timeout: seconds from opening a source until its first item.
-        idle_timeout: seconds that each further item may take, and the first by default.
-        total_timeout: seconds for the whole stream; past them it ends with `StreamTimeout`.
-        give_up_after: seconds that an outage may last before no source is tried any more.
-        on_exhausted: "last": the last error; "group": all of them, in an `AllSourcesFailed`.
-        on_event: called with each event.
+        first_item_timeout: time limit for the first item of an attempt, in seconds or as a
+            timedelta, counted from the call.
+        idle_timeout: time limit for each further item, and for the first one if
+            `first_item_timeout` is not set.
+        total_timeout: time limit for the whole stream. When it expires, the stream raises
+            `StreamTimeout`.
+        give_up_after: how long an outage may last before no further function is tried.
+        on_exhausted: what the stream raises when no function is left. "last": the last error.
+            "group": an `AllSourcesFailed` with all errors.
+        on_event: function that is called with each event.
 
     Raises:
-        TypeError: a fallback is no function, or of the other flavour (sync, async); under
-            "resume" one of them does not declare `progress`; an option has a wrong type.
-        ValueError: an option has a wrong value.
+        TypeError: an option has the wrong type or does not exist, a fallback is not callable,
+            sync and async functions are mixed, or a function lacks `progress` under "resume".
+        ValueError: an option has a value that is not allowed, or two options exclude each other.
 
     Example:
         >>> from failover_iter import failover
@@ -384,7 +375,9 @@ def failover(
         >>> list(read_primary("row"))
         ['row 1', 'row 2']
     """
-    policy = Policy(
+    from failover_iter._decorator import StreamDecorator  # only programs that decorate need it
+
+    options = Options(
         retry_on=retry_on,
         mid_stream=mid_stream,
         attempts=attempts,
@@ -400,4 +393,4 @@ def failover(
         on_exhausted=on_exhausted,
         on_event=on_event,
     )
-    return policy.failover(*fallbacks)
+    return StreamDecorator(options, fallbacks)

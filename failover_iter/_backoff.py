@@ -1,20 +1,18 @@
-"""Schedules for `wait`: pure functions of the failure, with the randomness handed in."""
+"""Schedules for `wait`: pure functions of the failure, with an injectable source of randomness."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
+from failover_iter._types import public
 from failover_iter._validation import check_bool, seconds_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import timedelta
-
-    from failover_iter.events import Failed
+from failover_iter.events import Failed
 
 
+@public
 def backoff(
     initial: float | timedelta = 0.1,
     *,
@@ -23,23 +21,23 @@ def backoff(
     jitter: bool = True,
     rng: random.Random | None = None,
 ) -> Callable[[Failed], float]:
-    """Build a `wait` that grows exponentially, with full jitter.
+    """Return a schedule for `wait`: exponential backoff with full jitter.
 
-    The n-th failure in a row is followed by a pause between 0 and
-    `min(maximum, initial * factor ** (n - 1))` seconds, drawn evenly. The count starts anew once
-    an item was received (`Failed.consecutive`). Nothing is remembered between calls, so one
-    schedule may serve many streams; it can be compared, and pickled.
+    The pause after the n-th failure in a row is random, evenly distributed between 0 and
+    `min(maximum, initial * factor ** (n - 1))` seconds. Each received item resets n
+    (`Failed.consecutive`). The schedule has no state, so many streams may share it. It can be
+    compared and pickled.
 
     Args:
         initial: upper bound of the first pause, in seconds or as a timedelta.
-        maximum: no pause is longer, in seconds or as a timedelta.
-        factor: how much the bound grows with each failure in a row; at least 1.
-        jitter: `False`: always the upper bound itself.
-        rng: where the randomness comes from; the module `random` unless given.
+        maximum: upper bound of every pause, in seconds or as a timedelta.
+        factor: growth of the bound with each failure in a row; at least 1.
+        jitter: `False`: always wait for the upper bound.
+        rng: random generator. Default: the module `random`.
 
     Raises:
-        ValueError: a negative or infinite duration, a factor below 1.
-        TypeError: an argument of a wrong type.
+        ValueError: a duration is negative or infinite, or the factor is below 1.
+        TypeError: an argument has the wrong type.
 
     Example:
         >>> from failover_iter import backoff, failover_stream
@@ -53,8 +51,8 @@ def backoff(
         ...                      wait=backoff(0.001)))
         ['hello']
 
-    Source: "full jitter" is from Marc Brooker, Exponential Backoff And Jitter (AWS Architecture
-    Blog, 2015): of the ways to spread retries that he compares it needs the fewest calls.
+    Source: Marc Brooker, Exponential Backoff And Jitter (AWS Architecture Blog, 2015). Of the
+    variants compared there, full jitter needs the fewest calls.
     """
     first = seconds_of("initial", initial)
     ceiling = seconds_of("maximum", maximum)
@@ -68,9 +66,9 @@ def backoff(
     return _Backoff(first, ceiling, factor, jitter, rng)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Backoff:
-    """What `backoff` builds."""
+    """The schedule that `backoff` returns."""
 
     initial: float
     maximum: float
@@ -78,8 +76,16 @@ class _Backoff:
     jitter: bool
     rng: random.Random | None
 
+    def __repr__(self) -> str:
+        """Show the call that made it."""
+        rng = "" if self.rng is None else f", rng={self.rng!r}"
+        return (
+            f"backoff({self.initial}, maximum={self.maximum}, factor={self.factor}, "
+            f"jitter={self.jitter}{rng})"
+        )
+
     def __call__(self, failed: Failed) -> float:
-        """Pause after this failure, in seconds."""
+        """Return the pause after this failure, in seconds."""
         bound = self._bound(failed.consecutive)
         if not self.jitter:
             return bound

@@ -1,19 +1,17 @@
-"""How an attempt takes over: the strategies behind `mid_stream`, and what factories are told."""
+"""How the next attempt takes over: the strategies of `mid_stream`, and `Progress`."""
 
-from __future__ import annotations
+# Annotations here are objects, not strings: see `public`.
 
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+from typing import Any, Generic, TypeAlias
 
-from failover_iter._types import ItemT, Mode
+from failover_iter._types import ItemT, Mode, public
 from failover_iter._validation import check_callback, check_count
+from failover_iter.events import Failed
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from failover_iter.events import Failed
-
-    Key: TypeAlias = Callable[[Any], str | bytes | int]
+#: Identifies an item.
+Key: TypeAlias = Callable[[Any], str | bytes | int]
 
 MODES: tuple[Mode, ...] = ("restart", "raise", "skip", "resume")
 
@@ -23,12 +21,18 @@ def _check_keep(option: str, value: object) -> None:
         check_count(option, value, least=0, allowed="an int of at least 0, or None for all items")
 
 
+def _check_key(option: str, value: object) -> None:
+    if value is not None:
+        check_callback(option, value, "a function item -> str | bytes | int, or None")
+
+
+@public
 @dataclass(frozen=True, kw_only=True)  # no slots: they break Progress[T]() before Python 3.13
 class Progress(Generic[ItemT]):
-    """What a resumable factory is told: how far the stream is.
+    """How far the stream is: the argument of a resumable factory.
 
-    `Progress()` stands for the start. Under `mid_stream="resume"` (or `Decide`) every opening
-    calls the factory with one, the first included: `delivered == 0` means "from the start".
+    With `mid_stream="resume"` or `Decide` every call of a factory passes one, the first call
+    included. `Progress()` means the start of the stream: `delivered == 0`.
 
     Example:
         >>> from failover_iter import Progress, failover_stream
@@ -43,36 +47,38 @@ class Progress(Generic[ItemT]):
     """
 
     delivered: int = 0
-    """Items delivered since the last restart: how many to leave out."""
+    """Number of items delivered since the last restart, which the source must leave out."""
     last: ItemT | None = None
-    """The last of them; `None` where there is none."""
+    """The last of these items; `None` if there is none."""
     items: tuple[ItemT, ...] = ()
-    """The last `keep` of them, oldest first (`Resume(keep=...)`)."""
+    """The last `keep` of these items, oldest first (`Resume(keep=...)`)."""
     total: int = 0
-    """Items delivered by the stream, those before a restart included."""
-    failures: tuple[Failed, ...] = ()
-    """The failures so far, oldest first; of more than 32 the first and the last 16.
+    """Number of items delivered by the stream, including those before a restart."""
+    failures: Sequence[Failed] = ()
+    """The failures so far, oldest first; if there are more than 32, the first and last 16.
 
-    Their errors have no traceback any more: it would hold on to every attempt before.
+    Their errors have no traceback, because it would keep every earlier attempt alive.
     """
     attempt: int = 1
-    """Which opening of this source it is, from 1."""
+    """Number of this attempt on this source, from 1."""
 
 
+@public
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skip:
-    """The strategy behind `mid_stream="skip"`: start over, and drop what was delivered.
+    """The strategy `mid_stream="skip"`: start over, and drop the items already delivered.
 
-    For sources that replay the same sequence (files, tables, ordered pages): exactly once.
+    For sources that replay the same sequence (files, tables, ordered pages). Each item is
+    delivered exactly once.
 
     Args:
-        key: `item -> str | bytes | int`, what tells an item from the others. With it, a running
-            digest of the keys of what was delivered is compared with that of what is dropped, in
-            constant memory, and a source that replays something else fails with `DivergedStream`:
-            better an error than a silently wrong join. Without it only the count is compared.
+        key: `item -> str | bytes | int`, identifies an item. The stream compares a digest of the
+            delivered keys with a digest of the dropped ones, in constant memory. If they differ,
+            the attempt fails with `DivergedStream`, because an error is better than a silently
+            wrong join. Without `key` only the number of items is compared.
 
     Raises:
-        TypeError: `key` is no plain function.
+        TypeError: `key` is not a plain function.
 
     Example:
         >>> from failover_iter import DivergedStream, Skip, failover_stream
@@ -94,24 +100,23 @@ class Skip:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if self.key is not None:
-            check_callback(
-                "Skip(key=...)", self.key, "a function item -> str | bytes | int, or None"
-            )
+        _check_key("Skip(key=...)", self.key)
 
 
+@public
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """The strategy behind `mid_stream="resume"`: the factory gives what is still missing.
+    """The strategy `mid_stream="resume"`: the factory yields only the items still missing.
 
-    Each factory is called with a `Progress` (offsets, cursors, keyset pages, HTTP ranges, a
-    prompt to continue): exactly once.
+    The stream calls each factory with a `Progress`, from which it computes where to start (an
+    offset, a cursor, a page key, an HTTP range, a prompt to continue). Each item is delivered
+    exactly once.
 
     Args:
-        keep: how many of the last delivered items `Progress.items` holds; `None` = all of them.
+        keep: number of delivered items that `Progress.items` holds; `None` = all of them.
 
     Raises:
-        TypeError: `keep` is no int.
+        TypeError: `keep` is not an int.
         ValueError: `keep` is negative.
 
     Example:
@@ -133,17 +138,18 @@ class Resume:
         _check_keep("Resume(keep=...)", self.keep)
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """A strategy that asks at each takeover, the same source opened again included.
+    """A strategy that chooses the mode at each takeover, also when the same source is retried.
 
     Args:
         fn: `Progress -> "restart" | "raise" | "skip" | "resume"`, a plain function.
-        keep: how many of the last delivered items `Progress.items` holds; `None` = all of them.
-        key: as in `Skip`, for where `fn` says "skip".
+        keep: number of delivered items that `Progress.items` holds; `None` = all of them.
+        key: as in `Skip`; used when `fn` returns "skip".
 
     Raises:
-        TypeError: `fn` or `key` is no plain function, `keep` no int.
+        TypeError: `fn` or `key` is not a plain function, or `keep` is not an int.
         ValueError: `keep` is negative.
 
     Example:
@@ -159,7 +165,7 @@ class Decide:
         ConnectionError: reset by peer
     """
 
-    fn: Callable[[Progress], Mode]
+    fn: Callable[[Progress[Any]], Mode]
     _: KW_ONLY
     keep: int | None = 0
     key: Key | None = None
@@ -168,23 +174,20 @@ class Decide:
         """Check the arguments."""
         check_callback("Decide(fn)", self.fn, "a function Progress -> mode")
         _check_keep("Decide(keep=...)", self.keep)
-        if self.key is not None:
-            check_callback(
-                "Decide(key=...)", self.key, "a function item -> str | bytes | int, or None"
-            )
+        _check_key("Decide(key=...)", self.key)
 
 
-#: What the option `mid_stream` takes.
+#: The values of the option `mid_stream`.
 MidStream: TypeAlias = Mode | Skip | Resume | Decide
 
 
-def check_mid_stream(value: object) -> None:
-    """Refuse what is no mode and no strategy."""
+def check_mid_stream(option: str, value: object) -> None:
+    """Accept a mode or a strategy."""
     if not (
         value in MODES if isinstance(value, str) else isinstance(value, Skip | Resume | Decide)
     ):
         error = ValueError if isinstance(value, str) else TypeError
         raise error(
-            "mid_stream must be 'restart', 'raise', 'skip' or 'resume', or a Skip, Resume or "
+            f"{option} must be 'restart', 'raise', 'skip' or 'resume', or a Skip, Resume or "
             f"Decide object, got {value!r}"
         )

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_overloads,
+    overload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -13,48 +24,62 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar as DefaultTypeVar
 
     class Puller(Protocol):
-        """What waits for an async source, as long as its limits allow."""
+        """Waits for an async source until its deadline."""
 
-        item: Any
-
-        def steps(self, iterator: AsyncIterator[Any], /) -> Iterator[Any]:
-            """Pull item by item: give `READY`, or what is to be handed to `rest`."""
+        def start_pulls(self, iterator: AsyncIterator[Any], /) -> Iterator[Any]:
+            """Pull item by item: yield `READY`, or what `finish_pull` needs."""
             ...
 
-        def rest(self, steps: Iterator[Any], waited_for: Any, /) -> Awaitable[None]:
-            """Go on in time with a step that waits for something."""
+        def finish_pull(self, pulls: Iterator[Any], waited_for: Any, /) -> Awaitable[Any]:
+            """Finish, in time, a pull that has to wait; return the item."""
             ...
 
-        def wait(self, awaitable: Awaitable[Any]) -> Awaitable[Any]:
+        def wait(self, awaitable: Awaitable[Any], /) -> Awaitable[Any]:
             """Await this in time."""
             ...
 
 
 T = TypeVar("T")
+P = ParamSpec("P")
+AnyT = TypeVar("AnyT")
 if TYPE_CHECKING:
-    #: The item of a record that says little about it: `Any` where it is not named.
+    #: The item type of a record; `Any` unless it is named.
     ItemT = DefaultTypeVar("ItemT", default=Any, covariant=True)
-    #: What a factory gives: an iterable, an async iterable, or an awaitable of one.
+    #: The result of a factory: an iterable, an async iterable, or an awaitable of one.
     OpenedT = DefaultTypeVar("OpenedT", default=Any, covariant=True)
-else:  # nobody asks for the default at run time, and `typing` has none before Python 3.13
+else:  # the default matters to type checkers only, and `typing` has none before Python 3.13
     ItemT, OpenedT = TypeVar("ItemT", covariant=True), TypeVar("OpenedT", covariant=True)
 
-#: How an attempt takes over once items were delivered.
+#: How the next attempt takes over once items were delivered.
 Mode: TypeAlias = Literal["restart", "raise", "skip", "resume"]
-#: Which of the two twins a factory is for.
+#: Which of the two drivers a factory is for.
 Flavour: TypeAlias = Literal["sync", "async"]
-
+#: Which errors count as failures: an exception class, a tuple of them, or a predicate.
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
 
 class Unset(Enum):
-    """The type of `UNSET`: this option was not given, the one of the stream holds."""
+    """The type of `UNSET`: an option of a `Source` that was not given."""
 
     UNSET = "unset"
 
     def __repr__(self) -> str:
-        """Read as a word where options are shown."""
+        """Return the name alone, as signatures show it."""
         return "UNSET"
 
 
 UNSET: Final = Unset.UNSET
+
+
+def public(exported: AnyT) -> AnyT:
+    """Name `failover_iter` as the module of what it exports, in reprs, errors and pickles.
+
+    `typing.get_type_hints` looks the names in a class's annotations up in that module, so these
+    classes are annotated with objects, not with strings.
+    """
+    overloads = get_overloads(cast("Callable[..., object]", exported))
+    for each in [exported, *overloads]:
+        each.__module__ = "failover_iter"
+    for each in overloads:  # they are registered by module
+        overload(each)
+    return exported

@@ -1,22 +1,24 @@
-"""Checks of single arguments: each names the option, the value and what is allowed."""
+"""Checks of single arguments. Each error names the option, the allowed values and the value."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
 from math import inf, isfinite
-from types import CoroutineType, GenericAlias, MethodType
-from typing import Any, cast
+from types import GeneratorType, GenericAlias, MethodType
+from typing import TYPE_CHECKING, Any, cast
 
-from failover_iter.errors import wrong_use
+if TYPE_CHECKING:
+    from failover_iter._types import AnyT
 
-# Flags of code objects, by their names in `inspect`, which is slow to import.
+# Flags of code objects. Their names are in `inspect`, which is slow to import.
 CO_GENERATOR = 0x20
-CO_ASYNC = 0x80 | 0x200  # CO_COROUTINE, CO_ASYNC_GENERATOR
+CO_ITERABLE_COROUTINE = 0x100  # a generator that `types.coroutine` made awaitable
+CO_ASYNC = 0x80 | CO_ITERABLE_COROUTINE | 0x200  # with CO_COROUTINE and CO_ASYNC_GENERATOR
 
 
 def code_flags(function: object) -> int:
-    """Flags of the code behind a callable, 0 where there is none to see."""
+    """The flags of the code behind a callable; 0 if it has no Python code."""
     while isinstance(function, partial):
         function = function.func
     if isinstance(function, MethodType):
@@ -28,57 +30,53 @@ def code_flags(function: object) -> int:
 
 
 def is_async(function: object) -> bool:
-    """Whether calling it gives a coroutine or an async generator, as far as can be seen."""
+    """Whether a call visibly returns an awaitable or an async generator."""
     return bool(code_flags(function) & CO_ASYNC)
 
 
+def is_generator_function(function: object) -> bool:
+    """Whether a call visibly returns a generator to iterate, not to await."""
+    return code_flags(function) & (CO_GENERATOR | CO_ITERABLE_COROUTINE) == CO_GENERATOR
+
+
 def offers(value: object, method: str) -> bool:
-    """Whether the type of a value has this special method, as Python itself looks for it."""
+    """Whether the type of a value has this special method: where Python looks for it."""
     return hasattr(type(value), method)
 
 
-def is_generator_function(function: object) -> bool:
-    """Whether calling it gives a generator, as far as can be seen."""
-    return bool(code_flags(function) & CO_GENERATOR)
+def is_awaitable(value: object) -> bool:
+    """Whether `await` accepts it; a generator of `types.coroutine` has no `__await__`."""
+    if isinstance(value, GeneratorType):
+        return bool(value.gi_code.co_flags & CO_ITERABLE_COROUTINE)
+    return offers(value, "__await__")
 
 
 def check_callback(option: str, value: object, allowed: str) -> None:
-    """Refuse what is no plain function: callbacks are called, never awaited."""
+    """Accept a plain function: callbacks are called, never awaited."""
     if not callable(value) or isinstance(value, GenericAlias):
         raise TypeError(f"{option} must be {allowed}, got {value!r}")
     if code_flags(value) & (CO_ASYNC | CO_GENERATOR):
         raise TypeError(
-            f"{option} must be {allowed}, as a plain function, got {value!r}: "
-            "it is called, and what it gives is neither awaited nor iterated"
+            f"{option} must be {allowed}, and a plain function, got {value!r}: "
+            "its result is neither awaited nor iterated"
         )
-
-
-def verdict(option: str, value: object) -> bool:
-    """What a predicate has answered; a coroutine would always be true."""
-    if offers(value, "__await__"):
-        if isinstance(value, CoroutineType):
-            value.close()
-        raise wrong_use(
-            TypeError(f"the function of {option} must give a bool, got an awaitable: {value!r}")
-        )
-    return bool(value)
 
 
 def identity(function: object) -> object:
-    """What a callable is known by; a bound method is made anew at each access."""
+    """A key for a callable; each access to a bound method creates a new object."""
     if isinstance(function, MethodType):
         return id(function.__self__), id(function.__func__)
     return id(function)
 
 
 def check_bool(option: str, value: object) -> None:
-    """Refuse what is neither True nor False."""
+    """Accept True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{option} must be True or False, got {value!r}")
 
 
 def check_count(option: str, value: object, *, least: int, allowed: str) -> None:
-    """Refuse what is no int of at least `least`."""
+    """Accept an int of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{option} must be {allowed}, got {value!r}")
     if value < least:
@@ -102,13 +100,12 @@ def seconds_of(option: str, value: Any) -> float:
 
 
 def check_limit(option: str, value: Any) -> None:
-    """Refuse what is no limit of time: more than 0 seconds, infinity and None for no limit."""
-    if value is not None:
-        limit_of(option, value)
+    """Accept a time limit: more than 0 seconds, or infinity or None for no limit."""
+    limit_of(option, value)
 
 
 def limit_of(option: str, value: Any) -> float:
-    """Read a limit of time, in seconds; infinity where there is none."""
+    """Read a time limit, in seconds; infinity for none."""
     if value is None:
         return inf
     if isinstance(value, timedelta):
@@ -119,7 +116,7 @@ def limit_of(option: str, value: Any) -> float:
         )
     else:
         seconds = value
-    if not seconds > 0:  # NaN is not
+    if not seconds > 0:  # false for NaN, too
         raise ValueError(
             f"{option} must be more than 0 (None or infinity: no limit), got {value!r}"
         )
@@ -129,33 +126,31 @@ def limit_of(option: str, value: Any) -> float:
         return inf
 
 
-def check_retry_on(value: Any) -> None:
-    """Refuse what is neither exception classes nor a predicate, and what is no Exception."""
-    if isinstance(value, type) and issubclass(value, Exception):
-        return  # the usual case
-    if isinstance(value, type | tuple):
-        classes = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
-        if not classes:
-            raise ValueError(
-                "retry_on must name at least one exception class, got (): no error of a source "
-                "would be survived. To go on after a SourceError alone (a timeout, an empty or "
-                "cut stream, one that a factory raises), set retry_on=SourceError"
-            )
-        for cls in classes:
-            if not (isinstance(cls, type) and issubclass(cls, Exception)):
-                raise TypeError(
-                    "retry_on takes subclasses of Exception (one, or a tuple of them) or a "
-                    f"predicate, got {cls!r}: what is no Exception (KeyboardInterrupt, "
-                    "CancelledError, GeneratorExit) ends a stream and never causes a switch"
-                )
-    else:
+def check_retry_on(option: str, value: Any) -> None:
+    """Accept subclasses of Exception (one, or a tuple) or a predicate."""
+    if not isinstance(value, type | tuple):
         check_callback(
-            "retry_on", value, "an exception class, a tuple of them (no list), or a predicate"
+            option, value, "an exception class, a tuple of them (not a list), or a predicate"
         )
+        return
+    classes = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
+    if not classes:
+        raise ValueError(
+            f"{option} must name at least one exception class, got (): no exception of a source "
+            "would count as a failure. To switch only after a SourceError (a timeout, an empty "
+            f"or truncated stream, or one that a factory raises), set {option}=SourceError"
+        )
+    for cls in classes:
+        if not (isinstance(cls, type) and issubclass(cls, Exception)):
+            raise TypeError(
+                f"{option} takes subclasses of Exception (one, or a tuple of them) or a "
+                f"predicate, got {cls!r}. Other exceptions (KeyboardInterrupt, CancelledError, "
+                "GeneratorExit) end a stream and never cause a switch"
+            )
 
 
 def check_factory(option: str, value: object) -> None:
-    """Refuse what cannot be called to open a stream."""
+    """Accept a callable."""
     if callable(value):
         return
     made = {"__next__": "iterator", "__anext__": "async iterator", "__await__": "awaitable"}
@@ -163,9 +158,63 @@ def check_factory(option: str, value: object) -> None:
         if hasattr(value, method):
             raise TypeError(
                 f"{option} must be a factory, got the {kind} {value!r}: pass the function that "
-                "makes it, not its result (or lambda: make(...)): it is called when it is needed"
+                "makes it instead of its result, for example lambda: make(...)"
             )
     raise TypeError(
-        f"{option} must be a factory (a callable that opens a stream), got {value!r}: give the "
-        "function that makes the stream, neither the stream nor its items (a list as lambda: [...])"
+        f"{option} must be a factory (a callable that opens a stream), got {value!r}: pass the "
+        "function that opens the stream (for a list of items, lambda: [...])"
     )
+
+
+_OF_THE_STREAM = "it is an option of the stream: pass it to failover_stream() or Policy()"
+#: Options that people pass to the wrong callable, and where they belong.
+_ELSEWHERE = {
+    "mark_takeovers": "it is an argument of stream() and astream(), not an option of the policy",
+    "total_timeout": _OF_THE_STREAM,
+    "give_up_after": _OF_THE_STREAM,
+    "on_exhausted": _OF_THE_STREAM,
+    "on_event": _OF_THE_STREAM,
+    "name": "it is an option of a source: pass it to Source()",
+    "close": "it is an option of a source: pass it to Source()",
+    "keep": "pass it to the strategy: mid_stream=Resume(keep=...)",
+    "key": "pass it to the strategy: mid_stream=Skip(key=...)",
+}
+
+
+def suggest_options(target: AnyT) -> AnyT:
+    """Make the error for an unknown option of a function or class suggest the right one."""
+    if isinstance(target, type):
+        target.__init__ = suggest_options(target.__init__)  # type: ignore[misc]
+        return target
+    function: Any = target
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except TypeError:
+            code = function.__code__
+            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            unknown = next((option for option in options if option not in names), None)
+            if unknown is None:
+                raise
+            options_of_it = names[code.co_argcount :]
+        called = function.__qualname__.removesuffix(".__init__")
+        raise TypeError(
+            f"{called}() got an unexpected option {unknown!r}: {_hint(unknown, options_of_it)}"
+        )
+
+    return cast("AnyT", call)
+
+
+def _hint(unknown: str, options: tuple[str, ...]) -> str:
+    """Where an unknown option belongs, or what it may be a misspelling of."""
+    if unknown in _ELSEWHERE:
+        return _ELSEWHERE[unknown]
+    from difflib import get_close_matches  # for this error only
+
+    close = get_close_matches(unknown, options, n=1, cutoff=0.85)
+    close = close or get_close_matches(unknown, options)
+    if not close:
+        return f"its options are {', '.join(options)}"
+    return f"did you mean {' or '.join(map(repr, close))}?"

@@ -1,32 +1,30 @@
-"""The errors that the library itself raises, named by who is at fault.
+"""The exceptions that this library raises.
 
 ::
 
-    FailoverError                       base of what the library itself raises
-    ├── NoSources (ValueError)          there was no factory at all
+    FailoverError                       base class
+    ├── NoSources (ValueError)          `factories` is empty
     ├── AllSourcesFailed (ExceptionGroup)
-    │                                   no source is left, under on_exhausted="group"
-    ├── StreamTimeout (TimeoutError)    total_timeout is over
-    ├── SourceError                     an attempt failed without an exception of its own
+    │                                   no source is left, with on_exhausted="group"
+    ├── StreamTimeout (TimeoutError)    total_timeout expired
+    ├── SourceError                     an attempt failed, although the source raised nothing
     │   ├── SourceTimeout (TimeoutError)
-    │   │                               it gave nothing for too long
-    │   ├── TruncatedStream             it ended, and complete_when was not met
-    │   ├── EmptyStream                 it ended without an item, under allow_empty=False
-    │   └── DivergedStream              it did not replay what was delivered
-    └── ReusedIterator (TypeError)      an opening gave back an ended generator
+    │   │                               the source produced no item in time
+    │   ├── TruncatedStream             it ended, but complete_when was not met
+    │   ├── EmptyStream                 it ended without an item, with allow_empty=False
+    │   └── DivergedStream              it did not replay the delivered items
+    └── ReusedIterator (TypeError)      a factory returned a generator that has already ended
 
-A `SourceError` always causes a switch, whatever `retry_on` says: a factory may raise it, or a
-subclass of its own, to say "this source is no good, go on". All others end the stream and never
-match `retry_on`, the `AllSourcesFailed` and the `StreamTimeout` of a stream inside excepted, which
-are errors like any other there.
+A `SourceError` always counts as a failure, whatever `retry_on` says. A factory may raise it, or a
+subclass, to make the stream try the next attempt. The other exceptions end the stream and never
+match `retry_on`. Only `AllSourcesFailed` and `StreamTimeout` of an inner stream are ordinary
+errors to the outer stream.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "AllSourcesFailed",
@@ -41,91 +39,73 @@ __all__ = [
     "TruncatedStream",
 ]
 
-_E = TypeVar("_E", bound=BaseException)
-
 
 class FailoverError(Exception):
-    """Base class of what the library itself raises."""
+    """Base class of all exceptions raised by this library."""
 
 
 class NoSources(FailoverError, ValueError):
-    """There was no factory at all: the iterable of factories was empty."""
+    """The iterable of factories was empty."""
 
 
 class AllSourcesFailed(FailoverError, ExceptionGroup[Exception]):
-    """Every source failed; the errors are in `exceptions`, in the order in which they happened.
+    """Every source failed; `exceptions` holds the errors, oldest first.
 
-    Raised under `on_exhausted="group"`. Of more than 32 errors the first and the last 16 are
-    kept, and the message says how many there were.
+    Raised with `on_exhausted="group"`. If there are more than 32 errors, the group holds the
+    first and the last 16, and its message says how many there were.
     """
 
     def derive(self, excs: Sequence[Any], /) -> AllSourcesFailed:  # type: ignore[override]  # generic there
-        """Give a group of the same kind over other errors (`split`, `subgroup`, `except*`)."""
+        """Return a group of the same type over other errors (`split`, `subgroup`, `except*`)."""
         return AllSourcesFailed(self.message, excs)
 
 
 class StreamTimeout(FailoverError, TimeoutError):
-    """The stream was not at its end when `total_timeout` was over; no other source is tried."""
+    """The stream did not end within `total_timeout`. No other source is tried."""
 
 
 class SourceError(FailoverError):
-    """An attempt failed without an exception of its own; it always causes a switch.
+    """An attempt failed, although the source raised nothing; `retry_on` need not list it.
 
-    Raise it, or a subclass, from a factory or a source to have the next one tried.
+    A factory or source may raise it, or a subclass, to report a failure itself.
     """
 
 
 class SourceTimeout(SourceError, TimeoutError):
-    """The source gave nothing for longer than `first_item_timeout` or `idle_timeout` allows."""
+    """The source produced no item within `first_item_timeout` or `idle_timeout`."""
 
 
 class TruncatedStream(SourceError):
-    """The source ended, but `complete_when` was not met by the last item: it was cut."""
+    """The source ended, but its last item did not meet `complete_when`."""
 
 
 class EmptyStream(SourceError):
-    """The source ended without an item (or without meeting `commit_when`), and may not."""
+    """The source ended without an item, or without meeting `commit_when` (`allow_empty=False`)."""
 
 
 class DivergedStream(SourceError):
-    """The source did not replay the items that were delivered, as `mid_stream="skip"` needs."""
+    """The source did not replay the delivered items, which `mid_stream="skip"` requires."""
 
 
 class ReusedIterator(FailoverError, TypeError):
-    """A factory gave back a generator that has already ended, on an opening after a failure.
+    """After a failure, a factory returned a generator that has already ended.
 
-    A generator that has failed is exhausted: taken as it is, the stream would end early without
-    a word. A factory must open a new iterator at each call.
+    A generator that has failed yields nothing more, so the stream would silently end early. A
+    factory must return a new iterator at each call.
     """
 
 
 def describe(error: BaseException) -> str:
-    """Type and message in one piece, also of an error that cannot be shown."""
+    """The type and message of an error, even if its message cannot be computed."""
     name = type(error).__name__
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001 (a message that cannot be had must not hide the error)
+    except Exception:  # noqa: BLE001 (a broken __str__ must not hide the error)
         message = "(its message cannot be shown)"
     return f"{name}: {message}" if message else name
 
 
-def wrong_use(error: _E) -> _E:
-    """Mark an error as a wrong use of the library, so that no stream takes it for an outage."""
-    error.__dict__["_failover_iter_wrong_use"] = True
-    return error
-
-
 def leaves(error: BaseException) -> tuple[Any, ...]:
-    """The errors that a group holds, groups among them; none where it is no group."""
+    """The members of an exception group, groups among them; empty for any other error."""
     group: Any = error
     return group.exceptions if isinstance(error, BaseExceptionGroup) else ()
-
-
-def is_wrong_use(error: BaseException) -> bool:
-    """Whether an error, or a leaf of it, says that the library was used wrongly, here or inside."""
-    inside = leaves(error)
-    if inside and any(map(is_wrong_use, inside)):
-        return True
-    return isinstance(error, (NoSources, ReusedIterator)) or (
-        "_failover_iter_wrong_use" in getattr(error, "__dict__", ())
-    )

@@ -1,13 +1,19 @@
-"""What a stream tells its listener (`on_event`): frozen records, in a fixed grammar.
+"""The events that a stream passes to its listener (`on_event`): frozen records, in a fixed order.
 
-Per attempt `Opening`, then `Committed` if it came so far, then exactly one of `Failed`,
-`Completed`, `Closed`, told after the source was closed. Between two attempts `Waiting` (the same
-source again) or `Switched` (another one). Last `Exhausted`, where no source is left::
+Each attempt begins with `Opening`. `Committed` follows if the attempt gets that far. Exactly one
+of `Failed`, `Completed` and `Closed` ends it, after the source was closed. Between two attempts
+comes `Waiting` (the same source is retried) or `Switched` (another source is next). If no source
+is left, `Exhausted` comes last::
 
     Opening Committed? (Failed (Waiting | Switched) Opening Committed?)*
         (Failed Exhausted? | Completed | Closed)
 
-A pause that is broken off, by the consumer or by `total_timeout`, has nothing behind it.
+If the consumer or a `total_timeout` interrupts a pause, the stream emits no further event.
+
+One listener can serve many streams: `stream` is the number of the stream that an event belongs to.
+Each opening of a `Policy.source` is an inner stream with its own number, and its events come
+between `Opening` and the end of that attempt of the outer stream. `parent` is the number of the
+outer stream.
 
 >>> from failover_iter import failover_stream
 >>> def primary():
@@ -25,13 +31,10 @@ A pause that is broken off, by the consumer or by `total_timeout`, has nothing b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from failover_iter._tally import look_at_each_item
-
-if TYPE_CHECKING:
-    from failover_iter._types import Mode
+from failover_iter._types import Mode
 
 __all__ = [
     "Closed",
@@ -52,43 +55,53 @@ class _Record:
     source: str
     """Name of the source."""
     attempt: int
-    """Which opening of this source it is, from 1."""
-    delivered: int | None
-    """Items delivered by the stream so far, in all attempts; `None` where nobody counts."""
+    """Number of the attempt on this source, from 1."""
+    delivered: int
+    """Number of items that the outermost stream has delivered so far, in all attempts."""
     elapsed: float
-    """Seconds since the first item was asked for."""
+    """Seconds since the consumer asked for the first item, or since the inner stream was opened."""
+    stream: int = field(default=0, kw_only=True, compare=False)
+    """Number of the stream in this process. Each opening of a `Policy.source` has its own."""
+    parent: int | None = field(default=None, kw_only=True, compare=False)
+    """Number of the outer stream; `None` if this is not the stream of a `Policy.source`."""
 
 
 class Opening(_Record):
-    """A source is about to be opened: its factory is called next."""
+    """An attempt begins: the factory is called next."""
 
     __slots__ = ()
 
 
 class Committed(_Record):
-    """The stream starts to deliver from this attempt."""
+    """The stream starts to deliver items of this attempt."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(_Record):
-    """The source failed, and was closed. A callable `wait` and `Progress.failures` get it too."""
+    """The source failed and was closed.
+
+    Also the argument of a callable `wait`, and the record type in `Progress.failures`.
+    """
 
     error: Exception
-    """What it failed with, the same object that was raised."""
+    """The error, the same object that was raised."""
     failures: int
-    """Failures of this stream so far, this one included."""
+    """Number of failures of this stream so far, including this one.
+
+    An inner stream adds the failures of the outer one before it was opened.
+    """
     consecutive: int
-    """Failures in a row, this one included: since an item was last received."""
+    """Number of failures since an item was last received, including this one."""
     close_error: Exception | None
-    """What closing the failed source raised, if it did."""
+    """The error raised while closing the failed source, if any."""
     abandoned: bool = False
-    """It was blocked when its time was over: it will be closed when it comes back."""
+    """The source was blocked when it timed out; it is closed as soon as its call returns."""
 
 
 class Completed(_Record):
-    """The source ended well, and was closed: so has the stream."""
+    """The source ended normally and was closed. This is the last event of the stream."""
 
     __slots__ = ()
 
@@ -97,50 +110,51 @@ class Completed(_Record):
 class Closed(_Record):
     """The attempt was ended from outside, and the source was closed.
 
-    The consumer closed the stream, threw something into it or was cancelled; or `total_timeout`
-    was over; or a callback raised; or closing the source after its normal end did.
+    The consumer closed the stream, threw an exception into it or was cancelled; `total_timeout` or
+    a timeout of an outer stream expired; a callback raised; or closing the source after its normal
+    end raised.
     """
 
     error: BaseException | None
-    """What ended it; `GeneratorExit` for a plain close."""
+    """The error that ended it; `GeneratorExit` for a plain close."""
     abandoned: bool = False
-    """It was blocked when it was ended: it will be closed when it comes back."""
+    """The source was blocked when it was ended; it is closed as soon as its call returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting(_Record):
-    """The same source is going to be opened again."""
+    """The same source is retried next."""
 
     error: Exception
-    """What the last attempt failed with."""
+    """The error of the last attempt."""
     seconds: float
-    """The pause before it, in seconds."""
+    """The pause before the retry, in seconds."""
     mode: Mode | None
-    """How the next attempt takes over; `None` where nothing was delivered yet."""
+    """How the next attempt takes over; `None` if nothing was delivered yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Switched(_Record):
-    """The stream leaves a failed source for another one."""
+    """The stream switches from a failed source to another one."""
 
     to: str
-    """Name of the source that is going to be opened."""
+    """Name of the source that is opened next."""
     error: Exception
-    """What the last attempt failed with."""
+    """The error of the last attempt."""
     seconds: float
-    """The pause before it, in seconds: 0 unless that source was opened before."""
+    """The pause before the switch, in seconds; 0 unless that source was opened before."""
     mode: Mode | None
-    """How the next attempt takes over; `None` where nothing was delivered yet."""
+    """How the next attempt takes over; `None` if nothing was delivered yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exhausted(_Record):
-    """No source is left: the consumer gets the errors (`on_exhausted`)."""
+    """No source is left: the stream raises the errors (see `on_exhausted`)."""
 
     error: Exception
-    """What the last attempt failed with."""
+    """The error of the last attempt."""
     failures: int
-    """How many attempts failed."""
+    """Number of failed attempts of this stream."""
 
 
 Event: TypeAlias = (
@@ -150,27 +164,17 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """The marker that `mark_takeovers=True` yields before the first item that a takeover delivers.
+    """The marker that `mark_takeovers=True` yields before the first item after a takeover.
 
-    It is not an item: it is never counted, held back by `commit_when` or judged by
-    `complete_when`, also when it comes from a stream inside.
+    A marker is not an item: it is never counted, held back by `commit_when` or checked by
+    `complete_when`. A `Takeover` that a factory yields is an item like any other.
     """
 
     mode: Mode
-    """How the new attempt took over: after "restart" the items start over."""
+    """How the new attempt took over. After "restart" the items start over."""
     source: str
     """Name of the source that took over."""
     error: Exception
-    """What the attempt before it failed with."""
+    """The error of the attempt before."""
     delivered: int
-    """Items delivered since the last restart: after "restart" those to throw away."""
-
-    def __post_init__(self) -> None:
-        """Have those who count items look at each from here on: this is none."""
-        look_at_each_item()
-
-    def __setstate__(self, state: list[Any]) -> None:
-        """Be noticed too where it is copied, or comes out of a pickle."""
-        look_at_each_item()
-        for field, value in zip(fields(self), state, strict=True):
-            object.__setattr__(self, field.name, value)
+    """Number of items delivered before the takeover; after "restart", those to discard."""

@@ -1,33 +1,46 @@
-"""`Policy`: the options of a stream as one frozen value, and what can be made with them."""
+"""`Policy`: the options of a stream as one frozen value, and the streams it makes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, overload
 
-from failover_iter._core.new_run import begin
-from failover_iter._core.sources import read_factories
+from failover_iter._core.run import new_run
+from failover_iter._core.sources import Group
 from failover_iter._drivers import aio, sync
-from failover_iter._drivers.log import log
-from failover_iter._options import Nested, Options, Source
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-
-    from failover_iter._core.commands import Handover
-    from failover_iter._decorator import Decorator
-    from failover_iter._options import AFactories, AOpened, Factories, Opened
-    from failover_iter._types import Flavour, T
-    from failover_iter.events import Takeover
+from failover_iter._options import Options
+from failover_iter._source import AFactories, AOpened, Factories, Opened, Source
+from failover_iter._types import T
+from failover_iter._validation import suggest_options
+from failover_iter.events import Takeover
+from failover_iter.typing import Decorator
 
 __all__ = ["Policy"]
 
 
-class Policy(Options):
-    """The options of a stream: frozen, checked when built, shared without fear.
+def new_stream(
+    options: Options, factories: Iterable[Any], *, mark_takeovers: bool
+) -> Generator[Any, Any, Any]:
+    """Return a sync stream with these options."""
+    return sync.drive(new_run(options, factories, "sync", mark_takeovers=mark_takeovers))
 
-    Safe to share between threads, tasks and streams, and picklable when its callables are.
-    `failover_stream` and its kin are one line over it; see there for the options, their defaults
-    and the errors they raise. Make a changed copy with `dataclasses.replace`.
+
+def new_astream(
+    options: Options, factories: Iterable[Any], *, mark_takeovers: bool
+) -> AsyncGenerator[Any, Any]:
+    """Return an async stream with these options."""
+    return aio.drive(new_run(options, factories, "async", mark_takeovers=mark_takeovers))
+
+
+@suggest_options
+@dataclass(frozen=True, kw_only=True)
+class Policy(Options):
+    """The options of a stream, as one value for many streams.
+
+    A policy is frozen, and its options are checked when it is made. Threads, tasks and streams
+    may share it. It can be pickled if its callables can. `dataclasses.replace` makes a changed
+    copy. `failover_stream` explains the options, their defaults and the errors they cause.
 
     Example:
         >>> from failover_iter import Policy
@@ -50,8 +63,8 @@ class Policy(Options):
         self, factories: Factories[T], *, mark_takeovers: bool
     ) -> Generator[T | Takeover, Any, Any]: ...
     def stream(self, factories: Iterable[Any], *, mark_takeovers: bool = False) -> Any:
-        """Make a blocking stream over factories; see `failover_stream`."""
-        return sync.drive(begin(self, factories, "sync", mark_takeovers=mark_takeovers, report=log))
+        """Return a sync stream over the factories; see `failover_stream`."""
+        return new_stream(self, factories, mark_takeovers=mark_takeovers)
 
     @overload
     def astream(
@@ -62,14 +75,14 @@ class Policy(Options):
         self, factories: AFactories[T], *, mark_takeovers: bool
     ) -> AsyncGenerator[T | Takeover, Any]: ...
     def astream(self, factories: Iterable[Any], *, mark_takeovers: bool = False) -> Any:
-        """Make an async stream over factories; see `afailover_stream`."""
-        return aio.drive(begin(self, factories, "async", mark_takeovers=mark_takeovers, report=log))
+        """Return an async stream over the factories; see `afailover_stream`."""
+        return new_astream(self, factories, mark_takeovers=mark_takeovers)
 
     def failover(self, *fallbacks: Callable[..., Any]) -> Decorator:
-        """Decorate a function that gives a stream with this policy; see `failover`."""
-        from failover_iter._decorator import Decorator  # it is built on Policy
+        """Decorate a function that returns a stream with this policy; see `failover`."""
+        from failover_iter._decorator import StreamDecorator  # only programs that decorate need it
 
-        return Decorator(self, fallbacks)
+        return StreamDecorator(self, fallbacks)
 
     @overload
     def source(self, factories: Factories[T], *, name: str | None = None) -> Source[Opened[T]]: ...
@@ -78,19 +91,21 @@ class Policy(Options):
         self, factories: AFactories[T], *, name: str | None = None
     ) -> Source[AOpened[T]]: ...
     def source(self, factories: Iterable[Any], *, name: str | None = None) -> Source[Any]:
-        """Make a source that is itself a failover over factories, for nesting.
+        """Return a source that is itself a failover over the factories, for nesting.
 
-        It is opened as a stream of this policy, in the flavour of the stream around it. Under
-        one that resumes it must resume too (`mid_stream="resume"` or `Decide`): it is told how
-        far the stream around is, and goes on from there.
+        The outer stream opens it as a stream with this policy, sync or async like itself. If the
+        outer stream resumes, this policy must resume too (`mid_stream="resume"` or
+        `Decide`): its factories receive the progress of the outer stream.
 
         Args:
-            factories: as in `failover_stream`; read anew at each opening.
-            name: the source's name; the names of a list's factories unless given.
+            factories: as in `failover_stream`; read again at each opening.
+            name: name in events, errors and the log. Default: the names of the factories in the
+                list, joined by `|`.
 
         Raises:
             NoSources: `factories` is an empty list.
-            TypeError: one of a list is no factory.
+            TypeError: an entry of the list is not a factory, or `factories` is an iterator, which
+                can be read only once.
 
         Example:
             >>> from failover_iter import Policy, failover_stream
@@ -108,26 +123,7 @@ class Policy(Options):
                 f"factories of a Policy.source must be a list, or an iterable that can be read "
                 f"more than once, got the iterator {factories!r}"
             )
-        known = read_factories(factories, None, self)
+        group = Group(self, factories)
         if name is None:
-            names = [entry.name for entry in known] if isinstance(known, tuple) else ["failover"]
-            name = "|".join(names)
-        return Source(_Inner(self, factories, known), name=name)
-
-
-class _Inner(Nested):
-    def __init__(self, policy: Policy, factories: Iterable[Any], known: object) -> None:
-        self.options = policy
-        self._factories = factories
-        self.entries = known if isinstance(known, tuple) else ()
-
-    def open(self, flavour: Flavour, handover: Handover, mark_takeovers: bool) -> Any:  # noqa: FBT001
-        run = begin(
-            self.options,
-            self._factories,
-            flavour,
-            mark_takeovers=mark_takeovers,
-            seed=handover,
-            report=log,
-        )
-        return (sync.drive if flavour == "sync" else aio.drive)(run)
+            name = "|".join(source.name for source in group.sources) or "failover"
+        return Source(group, name=name)

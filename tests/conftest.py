@@ -9,7 +9,10 @@ import pytest
 from hypothesis import settings
 
 import failover_iter
-from support.tally import refill
+from support.needs import pytest_collection_modifyitems, pytest_terminal_summary
+
+# Hooks for the tests of packages that are not installed.
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 # A busy machine makes an example slow, not wrong. All else is as Hypothesis has it (in CI: its own
 # profile for that).
@@ -20,11 +23,6 @@ settings.load_profile("unhurried")
 def pytest_collection_finish() -> None:
     """Part what is loaded from what tests make: many of them collect garbage, again and again."""
     _part()
-
-
-def pytest_runtest_setup() -> None:
-    """No test sees the markers of another."""
-    refill()
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:

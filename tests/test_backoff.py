@@ -1,4 +1,4 @@
-"""The exponential schedule: its bounds, where its randomness comes from, what it remembers."""
+"""The exponential schedule: its bounds, its randomness, and that it has no state."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ huge = 10**18
 
 
 def failure(consecutive: int) -> Failed:
-    """A failure that is the so-manieth in a row."""
+    """The n-th failure in a row."""
     return Failed("a", 1, None, 0.0, OSError(), consecutive, consecutive, None)
 
 
 def exact_bound(initial: float, maximum: float, factor: float, consecutive: int) -> Fraction:
-    """The bound by the book, in exact arithmetic, growing no further than needed."""
+    """The bound by the formula, in exact arithmetic."""
     bound, ceiling, step = Fraction(initial), Fraction(maximum), Fraction(factor)
     if not bound or bound >= ceiling or step == 1:
         return min(bound, ceiling)
@@ -82,7 +82,7 @@ def test_the_bound_never_falls(
 def test_a_huge_number_of_failures(
     initial: float, maximum: float, factor: float, bound: float
 ) -> None:
-    """After very many failures in a row the bound is what the formula says, without overflow."""
+    """After very many failures in a row the formula still holds, without overflow."""
     wait = backoff(initial, maximum=maximum, factor=factor, jitter=False)
     assert wait(failure(10**6)) == pytest.approx(bound)
     assert wait(failure(huge)) == pytest.approx(bound)
@@ -102,8 +102,8 @@ def test_timedeltas_are_durations() -> None:
     assert [wait(failure(n)) for n in (1, 2, 9)] == [2, 4, 60]
 
 
-def test_the_randomness_is_handed_in() -> None:
-    """With the same `rng` seed the same pauses come, drawn evenly from the whole range."""
+def test_the_randomness_can_be_injected() -> None:
+    """The same seed of `rng` produces the same pauses, drawn evenly from the whole range."""
     one = backoff(8, rng=random.Random(3))
     two = backoff(8, rng=random.Random(3))
     pauses = [one(failure(1)) for _ in range(400)]
@@ -114,21 +114,21 @@ def test_the_randomness_is_handed_in() -> None:
 
 
 def test_without_rng_the_module_random_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`random.seed` of a test makes the pauses repeatable."""
+    """`random.seed` makes the pauses repeatable."""
     random.seed(5)
     first = backoff()(failure(4))
     random.seed(5)
     assert backoff()(failure(4)) == first
 
 
-def test_nothing_is_remembered() -> None:
-    """A schedule gives the same pause for the same failure, whatever it was asked before."""
+def test_a_schedule_has_no_state() -> None:
+    """A schedule returns the same pause for the same failure, whatever came before."""
     wait = backoff(1, jitter=False)
     assert [wait(failure(n)) for n in (5, 1, 5, 1)] == [16, 1, 16, 1]
 
 
 def test_one_schedule_serves_many_streams() -> None:
-    """Two streams of one policy, taken turns with, each count their own failures."""
+    """Two streams of one policy, pulled in turns, each count their own failures."""
     asked: list[int] = []
     schedule = backoff(0)
 
@@ -147,8 +147,8 @@ def test_one_schedule_serves_many_streams() -> None:
     assert asked == [1, 2, 1, 2]
 
 
-def test_the_count_starts_anew_once_an_item_was_received() -> None:
-    """After a failure that came with progress the pause is the first one again."""
+def test_a_received_item_resets_the_count() -> None:
+    """After an attempt that made progress, the first pause is used again."""
     asked: list[int] = []
 
     def wait(failed: Failed) -> float:
@@ -169,7 +169,7 @@ def test_the_count_starts_anew_once_an_item_was_received() -> None:
 
 
 def test_a_schedule_travels() -> None:
-    """A policy that waits by a schedule of the library is picklable like any other."""
+    """A policy with a schedule can be pickled."""
     policy = Policy(retry_on=OSError, wait=backoff(2, maximum=9, jitter=False))
     wait: Any = pickle.loads(pickle.dumps(policy)).wait
     assert [wait(failure(n)) for n in (1, 2, 9)] == [2, 4, 9]
@@ -194,6 +194,6 @@ def test_a_schedule_travels() -> None:
 def test_wrong_arguments_are_refused(
     build: Callable[[], object], error: type[Exception], message: str
 ) -> None:
-    """Each wrong argument fails when it is given, and is named."""
+    """Each wrong argument fails at once, and the message names it."""
     with pytest.raises(error, match="^" + re.escape(message)):
         build()

@@ -1,4 +1,4 @@
-"""Wrong use fails at the call, or when it is reached, in clear words, and is never an outage."""
+"""Incorrect use fails at the call with a clear message, and never counts as a failure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def stream_async(**options: Any) -> object:
     return afailover_stream([good_async], **options)
 
 
-#: All ways to give options: each takes the same ones, and refuses the same ones.
+#: All callables that take options: each accepts and refuses the same ones.
 WAYS = [stream_sync, stream_async, Policy, failover]
 ways = pytest.mark.parametrize("give", WAYS)
 
@@ -92,15 +92,8 @@ def refuses(error: type[Exception], message: str) -> Any:
 
 
 @ways
-def test_unknown_options(give: Callable[..., object]) -> None:
-    """An option that does not exist is named, wherever options are given."""
-    with pytest.raises(TypeError, match="unexpected keyword argument 'retries'"):
-        give(retry_on=OSError, retries=3)
-
-
-@ways
 def test_retry_on_has_no_default(give: Callable[..., object]) -> None:
-    """What counts as a failure has to be said."""
+    """`retry_on` is required."""
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'retry_on'"):
         give()
 
@@ -110,12 +103,12 @@ def test_retry_on_has_no_default(give: Callable[..., object]) -> None:
     "listed",
     [KeyboardInterrupt, BaseException, asyncio.CancelledError, trio.Cancelled, BaseExceptionGroup],
 )
-def test_what_is_no_exception_in_retry_on(
+def test_classes_that_retry_on_refuses(
     give: Callable[..., object], listed: type[BaseException]
 ) -> None:
-    """A class that is no `Exception` is refused, alone, in a tuple and for a single source."""
+    """A class that is not an `Exception` is refused, alone, in a tuple and in a `Source`."""
     message = re.escape(f"retry_on takes subclasses of Exception (one, or a tuple of them) or a "
-                        f"predicate, got {listed!r}: ")  # fmt: skip
+                        f"predicate, got {listed!r}. ")  # fmt: skip
     for retry_on in (listed, (OSError, listed)):
         with pytest.raises(TypeError, match="^" + message):
             give(retry_on=retry_on)
@@ -124,9 +117,9 @@ def test_what_is_no_exception_in_retry_on(
 
 
 @ways
-def test_nothing_in_retry_on(give: Callable[..., object]) -> None:
-    """An empty tuple would survive nothing: refused, with what says "a SourceError alone"."""
-    message = "retry_on must name at least one exception class, got (): no error of a source would"
+def test_an_empty_retry_on(give: Callable[..., object]) -> None:
+    """An empty tuple matches nothing and is refused; `SourceError` alone is allowed."""
+    message = "retry_on must name at least one exception class, got (): no exception of a "
     with refuses(ValueError, message):
         give(retry_on=())
     with refuses(ValueError, message):
@@ -139,17 +132,17 @@ def test_nothing_in_retry_on(give: Callable[..., object]) -> None:
 def test_reset_on_progress_without_skip_or_resume(
     give: Callable[..., object], mid_stream: Any
 ) -> None:
-    """Where an attempt repeats items, it cannot tell whether it brought the stream further."""
+    """If an attempt repeats items, it cannot be told whether it made progress."""
     shown = "'restart' (not set)" if mid_stream is None else repr(mid_stream)
-    message = f"goes with mid_stream='skip' or 'resume' only, got mid_stream={shown}: elsewhere"
+    message = f"works only with mid_stream='skip' or 'resume', got mid_stream={shown}: "
     with refuses(ValueError, message):
         give(retry_on=OSError, reset_on_progress=True, mid_stream=mid_stream)
 
 
 @ways
-def test_attempts_without_bound_or_brake(give: Callable[..., object]) -> None:
-    """`attempts=None` with nothing that slows it down would be an endless loop."""
-    with refuses(ValueError, "attempts=None needs something that slows it down or ends it: set "):
+def test_unlimited_attempts_without_a_pause(give: Callable[..., object]) -> None:
+    """`attempts=None` without a pause or an end would be an endless loop."""
+    with refuses(ValueError, "attempts=None would retry forever without a pause: set "):
         give(retry_on=OSError, attempts=None)
     with refuses(ValueError, "got wait=0.0 and give_up_after=None"):
         give(retry_on=OSError, attempts=None, wait=0.0)
@@ -159,7 +152,7 @@ def test_attempts_without_bound_or_brake(give: Callable[..., object]) -> None:
 
 
 LIMITS = ("first_item_timeout", "idle_timeout", "total_timeout", "give_up_after")
-#: What is no limit of time, and what the message says of it.
+#: Values that are not a time limit, and the error for each.
 NO_LIMITS: list[tuple[Any, type[Exception], str]] = [
     *(
         (value, ValueError, "must be more than 0 (None or infinity: no limit), got ")
@@ -175,20 +168,20 @@ NO_LIMITS: list[tuple[Any, type[Exception], str]] = [
 @ways
 @pytest.mark.parametrize("option", LIMITS)
 @pytest.mark.parametrize(("value", "error", "message"), NO_LIMITS)
-def test_what_is_no_limit_of_time(
+def test_wrong_time_limits(
     give: Callable[..., object], option: str, value: Any, error: type[Exception], message: str
 ) -> None:
-    """Zero, negative, NaN and what is no number are refused at the call."""
+    """Zero, negative numbers, NaN and other types are refused at the call."""
     with refuses(error, f"{option} {message}{value!r}"):
         give(retry_on=OSError, **{option: value})
 
 
 @pytest.mark.parametrize("option", LIMITS[:2])
 @pytest.mark.parametrize(("value", "error", "message"), NO_LIMITS)
-def test_what_is_no_limit_of_a_source(
+def test_wrong_time_limits_of_a_source(
     option: str, value: Any, error: type[Exception], message: str
 ) -> None:
-    """A source refuses the same as its stream does."""
+    """A source refuses the same values as a stream."""
     with refuses(error, f"{option} {message}{value!r}"):
         Source(good, **{option: value})
 
@@ -196,8 +189,8 @@ def test_what_is_no_limit_of_a_source(
 @ways
 @pytest.mark.parametrize("option", LIMITS)
 @pytest.mark.parametrize("value", [None, 1, 0.5, inf, 10**400, timedelta(hours=1)])
-def test_limits_of_time(give: Callable[..., object], option: str, value: Any) -> None:
-    """Seconds, a timedelta, infinity and None for no limit."""
+def test_time_limits(give: Callable[..., object], option: str, value: Any) -> None:
+    """Seconds and timedeltas are limits; infinity and None mean no limit."""
     give(retry_on=OSError, **{option: value})
 
 
@@ -206,8 +199,8 @@ def test_limits_of_time(give: Callable[..., object], option: str, value: Any) ->
     ("option", "value", "error", "message"),
     [
         ("wait", -1, ValueError, "wait must be finite and not negative, got -1"),
-        ("attempts", 0, ValueError, "attempts must be an int of at least 1, or None for no bound"),
-        ("attempts", 1.0, TypeError, "attempts must be an int of at least 1, or None for no bound"),
+        ("attempts", 0, ValueError, "attempts must be an int of at least 1, or None for no limit"),
+        ("attempts", 1.0, TypeError, "attempts must be an int of at least 1, or None for no limit"),
         ("mid_stream", "replay", ValueError, "mid_stream must be 'restart', 'raise', 'skip' or"),
         ("commit_when", 0, ValueError, "commit_when must be an int of at least 1 or a function"),
         ("allow_empty", "no", TypeError, "allow_empty must be True or False, got 'no'"),
@@ -222,7 +215,7 @@ def test_limits_of_time(give: Callable[..., object], option: str, value: Any) ->
 def test_wrong_values(
     give: Callable[..., object], option: str, value: Any, error: type[Exception], message: str
 ) -> None:
-    """A wrong value fails at the call in the same words, wherever options are given."""
+    """A wrong value fails at the call with the same message in every callable."""
     with refuses(error, message):
         give(**{"retry_on": OSError, option: value})
 
@@ -255,11 +248,11 @@ CALLBACKS: dict[str, Callable[[Any], object]] = {
 
 
 ALLOWED = {
-    "retry_on": "an exception class, a tuple of them (no list), or a predicate",
+    "retry_on": "an exception class, a tuple of them (not a list), or a predicate",
     "wait": "seconds, a timedelta or a function Failed -> seconds (0: no pause)",
     "commit_when": "a number of items or a function item -> bool",
     "complete_when": "a function item -> bool, or None",
-    "on_event": "a function event -> anything (seen.append, say, or Trace()), or None",
+    "on_event": "a function event -> anything (seen.append, for example, or Trace()), or None",
     "Skip(key=...)": "a function item -> str | bytes | int, or None",
     "Decide(fn)": "a function Progress -> mode",
     "Decide(key=...)": "a function item -> str | bytes | int, or None",
@@ -279,8 +272,8 @@ ALLOWED = {
     ],
 )
 def test_coroutine_functions_as_callbacks(option: str, callback: Any) -> None:
-    """Each callback option refuses what would have to be awaited, however it is wrapped."""
-    message = f"{option} must be {ALLOWED[option]}, as a plain function, got {callback!r}: it is"
+    """Each callback option refuses coroutine functions, also wrapped ones."""
+    message = f"{option} must be {ALLOWED[option]}, and a plain function, got {callback!r}: its"
     with refuses(TypeError, message):
         CALLBACKS[option](callback)
 
@@ -308,16 +301,16 @@ flavours = pytest.mark.parametrize("make", FLAVOURS)
         ([len], TypeError, "source 'len' must be callable without arguments, got <built-in funct"),
     ],
 )
-def test_what_is_no_factory(
+def test_wrong_factories(
     make: Callable[..., object], factories: Any, error: type[Exception], message: str
 ) -> None:
-    """What is wrong with a list of factories is said at the call, in both flavours."""
+    """A wrong entry in a list of factories fails at the call, sync and async."""
     with refuses(error, message):
         make(factories, retry_on=Exception)
 
 
 def test_an_async_result_instead_of_its_factory() -> None:
-    """A coroutine in the list is refused like an iterator: the function is what is needed."""
+    """A coroutine in the list is refused like an iterator: the function is needed."""
     opened = coroutine()
     with pytest.raises(TypeError, match=r"^source\[0\] must be a factory, got the awaitable <coro"):
         afailover_stream([opened], retry_on=OSError)  # type: ignore[list-item]
@@ -330,7 +323,7 @@ def needs_table(table: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("factory", [needs_table, lambda table: [table]])
 def test_factories_that_need_arguments(factory: Any) -> None:
-    """A factory that cannot be called without arguments is a wrong use at the call."""
+    """A factory that needs arguments is refused at the call."""
     with pytest.raises(TypeError, match="must be callable without arguments, got "):
         failover_stream([good, factory], retry_on=Exception)
 
@@ -340,23 +333,23 @@ def test_factories_that_need_arguments(factory: Any) -> None:
 def test_factories_without_a_parameter_under_resume(
     make: Any, factory: Any, mid_stream: Any
 ) -> None:
-    """A factory that cannot be told how far the stream is, is a wrong use at the call."""
+    """A factory that cannot take a `Progress` is refused at the call."""
     message = f"source {factory.__name__!r} must take one positional argument, the Progress, under"
     with refuses(TypeError, message):
         make([factory], retry_on=Exception, mid_stream=mid_stream)
 
 
 @pytest.mark.parametrize("mode", ["restart", "skip", "resume", Decide(lambda progress: "skip")])
-def test_a_mode_of_its_own_under_raise(mode: Any) -> None:
-    """A mode that can never hold, under a stream's own "raise", is a ValueError at the call."""
+def test_a_mode_that_cannot_take_effect(mode: Any) -> None:
+    """A mode that cannot take effect, because the stream has "raise", is refused at the call."""
     source = Source(lambda progress=None: [1], name="a", mid_stream=mode)
-    with refuses(ValueError, f"mid_stream={mode!r} of source 'a' can never hold: "):
+    with refuses(ValueError, f"mid_stream={mode!r} of source 'a' can never take effect: "):
         failover_stream([source], retry_on=OSError, mid_stream="raise")
 
 
 def test_options_of_a_source_that_do_not_go_with_those_of_the_stream() -> None:
-    """They are a ValueError at the call, too."""
-    with refuses(ValueError, "attempts=None needs something that slows it down"):
+    """Options of a source that exclude those of the stream are a ValueError at the call."""
+    with refuses(ValueError, "attempts=None would retry forever without a pause"):
         failover_stream([Source(good, attempts=None)], retry_on=OSError)
 
 

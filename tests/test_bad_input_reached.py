@@ -1,4 +1,4 @@
-"""Wrong use that shows only when it is reached: it ends the stream, and is never an outage."""
+"""Incorrect use that is found during iteration ends the stream, and is never a failure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from failover_iter import (
     afailover_stream,
     failover_stream,
 )
-from failover_iter.errors import is_wrong_use
+from failover_iter._core.usage import is_usage_error
 
 LOST = ConnectionError("lost")
-FLAVOURS: list[Any] = [failover_stream, afailover_stream]
+TWINS: list[Any] = [failover_stream, afailover_stream]
 
 
 def good() -> Iterator[int]:
@@ -69,7 +69,7 @@ def refuses(error: type[Exception], message: str) -> Any:
     return pytest.raises(error, match=re.escape(message))
 
 
-# Flavours that cannot be seen at the call.
+# Flavours that do not show at the call.
 
 
 class OnlyAsync:
@@ -78,7 +78,7 @@ class OnlyAsync:
 
 
 class Awaitable:
-    """What some clients give: to be awaited, and no coroutine."""
+    """An awaitable that is not a coroutine, as some clients return."""
 
     def __await__(self) -> Any:
         return coroutine().__await__()
@@ -116,30 +116,30 @@ def test_flavours_that_are_seen_when_opened(
     stream = make([lambda: factory(), other], retry_on=Exception, attempts=attempts)
     with pytest.raises(TypeError, match=rf"^source 'source\[0\]' is {flavour}: use ") as caught:
         drain(stream)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 @pytest.mark.parametrize(("make", "factory", "other", "flavour"), SEEN_LATE)
 def test_flavours_are_never_an_outage_around(
     make: Any, factory: Any, other: Any, flavour: str
 ) -> None:
-    """Nor does a stream around the stream take it for a failure of its source."""
+    """An outer stream does not treat it as a failure either."""
     inner = Policy(retry_on=Exception).source([lambda: factory(), other])
     with pytest.raises(TypeError, match=rf"^source 'source\[0\]' is {flavour}: use "):
         drain(make([inner, other], retry_on=Exception))
 
 
-@pytest.mark.parametrize("make", FLAVOURS)
+@pytest.mark.parametrize("make", TWINS)
 def test_iterables_of_both_flavours_go_into_both(make: Any) -> None:
-    """An object that is iterable and async iterable is a source for either flavour."""
+    """An object that is iterable and async iterable is a source for both flavours."""
     assert drain(make([Both], retry_on=OSError)) == [1]
 
 
 @pytest.mark.parametrize(
     ("make", "fallback"), [(failover_stream, good), (afailover_stream, good_async)]
 )
-def test_what_is_no_iterable_of_either_flavour(make: Any, fallback: Any) -> None:
-    """A factory that gives no iterable at all fails as Python says, and like any other source."""
+def test_factories_that_return_no_iterable(make: Any, fallback: Any) -> None:
+    """A factory that does not return an iterable fails with Python's own TypeError."""
     with pytest.raises(TypeError, match="'int' object is not (an async )?itera"):
         drain(make([lambda: 5, fallback], retry_on=OSError))
     assert drain(make([lambda: 5, fallback], retry_on=TypeError)) == [1]
@@ -154,11 +154,11 @@ def test_what_is_no_iterable_of_either_flavour(make: Any, fallback: Any) -> None
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_coroutine_functions_behind_a_lambda(option: str, source: Any) -> None:
-    """A predicate that gives something to await is refused when reached: it is true of anything."""
+    """A predicate that returns an awaitable, which is always true, is refused when called."""
     options = {"retry_on": Exception, option: lambda _: coroutine()}
     with pytest.raises(TypeError, match=option) as caught:
         list(failover_stream([source, good], **options))
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
 def read_lazily(*factories: Any) -> Iterator[Any]:
@@ -170,7 +170,7 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
     (iter([1]), None, TypeError, "source[1] must be a factory, got the iterator"),
     (good_async, None, TypeError, "source 'good_async' is async: use afailover_stream"),
     (needs_table, None, TypeError, "source 'needs_table' must be callable without arguments"),
-    (Source(good, mid_stream="skip"), "raise", ValueError, "can never hold: the stream's own"),
+    (Source(good, mid_stream="skip"), "raise", ValueError, "can never take effect: the stream has"),
     (
         Source(good, mid_stream="resume"),
         None,
@@ -181,7 +181,7 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
         Source(good, attempts=None),
         None,
         ValueError,
-        "attempts=None needs something that slows it down",
+        "attempts=None would retry forever without a pause",
     ),
 ]
 
@@ -191,7 +191,7 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
 def test_bad_factories_that_are_read_lazily(
     bad: Any, mid_stream: Any, error: type[Exception], message: str, attempts: int
 ) -> None:
-    """What stands in a lazy iterable fails when it is reached, not before, and is no outage."""
+    """A wrong entry of a lazy iterable fails when it is read, and never counts as a failure."""
     options: dict[str, Any] = {
         "retry_on": Exception,
         "mid_stream": mid_stream,
@@ -200,11 +200,11 @@ def test_bad_factories_that_are_read_lazily(
     assert drain(failover_stream(read_lazily(good, bad), **options)) == [1]
     with refuses(error, message) as caught:
         drain(failover_stream(read_lazily(dead, bad, good), **options))
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
-def test_wrong_use_tells_of_the_failures_before_it() -> None:
-    """A wrong use that is reached after failures hides none of them: they are in its notes."""
+def test_incorrect_use_keeps_earlier_failures_in_its_notes() -> None:
+    """Incorrect use after failures hides none of them: they are in its notes."""
     with pytest.raises(TypeError, match=r"^source\[2\] must be a factory .*, got 5: ") as caught:
         drain(failover_stream(read_lazily(dead, dead, 5), retry_on=OSError))
     told = [note for note in getattr(caught.value, "__notes__", []) if "ConnectionError" in note]
@@ -212,23 +212,23 @@ def test_wrong_use_tells_of_the_failures_before_it() -> None:
 
 
 def test_needs_that_come_too_late() -> None:
-    """A lazy source that would have to know what was delivered says so, and what to do."""
+    """A lazy source that needs to know earlier items says so, and how to fix it."""
     late = Source(good, name="late", mid_stream=Skip(key=str))
-    message = "^source 'late' has mid_stream=.*give the sources as a list, or set the option for"
+    message = "^source 'late' has mid_stream=.*pass the sources as a list, or set the option for"
     with pytest.raises(ValueError, match=message) as caught:
         drain(failover_stream(read_lazily(broken, late), retry_on=Exception))
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     assert drain(failover_stream(read_lazily(dead, late), retry_on=Exception)) == [1]
 
 
-@pytest.mark.parametrize("make", FLAVOURS)
-def test_nothing_in_a_lazy_iterable(make: Any) -> None:
+@pytest.mark.parametrize("make", TWINS)
+def test_an_empty_lazy_iterable(make: Any) -> None:
     """An empty lazy iterable is `NoSources` at the first pull."""
-    with refuses(NoSources, "factories gave no source at all"):
+    with refuses(NoSources, "factories yielded no source at all"):
         drain(make(iter([]), retry_on=Exception))
 
 
-# Never an outage, also in a stream around it.
+# In an outer stream, too, it is never a failure.
 
 
 def one_generator() -> Callable[[], Iterator[int]]:
@@ -241,7 +241,7 @@ INSIDE: list[tuple[str, Callable[[], tuple[Policy, Any]], type[Exception], str]]
         "no source",
         lambda: (Policy(retry_on=Exception), read_lazily()),
         NoSources,
-        "factories gave no source at all",
+        "factories yielded no source at all",
     ),
     (
         "bad factory",
@@ -253,19 +253,19 @@ INSIDE: list[tuple[str, Callable[[], tuple[Policy, Any]], type[Exception], str]]
         "one generator twice",
         lambda: (Policy(retry_on=Exception, attempts=2), [one_generator()]),
         ReusedIterator,
-        "gave back a generator that has already ended: a factory must make a new iterator",
+        "returned a generator that has already ended: a factory must make a new iterator",
     ),
     (
         "wait gives no number",
         lambda: (Policy(retry_on=Exception, attempts=2, wait=lambda failed: None), [dead]),  # type: ignore[arg-type, return-value]
         TypeError,
-        "wait gives must be seconds (int or float) or a timedelta, got None",
+        "the wait function must be seconds (int or float) or a timedelta, got None",
     ),
     (
         "wait gives a negative number",
         lambda: (Policy(retry_on=Exception, attempts=2, wait=lambda failed: -1), [dead]),
         ValueError,
-        "wait gives must be finite and not negative, got -1",
+        "the wait function must be finite and not negative, got -1",
     ),
     (
         "Decide gives no mode",
@@ -274,27 +274,27 @@ INSIDE: list[tuple[str, Callable[[], tuple[Policy, Any]], type[Exception], str]]
             [lambda progress: broken(), lambda progress: good()],
         ),
         ValueError,
-        "the function of Decide must give 'restart', 'raise', 'skip' or 'resume', got 'again'",
+        "the function of Decide must return 'restart', 'raise', 'skip' or 'resume', got 'again'",
     ),
     (
         "key gives None",
         lambda: (Policy(retry_on=Exception, mid_stream=Skip(key=lambda item: None)), [broken]),  # type: ignore[arg-type, return-value]
         TypeError,
-        "key must give a str, bytes or int, got None",
+        "key must return a str, bytes or int, got None",
     ),
 ]
 
 
 @pytest.mark.parametrize(("build", "error", "message"), [each[1:] for each in INSIDE],
                          ids=[each[0] for each in INSIDE])  # fmt: skip
-def test_wrong_use_inside_is_never_an_outage(
+def test_incorrect_use_in_an_inner_stream(
     build: Callable[[], tuple[Policy, Any]], error: type[Exception], message: str
 ) -> None:
-    """What was wrong in a stream inside reaches the consumer of the outermost one at once."""
+    """Incorrect use in an inner stream is raised to the consumer of the outermost one."""
     policy, factories = build()
     with refuses(error, message) as alone:
         drain(policy.stream(factories))
-    assert is_wrong_use(alone.value)
+    assert is_usage_error(alone.value)
     policy, factories = build()
     inner = Policy(retry_on=Exception).source([lambda: policy.stream(factories), good])
     with refuses(error, message):
@@ -302,23 +302,23 @@ def test_wrong_use_inside_is_never_an_outage(
 
 
 def test_a_nested_source_that_cannot_resume() -> None:
-    """Under a stream that resumes it is a wrong use, with a predicate that says yes to all too."""
+    """In a stream that resumes it is incorrect use, even if `retry_on` matches everything."""
     inner = Policy(retry_on=Exception).source([good])
     options: dict[str, Any] = {"retry_on": lambda error: True, "mid_stream": "resume"}
     message = (
-        "source 'good' is a Policy.source with mid_stream='restart' (not set): under a stream that "
-        "resumes, give its policy mid_stream='resume' or a Decide"
+        "source 'good' is a Policy.source with mid_stream='restart' (not set): under an outer "
+        "stream that resumes, its policy needs mid_stream='resume' or a Decide"
     )
     with refuses(ValueError, message) as caught:
         failover_stream([inner, inner], **options)
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     with refuses(ValueError, message) as caught:
         drain(failover_stream(read_lazily(inner), **options))
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
-def test_a_progress_is_not_a_wrong_use() -> None:
-    """The rows above refuse nothing that is right: a resumable source alone works."""
+def test_a_resumable_source_is_correct_use() -> None:
+    """The checks above do not refuse a resumable source."""
 
     def resumes(progress: Progress[int]) -> Iterator[int]:
         yield from range(progress.delivered, 2)
@@ -331,20 +331,20 @@ async def fetch() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "factory", "message"),
+    ("twin", "factory", "message"),
     [
         (failover_stream, lambda: None, "'NoneType' object is not iterable"),
-        (failover_stream, lambda: 5, "source 'source[0]' must give an iterable, got 5"),
+        (failover_stream, lambda: 5, "source 'source[0]' must return an iterable, got 5"),
         (afailover_stream, lambda: None, "'NoneType' object is not an async iterable"),
-        (afailover_stream, fetch, "source 'fetch' must give an async iterable, got None"),
+        (afailover_stream, fetch, "source 'fetch' must return an async iterable, got None"),
     ],
 )
-def test_a_factory_that_gives_no_stream_is_named(flavour: Any, factory: Any, message: str) -> None:
-    """The error begins as Python's own, and says which source gave what."""
+def test_a_factory_that_returns_no_stream_is_named(twin: Any, factory: Any, message: str) -> None:
+    """The error begins like Python's own, and names the source and its result."""
     with refuses(TypeError, message):
-        drain(flavour([factory], retry_on=OSError))
-    assert drain(flavour([factory, fallback_of(flavour)], retry_on=TypeError)) == [1]
+        drain(twin([factory], retry_on=OSError))
+    assert drain(twin([factory, fallback_of(twin)], retry_on=TypeError)) == [1]
 
 
-def fallback_of(flavour: Any) -> Any:
-    return good if flavour is failover_stream else good_async
+def fallback_of(twin: Any) -> Any:
+    return good if twin is failover_stream else good_async

@@ -1,4 +1,4 @@
-"""`@failover`: whatever a function that gives a stream looks like, it gets its fallbacks."""
+"""`@failover` works for every kind of function that returns a stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from failover_iter import Decide, Event, Policy, Progress, Resume, Source, failo
 
 
 class Items:
-    """An iterable, sync or async, that gives its items and then perhaps fails."""
+    """An iterable, sync or async, that yields its items and then may fail."""
 
     def __init__(self, *items: Any, error: Exception | None = None) -> None:
         self.items = items
@@ -55,7 +55,7 @@ def drain(stream: Any) -> list[Any]:
     return asyncio.run(collect())
 
 
-# What is decorated.
+# Functions to decorate.
 
 
 def generator(table: str) -> Iterator[str]:
@@ -121,18 +121,18 @@ DECORATED = [
 
 
 @pytest.mark.parametrize(("function", "other", "kind"), DECORATED)
-def test_every_function_that_gives_a_stream(
+def test_every_function_that_returns_a_stream(
     function: Callable[..., Any], other: Callable[..., Any], kind: type
 ) -> None:
-    """Decorated, each gives a stream at once, nothing to await, that goes on with the fallback."""
+    """Each decorated function returns a stream, without await, that uses the fallback."""
     decorated = failover(other, retry_on=ConnectionError, mid_stream="skip")(function)
     for stream in (decorated("row"), decorated(table="row")):
         assert type(stream) is kind
         assert drain(stream) == ["row 1", "row 2"]
 
 
-def test_where_the_function_does_not_tell_the_fallback_does() -> None:
-    """A function whose flavour cannot be seen has that of its fallbacks."""
+def test_a_fallback_may_show_the_flavour() -> None:
+    """If a function does not show its flavour, its fallbacks do."""
 
     def opens(table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         return AsyncItems(f"{table} 1", error=LOST)
@@ -142,7 +142,7 @@ def test_where_the_function_does_not_tell_the_fallback_does() -> None:
 
 
 @pytest.mark.parametrize(("function", "other", "kind"), DECORATED)
-def test_the_face_of_the_function_is_kept(
+def test_the_metadata_of_the_function_is_kept(
     function: Callable[..., Any], other: Callable[..., Any], kind: type
 ) -> None:
     """Name, docstring, signature, module and annotations are those of the function."""
@@ -154,7 +154,7 @@ def test_the_face_of_the_function_is_kept(
 
 
 def test_several_fallbacks_in_their_order() -> None:
-    """They are tried one after the other, under their own names."""
+    """They are tried one after the other, and events show their names."""
     seen: list[Event] = []
 
     def second(table: str) -> Iterator[str]:
@@ -186,7 +186,7 @@ def test_no_fallback_and_several_attempts() -> None:
 def test_nothing_is_called_before_the_first_pull(
     function: Callable[..., Any], other: Callable[..., Any], kind: type
 ) -> None:
-    """A call opens nothing, and a stream that is never pulled never opens anything."""
+    """Calling opens nothing, and a stream that is never pulled never opens anything."""
     calls: list[str] = []
 
     def watched(table: str) -> Any:
@@ -207,7 +207,7 @@ def test_nothing_is_called_before_the_first_pull(
 @pytest.mark.parametrize("mid_stream", [None, "resume"])
 @pytest.mark.parametrize("args", [(), ("row", "more"), ("row", 5)])
 def test_a_wrong_call_fails_at_the_call(args: tuple[Any, ...], mid_stream: Any) -> None:
-    """Missing and superfluous arguments are a TypeError at the call, never an outage."""
+    """Missing and unexpected arguments are a TypeError at the call, never a failure."""
 
     @failover(retry_on=Exception, mid_stream=mid_stream)
     def read(table: str, *, progress: Progress[str] = Progress()) -> Iterator[str]:
@@ -220,8 +220,8 @@ def test_a_wrong_call_fails_at_the_call(args: tuple[Any, ...], mid_stream: Any) 
 
 
 @pytest.mark.parametrize("mid_stream", [None, "resume"])
-def test_a_fallback_of_other_parameters_is_no_outage(mid_stream: Any) -> None:
-    """A fallback that cannot take the call is a TypeError that comes before anything is opened."""
+def test_a_fallback_with_other_parameters_is_refused_at_the_call(mid_stream: Any) -> None:
+    """A fallback that cannot take the call is a TypeError before anything is opened."""
 
     def other(size: int, *, progress: Progress[str] = Progress()) -> Iterator[str]:
         yield "other"
@@ -235,7 +235,7 @@ def test_a_fallback_of_other_parameters_is_no_outage(mid_stream: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [staticmethod, classmethod])
-def test_what_stands_in_a_class_is_decorated_inside(kind: Any) -> None:
+def test_static_and_class_methods_are_decorated_inside(kind: Any) -> None:
     """A staticmethod or classmethod stays one; the function in it is decorated."""
     decorated = failover(kind(fallback), retry_on=OSError)(kind(fails_at_once))
     assert type(decorated) is kind
@@ -253,7 +253,7 @@ class Endpoint:
 
 
 def test_callable_objects_and_partials() -> None:
-    """Whatever can be called can be decorated and be a fallback, with a hash or without."""
+    """Any callable can be decorated and be a fallback, even one without a hash."""
     decorated = failover(Endpoint("spare"), retry_on=OSError)(partial(fails_at_once))
     assert drain(decorated("row")) == ["spare row"]
     assert drain(failover(retry_on=OSError)(Endpoint("only"))("row")) == ["only row"]
@@ -277,7 +277,7 @@ def test_callable_objects_and_partials() -> None:
     ],
 )
 def test_fallbacks_of_the_other_flavour(function: Any, other: Any) -> None:
-    """Sync and async functions together are a TypeError when decorating that names both."""
+    """Mixing sync and async functions is a TypeError at decoration that names both."""
     others = (other,) if other is not None else (fallback, async_fallback)
     names = [function.__name__ if other is not None else "fallback", others[-1].__name__]
     pattern = "must be all sync or all async: .*" + ".*".join(names)
@@ -314,8 +314,8 @@ WAYS = ["resume", Resume(keep=None), Decide(lambda progress: "resume")]
     ("function", "others"),
     [(breaks, (breaks, resumes)), (async_breaks, (async_breaks, async_resumes))],
 )
-def test_all_of_them_receive_a_progress(function: Any, others: Any, mid_stream: Any) -> None:
-    """The function and its fallbacks are told how far the stream is, and go on from there."""
+def test_each_function_receives_a_progress(function: Any, others: Any, mid_stream: Any) -> None:
+    """The function and its fallbacks receive the progress of the stream, and resume there."""
     decorated = failover(*others, retry_on=OSError, mid_stream=mid_stream)(function)
     assert drain(decorated(4)) == [0, 1, 2, 3]
     assert drain(decorated(size=4)) == [0, 1, 2, 3]
@@ -358,7 +358,7 @@ def test_functions_that_declare_no_progress(wrong: Any, mid_stream: Any) -> None
             failover(functions[1], retry_on=OSError, mid_stream=mid_stream)(functions[0])
 
 
-# What is refused.
+# Wrong arguments.
 
 
 @pytest.mark.parametrize(
@@ -386,13 +386,13 @@ def test_functions_that_declare_no_progress(wrong: Any, mid_stream: Any) -> None
     ],
 )
 def test_what_is_refused(build: Callable[[], object], message: str) -> None:
-    """What is no function, and a wrong option, fails when decorating."""
+    """A value that is not callable and a wrong option fail at decoration."""
     with pytest.raises(TypeError, match="^" + re.escape(message)):
         build()
 
 
-def test_each_call_is_a_stream_of_its_own() -> None:
-    """Two calls of one decorated function know nothing of each other."""
+def test_each_call_returns_its_own_stream() -> None:
+    """The streams of two calls are independent."""
     decorated = Policy(retry_on=OSError, mid_stream="skip").failover(fallback)(generator)
     one, two = decorated("a"), decorated("b")
     assert [next(one), next(two), next(one), next(two)] == ["a 1", "b 1", "a 2", "b 2"]

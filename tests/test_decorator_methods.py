@@ -96,13 +96,13 @@ class Replica:
     ],
 )
 def test_methods_of_any_kind(call: Callable[..., Any], expected: str) -> None:
-    """Methods of every kind work in both orders of stacking; fallbacks get self or cls."""
+    """Methods of every kind work in both orders of stacking; fallbacks receive self or cls."""
     assert drain(call("row")) == [expected]
     assert drain(call(table="row")) == [expected]
 
 
 def test_bound_methods_are_fallbacks() -> None:
-    """A method of some object is a fallback of a plain function."""
+    """A bound method can be a fallback of a plain function."""
 
     @failover(Replica("spare").backup, retry_on=OSError)
     def read(table: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`@failover` under "resume": the caller's own progress, and the names of what is called."""
+"""`@failover` under "resume": a progress that the caller passes, and names in messages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def in_either_way(size: int, progress: Progress[int] = Progress()) -> Iterator[i
 
 
 def test_a_caller_may_start_in_the_middle() -> None:
-    """A caller's own `progress` is where the stream starts; it counts on from there."""
+    """The stream starts at the `progress` that the caller passes, and counts from there."""
     told: list[Progress[int]] = []
 
     def watches(size: int, *, progress: Progress[int] = Progress()) -> Iterator[int]:
@@ -41,14 +41,14 @@ def test_a_caller_may_start_in_the_middle() -> None:
 
 
 def test_a_progress_may_be_given_by_position() -> None:
-    """A function whose signature has it by position takes it by position too."""
+    """A function that declares it by position also takes it by position."""
     decorated = failover(retry_on=Exception, mid_stream="resume")(in_either_way)
     assert list(decorated(3, Progress(delivered=1))) == [1, 2]
 
 
 @pytest.mark.parametrize("wrong", [5, "start"])
 def test_a_progress_that_is_none_is_refused(wrong: Any) -> None:
-    """What a caller gives as `progress` must be a `Progress`, and the call says so."""
+    """A `progress` of another type is a TypeError at the call."""
     decorated = failover(retry_on=Exception, mid_stream="resume")(resumes)
     with pytest.raises(TypeError, match=f"progress must be a Progress, got {wrong!r}"):
         decorated(3, progress=wrong)

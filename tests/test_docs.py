@@ -14,7 +14,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.parsers.rest import DocTestParser
 
 import failover_iter
-from support.needs import needs
+from support.needs import needs, unless_installed
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
@@ -40,12 +40,21 @@ def docstrings() -> Iterator[object]:
                 yield pytest.param(path, text, id=where)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def needed(page: Path) -> list[str]:
+    """The modules that the first line of a page names: the extra `test` does not install them."""
+    found = NEEDS.search(page.read_text("utf-8"))
+    return found[1].split(", ") if found else []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=unless_installed(*needed(page))) for page in PAGES],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
 def test_page(page: Path) -> None:
     """The Python blocks of a page run in order, in one namespace."""
-    for modules in NEEDS.findall(page.read_text("utf-8")):
-        for module in modules.split(", "):
-            needs(module)
+    for module in needed(page):
+        needs(module)
     for example in Document.parse(str(page), PythonCodeBlockParser()):
         example.evaluate()
 

@@ -1,4 +1,4 @@
-"""The errors: their tree, how they travel, and which of them say that the library was misused."""
+"""The exceptions: their tree, pickling, and which of them report incorrect use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from failover_iter import errors
+from failover_iter._core.usage import is_usage_error, mark_usage_error
 from failover_iter.errors import (
     AllSourcesFailed,
     DivergedStream,
@@ -18,8 +19,6 @@ from failover_iter.errors import (
     ReusedIterator,
     SourceError,
     TruncatedStream,
-    is_wrong_use,
-    wrong_use,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def test_the_group_travels() -> None:
 
 
 def test_parts_of_the_group_are_groups_of_its_kind() -> None:
-    """`derive`, `split` and `subgroup` give the same kind of group, notes and cause kept."""
+    """`derive`, `split` and `subgroup` return the same type of group, with notes and cause."""
     one, two = ValueError("a"), OSError("b")
     group = AllSourcesFailed("all failed", [one, two])
     group.add_note("a note")
@@ -107,7 +106,7 @@ def test_parts_of_the_group_are_groups_of_its_kind() -> None:
 
 
 def test_except_star_leaves_the_rest_of_the_group() -> None:
-    """What `except*` does not take goes on as an `AllSourcesFailed`."""
+    """`except*` re-raises the rest as an `AllSourcesFailed`."""
     with pytest.raises(AllSourcesFailed) as caught:
         try:
             raise AllSourcesFailed("all failed", [ValueError("a"), OSError("b")])
@@ -123,28 +122,30 @@ def test_the_group_holds_exceptions_only() -> None:
 
 
 def test_the_mark_stays_on_the_error() -> None:
-    """A marked error is the same object, is known again, and carries its mark between processes."""
+    """A marked error is the same object, and keeps its mark between processes."""
     error = TypeError("wrong")
-    assert not is_wrong_use(error)
-    assert wrong_use(error) is error
-    assert is_wrong_use(error)
-    assert is_wrong_use(pickle.loads(pickle.dumps(error)))
-    assert not is_wrong_use(TypeError("another"))
+    assert not is_usage_error(error)
+    assert mark_usage_error(error) is error
+    assert is_usage_error(error)
+    assert is_usage_error(pickle.loads(pickle.dumps(error)))
+    assert not is_usage_error(TypeError("another"))
 
 
 @pytest.mark.parametrize("error", [*PLAIN, ValueError, KeyboardInterrupt])
-def test_which_errors_are_wrong_use_by_themselves(error: type[BaseException]) -> None:
-    """Of the errors as they are, only `NoSources` and `ReusedIterator` say so."""
-    assert is_wrong_use(error("x")) == (error in (NoSources, ReusedIterator))
+def test_errors_that_are_usage_errors_without_a_mark(error: type[BaseException]) -> None:
+    """Without a mark, only `NoSources` and `ReusedIterator` report incorrect use."""
+    assert is_usage_error(error("x")) == (error in (NoSources, ReusedIterator))
 
 
-@pytest.mark.parametrize("leaf", [NoSources("y"), ReusedIterator("y"), wrong_use(TypeError("y"))])
-def test_a_group_with_a_wrong_use_in_it_is_one(leaf: Exception) -> None:
-    """A wrong use is found at any depth of a group, whatever else is in it."""
+@pytest.mark.parametrize(
+    "leaf", [NoSources("y"), ReusedIterator("y"), mark_usage_error(TypeError("y"))]
+)
+def test_a_group_that_holds_a_usage_error_is_one(leaf: Exception) -> None:
+    """A usage error is found at any depth of a group, whatever else is in it."""
     for group in (
         AllSourcesFailed("x", [OSError(), leaf]),
         BaseExceptionGroup("x", [KeyboardInterrupt(), leaf]),
         ExceptionGroup("x", [OSError(), ExceptionGroup("deeper", [ValueError(), leaf])]),
     ):
-        assert is_wrong_use(group)
-    assert not is_wrong_use(ExceptionGroup("x", [OSError(), ExceptionGroup("x", [TypeError()])]))
+        assert is_usage_error(group)
+    assert not is_usage_error(ExceptionGroup("x", [OSError(), ExceptionGroup("x", [TypeError()])]))

@@ -1,4 +1,4 @@
-"""The event records, and the grammar in which a stream tells them."""
+"""The event records, and the grammar of their order."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_records_are_frozen_slotted_values(record: Any) -> None:
 
 @pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)
 def test_records_travel(record: Any) -> None:
-    """A record keeps all it says between processes."""
+    """A record keeps all its fields between processes."""
     copied = pickle.loads(pickle.dumps(record))
     assert type(copied) is type(record)
     for field in fields(record):
@@ -76,14 +76,14 @@ def test_records_travel(record: Any) -> None:
 
 
 def test_all_records_are_public_and_in_the_union() -> None:
-    """`__all__` names each record, and `Event` is the union of all that listeners get."""
+    """`__all__` names each record, and `Event` is the union of all that listeners receive."""
     names = {type(record).__name__ for record in EXAMPLES}
     assert events.__all__ == sorted({*names, "Event"})
     assert set(get_args(Event)) == {type(record) for record in EXAMPLES} - {Takeover}
 
 
 def test_records_begin_alike() -> None:
-    """Each event says first which source, which attempt, how many items and how long."""
+    """The first fields of each event are source, attempt, item count and time."""
     for cls in get_args(Event):
         assert [field.name for field in fields(cls)][:4] == [
             "source",
@@ -157,7 +157,7 @@ def test_the_grammar(
     consume: Callable[..., None],
     expected: str,
 ) -> None:
-    """Small runs tell what they should, and all of them keep to the grammar of the module."""
+    """Small runs emit the expected events, and all of them follow the grammar."""
     seen: list[Event] = []
     stream = failover_stream(factories, retry_on=OSError, on_event=seen.append, **options)
     with suppress(OSError, KeyError, SourceError):
@@ -167,7 +167,7 @@ def test_the_grammar(
     assert GRAMMAR.fullmatch(told + " ")
 
 
-def test_what_the_events_say() -> None:
+def test_the_fields_of_the_events() -> None:
     """Source, attempt, counts, errors and modes of a run with a retry, a switch and an end."""
     seen: list[Event] = []
     other = ConnectionError("refused")
@@ -198,8 +198,8 @@ def test_what_the_events_say() -> None:
     assert elapsed[0] >= 0
 
 
-def test_events_are_told_after_the_source_was_closed() -> None:
-    """A failed source is closed first, then `Failed` is told, then the next one is opened."""
+def test_events_are_emitted_after_the_source_was_closed() -> None:
+    """A failed source is closed first, then `Failed` is emitted, then the next one is opened."""
     log: list[str] = []
 
     def source(name: str, error: Exception | None) -> Iterator[int]:
@@ -227,8 +227,8 @@ def test_events_are_told_after_the_source_was_closed() -> None:
     assert log[-2:] == ["close b", "Closed"]
 
 
-def test_the_marker_is_no_event_and_no_item() -> None:
-    """`mark_takeovers=True` yields a `Takeover` that says what to throw away. It is not counted."""
+def test_the_marker_is_neither_an_event_nor_an_item() -> None:
+    """`mark_takeovers=True` yields a `Takeover` with the items to discard. It is not counted."""
     seen: list[Event] = []
     policy = Policy(retry_on=OSError, on_event=seen.append)
     stream = policy.stream([BROKEN, Source(A, name="b")], mark_takeovers=True)

@@ -1,22 +1,28 @@
-"""What `import failover_iter` gives, and that it is the installed package that gives it."""
+"""The public names of `failover_iter`, their documentation, signatures and modules."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import inspect
 import os
+import pickle
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import partial
 from pathlib import Path
+from random import Random
 from types import ModuleType
-from typing import get_overloads
+from typing import Unpack, get_overloads, get_type_hints
 
 import pytest
 
 import failover_iter
-from failover_iter import errors, events
+from failover_iter import Policy, Source, backoff, errors, events
+from failover_iter._options import Options
+from failover_iter.typing import StreamOptions
 
 ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -40,14 +46,14 @@ def installed_version() -> str | None:
 
 @pytest.mark.skipif(not IN_CI, reason="a developer may test the checkout; CI=true must not")
 def test_ci_tests_what_is_installed() -> None:
-    """In CI the package comes from the wheel, not from the checkout beside the tests."""
+    """CI tests the wheel, not the checkout beside the tests."""
     assert installed_version() is not None
     assert Path(failover_iter.__file__).parent != ROOT / "failover_iter"
 
 
 @pytest.mark.skipif(installed_version() is None, reason="failover-iter is not installed")
-def test_version_is_that_of_the_project() -> None:
-    """What is installed, the project file and the newest entry of the changelog agree."""
+def test_the_versions_agree() -> None:
+    """The installed version, the project file and the changelog agree."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert installed_version() == project["version"]
     assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
@@ -72,7 +78,7 @@ def test_wheel_holds_the_package_alone() -> None:
 
 
 def test_all_is_sorted_and_whole() -> None:
-    """`__all__` is sorted, and lists each public name of the package but its modules."""
+    """`__all__` is sorted, and lists each public name of the package except its modules."""
     public = [
         name
         for name in dir(failover_iter)
@@ -82,8 +88,8 @@ def test_all_is_sorted_and_whole() -> None:
 
 
 @pytest.mark.parametrize("name", failover_iter.__all__)
-def test_what_is_imported_late_is_there_when_it_is_asked_for(name: str) -> None:
-    """By `from`, as an attribute and by `*`, and it is the same object each time."""
+def test_lazy_names_are_imported_on_access(name: str) -> None:
+    """Each name can be imported by `from`, as an attribute and by `*`: always the same object."""
     code = (
         f"from failover_iter import {name} as first; import failover_iter; "
         f"from failover_iter import *; assert first is failover_iter.{name} is {name}"
@@ -91,16 +97,16 @@ def test_what_is_imported_late_is_there_when_it_is_asked_for(name: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
 
 
-@pytest.mark.parametrize("name", ["errors", "events", "policy", "trace"])
-def test_its_public_modules_are_there_when_they_are_asked_for(name: str) -> None:
-    """As attributes of the package, with no import of their own."""
+@pytest.mark.parametrize("name", ["errors", "events", "policy", "trace", "typing"])
+def test_public_modules_are_imported_on_access(name: str) -> None:
+    """Each is an attribute of the package, without an import statement for it."""
     code = f"import failover_iter; assert failover_iter.{name}.__all__"
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
     assert failover_iter.__getattr__(name) is getattr(failover_iter, name)  # type: ignore[attr-defined]
 
 
-def test_no_other_name_is_there() -> None:
-    """A name that the package does not have is an AttributeError, and an ImportError by `from`."""
+def test_an_unknown_name() -> None:
+    """An unknown name is an AttributeError, and an ImportError by `from`."""
     with pytest.raises(AttributeError, match="^module 'failover_iter' has no attribute 'retry'$"):
         _ = failover_iter.retry  # type: ignore[attr-defined]
     with pytest.raises(ImportError, match="^cannot import name 'retry' from 'failover_iter'"):
@@ -109,14 +115,14 @@ def test_no_other_name_is_there() -> None:
 
 @pytest.mark.parametrize("module", [errors, events], ids=lambda module: module.__name__)
 def test_each_error_and_event_is_exported(module: ModuleType) -> None:
-    """What a user catches or matches on is at the top, the same object."""
+    """Each error and event can be imported from the package itself."""
     for name in module.__all__:
         assert getattr(failover_iter, name) is getattr(module, name)
 
 
 @pytest.mark.parametrize("name", failover_iter.__all__)
 def test_each_name_is_documented(name: str) -> None:
-    """Each public class or function has a docstring; errors and events aside, with an example."""
+    """Each public class or function has a docstring, and (except errors and events) an example."""
     value = getattr(failover_iter, name)
     if not inspect.isclass(value) and not inspect.isfunction(value):
         return  # the union of the events
@@ -143,18 +149,73 @@ def test_import_is_light(tmp_path: Path) -> None:
     assert not HEAVY & set(loaded)
 
 
-def defaults(function: Callable[..., object]) -> dict[str, object]:
-    """The options that it takes, with what holds where nothing is said."""
+def defaults(function: Callable[..., object]) -> list[tuple[str, object]]:
+    """The options that it takes, in their order, with their defaults."""
     parameters = inspect.signature(function).parameters.values()
     options = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
-    return {each.name: each.default for each in options if each.name != "mark_takeovers"}
+    return [(each.name, each.default) for each in options if each.name != "mark_takeovers"]
 
 
-def test_each_signature_shows_the_same_defaults() -> None:
-    """What takes the options says the same of them, and so do the overloads in an editor."""
-    streams = [failover_iter.failover_stream, failover_iter.afailover_stream]
-    overloads = [each for stream in streams for each in get_overloads(stream)]
-    assert len(overloads) == 4
-    expected = defaults(failover_iter.Policy)
-    for function in [*streams, *overloads, failover_iter.failover]:
-        assert defaults(function) == expected
+def test_each_signature_shows_the_same_options() -> None:
+    """The functions, `Policy` and `StreamOptions` have the same options, order and defaults."""
+    missing = {MISSING: inspect.Parameter.empty}
+    expected = [(each.name, missing.get(each.default, each.default)) for each in fields(Options)]
+    for function in ("failover_stream", "afailover_stream", "failover", "Policy"):
+        assert defaults(getattr(failover_iter, function)) == expected
+    assert list(StreamOptions.__annotations__) == [name for name, _ in expected]
+    required = {name for name, default in expected if default is inspect.Parameter.empty}
+    assert StreamOptions.__required_keys__ == required == {"retry_on"}
+
+
+def test_the_types_of_the_options_agree() -> None:
+    """`StreamOptions` and the functions give each option the type that it has in `Policy`."""
+    expected = get_type_hints(Options)
+    assert get_type_hints(StreamOptions) == expected
+    for function in ("failover_stream", "afailover_stream", "failover"):
+        hints = get_type_hints(getattr(failover_iter, function))
+        assert {name: hints[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["failover_stream", "afailover_stream"])
+def test_overloads_take_the_same_options(name: str) -> None:
+    """Both overloads take `StreamOptions`; they differ in the marker and the item type."""
+    overloads = get_overloads(getattr(failover_iter, name))
+    assert len(overloads) == 2
+    for each in overloads:
+        assert get_type_hints(each)["options"] == Unpack[StreamOptions]
+        assert list(inspect.signature(each).parameters) == [
+            "factories",
+            "mark_takeovers",
+            "options",
+        ]
+
+
+@pytest.mark.parametrize("name", failover_iter.__all__)
+def test_no_private_module_is_shown(name: str) -> None:
+    """The module of each public name is a public one, and the name is found there."""
+    value = getattr(failover_iter, name)
+    if name == "Event":
+        return  # a union
+    assert "._" not in value.__module__
+    assert getattr(importlib.import_module(value.__module__), value.__qualname__) is value
+    assert pickle.loads(pickle.dumps(value)) is value
+    assert "._" not in repr(value)
+
+
+def test_a_source_shows_what_was_given() -> None:
+    """Its repr is short: the factory by its name, and the options that differ from the default."""
+
+    class Client:
+        def fetch(self) -> list[int]:
+            return [1]
+
+    source = Source(environment, name="eu", attempts=3)
+    assert repr(source) == "Source(environment, name='eu', attempts=3)"
+    assert repr(Source(environment, close=False)) == "Source(environment, close=False)"
+    assert repr(Source(Client().fetch)) == "Source(Client.fetch)"
+    assert repr(Source(lambda: [1])) == "Source(<lambda>)"
+    assert repr(Source(partial(environment))).startswith("Source(functools.partial(<function env")
+    nested = Policy(retry_on=OSError).source([source])
+    assert repr(nested) == "Source(<Policy.source>, name='eu')"
+    assert repr(backoff(1, jitter=False)) == "backoff(1.0, maximum=30.0, factor=2.0, jitter=False)"
+    assert "rng=<random.Random" in repr(backoff(rng=Random(1)))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_iter import (
+    AllSourcesFailed,
     Closed,
     Decide,
     DivergedStream,
@@ -22,7 +23,7 @@ from failover_iter import (
     SourceError,
     Takeover,
 )
-from failover_iter.errors import wrong_use
+from failover_iter._core.usage import mark_usage_error
 from support.flavour import AsyncFlavour, SyncFlavour
 
 
@@ -88,7 +89,7 @@ def test_a_value_for_held_items(flavour: SyncFlavour, depth: int) -> None:
     nested = inside(source(flavour, 1, 2, 3), never, depth=depth, commit_when=2)
     stream = flavour.of(EAGER, [nested, never])
     flavour.next(stream)
-    with pytest.raises(TypeError, match="^cannot send 'value' while held items are handed out"):
+    with pytest.raises(TypeError, match="^cannot send 'value' while held items are delivered"):
         flavour.send(stream, "value")
 
 
@@ -235,7 +236,8 @@ def test_what_a_callback_raised_is_told_around(flavour: SyncFlavour) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [wrong_use(TypeError("wrong")), ReusedIterator("wrong"), wrong_use(reset())]
+    "wrong",
+    [mark_usage_error(TypeError("wrong")), ReusedIterator("wrong"), mark_usage_error(reset())],
 )
 def test_a_wrong_use_in_a_group_is_no_outage(
     flavour: SyncFlavour, depth: int, wrong: Exception
@@ -383,3 +385,76 @@ def test_markers_in_both_flavours_of_one_iterable(flavour: SyncFlavour) -> None:
     nested = policy.source([source(flavour, 1, error=reset()), Source(Both, name="both")])
     stream = flavour.of(policy, [nested], mark_takeovers=True)
     assert marked(stream, flavour) == [1, ("restart", "both", 1), 1, 2]
+
+
+# The failures of a group are those of the flat list.
+
+
+@pytest.mark.parametrize("shape", ["a(bc)d", "(a(b(c)))d", "a((b)c(d))"])
+def test_notes_are_those_of_the_flat_list(flavour: SyncFlavour, shape: str) -> None:
+    """The error that ends the stream names each failure before it once, in order."""
+    policy = Policy(retry_on=ConnectionError)
+    sources = {name: source(flavour, error=reset(), name=name) for name in "abcd"}
+
+    def built(text: Iterator[str]) -> list[Any]:
+        entries: list[Any] = []
+        for letter in text:
+            if letter == ")":
+                break
+            entries.append(policy.source(built(text)) if letter == "(" else sources[letter])
+        return entries
+
+    with pytest.raises(ConnectionError) as caught:
+        flavour.drain(flavour.of(policy, built(iter(shape))))
+    assert caught.value.__notes__ == [
+        f"failure {number} before it: {name} (attempt 1): ConnectionError: reset by peer"
+        for number, name in enumerate("abc", 1)
+    ]
+
+
+def test_a_source_with_its_own_mode_is_the_first_of_a_group(flavour: SyncFlavour) -> None:
+    """It need not resume under an outer stream that does: its own mode says how it takes over."""
+    policy = Policy(retry_on=ConnectionError, mid_stream="resume")
+    replays = Source(source(flavour, 1, 2, 3), mid_stream="skip")
+    first = source(flavour, 1, 2, error=reset())
+    assert flavour.drain(flavour.of(policy, [first, policy.source([replays])])) == [1, 2, 3]
+
+
+def test_a_group_takes_over_as_its_first_source_does(flavour: SyncFlavour) -> None:
+    """The mode that its first source sets goes before the outer `Decide`, as in a flat list."""
+
+    def asked(progress: object) -> Any:
+        raise AssertionError("a source with its own mode was decided about")
+
+    policy = Policy(retry_on=ConnectionError, mid_stream=Decide(asked))
+    own = Source(source(flavour, 1, 2, 3), mid_stream="skip")
+    first = source(flavour, 1, 2, error=reset())
+    for entry in (own, policy.source([own]), policy.source([policy.source([own])])):
+        assert flavour.drain(flavour.of(policy, [first, entry])) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("on_exhausted", ["last", "group"])
+def test_a_group_that_is_passed_over_is_no_failure(flavour: SyncFlavour, on_exhausted: Any) -> None:
+    """If none of its sources may take over, the error before it is told once."""
+    policy = Policy(retry_on=ConnectionError, on_exhausted=on_exhausted)
+    shy = Source(source(flavour, 9), mid_stream="raise")
+    entries = [source(flavour, error=reset()), source(flavour, 1, error=reset())]
+    for nested in (shy, policy.source([shy]), policy.source([policy.source([shy]), shy])):
+        with pytest.raises((ConnectionError, AllSourcesFailed)) as caught:
+            flavour.drain(flavour.of(policy, [*entries, nested]))
+        if on_exhausted == "group":
+            assert len(caught.value.exceptions) == 2  # type: ignore[union-attr]  # a group
+        else:
+            assert len(caught.value.__notes__) == 1
+
+
+def test_a_listener_that_raises_when_a_group_is_closed(flavour: SyncFlavour) -> None:
+    """The outer listener is told that its source was closed, and by what."""
+    events: list[Any] = []
+    nested = inside(source(flavour, 1, 2), on_event=at(Closed))
+    stream = flavour.of(Policy(retry_on=Exception, on_event=events.append), [nested, never])
+    flavour.next(stream)
+    with pytest.raises(ConnectionError, match="callback") as caught:
+        flavour.close(stream)
+    assert isinstance(events[-1], Closed)
+    assert events[-1].error is caught.value

@@ -1,4 +1,4 @@
-"""The options: what they are when not given, what is refused, and that they never change."""
+"""The options: defaults, checks, immutability, and how a source overrides them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from failover_iter import Trace, backoff
+from failover_iter import Policy, Trace, backoff
+from failover_iter._core.sources import Group
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
-from failover_iter._options import Nested, Options, Source, over
+from failover_iter._options import Options
+from failover_iter._source import Source, merged_options
 from failover_iter._types import UNSET
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ VALUES: list[Any] = [
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_options_are_frozen_values(value: Any) -> None:
-    """They compare and hash by what they hold, and cannot be changed."""
+    """They compare and hash by value, and cannot be changed."""
     copied = replace(value)
     assert copied == value
     assert copied is not value
@@ -58,20 +60,20 @@ def test_options_are_frozen_values(value: Any) -> None:
 
 
 def test_generic_values_may_be_built_with_their_item_type() -> None:
-    """`Progress[int]()` and `Source[...](...)` are what they are without the brackets."""
+    """`Progress[int]()` equals `Progress()`, and `Source[...](f)` equals `Source(f)`."""
     assert Progress[int](delivered=2) == Progress(delivered=2)
     assert Source[Iterator[int]](opens) == Source(opens)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_options_travel(value: Any) -> None:
-    """They are picklable when the callables in them are, what was not given included."""
+    """They can be pickled if their callables can, and options that were not given stay so."""
     copied = pickle.loads(pickle.dumps(value))
     assert copied == value
     assert repr(copied) == repr(value)
 
 
-def test_what_holds_when_nothing_is_given() -> None:
+def test_the_defaults() -> None:
     """The defaults are those of the contract."""
     options = Options(retry_on=OSError)
     expected = {
@@ -98,7 +100,7 @@ def test_what_holds_when_nothing_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mid_stream", "way"),
+    ("mid_stream", "strategy"),
     [
         (None, "restart"),
         ("restart", "restart"),
@@ -110,9 +112,9 @@ def test_what_holds_when_nothing_is_given() -> None:
         (Decide(by_total), Decide(by_total)),
     ],
 )
-def test_each_mode_has_its_way(mid_stream: Any, way: object) -> None:
-    """The words "skip" and "resume" stand for their strategy objects; unset is "restart"."""
-    assert Options(retry_on=OSError, mid_stream=mid_stream).way == way
+def test_each_mode_has_its_strategy(mid_stream: Any, strategy: object) -> None:
+    """The words "skip" and "resume" become strategy objects; not set means "restart"."""
+    assert Options(retry_on=OSError, mid_stream=mid_stream).strategy == strategy
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_each_mode_has_its_way(mid_stream: Any, way: object) -> None:
     ],
 )
 def test_what_is_allowed_passes(given: dict[str, Any]) -> None:
-    """Values at the edge of what is allowed are taken as they are."""
+    """Allowed values, also at their limits, are kept unchanged."""
     options = Options(retry_on=OSError, **given)
     assert {name: getattr(options, name) for name in given} == given
 
@@ -138,15 +140,15 @@ def test_what_is_allowed_passes(given: dict[str, Any]) -> None:
 COUNT = "an int of at least 1"
 COMMIT = f"{COUNT} or a function item -> bool"
 PAUSE = "seconds, a timedelta or a function Failed -> seconds"
-LISTENER = "a function event -> anything (seen.append, say, or Trace()), or None"
+LISTENER = "a function event -> anything (seen.append, for example, or Trace()), or None"
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"retry_on": BaseException}, TypeError, "retry_on takes subclasses of Exception"),
     ({"mid_stream": "again"}, ValueError, "mid_stream must be 'restart', 'raise', 'skip' or"),
     ({"mid_stream": Skip}, TypeError, "mid_stream must be 'restart', 'raise', 'skip' or"),
     ({"mid_stream": []}, TypeError, "mid_stream must be 'restart', 'raise', 'skip' or 'resume'"),
-    ({"attempts": 0}, ValueError, f"attempts must be {COUNT}, or None for no bound, got 0"),
-    ({"attempts": True}, TypeError, f"attempts must be {COUNT}, or None for no bound, got True"),
-    ({"attempts": 1.0}, TypeError, f"attempts must be {COUNT}, or None for no bound, got 1.0"),
+    ({"attempts": 0}, ValueError, f"attempts must be {COUNT}, or None for no limit, got 0"),
+    ({"attempts": True}, TypeError, f"attempts must be {COUNT}, or None for no limit, got True"),
+    ({"attempts": 1.0}, TypeError, f"attempts must be {COUNT}, or None for no limit, got 1.0"),
     ({"reset_on_progress": 1}, TypeError, "reset_on_progress must be True or False, got 1"),
     ({"wait": -1}, ValueError, "wait must be finite and not negative, got -1"),
     ({"wait": False}, TypeError, f"wait must be {PAUSE} (0: no pause), got False"),
@@ -154,12 +156,12 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"wait": coroutine},
         TypeError,
-        f"wait must be {PAUSE} (0: no pause), as a plain function, got <function coroutine",
+        f"wait must be {PAUSE} (0: no pause), and a plain function, got <function coroutine",
     ),
     (
         {"wait": backoff},
         TypeError,
-        f"wait must be {PAUSE}, got backoff itself: call it, wait=backoff()",
+        f"wait must be {PAUSE}, got the function backoff: call it, wait=backoff()",
     ),
     ({"commit_when": 0}, ValueError, f"commit_when must be {COMMIT}, got 0"),
     ({"commit_when": True}, TypeError, f"commit_when must be {COMMIT}, got True"),
@@ -167,7 +169,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"commit_when": coroutine},
         TypeError,
-        "commit_when must be a number of items or a function item -> bool, as a plain function, "
+        "commit_when must be a number of items or a function item -> bool, and a plain function, "
         "got <function coroutine",
     ),
     ({"complete_when": "end"}, TypeError, "complete_when must be a function item -> bool, or None"),
@@ -177,19 +179,19 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"on_event": coroutine},
         TypeError,
-        f"on_event must be {LISTENER}, as a plain function, got <func",
+        f"on_event must be {LISTENER}, and a plain function, got <func",
     ),
     (
         {"on_event": Trace},
         TypeError,
-        f"on_event must be {LISTENER}, got the class {Trace!r}: make an instance",
+        f"on_event must be {LISTENER}, got the class {Trace!r}: pass an instance",
     ),
     *[
         (
             {"reset_on_progress": True, "mid_stream": mode},
             ValueError,
-            "reset_on_progress=True goes with mid_stream='skip' or 'resume' only, got "
-            f"mid_stream={shown}: elsewhere an attempt repeats what was delivered",
+            "reset_on_progress=True works only with mid_stream='skip' or 'resume', got "
+            f"mid_stream={shown}: in other modes an attempt repeats delivered items",
         )
         for mode, shown in [
             (None, "'restart' (not set)"),
@@ -199,11 +201,11 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
         ]
     ],
     *[
-        ({"attempts": None, "wait": wait}, ValueError, "attempts=None needs something that slows")
+        ({"attempts": None, "wait": wait}, ValueError, "attempts=None would retry forever")
         for wait in (0, 0.0, timedelta(0))
     ],
 ]
-#: What a `Source` may have of its own: all but how options of the whole stream go together.
+#: The cases of a single option that a `Source` may set.
 OF_A_SOURCE = [
     (given, error, message)
     for given, error, message in REFUSED
@@ -219,7 +221,7 @@ def ids(case: object) -> str | None:
 def test_wrong_options_are_refused(
     given: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """Each wrong option fails when it is given, and the message names it and what is allowed."""
+    """Each wrong option fails at once, and the message names it and the allowed values."""
     with pytest.raises(error, match="^" + re.escape(message)) as caught:
         Options(**{"retry_on": OSError, **given})
     assert type(caught.value) is error
@@ -229,7 +231,7 @@ def test_wrong_options_are_refused(
 def test_a_source_refuses_the_same(
     given: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """A wrong option of a `Source` fails in the same words, when the source is built."""
+    """A wrong option of a `Source` fails with the same message, when the source is made."""
     with pytest.raises(error, match="^" + re.escape(message)):
         Source(opens, **given)
 
@@ -246,7 +248,7 @@ def test_a_source_refuses_the_same(
         (
             lambda: Skip(key=coroutine),
             TypeError,
-            "Skip(key=...) must be a function item -> str | bytes | int, or None, as a plain func",
+            "Skip(key=...) must be a function item -> str | bytes | int, or None, and a plain func",
         ),
         (lambda: Resume(keep=-1), ValueError, "Resume(keep=...) must be an int of at least 0"),
         (lambda: Resume(keep=1.0), TypeError, "Resume(keep=...) must be an int of at least 0"),
@@ -254,7 +256,7 @@ def test_a_source_refuses_the_same(
         (
             lambda: Decide(coroutine),
             TypeError,
-            "Decide(fn) must be a function Progress -> mode, as a plain function, got <function",
+            "Decide(fn) must be a function Progress -> mode, and a plain function, got <function",
         ),
         (lambda: Decide(len, keep=True), TypeError, "Decide(keep=...) must be an int of at least"),
         (lambda: Decide(len, key=5), TypeError, "Decide(key=...) must be a function item -> str"),
@@ -263,70 +265,86 @@ def test_a_source_refuses_the_same(
 def test_wrong_strategies_and_sources_are_refused(
     build: Callable[[], object], error: type[Exception], message: str
 ) -> None:
-    """A wrong argument of a strategy or a source is named with the class that it is for."""
+    """The message names the wrong argument together with its class."""
     with pytest.raises(error, match="^" + re.escape(message)):
         build()
 
 
 def test_a_changed_copy_is_checked_too() -> None:
-    """`dataclasses.replace` checks what it changes, alone and with the rest."""
+    """`dataclasses.replace` checks the changed option, alone and combined with the others."""
     options = Options(retry_on=OSError, mid_stream="skip", reset_on_progress=True)
     assert replace(options, attempts=3).attempts == 3
     with pytest.raises(ValueError, match="^attempts must be"):
         replace(options, attempts=0)
-    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
+    with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
         replace(options, mid_stream="restart")
     with pytest.raises(ValueError, match="^wait must be finite"):
         replace(Source(opens), wait=-1)
 
 
 def test_a_source_overrides_what_it_was_given() -> None:
-    """What a source has of its own holds for it, all else is the stream's."""
+    """Options of a source apply to it; the others are those of the stream."""
     options = Options(retry_on=OSError, attempts=2, wait=1, complete_when=bool)
-    assert over(Source(opens, name="a", close=False), options) is options
-    own = over(Source(opens, attempts=None, complete_when=None, mid_stream="skip"), options)
+    assert merged_options(Source(opens, name="a", close=False), options) is options
+    own = merged_options(
+        Source(opens, attempts=None, complete_when=None, mid_stream="skip"), options
+    )
     assert own == replace(options, attempts=None, complete_when=None, mid_stream="skip")
 
 
-def test_what_a_source_overrides_changes_what_streams_ask() -> None:
-    """A source without the limits and the mode of the stream is not timed, and not watched."""
+def test_derived_properties_follow_the_overrides() -> None:
+    """A source that unsets the stream's timeouts and mode is neither timed nor watched."""
     options = Options(retry_on=OSError, mid_stream="skip", first_item_timeout=1, idle_timeout=1)
     source = Source(opens, mid_stream="restart", first_item_timeout=None, idle_timeout=None)
-    own = over(source, options)
-    assert (options.way, options.is_timed, options.is_watching) == (Skip(), True, True)
-    assert (own.way, own.is_timed, own.is_watching) == ("restart", False, False)
+    own = merged_options(source, options)
+    assert (options.strategy, options.is_timed) == (Skip(), True)
+    assert (own.strategy, own.is_timed) == ("restart", False)
 
 
 @pytest.mark.parametrize("mode", ["restart", "skip", "resume", Decide(by_total)])
-def test_no_mode_of_its_own_under_raise(mode: Any) -> None:
-    """Where the stream ends at the first failure midway, a source with another mode is refused."""
+def test_a_mode_that_cannot_take_effect(mode: Any) -> None:
+    """If the stream has "raise", a source with another mode is refused."""
     options = Options(retry_on=OSError, mid_stream="raise")
-    with pytest.raises(ValueError, match=r"of source 'a' can never hold: .*mid_stream='raise'"):
-        over(Source(opens, name="a", mid_stream=mode), options)
-    assert over(Source(opens, mid_stream="raise", attempts=2), options).attempts == 2
+    with pytest.raises(ValueError, match=r"of source 'a' can never take effect: .*'raise'"):
+        merged_options(Source(opens, name="a", mid_stream=mode), options)
+    assert merged_options(Source(opens, mid_stream="raise", attempts=2), options).attempts == 2
 
 
-def test_what_goes_together_is_checked_for_each_source() -> None:
-    """Options of a source that do not go with those of the stream are refused with them."""
-    with pytest.raises(ValueError, match="^attempts=None needs something"):
-        over(Source(opens, attempts=None), Options(retry_on=OSError))
-    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
-        over(Source(opens, reset_on_progress=True), Options(retry_on=OSError))
+def test_combinations_are_checked_for_each_source() -> None:
+    """Options of a source that exclude those of the stream are refused."""
+    with pytest.raises(ValueError, match="^attempts=None would retry forever"):
+        merged_options(Source(opens, attempts=None), Options(retry_on=OSError))
+    with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
+        merged_options(Source(opens, reset_on_progress=True), Options(retry_on=OSError))
 
 
 def test_a_nested_factory_is_not_called_by_hand() -> None:
-    """What `Policy.source` holds says who opens it, instead of failing in some other way."""
-    with pytest.raises(TypeError, match="^a Policy.source is opened by the stream"):
-        Nested()()
-    with pytest.raises(NotImplementedError):
-        Nested().open("sync", None, mark_takeovers=False)
+    """The factory of a `Policy.source` says who opens it."""
+    with pytest.raises(TypeError, match="^a Policy.source cannot be called"):
+        Group(Options(retry_on=OSError), [opens])()
 
 
 @pytest.mark.parametrize("mode", ["restart", "raise"])
 def test_a_source_that_starts_over_counts_no_progress(mode: Any) -> None:
-    """A source with a mode in which `reset_on_progress` says nothing stands under it too."""
+    """A source may start over, although the stream has `reset_on_progress`."""
     options = Options(retry_on=OSError, mid_stream="skip", reset_on_progress=True)
-    assert over(Source(opens, mid_stream=mode), options).reset_on_progress is False
-    assert over(Source(opens, mid_stream="resume"), options).reset_on_progress is True
-    with pytest.raises(ValueError, match="^reset_on_progress=True goes with"):
-        over(Source(opens, mid_stream=mode, reset_on_progress=True), options)
+    assert merged_options(Source(opens, mid_stream=mode), options).reset_on_progress is False
+    assert merged_options(Source(opens, mid_stream="resume"), options).reset_on_progress is True
+    with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
+        merged_options(Source(opens, mid_stream=mode, reset_on_progress=True), options)
+
+
+def test_a_policy_takes_no_other_attribute() -> None:
+    """Setting a misspelt attribute is an error, not a new attribute."""
+    policy: Any = Policy(retry_on=OSError)
+    with pytest.raises(FrozenInstanceError):
+        policy.atempts = 3
+    with pytest.raises(FrozenInstanceError):
+        policy.attempts = 3
+
+
+def test_the_repr_names_the_policy() -> None:
+    """The repr shows the public name of the class, and each option."""
+    assert repr(Policy(retry_on=OSError)).startswith(
+        "Policy(retry_on=<class 'OSError'>, mid_stream"
+    )

@@ -29,7 +29,7 @@ from failover_iter import (
     SourceError,
     Takeover,
 )
-from failover_iter.errors import is_wrong_use
+from failover_iter._core.usage import is_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -91,7 +91,7 @@ POLICIES = [
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_travels(policy: Policy) -> None:
-    """A policy whose callables are picklable is, and works as before on the other side."""
+    """A policy can be pickled if its callables can, and the copy works like the original."""
     copied = pickle.loads(pickle.dumps(policy))
     assert copied == policy
     assert hash(copied) == hash(policy)
@@ -99,7 +99,7 @@ def test_a_policy_travels(policy: Policy) -> None:
 
 
 def test_a_nested_source_travels() -> None:
-    """So is a source of a policy, with the factories in it."""
+    """A `Policy.source` can be pickled, too, if its factories can."""
     source = Policy(retry_on=OSError, mid_stream="skip").source([broken, good])
     copied = pickle.loads(pickle.dumps(source))
     assert copied.name == "broken|good"
@@ -107,7 +107,7 @@ def test_a_nested_source_travels() -> None:
 
 
 def test_a_changed_copy_leaves_the_original_alone() -> None:
-    """`dataclasses.replace` gives another policy, checked like the first."""
+    """`dataclasses.replace` returns another policy, checked like the first."""
     policy = Policy(retry_on=OSError)
     changed = replace(policy, mid_stream="skip", attempts=2)
     assert type(changed) is Policy
@@ -118,7 +118,7 @@ def test_a_changed_copy_leaves_the_original_alone() -> None:
 
 
 def test_streams_are_real_generators() -> None:
-    """`stream` gives a generator and `astream` an async one, and neither opens anything."""
+    """`stream` returns a generator, `astream` an async one, and neither opens anything."""
     opened: list[str] = []
     policy = Policy(retry_on=OSError)
     stream = policy.stream([lambda: opened.append("sync") or [1]])
@@ -131,8 +131,8 @@ def test_streams_are_real_generators() -> None:
     assert opened == ["sync", "async"]
 
 
-def test_two_streams_of_one_policy_know_nothing_of_each_other() -> None:
-    """Streams that are pulled in turns each have attempts, counts and items of their own."""
+def test_two_streams_of_one_policy_are_independent() -> None:
+    """Streams that are pulled in turns each count their own attempts and items."""
     seen: list[Event] = []
     policy = Policy(retry_on=OSError, mid_stream="skip", attempts=2, on_event=seen.append)
     plans = iter([broken, broken, good, good])
@@ -146,7 +146,7 @@ def test_two_streams_of_one_policy_know_nothing_of_each_other() -> None:
 
 
 def test_threads_share_a_policy() -> None:
-    """Streams of one policy in several threads at once each deliver their own items."""
+    """Streams of one policy in several threads each deliver all items."""
     policy = Policy(retry_on=OSError, mid_stream="skip", attempts=2)
     barrier = threading.Barrier(4)
     delivered: list[list[int]] = []
@@ -165,7 +165,7 @@ def test_threads_share_a_policy() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, "yes"])
 def test_mark_takeovers_is_true_or_false(value: Any) -> None:
-    """The one option of the call is checked at the call, in both flavours."""
+    """The argument of `stream` and `astream` is checked at the call."""
     policy = Policy(retry_on=OSError)
     for make in (policy.stream, policy.astream):
         with pytest.raises(TypeError, match="^mark_takeovers must be True or False, got "):
@@ -200,12 +200,12 @@ def test_a_policy_decorates() -> None:
     ],
 )
 def test_a_nested_source_has_a_name(factories: Any, name: str | None, expected: str) -> None:
-    """Its own, or those of its sources, or a general one where they are not known yet."""
+    """The given name, or the names of its sources, or a general one if these are unknown."""
     assert Policy(retry_on=OSError).source(factories, name=name).name == expected
 
 
-def test_wrong_sources_inside_are_refused_at_once() -> None:
-    """What is wrong with a list of factories is said when the nested source is made."""
+def test_wrong_inner_sources_are_refused_at_once() -> None:
+    """A wrong entry in a list of factories fails when the nested source is made."""
     policy = Policy(retry_on=OSError)
     with pytest.raises(NoSources, match="^factories is empty"):
         policy.source([])
@@ -215,8 +215,8 @@ def test_wrong_sources_inside_are_refused_at_once() -> None:
         policy.source([good], name=5)  # type: ignore[call-overload]
 
 
-def test_factories_are_read_anew_at_each_opening() -> None:
-    """A nested source that is opened again begins with its first source again."""
+def test_factories_are_read_again_at_each_opening() -> None:
+    """A nested source that is retried begins with its first source."""
 
     class Factories:
         def __iter__(self) -> Iterator[Callable[[], Iterator[int]]]:
@@ -230,8 +230,8 @@ def test_factories_are_read_anew_at_each_opening() -> None:
 
 
 @pytest.mark.parametrize("once", [iter([dead]), (each for each in [dead])])
-def test_an_iterator_cannot_be_read_anew(once: Any) -> None:
-    """Factories that can be read once only are refused when the nested source is made."""
+def test_an_iterator_cannot_be_read_twice(once: Any) -> None:
+    """An iterator of factories is refused when the nested source is made."""
     message = (
         "^factories of a Policy.source must be a list, or an iterable that can be read more than "
         f"once, got the iterator {re.escape(repr(once))}$"
@@ -240,8 +240,8 @@ def test_an_iterator_cannot_be_read_anew(once: Any) -> None:
         Policy(retry_on=OSError).source(once)
 
 
-def test_a_nested_source_is_opened_in_the_flavour_around_it() -> None:
-    """The same policy makes nested sources for blocking and for async streams."""
+def test_a_nested_source_has_the_flavour_of_the_outer_stream() -> None:
+    """One policy makes nested sources for sync and for async streams."""
     policy = Policy(retry_on=OSError, mid_stream="skip")
     assert list(policy.stream([dead, policy.source([broken, good])])) == [1, 2, 3]
     nested = policy.source([broken_async, good_async])
@@ -249,7 +249,7 @@ def test_a_nested_source_is_opened_in_the_flavour_around_it() -> None:
 
 
 def test_the_errors_of_a_nested_source_are_errors_like_any_other() -> None:
-    """When all inside have failed, the stream around sees one failure, and goes on."""
+    """When all inner sources have failed, the outer stream sees one failure and switches."""
     inner = Policy(retry_on=OSError, on_exhausted="group").source([dead, dead])
     outer = Policy(retry_on=OSError)
     assert list(outer.stream([inner, good])) == [1, 2, 3]
@@ -297,7 +297,7 @@ def test_nesting_changes_nothing(plan: list[tuple[int, bool]], cut: int, mid_str
 
 
 def test_progress_goes_through_a_nested_source() -> None:
-    """A nested source that resumes is told how far the stream around is, and starts from there."""
+    """A nested source that resumes receives the progress of the outer stream."""
     told: list[Progress[int]] = []
 
     def watches(progress: Progress[int]) -> Iterator[int]:
@@ -316,33 +316,33 @@ def test_progress_goes_through_a_nested_source() -> None:
 
 
 @pytest.mark.parametrize("inner", [None, "restart", "raise", "skip"])
-def test_what_cannot_go_on_is_refused(inner: Any) -> None:
-    """Under a stream that resumes, a nested source that cannot is a ValueError at the call."""
+def test_a_nested_source_that_cannot_resume_is_refused(inner: Any) -> None:
+    """In a stream that resumes, a nested source that cannot is a ValueError at the call."""
     source = Policy(retry_on=Exception, mid_stream=inner).source([good])
     outer = Policy(retry_on=Exception, mid_stream="resume")
     shown = "'restart' (not set)" if inner is None else repr(inner)
     message = (
-        f"source 'good' is a Policy.source with mid_stream={shown}: under a stream that resumes, "
-        "give its policy mid_stream='resume' or a Decide"
+        f"source 'good' is a Policy.source with mid_stream={shown}: under an outer stream "
+        "that resumes, its policy needs mid_stream='resume' or a Decide"
     )
     with pytest.raises(ValueError, match="^" + re.escape(message) + "$") as caught:
         outer.stream([source, resumable])
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
 
 
-def test_the_flavour_of_what_is_inside_is_checked_at_the_call() -> None:
-    """A nested list of the other flavour is refused at once, at any depth, by the source's name."""
+def test_the_flavour_of_inner_sources_is_checked_at_the_call() -> None:
+    """A nested list of the other flavour is refused at once; the message names the source."""
     policy = Policy(retry_on=Exception)
     nested = policy.source([policy.source([good])])
     message = r"^source 'good' is sync: use failover_stream \(or Policy.stream\) for it$"
     with pytest.raises(TypeError, match=message) as caught:
         policy.astream([nested])
-    assert is_wrong_use(caught.value)
+    assert is_usage_error(caught.value)
     assert list(policy.stream([nested])) == [1, 2, 3]
 
 
-def test_a_nested_source_that_decides_may_stand_under_one_that_resumes() -> None:
-    """`Decide` goes on as well as `Resume` does, and is asked when it is its turn."""
+def test_a_nested_source_that_decides_may_be_in_a_stream_that_resumes() -> None:
+    """`Decide` resumes like `Resume`, and is called at its first takeover."""
     asked: list[int] = []
 
     def decide(progress: Progress[int]) -> Any:
@@ -360,7 +360,7 @@ def test_a_nested_source_that_decides_may_stand_under_one_that_resumes() -> None
 
 
 def test_markers_come_through_a_nested_source() -> None:
-    """With `mark_takeovers` a takeover inside is announced too, and counts as no item around it."""
+    """`mark_takeovers` marks inner takeovers, too; the outer stream does not count the markers."""
     policy = Policy(retry_on=OSError)
     items = list(policy.stream([policy.source([broken, good])], mark_takeovers=True))
     assert [item for item in items if not isinstance(item, Takeover)] == [1, 2, 1, 2, 3]
@@ -371,13 +371,13 @@ def test_markers_come_through_a_nested_source() -> None:
 
 @dataclass(frozen=True)
 class Named(Policy):
-    """A policy with a field of its own."""
+    """A policy with one more field."""
 
     title: str = "orders"
 
 
 class Plain(Named):
-    """A subclass of that, with nothing of its own."""
+    """A subclass of it that adds nothing."""
 
 
 @pytest.mark.parametrize("cls", [Named, Plain])
@@ -385,15 +385,9 @@ class Plain(Named):
     "made", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each)), replace]
 )
 def test_a_subclass_keeps_its_options_when_it_is_copied(cls: Any, made: Any) -> None:
-    """Also one that `dataclasses` made: options are checked, and hold for its copies too."""
+    """Copies of a subclass keep their type and options, which are checked as ever."""
     policy = made(cls(retry_on=ConnectionError, mid_stream="skip", title="bills"))
     assert (type(policy), policy.title, policy.mid_stream) == (cls, "bills", "skip")
     assert list(policy.stream([broken, good])) == [1, 2, 3]
     with pytest.raises(TypeError, match="^attempts must be an int"):
         cls(retry_on=ConnectionError, attempts="3")
-
-
-def test_an_unknown_option_is_one_of_the_policy() -> None:
-    """The error names what was called."""
-    with pytest.raises(TypeError, match=r"^Policy\.__init__\(\) got an unexpected keyword"):
-        Policy(retry_on=OSError, retries=3)  # type: ignore[call-arg]

@@ -13,8 +13,8 @@ import failover_iter
 HOUSE = Path(failover_iter.__file__).parent
 
 #: The modules of rules 1, 2 and 5; a package stands for all of its modules.
-VALUES = {"errors", "events", "_types", "_tally"}
-OPTIONS = {"_validation", "_mid_stream", "_options", "_backoff", "typing"}
+VALUES = {"errors", "events", "_types"}
+OPTIONS = {"_validation", "_mid_stream", "_options", "_source", "_backoff", "typing"}
 CORE, DRIVERS = "_core", "_drivers"
 SURFACE = {"policy", "_decorator", "_api"}
 PUBLIC = {"errors", "events", "policy", "trace", "typing", "testing", "llm"}

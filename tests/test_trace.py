@@ -173,6 +173,37 @@ def test_inner_streams(time: VirtualClock, name: str) -> None:
     assert [row.stream for row in trace.attempts] == [1] * 4
 
 
+GROUPS = """\
+source       #  start  first    end  delivered  outcome                   0                    1.50s
+stream 1:
+first        1    0ms  250ms  500ms          1  closed by the consumer    ----====/
+stream 2:
+region       1    0ms  250ms  1.00s          2  failed OSError: no route  ----=============x
+  zone       1    0ms  250ms  500ms          1  failed OSError: gone      ----====x
+    primary  1    0ms  250ms  500ms          1  failed OSError: gone      ----====x
+    exhausted after 1 failure, 1 delivered: OSError: gone
+  replica    1  500ms  750ms  1.00s          1  failed OSError: no route          ----=====x
+  exhausted after 2 failures, 2 delivered: OSError: no route
+cache        1  1.00s  1.25s  1.50s          1  completed                                  ----====|
+takeover: restart
+... waiting  --- until the first item  === delivering  x failed  | completed  / closed  > running"""
+
+
+def test_groups_of_concurrent_streams(time: VirtualClock) -> None:
+    """Each of two concurrent streams has its rows together, and its groups are indented."""
+    trace = Trace()
+    policy = Policy(retry_on=OSError, on_event=trace)
+    zone = policy.source([source(time, "primary", (1, OSError("gone")))], name="zone")
+    region = policy.source([zone, source(time, "replica", (1, OSError("no route")))], name="region")
+    with closing(policy.stream([source(time, "first", (3, None))])) as first:
+        next(first)
+        second = policy.stream([region, source(time, "cache", (1, None))])
+        assert next(second) == 0
+        first.close()
+        assert list(second) == [0, 0]
+    assert str(trace) == GROUPS
+
+
 def test_one_stream_after_the_other(time: VirtualClock) -> None:
     """Successive streams that share a trace are numbered."""
     trace = Trace()
@@ -181,6 +212,18 @@ def test_one_stream_after_the_other(time: VirtualClock) -> None:
         list(failover_stream([given_source], retry_on=OSError, on_event=trace))
     assert [row.stream for row in trace.attempts] == [1, 2]
     assert str(trace).count("\nstream ") == 2
+
+
+def test_a_factory_that_opens_a_stream(time: VirtualClock) -> None:
+    """A stream that a factory opens by itself is not nested: it is shown as a separate stream."""
+    trace = Trace()
+    policy = Policy(retry_on=OSError, on_event=trace)
+    inner = source(time, "inner", (1, None))
+    assert list(policy.stream([Source(lambda: policy.stream([inner]), name="outer")])) == [0]
+    assert [(row.stream, row.depth, row.source) for row in trace.attempts] == [
+        (1, 0, "outer"),
+        (2, 0, "inner"),
+    ]
 
 
 def run_async(main: Callable[[], Any]) -> Any:

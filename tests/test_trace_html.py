@@ -118,6 +118,16 @@ def test_full_error_in_the_title() -> None:
     assert len(page.rows[1][7]) == 60
 
 
+def test_long_names() -> None:
+    """A name that is too long is shortened in the middle, and a title contains all of it."""
+    name = "a-very-long" + "-and-much-too-long" * 20 + "-name"
+    page = Page(render([row(source=name)]))
+    assert page.titles[0] == name
+    shown = page.rows[1][0]
+    assert (shown[:11], shown[-5:], len(shown)) == ("a-very-long", "-name", 60)
+    assert "…" in shown
+
+
 def test_short_text_has_no_title() -> None:
     """If the cells show everything, only the bar has a title."""
     assert Page(render([row()])).titles == ["failed OSError: gone"]

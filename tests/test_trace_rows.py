@@ -1,8 +1,8 @@
-"""Events are assigned to attempts and streams, although they do not name their stream."""
+"""Events become rows: each attempt with its times, in its stream, at its depth."""
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from math import inf, nan
 from time import process_time
 from typing import Any
@@ -33,8 +33,8 @@ def remarks(*events: Event) -> list[Event]:
     return [line.event for line in read(events) if isinstance(line, Remark)]
 
 
-def failed(name: str, attempt: int, delivered: int | None, elapsed: float) -> Failed:
-    return Failed(name, attempt, delivered, elapsed, ERROR, 1, 1, None)
+def failed(name: str, attempt: int, delivered: int, elapsed: float, **ids: Any) -> Failed:
+    return Failed(name, attempt, delivered, elapsed, ERROR, 1, 1, None, **ids)
 
 
 def tree(*events: Event) -> list[tuple[int, int, str, int, str]]:
@@ -80,13 +80,6 @@ def test_closed() -> None:
     assert (row.outcome, row.error, row.delivered) == ("closed", stop, 2)
 
 
-@pytest.mark.parametrize("counts", [(None, 1), (0, None), (None, None)])
-def test_not_counted(counts: tuple[int | None, int | None]) -> None:
-    """If items are not counted, the row has no item count."""
-    (row,) = rows(Opening("a", 1, counts[0], 0.0), Completed("a", 1, counts[1], 1.0))
-    assert row.delivered is None
-
-
 def test_exhausted_is_a_remark() -> None:
     """Exhaustion is reported in a line at the place where it happened."""
     end = Exhausted("a", 1, 0, 1.0, ERROR, 1)
@@ -104,28 +97,65 @@ def test_a_pause_is_a_remark_while_it_lasts() -> None:
 
 def test_one_stream_after_the_other() -> None:
     """Each stream has a number and its own timeline, which starts at 0."""
-    one = (Opening("a", 1, 0, 0.0), Completed("a", 1, 1, 1.0))
-    assert [(row.stream, row.depth, row.start) for row in rows(*one, *one)] == [
-        (1, 0, 0.0),
-        (2, 0, 0.0),
+    events = [
+        event
+        for number in (7, 9)
+        for event in (
+            Opening("a", 1, 0, 0.0, stream=number),
+            Completed("a", 1, 1, 1.0, stream=number),
+        )
+    ]
+    found = rows(*events)
+    assert [(row.stream, row.depth, row.start, row.end) for row in found] == [
+        (1, 0, 0.0, 1.0),
+        (2, 0, 0.0, 1.0),
     ]
 
 
-def test_an_inner_stream() -> None:
+def test_streams_at_the_same_time() -> None:
+    """The rows of a stream are together. Streams are in the order in which they began."""
+    one, two = {"stream": 9}, {"stream": 7}
+    pause = Waiting("a", 1, 1, 1.5, ERROR, 2.0, None, **one)
+    events: list[Event] = [
+        Opening("a", 1, 0, 0.0, **one),
+        Opening("a", 1, 0, 0.0, **two),
+        Committed("a", 1, 0, 1.0, **two),
+        Committed("a", 1, 0, 1.25, **one),
+        failed("a", 1, 1, 1.5, **one),
+        pause,
+        Opening("b", 1, 0, 0.0, stream=8),
+        Completed("a", 1, 2, 2.0, **two),
+    ]
+    assert tree(*events) == [
+        (1, 0, "a", 1, "failed"),
+        (2, 0, "a", 1, "completed"),
+        (3, 0, "b", 1, "running"),
+    ]
+    assert [row.first for row in rows(*events)] == [1.25, 1.0, None]
+    assert [row.delivered for row in rows(*events)] == [1, 2, None]
+    assert read(events)[1] == Remark(1, 0, pause)
+    events.append(Opening("a", 2, 1, 3.5, **one))
+    assert tree(*events)[:2] == [(1, 0, "a", 1, "failed"), (1, 0, "a", 2, "running")]
+    assert remarks(*events) == []
+
+
+def test_a_group() -> None:
     """Its attempts follow the outer attempt, one level deeper, on the outer timeline."""
+    outer, inner = {"stream": 4}, {"stream": 5, "parent": 4}
+    switched = Switched("a", 1, 0, 1.0, "b", ERROR, 0.0, None, **inner)
     events = (
-        Opening("out", 1, 0, 0.0),
-        failed("out", 1, 0, 5.0),
-        Switched("out", 1, 0, 5.0, "group", ERROR, 0.0, None),
-        Opening("group", 1, 0, 5.0),
-        Opening("a", 1, 0, 0.0),
-        failed("a", 1, 0, 1.0),
-        Switched("a", 1, 0, 1.0, "b", ERROR, 0.0, None),
-        Opening("b", 1, 0, 1.0),
-        Committed("b", 1, 0, 2.0),
-        Committed("group", 1, 0, 7.0),
-        Completed("b", 1, 3, 3.0),
-        Completed("group", 1, 3, 8.0),
+        Opening("out", 1, 0, 0.0, **outer),
+        failed("out", 1, 0, 5.0, **outer),
+        Switched("out", 1, 0, 5.0, "group", ERROR, 0.0, None, **outer),
+        Opening("group", 1, 0, 5.0, **outer),
+        Opening("a", 1, 0, 0.0, **inner),
+        failed("a", 1, 0, 1.0, **inner),
+        switched,
+        Opening("b", 1, 0, 1.0, **inner),
+        Committed("b", 1, 0, 2.0, **inner),
+        Committed("group", 1, 0, 7.0, **outer),
+        Completed("b", 1, 3, 3.0, **inner),
+        Completed("group", 1, 3, 8.0, **outer),
     )
     assert tree(*events) == [
         (1, 0, "out", 1, "failed"),
@@ -137,63 +167,79 @@ def test_an_inner_stream() -> None:
     assert [row.end for row in rows(*events)] == [5.0, 8.0, 6.0, 8.0]
 
 
-def test_two_inner_streams_of_one_attempt() -> None:
-    """The second inner stream of an attempt does not start before the first one ended."""
-    inner = (Opening("page", 1, 0, 0.0), Completed("page", 1, 1, 2.0))
-    found = rows(Opening("pages", 1, 0, 0.0), *inner, *inner)
-    assert [(row.depth, row.start, row.end) for row in found[1:]] == [(1, 0.0, 2.0), (1, 2.0, 4.0)]
-
-
-def test_an_inner_stream_of_the_same_name() -> None:
-    """The inner and the outer source may have the same name, as in `Policy.source([a])`."""
-    events: tuple[Event, ...] = (
-        Opening("a", 1, 0, 0.0),
-        Opening("a", 1, 0, 0.0),
-        Committed("a", 1, 0, 1.0),
-        Committed("a", 1, 0, 1.5),
-        failed("a", 1, 2, 2.0),
-        Exhausted("a", 1, 2, 2.0, ERROR, 1),
-        failed("a", 1, 2, 3.0),
-        Exhausted("a", 1, 2, 3.0, ERROR, 1),
+def test_a_group_that_is_opened_twice() -> None:
+    """Each opening of a group has its own number, and is placed where the outer one opened it."""
+    events = (
+        Opening("group", 1, 0, 0.0, stream=1),
+        Opening("a", 1, 0, 0.0, stream=2, parent=1),
+        failed("a", 1, 2, 1.0, stream=2, parent=1),
+        failed("group", 1, 2, 1.0, stream=1),
+        Waiting("group", 1, 2, 1.0, ERROR, 2.0, "skip", stream=1),
+        Opening("group", 2, 2, 3.0, stream=1),
+        Opening("a", 1, 2, 0.0, stream=3, parent=1),
+        failed("a", 1, 2, 0.5, stream=3, parent=1),
+        Waiting("a", 1, 2, 0.5, ERROR, 0.5, "restart", stream=3, parent=1),
+        Opening("a", 2, 2, 1.0, stream=3, parent=1),
     )
-    outer, inner = rows(*events)
-    assert (outer.depth, outer.first, outer.end) == (0, 1.5, 3.0)
-    assert (inner.depth, inner.first, inner.end) == (1, 1.0, 2.0)
+    found = rows(*events)
+    assert [(row.source, row.depth, row.start, row.waited, row.takeover) for row in found] == [
+        ("group", 0, 0.0, 0.0, None),
+        ("a", 1, 0.0, 0.0, None),
+        ("group", 0, 3.0, 2.0, "skip"),
+        ("a", 1, 3.0, 0.0, "skip"),
+        ("a", 1, 4.0, 0.5, "restart"),
+    ]
+
+
+def test_a_group_of_the_same_name() -> None:
+    """The inner and the outer source may have the same name, as in `Policy.source([a])`."""
+    outer, inner = {"stream": 1}, {"stream": 2, "parent": 1}
+    events: tuple[Event, ...] = (
+        Opening("a", 1, 0, 0.0, **outer),
+        Opening("a", 1, 0, 0.0, **inner),
+        Committed("a", 1, 0, 1.0, **inner),
+        Committed("a", 1, 0, 1.5, **outer),
+        failed("a", 1, 2, 2.0, **inner),
+        Exhausted("a", 1, 2, 2.0, ERROR, 1, **inner),
+        failed("a", 1, 2, 3.0, **outer),
+        Exhausted("a", 1, 2, 3.0, ERROR, 1, **outer),
+    )
+    around, inside = rows(*events)
+    assert (around.depth, around.first, around.end) == (0, 1.5, 3.0)
+    assert (inside.depth, inside.first, inside.end) == (1, 1.0, 2.0)
     assert [line.depth for line in read(events) if isinstance(line, Remark)] == [1, 0]
 
 
-def test_an_error_that_ends_the_stream() -> None:
-    """After an error outside `retry_on`, the next opening starts another stream."""
-    events = (Opening("a", 1, 0, 0.0), failed("a", 1, 0, 1.0), Opening("a", 1, 0, 0.0))
+def test_a_group_whose_outer_stream_is_not_traced() -> None:
+    """If only the policy of the group reports to the trace, each opening is a stream."""
+    events = (
+        Opening("a", 1, 0, 0.0, stream=2, parent=1),
+        failed("a", 1, 0, 1.0, stream=2, parent=1),
+        Opening("a", 1, 0, 0.0, stream=3, parent=1),
+    )
     assert tree(*events) == [(1, 0, "a", 1, "failed"), (2, 0, "a", 1, "running")]
 
 
-@pytest.mark.parametrize(
-    ("attempt", "delivered", "elapsed"),
-    [(1, 2, 1.0), (3, 0, 1.0), (2, 0, 0.0)],
-    ids=["of another count", "of another attempt", "before the pause"],
-)
-def test_cancelled_in_a_pause(attempt: int, delivered: int, elapsed: float) -> None:
-    """An opening that cannot be the end of the pause starts another stream."""
+def test_an_error_that_ends_the_stream() -> None:
+    """After an error outside `retry_on`, the stream has no further row."""
     events = (
-        Opening("a", 1, 0, 0.0),
-        failed("a", 1, 0, 1.0),
-        Waiting("a", 1, 0, 1.0, ERROR, 2.0, None),
-        Opening("a", attempt, delivered, elapsed),
+        Opening("a", 1, 0, 0.0, stream=1),
+        failed("a", 1, 0, 1.0, stream=1),
+        Opening("a", 1, 0, 0.0, stream=2),
+    )
+    assert tree(*events) == [(1, 0, "a", 1, "failed"), (2, 0, "a", 1, "running")]
+
+
+def test_cancelled_in_a_pause() -> None:
+    """A stream that was cancelled during a pause keeps its remark, whatever starts next."""
+    events = (
+        Opening("a", 1, 0, 0.0, stream=1),
+        failed("a", 1, 0, 1.0, stream=1),
+        Waiting("a", 1, 0, 1.0, ERROR, 2.0, None, stream=1),
+        Opening("a", 2, 0, 3.0, stream=2),
     )
     assert [row.stream for row in rows(*events)] == [1, 2]
     assert remarks(*events) == [events[2]]
-
-
-def test_a_switch_starts_from_attempt_1() -> None:
-    """A switch is followed by attempt 1 of the source. Another attempt is another stream."""
-    begun = (
-        Opening("a", 1, 0, 0.0),
-        failed("a", 1, 0, 1.0),
-        Switched("a", 1, 0, 1.0, "b", ERROR, 0.0, None),
-    )
-    assert [row.stream for row in rows(*begun, Opening("b", 1, 0, 1.0))] == [1, 1]
-    assert [row.stream for row in rows(*begun, Opening("b", 2, 0, 1.0))] == [1, 2]
 
 
 def test_attempts_that_start_from_1_again() -> None:
@@ -205,20 +251,6 @@ def test_attempts_that_start_from_1_again() -> None:
         Opening("a", 1, 2, 1.0),
     )
     assert tree(*events) == [(1, 0, "a", 1, "failed"), (1, 0, "a", 1, "running")]
-
-
-def test_streams_at_the_same_time() -> None:
-    """Two concurrent streams have a row per attempt. The second is shown as an inner stream."""
-    events = (
-        Opening("a", 1, 0, 0.0),
-        Opening("b", 1, 0, 0.0),
-        Committed("a", 1, 0, 1.0),
-        Committed("b", 1, 0, 1.0),
-        Completed("a", 1, 1, 2.0),
-        Completed("b", 1, 2, 2.0),
-    )
-    assert tree(*events) == [(1, 0, "a", 1, "completed"), (1, 1, "b", 1, "completed")]
-    assert [row.delivered for row in rows(*events)] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -234,9 +266,9 @@ def test_streams_at_the_same_time() -> None:
     ],
 )
 def test_events_after_the_opening_was_cleared(event: Event) -> None:
-    """An event that belongs to no known attempt is ignored."""
+    """An event of a stream whose attempt is not known is ignored."""
     assert read([event]) == []
-    assert len(read([Opening("b", 1, 0, 0.0), event])) == 1
+    assert len(read([Opening("b", 1, 0, 0.0, stream=1), event])) == 1
 
 
 @pytest.mark.parametrize("elapsed", [nan, inf, -inf])
@@ -248,16 +280,26 @@ def test_a_clock_that_returns_no_finite_number(elapsed: float) -> None:
 
 def busy(kind: str, streams: int) -> list[Any]:
     opening, end = Opening("a", 1, 0, 0.0), Completed("a", 1, 1, 1.0)
-    committed = Committed("a", 1, 0, 0.5)
-    if kind == "at the same time":
-        return [opening] * streams + [committed] * streams + [end] * streams
-    if kind == "one inside":
-        return [opening, *[opening, committed, end] * (streams - 1)]
-    pause = Waiting("a", 1, 0, 1.0, ERROR, 0.0, None)
-    return [opening, failed("a", 1, 0, 1.0), pause] * streams
+    failure, pause = failed("a", 1, 0, 1.0), Waiting("a", 1, 0, 1.0, ERROR, 0.0, None)
+    if kind == "one stream":
+        return [opening, failure, pause] * streams
+    outer = Opening("out", 1, 0, 0.0, stream=0)
+    parent = 0 if kind == "groups" else None
+    numbers = range(1, streams)
+    rest = (opening, failure, pause) if kind == "cancelled in a pause" else (opening, end)
+    return [
+        outer,
+        *(
+            replace(event, stream=number, parent=parent)
+            for event in rest
+            for number in numbers  # so all of them run at the same time
+        ),
+    ]
 
 
-@pytest.mark.parametrize("kind", ["at the same time", "one inside", "cancelled in a pause"])
+@pytest.mark.parametrize(
+    "kind", ["one stream", "at the same time", "groups", "cancelled in a pause"]
+)
 def test_constant_time_per_event(kind: str) -> None:
     """Ten times as many streams take about ten times as long, not a hundred times."""
     took = []

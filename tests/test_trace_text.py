@@ -14,6 +14,7 @@ from failover_iter.trace._text import (
     clean,
     count,
     cut,
+    cut_middle,
     outcome,
     render,
     seconds,
@@ -156,6 +157,23 @@ def test_cut(text: str, shown: str) -> None:
     assert cut(text, 8) == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "dots", "shown"),
+    [
+        ("123456789", "…", "123456789"),
+        ("1234567890", "…", "123456…90"),
+        ("1234567890", "...", "1234...90"),
+        ("replica-of-eu-west#2", "…", "replic…#2"),
+        ("再試行再試行", "…", "再試行…行"),
+        ("e\u0301" * 10, "…", "e\u0301" * 6 + "…" + "e\u0301" * 2),
+        ("12345678a再\u0301b", "…", "1234567…b"),
+    ],
+)
+def test_cut_middle(text: str, dots: str, shown: str) -> None:
+    """Text that is too wide for nine columns keeps both ends, never half a character."""
+    assert cut_middle(text, 9, dots) == shown
+
+
 def test_empty() -> None:
     """An empty trace says so."""
     assert render([], "utf-8") == "no attempts yet"
@@ -225,7 +243,10 @@ def test_no_takeover() -> None:
             Exhausted("a", 1, 5, 1.0, OSError("gone"), 2),
             "exhausted after 2 failures, 5 delivered: OSError: gone",
         ),
-        (Exhausted("a", 1, None, 1.0, OSError(), 1), "exhausted after 1 failure: OSError"),
+        (
+            Exhausted("a", 1, 0, 1.0, OSError(), 1),
+            "exhausted after 1 failure, 0 delivered: OSError",
+        ),
         (Waiting("a", 1, 0, 1.0, OSError(), 2.5, None), "waiting 2.50s, then opening a"),
         (
             Switched("a", 1, 0, 1.0, "b", OSError(), 0.5, "resume"),
@@ -239,6 +260,17 @@ def test_remarks(event: Exhausted | Waiting | Switched, text: str) -> None:
     assert table(row(), Remark(1, 2, event))[2] == "    " + text
 
 
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("utf-8", "a-very-lon…-name"), ("cp1252", "a-very-lon…-name"), ("ascii", "a-very-lo...name")],
+)
+@pytest.mark.parametrize("middle", [" and much too long", " long" * 10**6])
+def test_long_names(encoding: str, shown: str, middle: str) -> None:
+    """A name that is too long is shortened in the middle: names often differ only at the end."""
+    text = render([row(source=f"a-very-long{middle}-name")], encoding)
+    assert text.split("\n")[1].startswith(shown + "  ")
+
+
 def test_several_streams_have_a_heading() -> None:
     """If there are several streams, a heading above each shows its number."""
     text = table(row(), row(stream=2, source="b"), row(stream=2, source="c"))
@@ -246,8 +278,8 @@ def test_several_streams_have_a_heading() -> None:
     assert text[3] == "stream 2:"
 
 
-def test_inner_streams_are_indented() -> None:
-    """Rows of inner streams are indented, up to a limit."""
+def test_groups_are_indented() -> None:
+    """Rows of groups are indented, up to a limit."""
     text = table(*(row(depth=depth) for depth in (0, 1, 2, 3, 9)))
     assert [line.index("a") for line in text[1:6]] == [0, 2, 4, 6, 6]
 

@@ -1,241 +1,134 @@
-"""One opening of one source, without its I/O: what it gave, what is held, who is to blame.
+"""One opening of one source, as the core sees it: held items, replayed items, the commit.
 
-Both drivers build on it. Per item it is asked only until the attempt commits; after that a driver
-calls `watch`, where there is one.
+The core passes an `Attempt` to the driver, which opens the source and keeps the opened object in a
+`SyncSource` or `AsyncSource`. The driver asks the attempt about each item only until it commits.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from failover_iter._core.delivered import feed, new_digest
-from failover_iter._core.failures import note_close_error
-from failover_iter._validation import identity, verdict
-from failover_iter.errors import DivergedStream, EmptyStream, StreamTimeout
-from failover_iter.events import Takeover
+from failover_iter._core.delivered import new_digest, update_digest
+from failover_iter._core.usage import as_bool
+from failover_iter.errors import DivergedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from hashlib import blake2b
-    from typing import TypeGuard
 
-    from failover_iter._core.commands import Open
-    from failover_iter._core.deadlines import Limits
-    from failover_iter._core.run import Run
+    from failover_iter._core.deadlines import SourceDeadline
+    from failover_iter._core.delivered import Delivered
+    from failover_iter._core.sources import ResolvedSource
     from failover_iter._mid_stream import Key
-
-
-_RESTART: Final = object()  # stands before the item with which a stream inside starts over
+    from failover_iter._types import Mode
+    from failover_iter.events import Takeover
 
 
 class Attempt:
-    """What both drivers know of an attempt."""
+    """An opening of a source: nothing is called yet."""
 
     # Class attributes are what most attempts never change: to make one is half the work then.
-    iterable: Any = None
-    iterator: Any = None
-    iterator_closed = False
     received = 0
-    committed = False
-    #: The item that was handed out last is a marker.
-    at_marker = False
-    #: The source has ended; `value` is what it returned.
-    ended = False
-    value: Any = None
-    #: What is raised now is the consumer's or a callback's, never a failure of the source.
-    excused = False
-    #: It is what the consumer threw, or what came of that.
-    thrown = False
-    to_skip = 0
-    replayed_inside = 0
+    #: How many items are still to be dropped, and how many there were at first.
+    to_replay = 0
+    skipped = 0
     key: Key | None = None
-    replayed: blake2b | None = None
-    limits: Limits | None = None
-    #: What has to be called with each item that is delivered; None: nothing is recorded.
-    watch: Callable[[Any], None] | None = None
-    #: It is enough to count items, markers aside, and to know the last one.
-    counts_only = False
+    _replayed: blake2b | None = None
+    #: The marker to yield before the first item, if takeovers are marked.
+    marker: Takeover | None = None
+    #: The marker was delivered last: a value that the consumer sends now is ignored.
+    at_marker = False
+    deadline: SourceDeadline | None = None
+    #: The error of a source that replayed other items.
+    diverged: DivergedStream | None = None
 
-    def __init__(self, run: Run, command: Open) -> None:
-        """Know what to open; nothing is called yet."""
-        self.run = run
-        self.command = command
-        self.entry = command.entry
-        #: What was received before the commit; from there on in reverse, the next one last.
+    def __init__(
+        self,
+        source: ResolvedSource,
+        args: tuple[Any, ...],
+        mode: Mode | None,
+        delivered: Delivered,
+        conditions: Iterable[Any],
+    ) -> None:
+        self.source = source
+        self.args = args
+        self.mode = mode
+        self.delivered = delivered
+        #: Conditions that are not met yet, before the commit: numbers of items, and predicates.
+        self.unmet = list(conditions)
+        #: Items received before the commit. After it they are in reverse: the next one is last.
         self.held: list[Any] = []
-        record = run.record
-        if record.is_watched:
-            if record.digests or command.handover is not None:
-                self.watch = self._note
-            else:
-                self.watch, self.counts_only = record.deliver, record.keeps_last
-        if self.entry.nests:
-            # What is skipped is judged and dropped inside; so is what comes before a commit there.
-            nested: Any = self.entry.factory
-            same = nested.options.commit_when == self.entry.options.commit_when
-            self.replayed_inside, self.committed = command.skip, same or command.skip > 0
-            return
-        self.committed = self.entry.options.commit_when == 1  # with the first item, whatever it is
-        if command.skip:
-            self.to_skip = command.skip
-            if command.key is not None:
-                self.key, self.replayed = command.key, new_digest()
 
-    def _note(self, item: Any) -> None:
-        inside = self.command.handover
-        if inside is not None and inside.restarted:
-            inside.restarted = False
-            self.run.restart()
-        self.excused = True
-        try:
-            self.run.record.deliver(item)
-        except StopIteration as leak:  # in here it would be taken for the end of the source
-            raise RuntimeError("the function of key raised StopIteration") from leak
-        self.excused = False
-
-    def opening(self) -> None:
-        """Tell that the factory is going to be called."""
-        self.excused = True
-        self.run.opening()
-        self.excused = False
-
-    def opened_ended(self) -> None:
-        """Refuse a generator that has ended already, where it may have been in use before."""
-        self.excused = True
-        self.run.opened_ended()
-        self.excused = False
+    def replay(self, count: int, key: Key | None) -> None:
+        """Drop this many items first: the stream has delivered them already."""
+        self.to_replay = self.skipped = count
+        if key is not None:
+            self.key, self._replayed = key, new_digest()
 
     def receive(self, item: Any) -> bool:
-        """Hold or drop an item that came before the commit; True when that comes with it."""
-        if type(item) is Takeover:
-            if not self.to_skip:
-                self.held.append(item)
-            return False
-        self.received += 1
-        if self.limits is not None:
-            self.limits.received = True
-        if not self.committed:
-            self._judge(item)
-        inside = self.command.handover
-        if inside is not None and inside.restarted:  # with this item, once that is handed out
-            inside.restarted = False
-            self.held.append(_RESTART)
-        if self.to_skip:
-            self._replay(item)
-            return False
-        self.held.append(item)
-        return self.committed
+        """Hold or drop an item that arrived before the commit.
 
-    def _judge(self, item: Any) -> None:
-        """Commit if this item shows that the attempt is good; replayed items count too."""
-        commit_when = self.entry.options.commit_when
-        if callable(commit_when):
-            self.excused = True
-            self.committed = verdict("commit_when", commit_when(item))
-            self.excused = False
-        else:
-            self.committed = self.received >= commit_when
+        Returns True if there is nothing more to wait for: the attempt commits, or it has failed
+        (`diverged`).
+        """
+        self.received += 1
+        if self.deadline is not None:
+            self.deadline.received = True
+        if self.unmet:  # replayed items count too
+            self.unmet = [each for each in self.unmet if not self._meets(each, item)]
+        if self.to_replay:
+            self._replay(item)
+            return self.diverged is not None
+        self.held.append(item)
+        return not self.unmet
+
+    def _meets(self, condition: int | Callable[[Any], bool], item: Any) -> bool:
+        if callable(condition):
+            return as_bool("commit_when", condition(item))
+        return self.received >= condition
 
     def _replay(self, item: Any) -> None:
-        self.to_skip -= 1
-        if self.key is None or self.replayed is None:
+        self.to_replay -= 1
+        if self.key is None or self._replayed is None:
             return
-        self.excused = True
-        feed(self.replayed, self.key(item))
-        self.excused = False
-        delivered = self.run.record.digests[identity(self.key)]
-        if self.to_skip == 0 and self.replayed.digest() != delivered.digest():
-            raise self._diverged(
-                "replayed other items than the {} that were delivered: their keys differ"
+        update_digest(self._replayed, self.key, item)
+        if not self.to_replay and not self.delivered.has_digest(self.key, self._replayed):
+            self.diverged = DivergedStream(
+                f"{self.source.name} replayed other items than the {self.skipped} that were "
+                "delivered: their keys differ"
             )
+
+    def ended_short(self) -> DivergedStream | None:
+        """The error of a source that ended before it had replayed what was delivered."""
+        if not self.to_replay:
+            return None
+        return DivergedStream(
+            f"{self.source.name} ended after {self.received} of the {self.skipped} items that were "
+            "delivered"
+        )
 
     def commit(self) -> None:
-        """Start to deliver: the marker first, then what is held."""
-        run = self.run
-        run.any = run.record.any = True
-        if run.awaits_commit:
-            self.excused = True
-            run.committed()
-            self.excused = False
+        """Deliver from now on: first the marker, then the held items."""
         self.held.reverse()
-        if self.command.marker is not None:
-            self.held.append(self.command.marker)
-            self.command.marker = None
+        if self.marker is not None:
+            self.held.append(self.marker)
 
-    def finish(self, value: Any) -> None:
-        """The source ended before the attempt committed."""
-        self.ended, self.value = True, value
-        name = self.entry.name
-        received = self.received or self.replayed_inside
-        if not (self.entry.options.allow_empty or (self.committed and received)):
-            how = "before commit_when was met" if self.received else "without an item"
-            raise EmptyStream(f"{name} ended {how}")
-        if self.to_skip:
-            raise self._diverged(
-                f"ended after {self.received} of the {{}} items that were delivered"
-            )
-        if any(type(item) is not Takeover for item in self.held):
-            self.commit()
-
-    def hand_out(self) -> Any:
-        """Take the next held item: with this it counts as delivered."""
+    def pop_held(self) -> Any:
+        """Remove the next held item, which counts as delivered."""
+        if self.deadline is not None:
+            self.deadline.check_stream()
         item = self.held.pop()
-        if item is _RESTART:
-            self.run.restart()
-            item = self.held.pop()
-        self.at_marker = type(item) is Takeover
-        if self.watch is not None:
-            self.watch(item)
+        self.at_marker = self.marker is not None
+        if self.at_marker:
+            self.marker = None
+        else:
+            self.delivered.note(item)
         return item
 
-    def takes_no_value(self) -> bool:
-        """Whether a sent value is ignored: it answers a marker, or the source has ended."""
-        return self.at_marker or (self.ended and not self.held)
-
-    def refuse_if_held(self, value: Any) -> None:
+    def check_sent(self, value: Any) -> None:
         """Refuse a value that is sent while items are held: the source is ahead of it."""
         if self.held:
-            self.excused = True
             raise TypeError(
-                f"cannot send {value!r} while held items are handed out (commit_when): "
-                f"{self.entry.name} is ahead by {len(self.held)}"
+                f"cannot send {value!r} while held items are delivered (commit_when): "
+                f"{self.source.name} is ahead by {len(self.held)}"
             )
-
-    def is_outage(self, error: BaseException) -> TypeGuard[Exception]:
-        """Whether the source is to blame; a stream inside says so of what its consumer did."""
-        if self.limits is not None and error is self.limits.over_with:
-            return not self.has_expired(error)  # whatever a stream inside says of being cancelled
-        inside = self.command.handover
-        excused = self.excused or (inside is not None and inside.excused)
-        return isinstance(error, Exception) and not excused
-
-    def has_expired(self, error: BaseException) -> bool:
-        """Whether this error says that the time of this stream is over."""
-        is_ours = self.limits is not None and error is self.limits.over_with
-        return is_ours and isinstance(error, StreamTimeout)
-
-    def settle(self, errors: list[BaseException]) -> Exception:
-        """Give the error of closing, others in its notes; raise it if it is no Exception."""
-        errors.sort(key=lambda error: isinstance(error, Exception))  # stable: Ctrl-C comes first
-        first, *others = errors
-        errors.clear()
-        for other in others:
-            note_close_error(first, self.entry.name, other)
-        if isinstance(first, Exception):
-            return first
-        self.run.closed(first, None, theirs=False)
-        try:
-            raise first
-        finally:
-            del first, others
-
-    def _diverged(self, how: str) -> DivergedStream:
-        return DivergedStream(f"{self.entry.name} {how.format(self.command.skip)}")
-
-    def release(self) -> None:
-        """Let go of everything, for the frames in a traceback may hold on to this attempt."""
-        if self.limits is not None:
-            self.limits.over_with = None
-        self.iterable = self.iterator = self.key = self.watch = self.limits = None
-        self.held.clear()
-        del self.run, self.command, self.entry

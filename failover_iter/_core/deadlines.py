@@ -1,105 +1,168 @@
-"""The limits of time of one attempt: until when to wait for its source, and what to say past that.
-
-Pure: the clock is that of the run. Whoever waits asks `check_stream` first, then `until`, and
-raises what `over` gives where the wait was in vain.
-"""
+"""Time, without a clock: deadlines of a source, how long an outage lasts, pauses."""
 
 from __future__ import annotations
 
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from failover_iter._validation import limit_of
+from failover_iter._core.usage import mark_usage_error
+from failover_iter._validation import limit_of, seconds_of
 from failover_iter.errors import SourceTimeout, StreamTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from failover_iter._core.sources import Entry
+    from failover_iter._core.groups import Level
+    from failover_iter._options import Wait
+    from failover_iter.events import Failed
 
-
-#: What a step gives where an item is there.
+#: Yielded by a step of an async source when its item has arrived.
 READY: Final = object()
 
 
-class Limits:
-    """How long the source of an attempt may be waited for."""
+class SourceDeadline:
+    """How long the source of an attempt may be waited for, and whose limit that is.
+
+    Whoever waits calls `check_stream` first, then `until`, and raises `expired()` when time is up.
+    Each limit belongs to a level: the stream, or a group in it.
+    """
 
     __slots__ = (
-        "_entry",
-        "_first_until",
+        "_first",
         "_idle",
-        "_stream",
-        "_stream_until",
-        "_until",
+        "_levels",
+        "_missed",
+        "_total",
+        "level",
         "now",
-        "over_with",
+        "raised",
         "received",
     )
 
-    def __init__(
-        self, entry: Entry, now: Callable[[], float], stream: float, stream_until: float
-    ) -> None:
-        """Begin with the first item; after `stream` seconds the stream is over, at that time."""
-        options = entry.options
-        self._entry = entry
-        self._idle = limit_of("idle_timeout", options.idle_timeout)
-        self._first_until = now() + self._first
-        self._stream, self._stream_until = stream, stream_until
-        self._until = inf
+    def __init__(self, levels: Sequence[Level], now: Callable[[], float]) -> None:
         self.now = now
-        #: Whether the source has given an item.
+        self._levels = levels
+        self._idle = _idle_limit(levels)
+        self._first = _first_limit(levels)
+        self._total = min((level.until, -index) for index, level in enumerate(levels))
+        self._missed = self._first
+        #: Whether the source has yielded an item.
         self.received = False
-        #: What was raised because the time was over.
-        self.over_with: SourceTimeout | StreamTimeout | None = None
+        #: The error raised when time was up, and the index of the level whose limit it was.
+        self.raised: SourceTimeout | StreamTimeout | None = None
+        self.level = len(levels) - 1
 
     @property
-    def _first(self) -> float:
-        first = self._entry.options.first_item_timeout
-        return self._idle if first is None else limit_of("first_item_timeout", first)
-
-    @property
-    def lasting(self) -> bool:
-        """Whether there is a limit for what comes after the first item."""
-        return self._idle != inf or self.has_end
+    def is_lasting(self) -> bool:
+        """Whether there is a limit after the first item."""
+        return self._idle[0] != inf or self.has_end
 
     @property
     def has_end(self) -> bool:
-        """Whether the stream as a whole has a limit."""
-        return self._stream_until != inf
+        """Whether the stream as a whole, or a group, has a limit."""
+        return self._total[0] != inf
 
     def until(self) -> float:
-        """Until when to wait from now on, for the first item or for one more."""
+        """The time until which to wait for the next item."""
         if not self.received:
-            self._until = self._first_until
-        elif self._idle != inf:
-            self._until = self.now() + self._idle
+            until, index, what = self._first
         else:
-            self._until = inf
-        return min(self._until, self._stream_until)
+            seconds, index, what = self._idle
+            until = seconds if seconds == inf else self.now() + seconds
+        self._missed = (until, index, what)
+        return min(until, self._total[0])
 
     def check_stream(self) -> None:
-        """Refuse to go on once the time of the stream is over."""
-        if self._stream_until != inf and self.now() >= self._stream_until:
-            self._until = inf
-            raise self.over()
+        """Raise `StreamTimeout` once the time of the stream is up."""
+        until, _ = self._total
+        if until != inf and self.now() >= until:
+            self._missed = (inf, 0, "")
+            raise self.expired()
 
-    def over(self) -> SourceTimeout | StreamTimeout:
-        """What to raise where a wait has come to its end."""
-        if self._stream_until <= self._until:
-            self.over_with = stream_timeout(self._stream)
+    def expired(self) -> SourceTimeout | StreamTimeout:
+        """Return the error to raise when time is up."""
+        until, index = self._total
+        missed_until, missed_index, what = self._missed
+        if until <= missed_until:
+            self.level = -index
+            self.raised = stream_timeout(self._levels[self.level].total_timeout)
         else:
-            self.over_with = SourceTimeout(f"{self._entry.name} {self._what_was_missed()}")
-        return self.over_with
+            self.level = missed_index
+            self.raised = SourceTimeout(f"{self._levels[missed_index].source.name} {what}")
+        return self.raised
 
-    def _what_was_missed(self) -> str:
-        if self.received:
-            return f"gave no item for {self._idle:g} s (idle_timeout)"
-        is_idle = self._entry.options.first_item_timeout is None
-        option = "idle_timeout" if is_idle else "first_item_timeout"
-        return f"gave no first item within {self._first:g} s ({option})"
+
+def deadline_of(levels: Sequence[Level], now: Callable[[], float]) -> SourceDeadline | None:
+    """The deadline of the attempt that is opened now, if any level sets a limit."""
+    for level in levels:
+        if level.source.options.is_timed or level.until != inf:
+            return SourceDeadline(tuple(levels), now)
+    return None
+
+
+def _idle_limit(levels: Sequence[Level]) -> tuple[float, int, str]:
+    """The shortest `idle_timeout`: seconds, level, and what was missed.
+
+    The limit of an inner level replaces those of the policies around it: so a group switches
+    between its own sources. One that a `Source` sets for the group itself holds beside it.
+    """
+    shortest, shortest_index = inf, len(levels) - 1
+    is_set = False
+    for index in range(len(levels) - 1, -1, -1):
+        source = levels[index].source
+        seconds = limit_of("idle_timeout", source.options.idle_timeout)
+        if seconds < shortest and ("idle_timeout" in source.own or not is_set):
+            shortest, shortest_index = seconds, index
+        is_set = is_set or seconds < inf
+    return shortest, shortest_index, f"produced no item for {shortest:g} s (idle_timeout)"
+
+
+def _first_limit(levels: Sequence[Level]) -> tuple[float, int, str]:
+    """Until when the first item has to be there, the level, and what was missed."""
+    first: tuple[float, int, str] = (inf, len(levels) - 1, "")
+    is_set = False
+    for index in range(len(levels) - 1, -1, -1):
+        level = levels[index]
+        options, own = level.source.options, level.source.own
+        option = "idle_timeout" if options.first_item_timeout is None else "first_item_timeout"
+        seconds = limit_of(option, getattr(options, option))
+        until = level.opened_at + seconds
+        is_own = option in own or "idle_timeout" in own
+        waits = index == len(levels) - 1 or not level.received
+        if until < first[0] and waits and (is_own or not is_set):
+            first = until, index, f"produced no first item within {seconds:g} s ({option})"
+        is_set = is_set or seconds < inf
+    return first
 
 
 def stream_timeout(seconds: float) -> StreamTimeout:
-    """The error of a stream that was not at its end in time."""
-    return StreamTimeout(f"the stream was not at its end after {seconds:g} s (total_timeout)")
+    """Return the error of a stream that did not end in time."""
+    return StreamTimeout(f"the stream did not end within {seconds:g} s (total_timeout)")
+
+
+class Outage:
+    """How long the stream has received nothing, counted from the first failure."""
+
+    __slots__ = ("since",)
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+
+    def failed(self, now: float, *, received: bool) -> None:
+        """Remember the first failure since an item was last received."""
+        if received or self.since is None:
+            self.since = now
+
+    def lasts_too_long(self, now: float, seconds: float, limit: float) -> bool:
+        """Whether the outage would exceed this limit after a pause of `seconds`."""
+        return self.since is not None and now - self.since + seconds > limit
+
+
+def pause_after(failed: Callable[[], Failed], wait: Wait) -> float:
+    """The pause that `wait` asks for, in seconds."""
+    if not callable(wait):
+        return seconds_of("wait", wait)
+    try:
+        return seconds_of("the result of the wait function", wait(failed()))
+    except (TypeError, ValueError) as error:
+        raise mark_usage_error(error)  # noqa: B904 (the same error, marked)

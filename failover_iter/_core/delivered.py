@@ -1,214 +1,139 @@
-"""What a stream has delivered: counted, kept and digested as far as somebody asks for it."""
+"""The items that a stream has delivered: their count and, if an option needs them, the last ones.
+
+Each item that the blocking driver delivers draws one `True` from `left`, an `itertools.repeat`: so
+`itertools.compress` counts in C. The async driver adds to `counted`, and so does code that delivers
+a single item.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from types import MappingProxyType
+from itertools import repeat
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
+from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
-from failover_iter._options import Nested
 from failover_iter._validation import identity
-from failover_iter.errors import wrong_use
-from failover_iter.events import Takeover
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Sequence
     from hashlib import blake2b
 
-    from failover_iter._core.sources import Entry
     from failover_iter._mid_stream import Key
     from failover_iter._options import Options
-    from failover_iter._types import Mode
     from failover_iter.events import Failed
 
-
-class Needs:
-    """What has to be recorded of each item for these options. Nothing costs nothing."""
-
-    # Class attributes are what most streams never change: to make one is half the work then.
-    counts = False
-    #: A mode rests on the count; else it is told where it is known.
-    must_count = False
-    keep: int | None = 0
-    #: By identity, for a callable need not be hashable.
-    keys: Mapping[object, Key] = MappingProxyType({})
-
-    def add(self, options: Options) -> None:
-        """Need what these options need too."""
-        if options.mid_stream not in (None, "restart", "raise"):
-            self._add_way(options.way)
-        if options.complete_when is not None:
-            self._keep(1)
-        if options.on_event is not None or callable(options.wait):
-            self.counts = True
-
-    @staticmethod
-    def of(options: Options, entries: tuple[Entry, ...], *, counts: bool) -> Needs:
-        """What a stream with these options needs, and its sources."""
-        own = [entry for entry in entries if entry.options is not options or entry.nests]
-        if not (own or counts or options.is_watching):
-            return NO_NEEDS
-        needs = Needs()
-        needs.counts = counts
-        needs.add(options)
-        for entry in own:
-            needs.add_entry(entry)
-        return needs
-
-    def add_entry(self, entry: Entry) -> None:
-        """Need what a source needs, and those inside it."""
-        self.add(entry.options)
-        if isinstance(entry.factory, Nested):
-            self.add(entry.factory.options)
-            for inner in entry.factory.entries:
-                self.add_entry(inner)
-
-    def _add_way(self, way: Mode | Skip | Resume | Decide) -> None:
-        self.counts = self.must_count = True
-        if isinstance(way, Resume | Decide):
-            self._keep(way.keep if way.keep is None else max(1, way.keep))
-        if isinstance(way, Skip | Decide) and way.key is not None:
-            self.keys = {**self.keys, identity(way.key): way.key}
-
-    def joined(self, other: Needs) -> Needs:
-        """What the two need together."""
-        both = Needs()
-        both.counts = self.counts or other.counts
-        both.must_count = self.must_count or other.must_count
-        both.keep = self.keep
-        both._keep(other.keep)
-        both.keys = {**self.keys, **other.keys}
-        return both
-
-    def _keep(self, keep: int | None) -> None:
-        self.keep = None if keep is None or self.keep is None else max(self.keep, keep)
-
-    def __bool__(self) -> bool:
-        """Whether each item has to be looked at."""
-        return self.counts or self.keep != 0
-
-    def covers(self, other: Needs) -> bool:
-        """Whether what is recorded for these needs serves the others too."""
-        return (
-            (self.counts or not other.must_count)
-            and (self.keep is None or (other.keep is not None and other.keep <= self.keep))
-            and self.keys.keys() >= other.keys.keys()
-        )
-
-
-NO_NEEDS: Final = Needs()  # what most streams have; never added to
+_MANY: Final = sys.maxsize
 _NO_ITEMS: deque[Any] = deque(maxlen=0)  # whatever is put into it, it stays empty: shared
 
 
-class Record:
-    """What one stream has delivered since its last restart, and in all."""
+class Delivered:
+    """The items that one stream has delivered since its last restart, and in all."""
 
     # Class attributes are what most streams never change: to make one is half the work then.
-    count = 0
     before = 0  # items delivered before the last restart
-    any = False
-    #: Each item has to be looked at.
-    is_watched = False
-    digestible = True  # nobody knows the keys of what a seed says was delivered
+    counted = 0
+    has_delivered = False
+    #: How many of the last items are kept; `None` = all of them.
+    keep: int | None = 0
     items: deque[Any] = _NO_ITEMS
-    digests: Mapping[object, blake2b] = MappingProxyType({})
+    #: False if a seed says what was delivered before: the keys of those items are unknown.
+    digestible = True
+    #: A function to call with each delivered item, besides counting it.
+    on_item: Callable[[Any], object] | None = None
+    #: By the identity of the function, for a callable need not be hashable.
+    digests: dict[object, tuple[Key, blake2b]] | None = None
 
-    def __init__(self, needs: Needs, seed: Progress | None) -> None:
-        """Begin at the start, or where the stream around is."""
-        self.needs = needs
-        if needs is not NO_NEEDS:
-            self.is_watched = bool(needs)
-            self.count = 0  # its own from the start, or to count takes twice the time
-            self.digests = {place: new_digest() for place in needs.keys}
-            if needs.keep != 0:
-                self.items = deque(maxlen=needs.keep)
-        if seed is not None:
-            self.count = seed.delivered
+    def __init__(self) -> None:
+        self.left = repeat(True, _MANY)
+
+    def go_on_from(self, seed: Progress) -> None:
+        """Begin where an earlier stream stopped."""
+        if seed.total or seed.delivered:
+            self.counted = seed.delivered
             self.before = max(0, seed.total - seed.delivered)
-            self.any = seed.total > 0 or seed.delivered > 0
+            self.has_delivered = True
             self.digestible = not seed.delivered
             self.items.extend(seed.items or ((seed.last,) if seed.delivered else ()))
 
-    def fork(self) -> Record:
-        """A copy for a stream inside, that goes on from here."""
-        record = Record(self.needs, None)
-        record.count, record.before, record.any = self.count, self.before, self.any
-        record.items.extend(self.items)
-        record.digestible = self.digestible
-        record.digests = {place: digest.copy() for place, digest in self.digests.items()}
-        return record
-
-    def deliver(self, item: Any) -> None:
-        """Take note of an item that is handed out; of what is no item, not."""
-        if type(item) is Takeover:
-            return
-        self.count += 1
-        self.items.append(item)
-        if self.digests:
-            self._digest(item)
-
-    def _digest(self, item: Any) -> None:
-        for place, digest in self.digests.items():
-            feed(digest, self.needs.keys[place](item))
+    @property
+    def count(self) -> int:
+        """Items delivered since the last restart."""
+        return self.counted + _MANY - length_hint(self.left)
 
     @property
-    def keeps_last(self) -> bool:
-        """Whether no more than the last item is kept."""
-        return self.items.maxlen in (0, 1)
+    def total(self) -> int:
+        """Items delivered in all."""
+        return self.before + self.count
+
+    def prepare_for(self, options: Options) -> bool:
+        """Keep from now on what these options need; False if it is too late for that."""
+        keep, key = _needs(options)
+        lacks_items = self.keep is not None and (keep is None or keep > self.keep)
+        lacks_key = key is not None and identity(key) not in (self.digests or ())
+        if (lacks_items or lacks_key) and self.has_delivered:
+            return False
+        if lacks_items:
+            self.keep, self.items = keep, deque(maxlen=keep)
+            self.on_item = self.items.append
+        if key is not None and lacks_key:
+            self.digests = {**(self.digests or {}), identity(key): (key, new_digest())}
+        if self.digests is not None:
+            self.on_item = self._keep_and_digest
+        return True
+
+    def note(self, item: Any) -> None:
+        """Count one delivered item, and keep it if an option needs that."""
+        self.counted += 1
+        if self.on_item is not None:
+            self.on_item(item)
+
+    def _keep_and_digest(self, item: Any) -> None:
+        self.items.append(item)
+        for key, digest in (self.digests or {}).values():
+            update_digest(digest, key, item)
+
+    def has_digest(self, key: Key, digest: blake2b) -> bool:
+        """Whether the delivered items have this digest."""
+        _, delivered = (self.digests or {})[identity(key)]
+        return delivered.digest() == digest.digest()
 
     def restart(self) -> None:
         """Forget what was delivered: the items start over."""
         self.before += self.count
-        self.count = 0
+        self.counted, self.left = 0, repeat(True, _MANY)
         self.items.clear()
         self.digestible = True
-        self.digests = {place: new_digest() for place in self.needs.keys}
-
-    def widen(self, needs: Needs) -> bool:
-        """Record more from now on; False where what was delivered can no longer be known."""
-        if self.any:
-            return self.needs.covers(needs)
-        self.__init__(needs.joined(self.needs), None)  # type: ignore[misc]  # nothing was delivered: begin again
-        return True
-
-    def require(self, entry: Entry, options: Options) -> None:
-        """Record from now on what a source needs that was not known before."""
-        if entry.options is options and not entry.nests:
-            return
-        needs = Needs()
-        needs.add_entry(entry)
-        if not self.widen(needs):
-            raise wrong_use(
-                ValueError(
-                    f"source {entry.name!r} has mid_stream={entry.options.mode_given} (or another "
-                    "option that looks at each item), but the items before it were not recorded: "
-                    "give the sources as a list, or set the option for the whole stream"
-                )
-            )
-
-    @property
-    def delivered(self) -> int | None:
-        """Items delivered in all, where they are counted."""
-        return self.before + self.count if self.needs.counts else None
+        if self.digests is not None:
+            self.digests = {at: (key, new_digest()) for at, (key, _) in self.digests.items()}
 
     def progress(
-        self, keep: int | None, failures: Iterable[Failed], attempt: int, *, start_over: bool
+        self, keep: int | None, failures: Sequence[Failed], attempt: int, *, start_over: bool
     ) -> Progress:
-        """What a factory is told that goes on from here, or starts over."""
-        total = self.before + self.count
+        """Return the `Progress` for a factory that continues here, or starts over."""
         if start_over:
-            return Progress(total=total, failures=tuple(failures), attempt=attempt)
+            return Progress(total=self.total, failures=failures, attempt=attempt)
         items = tuple(self.items)
         kept = items if keep is None else items[len(items) - min(keep, len(items)) :]
         return Progress(
             delivered=self.count,
             last=items[-1] if items else None,
             items=kept,
-            total=total,
-            failures=tuple(failures),
+            total=self.total,
+            failures=failures,
             attempt=attempt,
         )
+
+
+def _needs(options: Options) -> tuple[int | None, Key | None]:
+    """How many of the last items these options need, and the key that they compare."""
+    strategy = options.strategy
+    keep: int | None = 0 if options.complete_when is None else 1
+    if isinstance(strategy, Resume | Decide):
+        keep = None if strategy.keep is None else max(1, strategy.keep)
+    return keep, strategy.key if isinstance(strategy, Skip | Decide) else None
 
 
 def new_digest() -> blake2b:
@@ -218,16 +143,20 @@ def new_digest() -> blake2b:
     return blake2b(digest_size=16)
 
 
-def feed(digest: blake2b, key: object) -> None:
-    """Add one key: tagged with its type and its length, so that no two sequences read alike."""
-    if isinstance(key, str):
-        tag, data = b"s", key.encode("utf-8", "surrogatepass")
-    elif isinstance(key, bytes):
-        tag, data = b"b", key
-    elif isinstance(key, int):
-        tag, data = b"i", format(int(key), "x").encode()
+def update_digest(digest: blake2b, key: Key, item: Any) -> None:
+    """Add the key of an item, with its type and length, so that no two sequences read alike."""
+    try:
+        value: object = key(item)
+    except StopIteration as leak:  # called from C, it would be taken for the end of the source
+        raise RuntimeError("the function of key raised StopIteration") from leak
+    if isinstance(value, str):
+        tag, data = b"s", value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, bytes):
+        tag, data = b"b", value
+    elif isinstance(value, int):
+        tag, data = b"i", format(int(value), "x").encode()
     else:
-        raise wrong_use(
-            TypeError(f"the function of key must give a str, bytes or int, got {key!r}")
+        raise mark_usage_error(
+            TypeError(f"the function of key must return a str, bytes or int, got {value!r}")
         )
     digest.update(b"%b%d:%b" % (tag, len(data), data))

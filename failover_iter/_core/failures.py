@@ -1,38 +1,39 @@
-"""The failures of one stream: told in notes, gathered in a group, kept in constant memory."""
+"""The failures of a stream, in constant memory: for notes, for a group, for `Progress`."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, cast, overload
 
-from failover_iter.errors import AllSourcesFailed, describe, leaves
+from failover_iter._core.notes import add_note
+from failover_iter.errors import AllSourcesFailed, describe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from failover_iter.events import Failed
 
-_ENDS = 16  # of very many failures, the first and the last so many are kept
+_ENDS: Final = 16  # of very many failures, the first and the last 16 are kept
 
 
 class Failures:
-    """The failures so far, oldest first.
+    """The failures so far, oldest first: of very many, the first and the last 16.
 
-    Where nobody asks for the errors themselves only a line of text is kept of each: an error
-    holds its traceback, that the frames of the failed source, and those whatever it had open.
+    Each is kept as its record, or as a line of text if that is enough: an error refers to its
+    traceback, the traceback to the frames of the failed source, and those to all that it had open.
     """
 
-    __slots__ = ("_first", "_keeps_errors", "_last", "count")
+    __slots__ = ("_first", "_last", "count")
 
-    def __init__(self, *, keeps_errors: bool) -> None:
-        """Begin with none."""
+    def __init__(self) -> None:
         self.count = 0
-        self._keeps_errors = keeps_errors
-        self._first: list[Failed | str] = []
-        self._last: deque[Failed | str] | None = None  # needed by few
+        self._first: list[Any] = []
+        self._last: deque[Any] | None = None  # few streams need it
 
-    def add(self, failed: Failed) -> None:
+    def add(self, kept: Failed | str) -> None:
         """Keep one more."""
         self.count += 1
-        kept = failed if self._keeps_errors else _line(failed)
         if len(self._first) < _ENDS:
             self._first.append(kept)
             return
@@ -40,75 +41,96 @@ class Failures:
             self._last = deque(maxlen=_ENDS)
         self._last.append(kept)
 
-    def _ends(self) -> list[Failed | str]:
-        return [*self._first, *(self._last or ())]
+    def extend(self, others: Failures) -> None:
+        """Keep others, which came after these."""
+        left_out = others.count
+        for _, kept in others.numbered():
+            self.add(kept)
+            left_out -= 1
+        self.count += left_out
+
+    def numbered(self) -> Iterator[tuple[int, Any]]:
+        """The kept failures, each with its number, from 1."""
+        yield from enumerate(self._first, 1)
+        if self._last is not None:
+            yield from enumerate(self._last, self.count - len(self._last) + 1)
 
     @property
-    def kept(self) -> tuple[Failed, ...]:
-        """The records that are kept, oldest first."""
-        return tuple(kept for kept in self._ends() if not isinstance(kept, str))
+    def last_error(self) -> Exception | None:
+        """The error of the last failure, if records are kept."""
+        kept = self._last or self._first
+        last: Failed | str = kept[-1] if kept else ""
+        return None if isinstance(last, str) else last.error
 
-    def tell(self, error: BaseException, *, but_last: bool = False) -> None:
-        """Put the failures before this error into its notes; `but_last`: it is the last itself."""
-        ends = self._ends()
-        lines = [_line(kept) for kept in ends[: len(ends) - but_last]]
-        if self.count > len(ends):
-            lines.insert(_ENDS, f"({self.count - len(ends)} more failures, left out here)")
-        for line in lines:
-            add_note(error, line)
+    def add_notes_to(self, error: BaseException, *, but_last: bool = False) -> None:
+        """Add the failures before this error to its notes; `but_last`: it is the last itself."""
+        if self.count <= but_last:
+            return
+        before = 0
+        for number, kept in self.numbered():
+            if but_last and number == self.count:
+                return
+            if number != before + 1:
+                add_note(error, f"({number - before - 1} more failures, left out here)")
+            add_note(error, kept if isinstance(kept, str) else line_of(kept))
+            before = number
 
     def group(self) -> AllSourcesFailed:
         """All of them as one error."""
-        errors = [failed.error for failed in self.kept]
+        errors = [failed.error for _, failed in self.numbered()]
         left_out = self.count - len(errors)
         ends = f", of which {left_out} in the middle are left out" if left_out else ""
         return AllSourcesFailed(f"all sources failed ({self.count} attempts{ends})", errors)
 
 
-NO_FAILURES: Final = Failures(keeps_errors=False)  # what most streams have; never added to
+NO_FAILURES: Final = Failures()  # shared by streams without a failure; never added to
 
 
-def _line(failed: Failed | str) -> str:
-    if isinstance(failed, str):
-        return failed
-    at = f"{failed.source} (attempt {failed.attempt})"
-    return f"failure {failed.failures} before it: {at}: {describe(failed.error)}"
+class FailuresSoFar(Sequence["Failed"]):
+    """The failures before an attempt, for `Progress.failures`.
 
-
-def cut_tracebacks(error: BaseException | None) -> None:
-    """Take the tracebacks off an error, off what led to it and off the leaves of a group.
-
-    Their frames hold what a factory was called with, that is the failures before, and so on.
+    It is a view of what the stream keeps, not a copy. The frames of a failed source would refer to
+    the copy, its error to the frames, and the next copy to the error: an endless chain.
     """
-    left, seen = [error], set[int]()
-    while left:
-        each = left.pop()
-        if each is not None and id(each) not in seen:
-            seen.add(id(each))
-            each.__traceback__ = None
-            left += [each.__cause__, each.__context__, *leaves(each)]
+
+    __slots__ = ("_count", "_failures")
+
+    def __init__(self, failures: Failures) -> None:
+        self._failures = failures
+        self._count = failures.count
+
+    def _shown(self) -> list[Failed]:
+        return [kept for number, kept in self._failures.numbered() if number <= self._count]
+
+    @overload
+    def __getitem__(self, index: int) -> Failed: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Failed]: ...
+    def __getitem__(self, index: int | slice) -> Failed | Sequence[Failed]:
+        return self._shown()[index]
+
+    def __len__(self) -> int:
+        return len(self._shown())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(cast("Sequence[object]", other))
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as a tuple."""
+        return tuple, (self._shown(),)
 
 
-def raise_as_it_is(error: BaseException) -> NoReturn:
-    """Raise it with its own context, which is not what the consumer is handling just now."""
-    context = error.__context__
-    try:
-        raise error
-    finally:
-        error.__context__ = context
-        del error, context  # or the traceback holds this frame, and this frame the error
+def line_of(failed: Failed) -> str:
+    """A failure as a line for the notes of a later error."""
+    return failure_line(failed.source, failed.attempt, failed.failures, failed.error)
 
 
-def add_note(error: BaseException, note: str) -> None:
-    """Add a note where the error takes notes; once, for an error may be raised many times."""
-    try:
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
-    except Exception:  # noqa: BLE001 (an error that refuses notes is still the error)
-        return
-
-
-def note_close_error(error: BaseException, source: str, close_error: BaseException | None) -> None:
-    """Say in the notes of an error that closing the source failed too."""
-    if close_error is not None:
-        add_note(error, f"closing {source} raised {describe(close_error)}")
+def failure_line(source: str, attempt: int, number: int, error: Exception) -> str:
+    """The same, from its parts."""
+    return f"failure {number} before it: {source} (attempt {attempt}): {describe(error)}"

@@ -1,19 +1,19 @@
-"""What counts as a failure of the source: `retry_on`, read against an error."""
+"""Which errors are failures of a source: `retry_on`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from failover_iter._validation import verdict
-from failover_iter.errors import SourceError, is_wrong_use, leaves
+from failover_iter._core.usage import as_bool, is_usage_error
+from failover_iter.errors import SourceError, leaves
 
 if TYPE_CHECKING:
     from failover_iter._types import RetryOn
 
 
 def matches(error: Exception, retry_on: RetryOn) -> bool:
-    """Whether the error, or every leaf of a group of errors, is a failure of the source."""
-    return not is_wrong_use(error) and _matches(error, retry_on)
+    """Whether an error, or every leaf of a group of errors, is a failure of the source."""
+    return not is_usage_error(error) and _matches(error, retry_on)
 
 
 def _matches(error: Exception, retry_on: RetryOn) -> bool:
@@ -26,4 +26,4 @@ def _matches(error: Exception, retry_on: RetryOn) -> bool:
 def _is_listed(error: Exception, retry_on: RetryOn) -> bool:
     if isinstance(retry_on, (type, tuple)):
         return isinstance(error, retry_on)
-    return verdict("retry_on", retry_on(error))
+    return as_bool("retry_on", retry_on(error))

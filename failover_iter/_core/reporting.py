@@ -1,94 +1,128 @@
-"""What a stream tells: events in their grammar, to its listener and to the log."""
+"""Reports of a stream: events to the listener of each level, and lines to the log."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from failover_iter._core.failures import NO_FAILURES, add_note, note_close_error
+from failover_iter._core.notes import add_note, set_context
 from failover_iter.errors import describe
-from failover_iter.events import Closed, Completed, Exhausted, Opening
+from failover_iter.events import Closed, Exhausted, Failed, Switched, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from failover_iter._core.commands import Handover
-    from failover_iter._core.delivered import Record
-    from failover_iter._core.sources import Entry
-    from failover_iter._options import Options
+    from failover_iter._core.delivered import Delivered
+    from failover_iter._core.groups import Level
+    from failover_iter._core.sources import ResolvedSource
     from failover_iter._types import Mode
-    from failover_iter.events import Event, Switched, Waiting
+    from failover_iter.events import Event
 
-    Report: TypeAlias = Callable[[Waiting | Switched | Exhausted, bool], None]
+    EventT = TypeVar("EventT", bound=Event)
 
 
-class Teller:
-    """The part of a run that tells where it is, and what came of it."""
+class Log(Protocol):
+    """Where failures are logged."""
 
-    _options: Options
-    _entry: Entry
-    _report: Report
-    _now: Callable[[], float]
-    _started: float
-    record: Record
-    listens: bool
+    def survived(self, level: Level, error: Exception, what_follows: str, *, hint: bool) -> None:
+        """A failure after which the stream goes on; `hint`: it repeats items unasked."""
 
-    # Class attributes are what most streams never change: to make one is half the work then.
-    _attempt = 1
-    _mode: Mode | None = None
-    _hinted = False
-    _failures = NO_FAILURES
-    _handover: Handover | None = None  # from a stream around
+    def exhausted(self, level: Level, error: Exception) -> None:
+        """No source is left."""
 
-    def opening(self) -> None:
-        """The factory is going to be called."""
-        self._tell(Opening(*self._where()))
 
-    def _tell_completed(self) -> None:
-        try:
-            self._tell(Completed(*self._where()))
-        except BaseException:
-            self._excuse()
-            raise
+class Reporter:
+    """Builds event records for listeners, and log lines."""
 
-    def _tell_closed(
-        self, error: BaseException, close_error: Exception | None, *, abandoned: bool
+    def __init__(self, delivered: Delivered, now: Callable[[], float], log: Log) -> None:
+        self._delivered = delivered
+        self._now = now
+        self._log = log
+
+    def record(self, kind: Callable[..., EventT], level: Level, *fields: Any) -> EventT:
+        """The record of what happened to the source of a level."""
+        elapsed = self._now() - level.started
+        return kind(
+            level.source.name,
+            level.attempt,
+            self._delivered.total,
+            elapsed,
+            *fields,
+            stream=level.stream,
+            parent=level.parent,
+        )
+
+    def tell(self, kind: Callable[..., EventT], level: Level, *fields: Any) -> None:
+        """Report to the listener of this level, if it has one."""
+        if level.options.on_event is not None:
+            level.options.on_event(self.record(kind, level, *fields))
+
+    def failed(
+        self,
+        level: Level,
+        error: Exception,
+        close_error: Exception | None,
+        *,
+        abandoned: bool,
+        is_kept: bool,
+    ) -> Callable[[], Failed]:
+        """Return a function that makes the record of a failure, once, when it is needed.
+
+        `is_kept`: the failure is one of `level.failures` already.
+        """
+        made: list[Failed] = []
+        number = level.failures_before + level.failures.count + (not is_kept)
+        fields = (error, number, level.consecutive, close_error, abandoned)
+
+        def failed() -> Failed:
+            if not made:
+                made.append(self.record(Failed, level, *fields))
+            return made[0]
+
+        return failed
+
+    def goes_on(
+        self,
+        level: Level,
+        source: ResolvedSource,
+        error: Exception,
+        seconds: float,
+        mode: Mode | None,
     ) -> None:
+        """The level goes on after a failure: with the same source, or with the next one."""
+        again = source is level.source
+        hint = not level.has_hinted and mode == "restart" and source.options.mid_stream is None
+        level.has_hinted = level.has_hinted or hint
+        what_follows = f"retrying{_in(seconds)}" if again else f"switching to {source.name}"
+        self._log.survived(level, error, what_follows, hint=hint)
+        if level.options.on_event is None:
+            return
+        if again:
+            self.tell(Waiting, level, error, seconds, mode)
+        else:
+            self.tell(Switched, level, source.name, error, seconds, mode)
+
+    def exhausted(self, level: Level, error: Exception) -> None:
+        """The level has no source left."""
+        self._log.exhausted(level, error)
+        if level.options.on_event is not None:
+            self.tell(Exhausted, level, error, level.failures.count)
+
+    def closed(self, level: Level, error: BaseException, *, abandoned: bool) -> None:
+        """Report that the attempt of a level was ended from outside."""
+        if not level.is_open:
+            return
+        level.is_open = False
         try:
-            self._tell(Closed(*self._where(), error, abandoned))
+            self.tell(Closed, level, error, abandoned)
         except Exception as raised:
-            # It must not take the place of a cancellation or of Ctrl-C, which nobody would see.
+            # It must not replace a cancellation or Ctrl-C, which would go unnoticed.
             if isinstance(error, Exception | GeneratorExit):
-                note_close_error(raised, self._entry.name, close_error)
-                if raised.__context__ is None and raised is not error:
-                    raised.__context__ = error
+                if raised.__context__ is None:
+                    set_context(raised, error)
                 raise
             add_note(error, f"on_event raised {describe(raised)}")
 
-    def _tell_next(self, event: Waiting | Switched) -> None:
-        self._report(event, self._repeats_unasked())
-        self._tell(event)
 
-    def _tell_exhausted(self, error: Exception) -> None:
-        event = Exhausted(*self._where(), error, self._failures.count)
-        self._report(event, False)
-        self._tell(event)
-
-    def _repeats_unasked(self) -> bool:
-        """Whether items are delivered again though nobody said so; true once in a stream."""
-        if self._hinted or self._mode != "restart" or self._entry.options.mid_stream is not None:
-            return False
-        self._hinted = True
-        return True
-
-    def _where(self) -> tuple[str, int, int | None, float]:
-        elapsed = self._now() - self._started
-        return self._entry.name, self._attempt, self.record.delivered, elapsed
-
-    def _tell(self, event: Event) -> None:
-        if self._options.on_event is not None:
-            self._options.on_event(event)
-
-    def _excuse(self) -> None:
-        """Say to a stream around that this is no failure of a source."""
-        if self._handover is not None:
-            self._handover.excused = True
+def _in(seconds: float) -> str:
+    number = f"{seconds:.3f}".rstrip("0").rstrip(".")
+    return " immediately" if number == "0" else f" in {number} s"

@@ -1,400 +1,492 @@
-"""The decision machine behind both drivers: told what happened, it answers what to do next.
+"""The decisions behind both drivers: a driver reports what happened, the core says what to do next.
 
-It does no I/O, knows no clock but the one it is handed, and is consulted at boundaries only:
+The core does no I/O, and its clock is passed in. It is asked at boundaries only, never per item.
+`state.py` lists what a driver may report in which state. Callbacks that concern a boundary
+(`retry_on`, `wait`, `Decide`, `complete_when`, `on_event`) are called from here. Their exceptions
+pass through the driver to the consumer.
 
-    start, failed, ended, slept  ->  Open | Sleep | Raise | Return
-    opening, opened_ended, committed, closed    (told, nothing to answer)
-
-Callbacks that concern a boundary (`retry_on`, `wait`, `Decide`, `complete_when`, `on_event`) are
-called from here; what they raise goes to the consumer by way of the driver.
+A stream is a stack of levels (`groups.py`): itself, and the groups that the open source is in. The
+innermost level judges a failure first. If it has no source left, or does not retry the error, it
+ends, and the error is a failure of the group that it stood for: the next level judges it, once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter._core.commands import ENDED, Command, Handover, Open, Raise, Return, Sleep
-from failover_iter._core.delivered import Needs, Record
-from failover_iter._core.failures import NO_FAILURES, Failures, cut_tracebacks, note_close_error
+from failover_iter._core.commands import ENDED, Command, Open, Raise, Return, Sleep
+from failover_iter._core.completeness import find_cut, find_shortfall
+from failover_iter._core.deadlines import Outage, deadline_of, pause_after, stream_timeout
+from failover_iter._core.delivered import Delivered
+from failover_iter._core.failures import NO_FAILURES, Failures, failure_line
+from failover_iter._core.groups import Level
 from failover_iter._core.matching import matches
-from failover_iter._core.source_queue import Sources
-from failover_iter._core.timing import Timing, pause_after
-from failover_iter._mid_stream import MODES, Decide, Resume, Skip
-from failover_iter._validation import verdict
+from failover_iter._core.notes import note_close_error, raise_unchanged, set_context
+from failover_iter._core.reporting import Log, Reporter
+from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
+from failover_iter._core.state import State
+from failover_iter._core.takeovers import Takeovers
+from failover_iter._validation import check_bool
 from failover_iter.errors import (
     NoSources,
     ReusedIterator,
-    TruncatedStream,
-    wrong_use,
+    SourceError,
+    StreamTimeout,
 )
 from failover_iter.events import (
     Committed,
+    Completed,
     Failed,
-    Switched,
-    Takeover,
-    Waiting,
+    Opening,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from failover_iter._core.reporting import Report
-    from failover_iter._core.sources import Entry
-    from failover_iter._mid_stream import Key, Progress
+    from failover_iter._mid_stream import Progress
     from failover_iter._options import Options
-    from failover_iter._types import Flavour, Mode
+    from failover_iter._types import Flavour
 
 
-_PASSED_OVER = 1000  # so many in a row that may not take over: they will never end
+_STATE_AFTER: Final[dict[type[Command], State]] = {
+    Open: State.OPENING,
+    Sleep: State.WAITING,
+    Raise: State.DONE,
+    Return: State.DONE,
+}
+_FRUITLESS: Final = 64  # attempts in a row without an item, after which a new source waits too
 
 
-class Run(Timing):
+class Run:
     """One stream from its first pull to its end: all that changes meanwhile is here."""
 
-    # Class attributes are what most streams never change: to make one is half the work then.
-    _error: Exception | None = None  # what the last attempt failed with
-    _consecutive = 0
-    _count_at_opening = 0
-    _restart_due = False
-    _count_before = 0  # failures of a stream around
-    #: This stream has delivered something itself.
-    any = False
+    #: A weak reference to the generator of a blocking stream: dead while that is finalized.
+    stream: Callable[[], object] | None = None
 
     def __init__(
         self,
         options: Options,
-        entries: tuple[Entry, ...] | Iterable[Any],
+        sources: tuple[ResolvedSource, ...] | Iterable[Any],
         *,
         flavour: Flavour,
-        mark_takeovers: bool,
-        seed: Progress | Handover | None,
-        report: Report,
+        mark_takeovers: bool = False,
+        seed: Progress | None = None,
     ) -> None:
-        """Take the options and the sources; nothing is pulled or called before `start`."""
+        self.state = State.IDLE
+        self.delivered = delivered = Delivered()
         self._options = options
-        self.listens = options.on_event is not None
         self._flavour: Flavour = flavour
         self._mark_takeovers = mark_takeovers
-        self._report = report
-        self._sources = sources = Sources(entries, flavour, options)
-        needs = Needs.of(options, sources.known, counts=mark_takeovers)
-        if isinstance(seed, Handover):
-            self._take_over(seed, needs)
-        else:
-            self.record = Record(needs, seed)
+        self._queue = queue = SourceQueue(sources, flavour, options)
+        self._takeovers = Takeovers(delivered)
+        self._takeovers.prepare_for(options, queue)
+        self._outage: Outage | None = None
+        #: The stream itself, then the groups that the open source is in.
+        self._levels: list[Level] = []
+        #: The error of the last attempt, until the next one is opened.
+        self._error: Exception | None = None
+        #: Why a source that ended has failed, and at which level.
+        self._shortfall: tuple[int, SourceError] | None = None
+        if seed is not None:
+            delivered.go_on_from(seed)
 
-    def _take_over(self, handover: Handover, needs: Needs) -> None:
-        self._handover = handover
-        self._count_before = handover.count
-        self.record, self._mode, self._error = handover.record, handover.mode, handover.error
-        self._outage_since = handover.outage_since
-        if not self.record.widen(needs):
-            raise wrong_use(
-                ValueError(
-                    "a Policy.source needs more of what was delivered than the stream around it "
-                    "has recorded: give the sources as lists, or set the option for both"
-                )
-            )
+    # Inputs: calls of the drivers.
 
-    # What the drivers tell.
-
-    def start(self, now: Callable[[], float]) -> Command:
-        """The first item is asked for."""
-        self._now = now
-        self.start_timing()
-        try:
-            entry = self._next_entry() if self._mode is None else self._first_that_may_take_over()
-        except BaseException:  # of `factories` itself: no outage of a stream around
-            self._excuse()
-            raise
-        if entry is None:
-            if self._error is not None:  # all of them were passed over
-                return Raise(self._error)
-            raise NoSources("factories gave no source at all")
-        self._entry = entry
-        return self._open()
-
-    def _first_that_may_take_over(self) -> Entry | None:
-        """Where a stream around hands over, not every source may be the first."""
-        entry = self._next_entry()
-        while entry is not None and entry.sets_mode:
-            mode = self._mode_of(entry, 1)
-            if mode != "raise":
-                self._mode = mode
-                break
-            entry = self._next_entry()
-        return entry
-
-    def opened_ended(self) -> None:
-        """The factory gave a generator that has ended already."""
-        if self._failures.count or self._count_before:
-            raise ReusedIterator(
-                f"source {self._entry.name!r} gave back a generator that has already ended: a "
-                "factory must make a new iterator at each call, not hand out the same one again"
-            )
+    def start(self, now: Callable[[], float], log: Log) -> Command:
+        """The consumer asks for the first item."""
+        self._check("start")
+        self.now = now
+        self._reporter = Reporter(self.delivered, now, log)
+        self._levels.append(Level(self._options, self._queue, now(), None))
+        return self._guarded(self._open_first)
 
     def committed(self) -> None:
-        """The attempt starts to deliver, where that has to be known: see `awaits_commit`."""
-        self.outage_ended()
-        if self._restart_due:
-            self._restart_due = False
-            self.restart()
-        if self.listens:
-            self._tell(Committed(*self._where()))
+        """The attempt commits: items are delivered from now on."""
+        self._check("committed")
+        attempt, delivered = self.attempt, self.delivered
+        if self._outage is not None:
+            self._outage.since = None
+        if attempt.mode == "restart":
+            delivered.restart()
+        delivered.has_delivered = True
+        self.state = State.DELIVERING
+        attempt.commit()
+        for level in reversed(self._levels):
+            level.has_delivered = level.received = True
+            if not level.committed:
+                level.committed = True
+                if level.options.on_event is not None:
+                    self._reporter.tell(Committed, level)
+
+    def opened_ended(self) -> None:
+        """The factory returned a generator that has ended: refuse it after a failure."""
+        level = self._levels[-1]
+        if level.failures_before + level.failures.count:
+            raise ReusedIterator(
+                f"source {level.source.name!r} returned a generator that has already ended: a "
+                "factory must make a new iterator at each call, not return the same one again"
+            )
+
+    def source_ended(self) -> bool:
+        """The source ended before the commit; True if the held items are to be delivered."""
+        attempt = self.attempt
+        self._shortfall = find_shortfall(self._levels, attempt)
+        if self._shortfall is not None:
+            attempt.held.clear()
+        return bool(attempt.held)
 
     def failed(
-        self,
-        error: Exception,
-        close_error: Exception | None,
-        *,
-        received: bool,
-        abandoned: bool = False,
+        self, error: Exception, close_error: Exception | None = None, *, abandoned: bool = False
     ) -> Command:
-        """The source failed, and was closed, or abandoned; `received` = it gave an item before."""
-        try:
-            return self._failed(error, close_error, received=received, abandoned=abandoned)
-        except BaseException as raised:  # by a callback, or by `factories`
-            self._excuse()
-            self._failures.tell(raised)
-            if raised.__context__ is None:  # the error was made by us, and never raised
-                raised.__context__ = error
-            raise
-
-    def _failed(
-        self, error: Exception, close_error: Exception | None, *, received: bool, abandoned: bool
-    ) -> Command:
-        note_close_error(error, self._entry.name, close_error)
-        self._consecutive = 1 if received else self._consecutive + 1
-        count = self._count_before + self._failures.count + 1
-        failed = Failed(*self._where(), error, count, self._consecutive, close_error, abandoned)
-        self._note_outage(self._started + failed.elapsed, received=received)
-        self._tell(failed)
-        stays = self._options.mid_stream == "raise" and self.any
-        if stays or not matches(error, self._entry.options.retry_on):
-            return self._give_up(error)
-        if self._failures is NO_FAILURES:
-            self._failures = Failures(keeps_errors=self._needs_errors())
-        self._failures.add(failed)
-        self._error = error
-        return self._go_on(failed)
+        """The source failed, and was closed or abandoned."""
+        self._check("failed")
+        self._note_received()
+        deadline = self.attempt.deadline
+        if deadline is None or error is not deadline.raised:
+            return self._guarded(lambda: self._fail(error, close_error, abandoned=abandoned))
+        if isinstance(error, StreamTimeout):
+            return self._guarded(
+                lambda: self._end_in_time(deadline.level, error, close_error, abandoned=abandoned)
+            )
+        return self._guarded(
+            lambda: self._fail_at(deadline.level, error, close_error, abandoned=abandoned)
+        )
 
     def ended(
-        self, value: Any, close_error: Exception | None, *, received: bool, judged: bool
+        self, value: Any, close_error: Exception | None = None, *, check_complete: bool = True
     ) -> Command:
-        """The source ended, and was closed; `judged` = it has to be complete."""
-        complete_when = self._entry.options.complete_when
-        if (
-            judged
-            and complete_when is not None
-            and not self._is_complete(complete_when, close_error)
-        ):
-            cut = TruncatedStream(f"{self._entry.name} ended before complete_when was met")
-            return self.failed(cut, close_error, received=received)
-        if close_error is not None:
-            self.closed(close_error, None, theirs=False)
-            return Raise(close_error)
-        if self.listens:
-            self._tell_completed()
-        return ENDED if value is None else Return(value)
+        """The source ended, and was closed; `check_complete`: `complete_when` must be met."""
+        self._check("ended")
+        self._note_received()
+        return self._guarded(
+            lambda: self._end(value, close_error, check_complete=check_complete), close_error
+        )
 
-    def closed(
+    def left(
         self,
         error: BaseException,
-        close_error: Exception | None,
+        close_error: Exception | None = None,
         *,
-        theirs: bool,
-        expired: bool = False,
+        by_consumer: bool,
         abandoned: bool = False,
-    ) -> None:
-        """The attempt was ended from outside.
+    ) -> Command:
+        """The consumer left, or the source raised a BaseException; the source was closed.
 
-        `theirs` = by what the consumer threw; `expired` = the time of the stream is over, which
-        for a stream around is an error like any other.
+        `by_consumer`: the consumer threw the error, or the source raised it in answer.
         """
-        if not expired:
-            self._excuse()
+        self._check("left")
+        self.state = State.DONE
+        if isinstance(error, GeneratorExit):
+            if close_error is not None:
+                self._add_notes_to(close_error)
+        else:
+            note_close_error(error, self.attempt.source.name, close_error)
+            if not by_consumer:
+                self._add_notes_to(error)
+        try:
+            self._report_closed(error, abandoned=abandoned)
+        except Exception as raised:
+            note_close_error(raised, self.attempt.source.name, close_error)
+            raise
         if isinstance(error, GeneratorExit) and close_error is not None:
-            self._failures.tell(close_error)
-        elif not isinstance(error, GeneratorExit):
-            note_close_error(error, self._entry.name, close_error)
-            if not theirs:
-                self._failures.tell(error)
-        if self.listens:
-            self._tell_closed(error, close_error, abandoned=abandoned)
-
-    def restart(self) -> None:
-        """The items start over now, and no sooner: an attempt that gave none changed nothing."""
-        self.record.restart()
-        if self._handover is not None:
-            self._handover.restarted = True
-
-    def interrupted(self, error: BaseException) -> None:
-        """A pause was broken off."""
-        self._excuse()
-        self._failures.tell(error)
-
-    def slept(self) -> Command:
-        """The pause is over."""
-        return self._end_in_time() or self._open()
-
-    def finish(self) -> None:
-        """Let go of everything: an error that outlives the stream must not hold on to it."""
-        self._error = self._handover = self._inside = None
-        self._failures = NO_FAILURES
-        del self._options, self._sources, self.record
-
-    # What it decides.
-
-    def _go_on(self, failed: Failed) -> Command:
-        ended = self._end_in_time()
-        if ended is not None:
-            return ended
-        chosen = None if self._lasts_too_long(failed, 0) else self._choose()
-        if chosen is None:
-            return self._exhaust(failed)
-        entry, attempt, mode = chosen
-        if mode == "raise":
-            return self._give_up(failed.error, but_last=True)
-        again = entry is self._entry
-        known = again or self._sources.opened_before(entry, left=self._entry)
-        seconds = pause_after(failed, entry.options.wait) if known else 0.0
-        if self._lasts_too_long(failed, seconds):
-            return self._exhaust(failed)
-        event: Waiting | Switched = (
-            Waiting(*self._where(), failed.error, seconds, mode)
-            if again
-            else Switched(*self._where(), entry.name, failed.error, seconds, mode)
-        )
-        self._entry, self._attempt, self._mode = entry, attempt, mode
-        self._tell_next(event)
-        if not known:
-            return self._open()
-        return Sleep(max(0.0, min(seconds, self.stream_until - self._now())))
-
-    def _exhaust(self, failed: Failed) -> Command:
-        self._tell_exhausted(failed.error)
-        if self._options.on_exhausted == "group":
-            return Raise(self._failures.group())
-        return self._give_up(failed.error, but_last=True)
-
-    def _give_up(self, error: Exception, *, but_last: bool = False) -> Raise:
-        self._failures.tell(error, but_last=but_last)
+            return Raise(close_error)
         return Raise(error)
 
-    def _choose(self) -> tuple[Entry, int, Mode | None] | None:
-        """The next source that may take over, or mode "raise" where the stream has to end."""
-        entry: Entry | None = self._entry
-        options = self._entry.options
-        went_on = self.record.count > self._count_at_opening
-        attempt = 1 if options.reset_on_progress and went_on else self._attempt + 1
-        if options.attempts is not None and attempt > options.attempts:
-            entry, attempt = self._next_entry(), 1
-        passed_over = 0
-        while entry is not None and passed_over < _PASSED_OVER:
-            mode = self._mode_of(entry, attempt)
-            if mode != "raise" or not entry.has_own_mode:
-                return entry, attempt, mode
-            passed_over += self._sources.lazy  # a list comes to its end by itself
-            entry, attempt = self._next_entry(), 1
+    def slept(self) -> Command:
+        """The pause has ended."""
+        self._check("slept")
+        return self._guarded(self._open_in_time)
+
+    def interrupted(
+        self,
+        error: BaseException,
+        close_error: Exception | None = None,
+        *,
+        abandoned: bool = False,
+    ) -> None:
+        """A callback or a signal handler raised, or the pause was interrupted."""
+        self._check("interrupted")
+        self.state = State.DONE
+        note_close_error(error, self.attempt.source.name, close_error)
+        self._add_notes_to(error)
+        self._report_closed(error, abandoned=abandoned)
+
+    def release(self) -> None:
+        """Drop all references: an error that outlives the stream must not keep it alive."""
+        self.state = State.DONE
+        self._error = None
+        self._levels.clear()
+        del self._options, self._queue, self._takeovers, self.delivered
+        self.__dict__.pop("attempt", None)
+
+    # Checks and ends.
+
+    def _check(self, said: str) -> None:
+        if said not in self.state.inputs:
+            raise AssertionError(f"{said} was said in state {self.state.name}")
+
+    def _guarded(
+        self, decide: Callable[[], Command], close_error: Exception | None = None
+    ) -> Command:
+        """Decide; an exception of a callback ends the stream, with the failures in its notes."""
+        try:
+            command = decide()
+        except BaseException as raised:
+            self.state = State.DONE
+            if close_error is not None:
+                note_close_error(raised, self.attempt.source.name, close_error)
+            self._add_notes_to(raised)
+            self._report_closed(raised)
+            raise
+        self.state = _STATE_AFTER[type(command)]
+        return command
+
+    def _report_closed(self, error: BaseException, *, abandoned: bool = False) -> None:
+        """Report to each level; what a listener raises is what the outer levels are told."""
+        raised: BaseException | None = None
+        try:
+            for level in reversed(self._levels):
+                try:
+                    self._reporter.closed(level, error, abandoned=abandoned)
+                except BaseException as failure:  # noqa: BLE001 (raised below)
+                    error = raised = failure
+            if raised is not None:
+                raise_unchanged(raised)
+        finally:
+            del error, raised  # or the traceback holds this frame, and this frame the error
+
+    def _add_notes_to(self, error: BaseException, *, but_last: bool = False) -> None:
+        """Add the failures before this error to its notes; `but_last`: it is the last itself."""
+        failed = [level for level in self._levels if level.failures.count]
+        for level in failed:
+            level.failures.add_notes_to(error, but_last=but_last and level is failed[-1])
+
+    def _leave_level(self) -> Level:
+        """The innermost level has ended: its failures become those of the outer level."""
+        level = self._levels.pop()
+        outer = self._levels[-1]
+        if level.failures.count and level.options.on_exhausted == "last":
+            outer.keep_failures_of(level)
+        return level
+
+    def _note_received(self) -> None:
+        if self.attempt.received:
+            for level in self._levels:
+                level.received = True
+
+    # A source failed.
+
+    def _fail(
+        self, error: Exception, close_error: Exception | None = None, *, abandoned: bool = False
+    ) -> Command:
+        """What follows a failure of the open source."""
+        note_close_error(error, self.attempt.source.name, close_error)
+        return self._settle(self._judge(error, close_error, abandoned=abandoned))
+
+    def _settle(self, command: Command) -> Command:
+        """If an inner level ends with an error, its group has failed: ask the outer level."""
+        while isinstance(command, Raise) and len(self._levels) > 1:
+            self._leave_level()
+            error: Any = command.error  # an Exception, as levels end with no others
+            command = self._judge(error)
+        return command
+
+    def _fail_at(
+        self, index: int, error: Exception, close_error: Exception | None, *, abandoned: bool
+    ) -> Command:
+        """End the levels inside this one, whose source has failed."""
+        while len(self._levels) > index + 1:
+            self._reporter.closed(self._leave_level(), error, abandoned=abandoned)
+        return self._fail(error, close_error, abandoned=abandoned)
+
+    def _judge(
+        self, error: Exception, close_error: Exception | None = None, *, abandoned: bool = False
+    ) -> Command:
+        """How the innermost level answers a failure; `Raise`: it ends with that error."""
+        level = self._levels[-1]
+        level.consecutive = 1 if level.received else level.consecutive + 1
+        outage = self._outage = self._outage or Outage()
+        outage.failed(self.now(), received=level.received)
+        level.received = level.is_open = False
+        is_kept = error is self._error and level.has_kept(error)
+        failed = self._reporter.failed(
+            level, error, close_error, abandoned=abandoned, is_kept=is_kept
+        )
+        try:
+            if level.options.on_event is not None:
+                level.options.on_event(failed())
+            stays = level.options.mid_stream == "raise" and level.has_delivered
+            if stays or not matches(error, level.source.options.retry_on):
+                self._add_notes_to(error, but_last=is_kept)
+                return Raise(error)
+            if not is_kept:
+                self._keep(level, error, failed)
+            self._error = error
+            return self._go_on(level, outage, error, failed)
+        except BaseException as raised:
+            if raised.__context__ is None:
+                set_context(raised, error)  # it may have been made by us, and never raised
+            raise
+
+    def _keep(self, level: Level, error: Exception, failed: Callable[[], Failed]) -> None:
+        if level.failures is NO_FAILURES:
+            level.failures = Failures()
+        if level.options.on_exhausted == "group":
+            level.failures.add(failed())
+        else:
+            number = level.failures_before + level.failures.count + 1
+            line = failure_line(level.source.name, level.attempt, number, error)
+            level.failures.add(line)
+        if self._error is not error:  # an inner level that is exhausted has kept it
+            self._takeovers.keep(failed)
+
+    def _go_on(
+        self, level: Level, outage: Outage, error: Exception, failed: Callable[[], Failed]
+    ) -> Command:
+        expired = self._expired()
+        if expired is not None:
+            return self._end_in_time(expired)
+        now, limit = self.now(), level.give_up_after
+        chosen = None if outage.lasts_too_long(now, 0, limit) else self._takeovers.choose(level)
+        if chosen is None:
+            return self._exhaust(level, error)
+        source, attempt, mode = chosen
+        if mode == "raise":
+            self._add_notes_to(error, but_last=True)
+            return Raise(error)
+        again = source is level.source
+        waits = (
+            again
+            or level.queue.opened_before(source, left=level.source)
+            or level.consecutive >= _FRUITLESS
+        )
+        seconds = pause_after(failed, source.options.wait) if waits else 0.0
+        if outage.lasts_too_long(now, seconds, limit):
+            return self._exhaust(level, error)
+        self._takeovers.mode = mode
+        self._reporter.goes_on(level, source, error, seconds, mode)
+        level.source, level.attempt = source, attempt
+        if not waits:
+            return self._open()
+        until = min(each.until for each in self._levels)
+        return Sleep(max(0.0, min(seconds, until - self.now())))
+
+    def _exhaust(self, level: Level, error: Exception) -> Raise:
+        self._reporter.exhausted(level, error)
+        if level.options.on_exhausted == "group":
+            self._error = level.failures.group()  # of failures that are kept already
+            return Raise(self._error)
+        self._add_notes_to(error, but_last=True)
+        return Raise(error)
+
+    # The time of a level is up.
+
+    def _expired(self) -> int | None:
+        """The outermost level whose `total_timeout` has expired."""
+        for index, level in enumerate(self._levels):
+            if level.until != inf and self.now() >= level.until:
+                return index
         return None
 
-    def _mode_of(self, entry: Entry, attempt: int) -> Mode | None:
-        if not self.record.any:
-            return None
-        way = entry.options.way
-        if isinstance(way, Skip):
-            return "skip"
-        if isinstance(way, Resume):
-            return "resume"
-        if way == "raise" and not (self.any or entry.has_own_mode):
-            return self._mode  # it was a stream around that delivered
-        if not isinstance(way, Decide):
-            return way
-        told = self.record.progress(way.keep, self._told(), attempt, start_over=False)
-        mode = way.fn(told)
-        if mode not in MODES:
-            raise wrong_use(
-                ValueError(
-                    "the function of Decide must give 'restart', 'raise', 'skip' or 'resume', "
-                    f"got {mode!r}"
-                )
-            )
-        return mode
+    def _end_in_time(
+        self,
+        index: int,
+        error: Exception | None = None,
+        close_error: Exception | None = None,
+        *,
+        abandoned: bool = False,
+    ) -> Command:
+        """End this level with `StreamTimeout`, which the outer level judges."""
+        level = self._levels[index]
+        error = error or stream_timeout(level.total_timeout)
+        note_close_error(error, self._levels[-1].source.name, close_error)
+        self._add_notes_to(error)
+        while len(self._levels) > index:
+            each = self._levels[-1]
+            self._reporter.closed(each, error, abandoned=abandoned)
+            if len(self._levels) == 1:
+                return Raise(error)
+            self._levels.pop()
+        return self._fail(error)
 
-    def _next_entry(self) -> Entry | None:
-        entry = self._sources.next()
-        if entry is not None and self._sources.lazy:
-            self.record.require(entry, self._options)
-        return entry
+    # The source ended.
 
-    def _open(self) -> Open:
-        entry, mode, record = self._entry, self._mode, self.record
-        self._count_at_opening = record.count
-        self._restart_due = mode == "restart"
-        self.awaits_commit = self.listens or self._restart_due or self._handover is not None
-        skip = record.count if mode == "skip" else 0
-        if entry.nests:
-            count = self._count_before + self._failures.count
-            handover = Handover(
-                record.fork(), mode, self._key(entry), self._error, self._told(), count
-            )
-            handover.outage_since, self._inside = self._outage_since, handover
-            self._error = None
-            given = (self._flavour, handover, self._mark_takeovers)
-            nested: Any = entry.factory
-            return Open(entry, nested.open, given, skip, None, None, handover)
-        self._inside = None
-        args = () if not entry.resumable else (self._progress(entry),)
-        if mode == "resume" and not args:
-            raise wrong_use(
-                ValueError(
-                    f"source {entry.name!r} of a Policy.source cannot go on where the stream "
-                    f"around it stopped with mid_stream={entry.options.mode_given}: under a "
-                    "stream that resumes, give its policy mid_stream='resume' or a Decide"
-                )
-            )
-        marker = None
-        if self._mark_takeovers and mode is not None and self._error is not None:
-            marker = Takeover(mode, entry.name, self._error, record.count)
-        self._error = None  # it holds its traceback, and that the frames of the failed source
-        return Open(entry, entry.factory, args, skip, self._key(entry) if skip else None, marker)
+    def _end(self, value: Any, close_error: Exception | None, *, check_complete: bool) -> Command:
+        shortfall, self._shortfall = self._shortfall, None
+        if shortfall is None and check_complete:
+            shortfall = find_cut(self._levels, self.attempt)
+        if shortfall is not None:
+            index, error = shortfall
+            while len(self._levels) > index + 1:
+                self._complete(self._leave_level())
+            return self._fail(error, close_error)
+        if close_error is not None:
+            self._add_notes_to(close_error)
+            self._report_closed(close_error)
+            return Raise(close_error)
+        for level in reversed(self._levels):
+            self._complete(level)
+        return ENDED if value is None else Return(value)
 
-    def _progress(self, entry: Entry) -> Progress:
-        way = entry.options.way
-        keep = way.keep if isinstance(way, Resume | Decide) else 0
-        for failed in self._told():
-            cut_tracebacks(failed.error)
-        start_over = self._mode in ("restart", "skip")
-        return self.record.progress(keep, self._told(), self._attempt, start_over=start_over)
+    def _complete(self, level: Level) -> None:
+        level.is_open = False
+        if level.options.on_event is not None:
+            self._reporter.tell(Completed, level)
 
-    def _key(self, entry: Entry) -> Key | None:
-        way = entry.options.way
-        own = way.key if isinstance(way, Skip | Decide) else None
-        if not self.record.digestible:
-            return None
-        return self._handover.key if own is None and self._handover is not None else own
+    # Opening the next source.
 
-    def _told(self) -> tuple[Failed, ...]:
-        """The failures that a `Progress` tells, those of a stream around first."""
-        earlier = () if self._handover is None else self._handover.failures
-        return (*earlier, *self._failures.kept)
+    def _open_first(self) -> Command:
+        level = self._levels[0]
+        source = self._takeovers.first(level)
+        if source is None:
+            raise NoSources("factories yielded no source at all")
+        level.source = source
+        return self._open()
 
-    def _needs_errors(self) -> bool:
-        """Whether somebody will want the failures themselves, and not only their names."""
-        sources = self._sources
-        if sources.lazy or self._options.on_exhausted == "group":
-            return True
-        return any(entry.resumable or entry.nests for entry in sources.known)
+    def _open_in_time(self) -> Command:
+        expired = self._expired()
+        return self._settle(self._open()) if expired is None else self._end_in_time(expired)
 
-    def _is_complete(
-        self, complete_when: Callable[[Any], bool], close_error: Exception | None
-    ) -> bool:
-        """Whether the stream is complete with the last item since the last restart."""
-        items = self.record.items
-        if self._restart_due or not items:  # it would have started over, but gave nothing
-            return False
-        try:
-            return verdict("complete_when", complete_when(items[-1]))
-        except BaseException as raised:
-            self.closed(raised, close_error, theirs=False)
-            raise
+    def _open(self) -> Command:
+        """Open the source of the innermost level; a group is entered first."""
+        while True:
+            level = self._levels[-1]
+            if level.source.options.reset_on_progress:
+                level.count_at_opening = self.delivered.count
+            level.committed, level.is_open = False, True
+            if level.options.on_event is not None:
+                self._reporter.tell(Opening, level)
+            level.opened_at = self.now()
+            group = level.source.group
+            if group is None:
+                marks = self._error if self._mark_takeovers else None
+                self.attempt = attempt = self._takeovers.new_attempt(self._levels, marks)
+                attempt.deadline = deadline_of(self._levels, self.now)
+                self._error = None  # its traceback keeps the frames of the failed source alive
+                return Open(attempt)
+            queue = SourceQueue(group.factories, self._flavour, group.options)
+            inner = Level(group.options, queue, self.now(), level)
+            source = self._takeovers.first(inner)
+            if source is None:
+                if self._error is None:
+                    raise NoSources("factories yielded no source at all")
+                self._levels.append(inner)  # each of its sources was passed over
+                return Raise(self._error)
+            inner.source = source
+            self._levels.append(inner)
+
+
+def new_run(
+    options: Options,
+    factories: Iterable[Any],
+    flavour: Flavour,
+    *,
+    mark_takeovers: bool = False,
+    seed: Progress | None = None,
+) -> Run:
+    """Check the factories, and make the run of one stream over them."""
+    if mark_takeovers is not False:
+        check_bool("mark_takeovers", mark_takeovers)
+    sources = read_factories(factories, flavour, options)
+    return Run(options, sources, flavour=flavour, mark_takeovers=mark_takeovers, seed=seed)

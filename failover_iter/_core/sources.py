@@ -1,59 +1,94 @@
-"""What stands in `factories`: plain callables and `Source` objects, checked and named."""
+"""The entries of `factories`: checked, named, and in the order in which they are tried."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from math import inf
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
-from failover_iter._options import Nested, Source, over
-from failover_iter._types import UNSET
+from failover_iter._source import Source, merged_options, options_of
 from failover_iter._validation import (
     CO_ASYNC,
     CO_GENERATOR,
     check_factory,
+    identity,
     is_async,
     is_generator_function,
-    limit_of,
     offers,
 )
-from failover_iter.errors import NoSources, wrong_use
+from failover_iter.errors import NoSources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from failover_iter._options import Options
     from failover_iter._types import Flavour
 
-_OTHER_FLAVOUR = {"sync": CO_ASYNC, "async": CO_GENERATOR, None: 0}
+_NO_OPTIONS: Final = frozenset[str]()
+_REMEMBERED: Final = 64  # sources that count as "opened before"
+_OTHER_FLAVOUR: Final = {"sync": CO_ASYNC, "async": CO_GENERATOR, None: 0}
+_NOT_RESUMABLE: Final = (None, "restart", "raise", "skip")
 
 
-class Entry:
-    """A source as the core uses it: its factory and the options that hold for it."""
+class Group:
+    """The factory of a `Policy.source`, whose sources are one source to the outer stream.
+
+    It is never called: the core opens the sources one by one, as part of the outer stream.
+    """
+
+    def __init__(self, options: Options, factories: Iterable[Any]) -> None:
+        self.options = options
+        #: Checked where they are a list; a lazy iterable is read anew at each opening.
+        self.factories = read_factories(factories, None, options)
+
+    @property
+    def sources(self) -> tuple[ResolvedSource, ...]:
+        """The sources that are known before the group is opened."""
+        return self.factories if isinstance(self.factories, tuple) else ()
+
+    def leaves(self) -> Iterator[ResolvedSource]:
+        """The sources that are no groups, in order, as far as they are known."""
+        for source in self.sources:
+            if source.group is None or "mid_stream" in source.own or not source.group.sources:
+                yield source
+            else:
+                yield from source.group.leaves()
+
+    def __call__(self, *_: object) -> Any:
+        raise TypeError(
+            "a Policy.source cannot be called: pass it to a stream, which then opens it"
+        )
+
+    def __repr__(self) -> str:
+        return "<Policy.source>"
+
+
+class ResolvedSource:
+    """A source as the core uses it: its factory, and the options that hold for it."""
 
     # Class attributes are what most sources never change: to make one is half the work then.
+    #: Whether the stream closes what the factory returns.
     owned = True
-    #: Whether it says itself how it takes over, and whether that may be not at all.
-    sets_mode = False
+    #: The options that the `Source` itself sets.
+    own: frozenset[str] = _NO_OPTIONS
+    #: Whether its own mode may refuse a takeover.
     has_own_mode = False
     #: Whether the factory is called with a `Progress`.
     resumable = False
-    #: Whether it is a failover itself.
-    nests = False
+    #: The group, if it is a `Policy.source`.
+    group: Group | None = None
     _name: str | None = None
 
     def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
-        """Take a plain factory; a `Source` says more."""
         self.factory = factory
         self.index = index
         self.options = options
 
     @property
     def name(self) -> str:
-        """The name of the source; made when somebody wants to know it."""
+        """The name of the source; made when it is asked for."""
         if self._name is None:
             self._name = name_of(self.factory, self.index)
         return self._name
@@ -63,152 +98,194 @@ class Entry:
         self._name = name
 
 
+class SourceQueue:
+    """The remaining sources of a stream or group, and the ones opened last."""
+
+    # Class attributes are what most streams never change: to make one is half the work then.
+    lazy = False
+    #: All of them, where they are known before they are needed.
+    known: tuple[ResolvedSource, ...] = ()
+    _left: Iterator[Any] | None = None
+    _index = 0
+    _opened: dict[object, object] | None = None
+
+    def __init__(
+        self,
+        sources: tuple[ResolvedSource, ...] | Iterable[Any],
+        flavour: Flavour,
+        options: Options,
+    ) -> None:
+        if isinstance(sources, tuple):
+            self.known = sources
+        else:
+            self.lazy = True
+        self._sources = sources
+        self._flavour: Flavour = flavour
+        self._options = options
+
+    def next(self) -> ResolvedSource | None:
+        """Return the next source; None at the end."""
+        if self._left is None:  # not before: `factories` may be anything
+            self._left = iter(self._sources)
+        for item in self._left:
+            return self._read(item) if self.lazy else item
+        return None
+
+    def _read(self, item: object) -> ResolvedSource:
+        try:
+            source = read_source(item, self._index, self._flavour, self._options)
+        except (TypeError, ValueError) as error:
+            raise mark_usage_error(error)  # noqa: B904 (the same error, marked)
+        self._index += 1
+        return source
+
+    def opened_before(self, source: ResolvedSource, *, left: ResolvedSource) -> bool:
+        """Whether this source was opened before; the one that is left was, from now on."""
+        opened = self._opened = self._opened or {}
+        place = identity(left.factory)
+        opened.pop(place, None)
+        opened[place] = left.factory  # kept alive, so that no other object gets its id
+        if len(opened) > _REMEMBERED:
+            del opened[next(iter(opened))]
+        return identity(source.factory) in opened
+
+
 def read_factories(
     factories: Iterable[Any], flavour: Flavour | None, options: Options
-) -> tuple[Entry, ...] | Iterable[Any]:
+) -> tuple[ResolvedSource, ...] | Iterable[Any]:
     """Check what can be checked at the call: all of a list or tuple, nothing of a lazy iterable."""
     if isinstance(factories, (list, tuple)):
         if not factories:
             raise NoSources("factories is empty: there must be at least one source")
         return tuple(
-            [read_entry(item, index, flavour, options) for index, item in enumerate(factories)]
+            [read_source(item, index, flavour, options) for index, item in enumerate(factories)]
         )
     if callable(factories) or isinstance(factories, str | bytes | Source):
         raise TypeError(
             f"factories must be an iterable of factories, got {factories!r}: "
-            "put the source into a list, [source], also when it is the only one"
+            "put the source into a list, [source], even if it is the only one"
         )
     if not (offers(factories, "__iter__") or offers(factories, "__getitem__")):
         raise TypeError(f"factories must be an iterable of factories, got {factories!r}")
     return factories
 
 
-def read_entry(item: Any, index: int, flavour: Flavour | None, options: Options) -> Entry:
+def read_source(item: Any, index: int, flavour: Flavour | None, options: Options) -> ResolvedSource:
     """Check one factory or `Source`."""
-    if type(item) is Entry:
-        return item  # made and checked by @failover
+    if type(item) is ResolvedSource:
+        return item  # from @failover, which has checked it
     if type(item) is FunctionType and options.mid_stream in _NOT_RESUMABLE:
         code = item.__code__  # the usual case, in one look
         other = code.co_flags & _OTHER_FLAVOUR[flavour]
         if not (code.co_argcount or code.co_kwonlyargcount or other):
-            return Entry(item, index, options)
+            return ResolvedSource(item, index, options)
+    source = _resolved(item, index, options)
+    check_flavour(source, flavour)
+    _check_parameters(source)
+    _check_group(source)
+    return source
+
+
+def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
     if isinstance(item, Source):
-        entry = Entry(item.factory, index, over(item, options))
-        entry.name = item.name
-        entry.owned = item.close
-        entry.sets_mode = item.mid_stream is not UNSET
-        entry.has_own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)
+        source = ResolvedSource(item.factory, index, merged_options(item, options))
+        source.name = item.name
+        source.owned = item.close
+        source.own = frozenset(options_of(item))
+        source.has_own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)
     else:
         check_factory(f"source[{index}]", item)
-        entry = Entry(item, index, options)
-    entry.nests = isinstance(entry.factory, Nested)
-    if isinstance(entry.factory, Nested):
-        _leave_limits_to(entry.factory, item, entry)
+        source = ResolvedSource(item, index, options)
+    if isinstance(source.factory, Group):
+        source.group = group = source.factory
+        if "mid_stream" not in source.own and group.sources:
+            source.has_own_mode = all(leaf.has_own_mode for leaf in group.leaves())
     else:
-        entry.resumable = isinstance(entry.options.way, Resume | Decide)
-    _check_flavour(entry, flavour)
-    _check_parameters(entry)
-    _check_nested(entry)
-    return entry
-
-
-def _leave_limits_to(nested: Nested, item: Any, entry: Entry) -> None:
-    """Let a `Policy.source` with a limit of its own judge its sources: it would switch in time."""
-    idle = limit_of("idle_timeout", nested.options.idle_timeout)
-    first = limit_of("first_item_timeout", nested.options.first_item_timeout)
-    left: dict[str, Any] = {}
-    if item.idle_timeout is not UNSET:
-        return  # said of this source, it is meant for it, and for its first item too
-    if idle < inf:
-        left["idle_timeout"] = inf
-    if min(first, idle) < inf and item.first_item_timeout is UNSET:
-        left["first_item_timeout"] = inf
-    if left:
-        entry.options = replace(entry.options, **left)
-
-
-_NOT_RESUMABLE = (None, "restart", "raise", "skip")
+        source.resumable = isinstance(source.options.strategy, Resume | Decide)
+    return source
 
 
 def name_of(factory: object, index: int) -> str:
-    """The factory's own name, or its place where it has no good one."""
+    """The name of the factory, or its position if it has no good one."""
     while isinstance(factory, partial):
         factory = factory.func
     name = getattr(factory, "__name__", None) or type(factory).__name__
     return f"source[{index}]" if name == "<lambda>" else str(name)
 
 
-def _check_flavour(entry: Entry, flavour: Flavour | None) -> None:
-    if flavour == "sync" and is_async(entry.factory):
-        raise wrong_flavour(entry.name, flavour)
-    if flavour == "async" and is_generator_function(entry.factory):
-        raise wrong_flavour(entry.name, flavour)
-    if isinstance(entry.factory, Nested):
-        for inner in entry.factory.entries:
-            _check_flavour(inner, flavour)
+def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
+    """Refuse a source that belongs to the other kind of stream."""
+    if flavour == "sync" and is_async(source.factory):
+        raise wrong_flavour(source.name, flavour)
+    if flavour == "async" and is_generator_function(source.factory):
+        raise wrong_flavour(source.name, flavour)
+    if source.group is not None:
+        for inner in source.group.sources:
+            check_flavour(inner, flavour)
 
 
 def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
-    """The error for a source that belongs to the other twin."""
+    """The error for a source that belongs to the other kind of stream."""
     is_, use = ("async", "afailover_stream (or Policy.astream)")
     if flavour == "async":
         is_, use = ("sync", "failover_stream (or Policy.stream)")
-    return wrong_use(TypeError(f"source {name!r} is {is_}: use {use} for it"))
+    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use} for it"))
 
 
-def no_stream(name: str, kind: str, given: object) -> TypeError:
-    """The error for a factory that opens nothing that could be iterated; it begins as Python's."""
+def not_iterable(name: str, kind: str, opened: object) -> TypeError:
+    """The error for a factory whose result cannot be iterated; it begins as Python's own."""
     return TypeError(
-        f"{type(given).__name__!r} object is not {'an ' * (kind != 'iterable')}{kind}: the factory "
-        f"of source {name!r} must give an {kind}, got {given!r}"
+        f"{type(opened).__name__!r} object is not {'an ' * (kind != 'iterable')}{kind}: "
+        f"the factory of source {name!r} must return an {kind}, got {opened!r}"
     )
 
 
-def _check_nested(entry: Entry) -> None:
-    """Refuse a `Policy.source` that could not go on where the stream around it stopped."""
-    nested = entry.factory
-    if not (isinstance(nested, Nested) and isinstance(entry.options.way, Resume)):
+def _check_group(source: ResolvedSource) -> None:
+    """Refuse a `Policy.source` that could not go on where the outer stream stopped."""
+    group = source.group
+    if group is None or not isinstance(source.options.strategy, Resume):
         return
-    for inner in nested.entries[:1]:
-        if not (inner.resumable or isinstance(inner.factory, Nested)):
-            raise wrong_use(
+    for first in group.sources[:1]:
+        # A source with a mode of its own takes over in that mode, whatever the outer one is.
+        if not (first.resumable or first.group is not None or "mid_stream" in first.own):
+            raise mark_usage_error(
                 ValueError(
-                    f"source {entry.name!r} is a Policy.source with mid_stream="
-                    f"{nested.options.mode_given}: under a stream that resumes, give its policy "
-                    "mid_stream='resume' or a Decide"
+                    f"source {source.name!r} is a Policy.source with mid_stream="
+                    f"{group.options.mode_given}: under an outer stream that resumes, its policy "
+                    "needs mid_stream='resume' or a Decide"
                 )
             )
 
 
 def _takes_as_many(factory: object, count: int) -> bool:
-    """Whether this is a plain function of so many positional parameters and no others."""
+    """Whether this is a plain function with `count` positional parameters and no others."""
     code = factory.__code__ if type(factory) is FunctionType else None
     return code is not None and (code.co_argcount, code.co_kwonlyargcount) == (count, 0)
 
 
-def _check_parameters(entry: Entry) -> None:
-    """Refuse a factory that cannot be called as it will be: the error would pass for an outage."""
-    if isinstance(entry.factory, Nested) or _takes_as_many(entry.factory, entry.resumable):
+def _check_parameters(source: ResolvedSource) -> None:
+    """Refuse a factory that cannot be called as it will be: the error would look like a failure."""
+    if source.group is not None or _takes_as_many(source.factory, source.resumable):
         return
     from inspect import signature  # slow to import, and few factories are worth the question
 
     try:
-        signature(entry.factory, follow_wrapped=False).bind(*[Progress()] * entry.resumable)
-    except ValueError:  # a builtin that does not tell
+        signature(source.factory, follow_wrapped=False).bind(*[Progress()] * source.resumable)
+    except ValueError:  # a builtin that has no signature
         return
     except TypeError as mismatch:
-        given = f"{entry.factory!r} ({mismatch})"
+        got = f"{source.factory!r} ({mismatch})"
     else:
         return
-    if entry.resumable:
+    if source.resumable:
         message = (
-            f"source {entry.name!r} must take one positional argument, the Progress, under "
-            f"mid_stream={entry.options.mode_given}, got {given}: write it as f(progress), and let "
-            "it give what comes after progress.delivered items"
+            f"source {source.name!r} must take one positional argument, the Progress, under "
+            f"mid_stream={source.options.mode_given}, got {got}: write it as f(progress), and let "
+            "it yield what comes after progress.delivered items"
         )
     else:
         message = (
-            f"source {entry.name!r} must be callable without arguments, got {given}: bind them "
+            f"source {source.name!r} must be callable without arguments, got {got}: bind them "
             "with functools.partial or a lambda, or set mid_stream='resume' if it takes a Progress"
         )
-    raise wrong_use(TypeError(message))
+    raise mark_usage_error(TypeError(message))

@@ -1,8 +1,8 @@
-"""The async driver: a real async generator that does what the core says.
+"""The async driver: a real async generator that does what the core answers.
 
-An async generator cannot delegate, so what a consumer does at a `yield` is caught right there, by
-a `try` of its own, and handed on to the source: what the source raises at a pull cannot be taken
-for it, nor the other way round.
+It is the twin of the blocking one (`sync.py`), step by step. An async generator cannot delegate, so
+it pulls each item, and what the consumer does at a `yield` is caught there. The only `try` that
+blames the source is the one around its pull.
 """
 
 from __future__ import annotations
@@ -10,339 +10,359 @@ from __future__ import annotations
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, assert_never
 
-from failover_iter._core.attempt import Attempt
 from failover_iter._core.commands import Open, Raise, Return, Sleep
 from failover_iter._core.deadlines import READY
-from failover_iter._core.failures import raise_as_it_is
-from failover_iter._core.sources import no_stream, wrong_flavour
+from failover_iter._core.notes import leaked, raise_unchanged
+from failover_iter._core.sources import not_iterable, wrong_flavour
+from failover_iter._core.state import State
+from failover_iter._core.usage import mark_usage_error
+from failover_iter._drivers import log
 from failover_iter._drivers.clock import async_library, async_sleep, async_time, give_way
-from failover_iter._drivers.closing import aclose, has_rest
-from failover_iter._tally import AFTER
-from failover_iter._validation import offers
-from failover_iter.errors import wrong_use
+from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
+from failover_iter._validation import is_awaitable, offers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
+    from failover_iter._core.attempt import Attempt
     from failover_iter._core.commands import Command
-    from failover_iter._core.deadlines import Limits
+    from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
     from failover_iter._types import Puller
 
 
 async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     """Deliver one stream."""
-    attempt: _AsyncAttempt | None = None
+    source: AsyncSource | None = None
     command: Command | None = None
-    after = AFTER
-    item = given = None  # what was counted last, what was pulled last
-    record: Any = None
+    attempt: Any = None
+    delivered: Any = None
+    held: Any = None
+    item = thrown = sent = waited_for = None
     try:
-        command = run.start(async_time())
+        command = run.start(async_time(), log)
         while True:
             match command:
                 case Open():
-                    attempt = _AsyncAttempt(run, command)
-                    try:
-                        await attempt.open()
-                        watch, record = attempt.watch, run.record
-                        while attempt.held or not attempt.ended:
-                            thrown = sent = None
-                            if attempt.held:
-                                if attempt.limits is not None:
-                                    attempt.limits.check_stream()
-                                item = attempt.hand_out()
-                                try:
-                                    sent = yield item
-                                except BaseException as error:
-                                    thrown = error
-                            elif attempt.limits is not None and attempt.limits.lasting:
-                                attempt.at_marker = False
-                                puller: Any = attempt.puller
-                                steps = puller.steps(attempt.iterator)
-                                while True:
-                                    try:
-                                        waited_for = next(steps)
-                                        if waited_for is not READY:
-                                            await puller.rest(steps, waited_for)
-                                    except StopAsyncIteration:
-                                        attempt.ended = True
-                                        break
-                                    item = puller.item
-                                    if watch is not None:
-                                        watch(item)
-                                    try:
-                                        sent = yield item
-                                    except BaseException as error:
-                                        thrown = error
-                                        break
-                                    if sent is not None:
-                                        break
-                            elif watch is None:
-                                attempt.at_marker = False
-                                async for item in attempt:
-                                    try:
-                                        sent = yield item
-                                    except BaseException as error:
-                                        thrown = error
-                                        break
-                                    if sent is not None:
-                                        break
-                                else:
-                                    attempt.ended = True
-                            else:
-                                attempt.at_marker, tally, item = False, 0, None
-                                tallies = attempt.counts_only
-                                try:
-                                    async for given in attempt:
-                                        if tallies:
-                                            try:
-                                                tally = after[tally]
-                                            except IndexError:
-                                                record.count += tally
-                                                if tally:
-                                                    record.items.append(item)
-                                                tally, tallies = 0, bool(after)
-                                                watch(given)
-                                            item = given
-                                        else:
-                                            watch(given)
-                                        try:
-                                            sent = yield given
-                                        except BaseException as error:
-                                            thrown = error
-                                            break
-                                        if sent is not None:
-                                            break
-                                    else:
-                                        attempt.ended = True
-                                finally:
-                                    record.count += tally
-                                    if tally:
-                                        record.items.append(item)
-                            # Out of the `except`, or the source would run as if it handled it.
-                            if thrown is not None:
-                                await attempt.throw(thrown)
-                            elif sent is not None:
-                                await attempt.send(sent)
-                    except BaseException as error:
-                        # Not one line of the next attempt may run in here: its errors would get
-                        # this one as their context, 100,000 failures one chain.
-                        command = await attempt.failed(error)
-                        if command is None:
-                            raise
-                    else:
-                        close_error = None
-                        if has_rest(attempt.iterable, attempt.iterator):
-                            close_error = await attempt.close_rest()
-                        command = attempt.completed(close_error)
-                case Sleep(seconds):
-                    try:
-                        await async_sleep(seconds)
-                    except BaseException as error:
-                        run.interrupted(error)
-                        raise
+                    source = AsyncSource(run, command.attempt)
+                    await source.open()
+                case Sleep():
+                    await async_sleep(command.seconds)
                     command = run.slept()
+                    continue
                 case Raise():
-                    context = command.error.__context__
-                    try:
-                        raise command.error
-                    finally:  # its own context, not what the consumer is handling just now
-                        command.error.__context__ = context
+                    raise_unchanged(command.error)
                 case Return():
                     return
                 case _:
                     assert_never(command)
+            command = None  # or the attempt would outlive the source
+            attempt, delivered, iterator = source.attempt, run.delivered, source.iterator
+            held, on_item = attempt.held, delivered.on_item
+            puller, pulls = source.puller, source.start_pulls()
+            while held or source.is_open:
+                if held:
+                    item = attempt.pop_held()
+                else:
+                    attempt.at_marker = False
+                    try:
+                        item = (
+                            await anext(iterator)
+                            if pulls is None
+                            else puller.item
+                            if (waited_for := next(pulls)) is READY
+                            else await puller.finish_pull(pulls, waited_for)
+                        )
+                    except StopAsyncIteration:
+                        source.end()
+                        break
+                    except BaseException as error:
+                        source.failure = error
+                        break
+                    delivered.counted += 1
+                    if on_item is not None:
+                        on_item(item)
+                thrown = sent = None
+                try:
+                    sent = yield item
+                except BaseException as error:
+                    thrown = error
+                # Out of the `except`, or the source would run as if it handled what is thrown.
+                if thrown is not None:
+                    await source.throw(thrown)
+                elif sent is not None:
+                    await source.send(sent)
+            command = await source.finish()
+    except BaseException as error:  # raised by a callback or a signal handler, for example
+        if source is not None:
+            await source.interrupt(error)
+        raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
-        run.finish()
-        item = given = watch = record = thrown = sent = context = None
-        puller = steps = waited_for = close_error = None
-        del run, attempt, command
+        run.release()
+        item = thrown = sent = waited_for = None
+        attempt = delivered = iterator = held = on_item = puller = pulls = None
+        del run, source, command
 
 
-class _AsyncAttempt(Attempt):
-    #: What waits for the source, where it has a limit of time.
-    puller: Puller | None = None
+class AsyncSource:
+    """An open source: the object that the factory returned, and how it ended."""
 
-    def __aiter__(self) -> AsyncIterator[Any]:
-        """The iterator of the source itself, which may lack `__aiter__`."""
-        return self.iterator  # type: ignore[no-any-return]  # whatever aiter() gave
+    iterable: Any = None
+    iterator: Any = None
+    is_iterator_closed = False
+    is_iterable_closed = False
+    #: It has ended.
+    has_ended = False
+    #: The exception that ended it.
+    failure: BaseException | None = None
+    #: The consumer closes the stream.
+    is_left = False
+    #: An exception that came out of a pull, but is not the source's.
+    spared: BaseException | None = None
+    by_consumer = False
+    #: False if it ended in answer to a throw.
+    check_complete = True
+    #: The object that waits for it, if it has a timeout.
+    puller: Any = None
+
+    def __init__(self, run: Run, attempt: Attempt) -> None:
+        self.run = run
+        self.attempt = attempt
 
     async def open(self) -> None:
-        """Open the source and pull it until it commits."""
-        if self.run.listens:
-            self.opening()
-        command = self.command
-        factory, args = command.factory, command.args
-        command.args = ()  # a traceback holds on to the command
-        try:
-            if self.run.is_timed or self.entry.options.is_timed:
-                self.limits = self.run.limits(self.entry)
-                self.puller = _new_puller(self.limits)
-            opened: Any = factory(*args)
-            if not isinstance(opened, AsyncGeneratorType):
-                if not offers(opened, "__aiter__") and offers(opened, "__await__"):
-                    await self._in_time(self._await_opened(opened))
-                    opened = self.iterable
-                self.iterable = opened
-                self._refuse(opened)
-            elif opened.ag_frame is None:
-                self.opened_ended()
-            self.iterable = opened
-            self.iterator = aiter(self.iterable)
-        except (StopIteration, StopAsyncIteration) as leak:
-            # PEP 479, as in an `async for` over the factory's result: it is not an end.
-            raise RuntimeError(f"async generator raised {type(leak).__name__}") from leak
-        finally:
-            del factory, args  # a traceback holds this frame: failure by failure, a chain of all
+        """Open the source, and pull it until it commits, ends or fails."""
+        if not await self._make_iterator():
+            return
+        attempt, iterator = self.attempt, self.iterator
         while True:
             try:
-                if self.limits is None:
-                    item = await anext(self.iterator)
+                if attempt.deadline is None:
+                    item = await anext(iterator)
                 else:
-                    self.limits.check_stream()
-                    item = await self._in_time(anext(self.iterator))
+                    attempt.deadline.check_stream()
+                    item = await self._in_time(anext(iterator))
             except StopAsyncIteration:
                 break
-            if self.receive(item):
-                self.commit()
+            except BaseException as error:
+                self.fail(error)
                 return
-        self.finish(None)
+            if attempt.receive(item):
+                if attempt.diverged is None:
+                    self.run.committed()
+                else:
+                    self.fail(attempt.diverged)
+                return
+        self.end()
+        if self.run.source_ended():
+            self.run.committed()
+
+    async def _make_iterator(self) -> bool:
+        """Call the factory and `aiter`; False if that failed."""
+        await self._call_factory()
+        if self.failure is None:
+            self._check_opened(self.iterable)
+        if self.failure is None:
+            try:
+                self.iterator = aiter(self.iterable)
+            except (StopIteration, StopAsyncIteration) as stop:
+                self.failure = leaked(stop, "async generator")
+            except BaseException as error:
+                self.failure = error
+        return self.failure is None
+
+    async def _call_factory(self) -> None:
+        attempt = self.attempt
+        factory, args = attempt.source.factory, attempt.args
+        attempt.args = ()  # a traceback holds on to the attempt
+        if attempt.deadline is not None:
+            self.puller = _new_puller(attempt.deadline)
+        opened: Any = None
+        try:
+            self.iterable = opened = factory(*args)
+            if is_awaitable(opened) and not offers(opened, "__aiter__"):
+                self.iterable = None
+                await self._in_time(self._await_opened(opened))
+        except (StopIteration, StopAsyncIteration) as stop:
+            self.failure = leaked(stop, "async generator")
+        except BaseException as error:
+            self.failure = error
+        finally:
+            del factory, args, opened  # as in the blocking driver
 
     async def _await_opened(self, awaitable: Any) -> None:
-        """Keep what comes of it, also where it comes too late: it has to be closed."""
+        """Keep the result even if it arrives too late: it has to be closed."""
         self.iterable = await awaitable
 
     def _in_time(self, awaitable: Any) -> Any:
-        """What waits for this no longer than it may."""
+        """Limit the time of an awaitable, if the source has a deadline."""
         return awaitable if self.puller is None else self.puller.wait(awaitable)
 
-    def _refuse(self, opened: object) -> None:
-        """Refuse what an async stream cannot iterate."""
-        if offers(opened, "__aiter__"):
-            return
-        if offers(opened, "__iter__"):
-            self.excused = True
-            raise wrong_flavour(self.entry.name, "async")
-        raise no_stream(self.entry.name, "async iterable", opened)
+    def _check_opened(self, opened: object) -> None:
+        """Refuse an object that an async stream cannot iterate."""
+        if isinstance(opened, AsyncGeneratorType):
+            if opened.ag_frame is None:
+                self.run.opened_ended()
+        elif not offers(opened, "__aiter__"):
+            name = self.attempt.source.name
+            if offers(opened, "__iter__"):
+                raise wrong_flavour(name, "async")
+            self.failure = not_iterable(name, "async iterable", opened)
+
+    def start_pulls(self) -> Any:
+        """Return an iterator of pulls with a deadline; None if the source has none."""
+        deadline = self.attempt.deadline
+        if deadline is None or not deadline.is_lasting or not self.is_open:
+            return None
+        return self.puller.start_pulls(self.iterator)
+
+    def fail(self, error: BaseException) -> None:
+        """The source failed before the commit: discard the held items."""
+        self.failure = error
+        self.attempt.held.clear()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there may be more to deliver."""
+        return not self.has_ended and self.failure is None
+
+    def end(self, *, check_complete: bool = True) -> None:
+        """The source has ended. In answer to a throw it need not be complete."""
+        self.has_ended, self.check_complete = True, check_complete
 
     async def send(self, value: Any) -> None:
-        """Send a value to the source: a pull like any other, but where it takes no values."""
-        if self.takes_no_value():
+        """Send a value to the source: a pull like any other, unless it takes no values."""
+        attempt = self.attempt
+        if attempt.at_marker or (self.has_ended and not attempt.held):
             return
-        self.refuse_if_held(value)
-        if self.limits is not None:
-            self.limits.check_stream()
+        attempt.check_sent(value)
+        if attempt.deadline is not None:
+            attempt.deadline.check_stream()
+        asend = self.iterator.asend
         try:
-            asend = self.iterator.asend
-        except AttributeError:
-            self.excused = True
-            raise
-        try:
-            self.held.append(await self._in_time(asend(value)))
+            item = await self._in_time(asend(value))
         except StopAsyncIteration:
-            self.ended = True
+            self.end()
+        except BaseException as error:
+            self.failure = error
+        else:
+            attempt.held.append(item)
 
     async def throw(self, thrown: BaseException) -> None:
-        """Throw into the source what the consumer threw; an answer is held for the consumer."""
-        self.excused = True
-        self.thrown = not isinstance(thrown, GeneratorExit)
-        self.held.clear()
+        """Throw into the source; whatever it raises is raised to the consumer."""
+        attempt = self.attempt
+        attempt.held.clear()
+        attempt.at_marker = False
+        self.failure, self.spared, self.by_consumer = thrown, thrown, True
         try:
             if isinstance(thrown, GeneratorExit):
+                self.is_left, self.by_consumer = True, False
                 await self._leave()
-                raise_as_it_is(thrown)
-            athrow = getattr(self.iterator, "athrow", None)
-            # PEP 380; and athrow() of an async generator that has ended gives None (3.11).
-            if athrow is None or self.ended:
-                raise_as_it_is(thrown)
-            try:
-                answer = await athrow(thrown)
-            except StopAsyncIteration:
-                self.ended = True  # and is not judged: it stays excused
                 return
+            athrow = getattr(self.iterator, "athrow", None)
+            # PEP 380; and athrow() of an async generator that has ended returns None (3.11).
+            if athrow is None or self.has_ended:
+                return
+            item = await athrow(thrown)
+        except StopAsyncIteration:
+            self.failure = None
+            self.end(check_complete=False)
+        except BaseException as error:
+            self.failure = self.spared = error
+        else:
+            self.failure = self.spared = None
+            attempt.held.append(item)
         finally:
             del thrown  # or the traceback holds this frame, and this frame the error
-        self.excused = self.thrown = False
-        self.held.append(answer)
 
-    async def failed(self, error: BaseException) -> Command | None:
-        """Close, and ask the core what follows; None: the error is not the source's, raise it."""
-        run, received, close_error = self.run, self.received > 0, None
+    async def finish(self) -> Command:
+        """Close the source, and ask the core what follows."""
+        run, error = self.run, self.failure
+        close_error = None
         try:
-            close_error = await self._close()
-            if self.is_outage(error):
-                return run.failed(error, close_error, received=received)
-            run.closed(error, close_error, theirs=self.thrown, expired=self.has_expired(error))
-            if isinstance(error, GeneratorExit) and self.excused and close_error is not None:
-                raise close_error
-            return None
+            if error is None:
+                if needs_close(self.iterable, self.iterator):
+                    close_error = await self.close()
+                return run.ended(None, close_error, check_complete=self.check_complete)
+            close_error = await self.close()
+            deadline = self.attempt.deadline
+            is_timeout = deadline is not None and error is deadline.raised
+            is_spared = error is self.spared or self.is_left
+            if isinstance(error, Exception) and (is_timeout or not is_spared):
+                return run.failed(error, close_error)
+            return run.left(error, close_error, by_consumer=self.by_consumer)
         finally:
             self.release()
             del run, error, close_error
 
-    async def close_rest(self) -> Exception | None:
-        """Close what the source has left, after its end."""
+    async def interrupt(self, error: BaseException) -> None:
+        """Close what is still open: code of ours has raised."""
         try:
-            return await self._close()
-        except BaseException:
-            self.release()
-            raise
-
-    def completed(self, close_error: Exception | None) -> Command:
-        """Ask the core what follows."""
-        run, received, judged = self.run, self.received > 0, not self.excused
-        try:
-            return run.ended(None, close_error, received=received, judged=judged)
+            close_error = await self.close()
+            if self.run.state is not State.DONE:
+                self.run.interrupted(error, close_error)
         finally:
             self.release()
-            del run, close_error
+            del error
 
     async def _leave(self) -> None:
         """Close the iterator for a consumer who closes the stream."""
         try:
-            if isinstance(self.iterator, AsyncGeneratorType):
-                # The loop may be closing all its async generators at once (shutdown_asyncgens),
-                # this stream before its source: let it start with that one, or it complains.
-                await give_way()
+            # The loop may be closing all its async generators at once (shutdown_asyncgens), this
+            # stream before its source: let it start with that one, or it complains.
+            await give_way()
         finally:
             await self.close_iterator()
 
     async def close_iterator(self) -> None:
         """Close the iterator, once."""
-        if self.entry.owned and not self.iterator_closed:
-            self.iterator_closed = True
-            await aclose(self.iterator)
+        if self.attempt.source.owned and not self.is_iterator_closed:
+            closing = acloser_of(self.iterator)
+            if closing is not None:
+                # No signal handler runs between these two lines: it is closed once, not never.
+                self.is_iterator_closed = True
+                await closed(closing())
 
-    async def _close(self) -> Exception | None:
-        """Close what was opened; give the error of that, or raise it if it is no Exception."""
+    async def close_iterable(self) -> None:
+        """Close the iterable, once, if it is not the iterator."""
+        if self.attempt.source.owned and not self.is_iterable_closed:
+            closing = None if self.iterable is self.iterator else acloser_of(self.iterable)
+            if closing is not None:
+                self.is_iterable_closed = True
+                await closed(closing())
+
+    async def close(self) -> Exception | None:
+        """Close the source; return an Exception raised by that, raise any other."""
         errors: list[BaseException] = []
-        try:
-            await self.close_iterator()
-        except BaseException as error:
-            errors.append(error)
-        if self.iterable is not self.iterator and self.entry.owned:
+        # Twice, for a signal handler may raise before anything is closed.
+        for closing in (self.close_iterator, self.close_iterable) * 2:
             try:
-                await aclose(self.iterable)
+                await closing()
             except BaseException as error:
                 errors.append(error)
-        return self.settle(errors) if errors else None
+        return first_of(errors, self.attempt.source.name)
+
+    def release(self) -> None:
+        """Drop all references: the frames of a traceback may keep this object alive."""
+        self.iterable = self.iterator = self.failure = self.spared = self.puller = None
+        if self.attempt.deadline is not None:
+            self.attempt.deadline.raised = None
+        self.attempt.held.clear()
 
 
-def _new_puller(limits: Limits) -> Puller:
-    """What waits under the library that runs this task."""
+def _new_puller(deadline: SourceDeadline) -> Puller:
+    """Return a puller for the library that runs this task."""
     match async_library():
         case "trio":
             from failover_iter._drivers import timed_trio
 
-            return timed_trio.Puller(limits)
+            return timed_trio.Puller(deadline)
         case "asyncio":
             from failover_iter._drivers import timed_asyncio
 
-            return timed_asyncio.Puller(limits)
+            return timed_asyncio.Puller(deadline)
         case _:
-            raise wrong_use(
-                RuntimeError("a limit of time needs asyncio or trio: neither runs this stream")
+            raise mark_usage_error(
+                RuntimeError("a timeout needs asyncio or trio: neither runs this stream")
             )

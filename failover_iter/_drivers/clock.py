@@ -1,4 +1,4 @@
-"""The clocks: a replaceable one for blocking streams, the running library's for async ones."""
+"""Clocks: a replaceable one for blocking streams, the running library's for async streams."""
 
 from __future__ import annotations
 
@@ -11,56 +11,52 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from threading import Lock
-    from typing import Protocol
+    from queue import SimpleQueue
+    from typing import Protocol, TypeVar
+
+    _T = TypeVar("_T")
 
     class Clock(Protocol):
-        """What a blocking stream needs of time."""
+        """How a blocking stream reads the time and waits."""
 
         def time(self) -> float:
-            """Seconds on a clock that only goes forward."""
+            """Return the seconds on a clock that never goes back."""
             ...
 
         def sleep(self, seconds: float, /) -> None:
-            """Block for so many seconds."""
+            """Block for this number of seconds."""
             ...
 
-        def acquire(self, lock: Lock, seconds: float, /) -> bool:
-            """Block until the lock is there, for so many seconds at most; True: it is taken."""
+        def get(self, queue: SimpleQueue[_T], seconds: float, /) -> _T:
+            """Return the next item of a queue; raise `queue.Empty` when the time is up."""
             ...
 
 
 class SystemClock:
-    """The time of this machine."""
+    """The clock of this machine."""
 
     time = staticmethod(monotonic)
     sleep = staticmethod(block)
 
     @staticmethod
-    def acquire(lock: Lock, seconds: float) -> bool:
-        """Wait for a lock for so many seconds, which may be none, or infinitely many."""
+    def get(queue: SimpleQueue[_T], seconds: float) -> _T:
+        """Wait for an item. The seconds may be negative (do not wait) or infinite."""
         if seconds > TIMEOUT_MAX:
-            return lock.acquire()
-        return lock.acquire(True, max(0, seconds))
+            return queue.get()
+        return queue.get(True, max(0.0, seconds))
 
 
-#: The clock that a blocking stream takes at its first pull.
+#: The clock of blocking streams. A stream reads this variable at its first pull.
 clock: ContextVar[Clock] = ContextVar("failover_iter.clock", default=SystemClock())  # noqa: B039 (it has no state)
 
 
-#: Whether the thread that this runs in is that of a source which was given up.
-is_abandoned: ContextVar[Callable[[], bool]] = ContextVar(
-    "failover_iter.is_abandoned", default=lambda: False
-)
-
-
 def async_library() -> str | None:
-    """Which library runs this task: "trio", "asyncio" or none; neither is imported for it."""
+    """Return which library runs this task, "trio" or "asyncio", without importing either."""
     return _running()[0]
 
 
 def async_time() -> Callable[[], float]:
-    """The clock of the library that runs this task, so that a test's own clock is obeyed."""
+    """Return the clock of the library that runs this task, which a test may have replaced."""
     return _running()[1]
 
 
@@ -73,7 +69,7 @@ def _running() -> tuple[str | None, Callable[[], float]]:
 
 
 def async_sleep(seconds: float) -> Awaitable[None]:
-    """Sleep as the library that runs this task does; 0 lets the others run."""
+    """Sleep with the library that runs this task; 0 seconds let other tasks run."""
     match async_library():
         case "trio":
             import trio
@@ -88,7 +84,7 @@ def async_sleep(seconds: float) -> Awaitable[None]:
 
 
 async def give_way() -> None:
-    """Let other tasks run once; under trio no cancellation comes in here."""
+    """Let other tasks run once; under trio, this cannot be cancelled."""
     match async_library():
         case "trio":
             import trio

@@ -1,43 +1,78 @@
-"""Closing what a factory opened: an iterator, or the iterable that it came from."""
+"""Closing the objects that a factory opened: an iterator, and the iterable it came from."""
 
 from __future__ import annotations
 
 from types import AsyncGeneratorType, GeneratorType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from failover_iter._validation import offers
+from failover_iter._core.notes import note_close_error
+from failover_iter._validation import is_awaitable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def has_ended(opened: object) -> bool:
-    """Whether this is a generator, sync or async, with nothing left to close."""
+    """Whether this is a generator, sync or async, that has ended."""
     if isinstance(opened, GeneratorType):
         return opened.gi_frame is None
     return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is None
 
 
-def has_rest(iterable: object, iterator: object) -> bool:
-    """Whether a source that has ended may have something left to close."""
+def needs_close(iterable: object, iterator: object) -> bool:
+    """Whether a source that has ended may still have to be closed."""
     return iterable is not iterator or not has_ended(iterator)
 
 
 def is_running(opened: object) -> bool:
-    """Whether this is an async generator that somebody is in the middle of."""
+    """Whether this is an async generator that is running just now."""
     return isinstance(opened, AsyncGeneratorType) and bool(opened.ag_running)
 
 
 def close(opened: object) -> None:
-    """Close what has a `close`."""
-    closing = getattr(opened, "close", None)
-    if callable(closing):
+    """Close an object that has a `close`."""
+    closing = closer_of(opened)
+    if closing is not None:
         closing()
 
 
-async def aclose(opened: Any) -> None:
-    """Close what has an `aclose` or a `close`, awaited if it gives an awaitable."""
+def closer_of(opened: object) -> Callable[[], object] | None:
+    """The `close` of an object, if it has one."""
+    closing = getattr(opened, "close", None)
+    return closing if callable(closing) else None
+
+
+def acloser_of(opened: Any) -> Callable[[], object] | None:
+    """The `aclose` or `close` of an object, if it has one."""
     if is_running(opened):
-        return  # the loop is closing it already (shutdown_asyncgens), and waits for it itself
+        return None  # the loop is closing it (shutdown_asyncgens) and waits for it itself
     closing = getattr(opened, "aclose", None) or getattr(opened, "close", None)
-    if callable(closing):
-        done: Any = closing()
-        if offers(done, "__await__"):
+    return closing if callable(closing) else None
+
+
+async def closed(done: Any) -> None:
+    """Await the result of closing, if it is awaitable."""
+    try:
+        if is_awaitable(done):
             await done
+    except RuntimeError as error:
+        # The loop is closing an async generator that is wrapped in the object, as above.
+        if "asynchronous generator is already running" not in str(error):
+            raise
+
+
+def first_of(errors: list[BaseException], source: str) -> Exception | None:
+    """Return the first error of closing, with the others in its notes; raise a BaseException."""
+    if not errors:
+        return None
+    errors.sort(key=lambda error: isinstance(error, Exception))  # stable: Ctrl-C comes first
+    first, *others = errors
+    errors.clear()
+    try:
+        for other in others:
+            note_close_error(first, source, other)
+        if isinstance(first, Exception):
+            return first
+        raise first
+    finally:
+        del first, others

@@ -1,9 +1,8 @@
-"""The blocking driver: a real generator that does what the core says.
+"""The blocking driver: a real generator that does what the core answers.
 
-A bare `for` pulls what has no value to return and no use for what is sent, `yield from` over a
-delegate (`_delegate.py`) all else; where items are counted, each is pulled and looked at here. What
-a consumer does at a `yield` is caught right there and handed on to the source, so that what the
-source raises at a pull cannot be taken for it, nor the other way round.
+Blame is a matter of place. The factory is called, and the iterator made and pulled, in a `try`
+around nothing else, or in the pipeline of `delegation.py`. Whatever else raises, a callback, a
+signal handler or the consumer, is never a failure of the source.
 """
 
 from __future__ import annotations
@@ -11,346 +10,294 @@ from __future__ import annotations
 import sys
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
+from weakref import ref
 
-from failover_iter._core.attempt import Attempt
 from failover_iter._core.commands import Open, Raise, Return, Sleep
-from failover_iter._core.failures import raise_as_it_is
-from failover_iter._core.sources import no_stream, wrong_flavour
-from failover_iter._drivers.clock import clock, is_abandoned
-from failover_iter._drivers.closing import close, has_ended, has_rest
-from failover_iter._drivers.delegation import delegate
-from failover_iter._drivers.plain import is_plain, is_plain_generator
-from failover_iter._tally import AFTER
+from failover_iter._core.notes import leaked, raise_unchanged
+from failover_iter._core.sources import not_iterable, wrong_flavour
+from failover_iter._core.state import State
+from failover_iter._drivers import log
+from failover_iter._drivers.clock import clock
+from failover_iter._drivers.closing import closer_of, first_of, has_ended, needs_close
+from failover_iter._drivers.delegation import Held, rest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
+    from failover_iter._core.attempt import Attempt
     from failover_iter._core.commands import Command
+    from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
     from failover_iter._drivers.timed_thread import Worker
 
-#: A StopIteration that is thrown at an iterator without `throw` ends a `yield from` since 3.12.
-_ENDS_BY_THROW: Final = sys.version_info >= (3, 12)
+#: Since 3.15 (python/cpython#145667), `yield from` walks these by index, without an iterator. What
+#: is sent goes to the sequence itself, and the AttributeError names `list`, not `list_iterator`.
+_WALKED_BY_INDEX: Final = tuple[type, ...](
+    (list, tuple, str, bytes) if sys.version_info >= (3, 15) else ()
+)
 
 
 def drive(run: Run) -> Generator[Any, Any, Any]:
-    """Deliver one stream."""
-    attempt: _SyncAttempt | None = None
+    """Return the generator that delivers one stream."""
+    stream = _deliver(run)
+    # Dead once the stream is finalized, so that no finalizer waits for a thread. It needs a
+    # callback: since Python 3.15, references without one are cleared only after finalizers. `bool`
+    # is one that does nothing.
+    run.stream = ref(stream, bool)
+    return stream
+
+
+def _deliver(run: Run) -> Generator[Any, Any, Any]:
+    source: SyncSource | None = None
     command: Command | None = None
-    after = AFTER
-    item = given = None  # what was counted last, what was pulled last
-    record: Any = None
+    value: Any = None
     try:
         time = clock.get()
-        command = run.start(time.time)
+        command = run.start(time.time, log)
         while True:
             match command:
                 case Open():
-                    if attempt is not None and is_abandoned.get()():
-                        return None  # in a thread that nobody waits for: nothing more is opened
-                    attempt = _SyncAttempt(run, command)
-                    try:
-                        attempt.open()
-                        watch, record = attempt.watch, run.record
-                        while attempt.held or not attempt.ended:
-                            thrown = sent = None
-                            if attempt.held:
-                                if attempt.limits is not None:
-                                    attempt.limits.check_stream()
-                                item = attempt.hand_out()
-                                try:
-                                    sent = yield item
-                                except BaseException as error:
-                                    thrown = error
-                            elif watch is None and is_plain(attempt.iterator):
-                                attempt.at_marker = False
-                                for item in attempt.iterator:
-                                    try:
-                                        if (yield item) is not None:
-                                            sent = True  # whatever it was: refused, or ignored
-                                            break
-                                    except BaseException as error:
-                                        thrown = error
-                                        break
-                                else:
-                                    attempt.ended = True
-                            elif watch is None:
-                                item = None  # or the first one is held as long as the stream
-                                attempt.value = yield from delegate(attempt)
-                                attempt.ended = True
-                            elif (
-                                attempt.counts_only
-                                and after
-                                and is_plain_generator(attempt.iterator)
-                            ):
-                                attempt.at_marker, tally = False, 0
-                                try:
-                                    for given in attempt.iterator:
-                                        try:
-                                            tally = after[tally]
-                                        except IndexError:
-                                            record.count += tally
-                                            if tally:
-                                                record.items.append(item)
-                                            tally = 0
-                                            watch(given)
-                                        try:
-                                            item = given
-                                            yield given  # the source ignores what is sent
-                                        except BaseException as error:
-                                            thrown = error
-                                            break
-                                    else:
-                                        attempt.ended = True
-                                finally:
-                                    record.count += tally
-                                    if tally:
-                                        record.items.append(item)
-                            else:
-                                attempt.at_marker, tally, item = False, 0, None
-                                tallies = attempt.counts_only
-                                try:
-                                    while True:
-                                        try:
-                                            given = next(attempt.iterator)
-                                        except StopIteration as stop:
-                                            attempt.ended, attempt.value = True, stop.value
-                                            break
-                                        if tallies:
-                                            try:
-                                                tally = after[tally]
-                                            except IndexError:
-                                                record.count += tally
-                                                if tally:
-                                                    record.items.append(item)
-                                                tally, tallies = 0, bool(after)
-                                                watch(given)
-                                            item = given
-                                        else:
-                                            watch(given)
-                                        try:
-                                            sent = yield given
-                                        except BaseException as error:
-                                            thrown = error
-                                            break
-                                        if sent is not None:
-                                            break
-                                finally:
-                                    record.count += tally
-                                    if tally:
-                                        record.items.append(item)
-                            # Out of the `except`, or the source would run as if it handled it.
-                            if thrown is not None:
-                                attempt.throw(thrown)
-                            elif sent is not None:
-                                attempt.send(sent)
-                    except BaseException as error:
-                        # Not one line of the next attempt may run in here: its errors would get
-                        # this one as their context, 100,000 failures one chain.
-                        command = attempt.failed(error)
-                        if command is None:
-                            raise
-                    else:
-                        command = attempt.completed()
-                case Sleep(seconds):
-                    try:
-                        if seconds:
-                            time.sleep(seconds)
-                    except BaseException as error:
-                        run.interrupted(error)
-                        raise
+                    source = SyncSource(run, command.attempt)
+                    source.open()
+                case Sleep():
+                    if command.seconds:
+                        time.sleep(command.seconds)
                     command = run.slept()
+                    continue
                 case Raise():
-                    context = command.error.__context__
-                    try:
-                        raise command.error
-                    finally:  # its own context, not what the consumer is handling just now
-                        command.error.__context__ = context
+                    raise_unchanged(command.error)
                 case Return():
                     return command.value
                 case _:
                     assert_never(command)
+            command = None  # or the attempt would outlive the source
+            try:
+                yield from Held(source)
+                if source.is_open:
+                    rest: Any = rest_of(source)
+                    value = yield from rest  # pyright: ignore[reportUnknownVariableType]
+                    source.end(value)
+            except BaseException as error:
+                source.failure = error
+            command = source.finish()
+    except BaseException as error:  # raised by a callback or a signal handler, for example
+        if source is not None:
+            source.interrupt(error)
+        raise
     finally:
-        # The traceback of an error that leaves holds this frame: it must not hold the error, and
-        # not the last item either.
-        run.finish()
-        item = given = watch = record = thrown = sent = context = None
-        del run, attempt, command
+        # The traceback of an error that leaves holds this frame: it must not hold the error.
+        run.release()
+        value = None
+        del run, source, command
 
 
-class _SyncAttempt(Attempt):
-    #: The thread that the source lives in, where it has a limit of time.
+class SyncSource:
+    """An open source: the object that the factory returned, and how it ended."""
+
+    iterable: Any = None
+    iterator: Any = None
+    is_iterator_closed = False
+    is_iterable_closed = False
+    #: It has ended, and this is what it returned.
+    has_ended = False
+    value: Any = None
+    #: The exception that ended it.
+    failure: BaseException | None = None
+    by_index = False
+    #: The consumer closes the stream.
+    is_left = False
+    #: An exception that came out of a pull, but is not the source's.
+    spared: BaseException | None = None
+    by_consumer = False
+    #: False if it ended in answer to a throw.
+    check_complete = True
+    #: Its thread, if it has a timeout.
     worker: Worker | None = None
 
+    def __init__(self, run: Run, attempt: Attempt) -> None:
+        self.run = run
+        self.attempt = attempt
+
     def open(self) -> None:
-        """Open the source and pull it until it commits."""
-        if self.run.listens:
-            self.opening()
-        command = self.command
-        factory, args = command.factory, command.args
-        command.args = ()  # a traceback holds on to the command
-        try:
-            if self.run.is_timed or self.entry.options.is_timed:
-                iterable = self._open_in_time(factory, args)
-            else:
-                self.iterable = iterable = factory(*args)
-            if not isinstance(iterable, GeneratorType):
-                self._refuse(iterable)
-            elif iterable.gi_frame is None:
-                self.opened_ended()
-            self.iterator = iter(self.iterable)
-        except StopIteration as leak:
-            # PEP 479, as in a `yield from` over the factory's result: it is not an end.
-            raise RuntimeError("generator raised StopIteration") from leak
-        finally:
-            del factory, args  # a traceback holds this frame: failure by failure, a chain of all
-        iterator = self.iterator
+        """Open the source, and pull it until it commits, ends or fails."""
+        if not self._make_iterator():
+            return
+        attempt, iterator = self.attempt, self.iterator
         while True:
             try:
                 item = next(iterator)
             except StopIteration as stop:
                 value = stop.value
                 break
-            if self.receive(item):
-                self.commit()
+            except BaseException as error:
+                self.fail(error)
                 return
-        self.finish(value)
+            if attempt.receive(item):
+                if attempt.diverged is None:
+                    self.run.committed()
+                else:
+                    self.fail(attempt.diverged)
+                return
+        self.end(value)
+        if self.run.source_ended():
+            self.run.committed()
 
-    def _open_in_time(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _make_iterator(self) -> bool:
+        """Call the factory and `iter`; False if that failed."""
+        opened = self._call_factory()
+        if self.failure is None:
+            self._check_opened(opened)
+        if self.failure is None:
+            try:
+                self.iterator = iter(self.iterable)
+            except StopIteration as stop:
+                self.failure = leaked(stop, "generator")
+            except BaseException as error:
+                self.failure = error
+        return self.failure is None
+
+    def _call_factory(self) -> Any:
+        attempt = self.attempt
+        factory, args = attempt.source.factory, attempt.args
+        attempt.args = ()  # a traceback holds on to the attempt
+        opened: Any = None
+        try:
+            if attempt.deadline is not None:
+                opened = self._open_in_thread(attempt.deadline, factory, args)
+            else:
+                self.iterable = opened = factory(*args)
+        except StopIteration as stop:
+            self.failure = leaked(stop, "generator")
+        except BaseException as error:
+            self.failure = error
+        finally:
+            del factory, args  # a traceback holds this frame: failure by failure, a chain of all
+        return opened
+
+    def _open_in_thread(self, deadline: SourceDeadline, factory: Any, args: tuple[Any, ...]) -> Any:
         from failover_iter._drivers.timed_thread import (  # threads: for those who need them
             Remote,
             Worker,
         )
 
-        self.limits = self.run.limits(self.entry)
-        self.worker = Worker(self.entry, self.limits)
+        self.worker = Worker(self.attempt.source, deadline, self.run.stream)
         opened = self.worker.open(factory, args)
         self.iterable = Remote(self.worker, opened)
         return opened
 
-    def _refuse(self, iterable: object) -> None:
-        """Refuse what a blocking stream cannot iterate."""
-        kind = type(iterable)
+    def _check_opened(self, opened: object) -> None:
+        """Refuse an object that a blocking stream cannot iterate."""
+        if isinstance(opened, GeneratorType):
+            if opened.gi_frame is None:
+                self.run.opened_ended()
+            return
+        kind, name = type(opened), self.attempt.source.name
+        self.by_index = kind in _WALKED_BY_INDEX
         if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
             return
         if hasattr(kind, "__aiter__") or hasattr(kind, "__await__"):
-            if isinstance(iterable, CoroutineType):
-                iterable.close()
-            self.excused = True
-            raise wrong_flavour(self.entry.name, "sync")
-        raise no_stream(self.entry.name, "iterable", iterable)
+            if isinstance(opened, CoroutineType):
+                opened.close()
+            raise wrong_flavour(name, "sync")
+        self.failure = not_iterable(name, "iterable", opened)
 
-    def sender(self) -> Callable[[Any], Any]:
-        """The `send` of the source; where it has none, that is the consumer's fault."""
-        try:
-            return self.iterator.send  # type: ignore[no-any-return]  # whatever the source has
-        except AttributeError:
-            self.excused = True
-            raise
+    def fail(self, error: BaseException) -> None:
+        """The source failed before the commit: discard the held items."""
+        self.failure = error
+        self.attempt.held.clear()
 
-    def send(self, value: Any) -> None:
-        """Send a value to the source: a pull like any other, but where it takes no values."""
-        if self.takes_no_value():
-            return
-        self.refuse_if_held(value)
-        send = self.sender()
-        try:
-            self.held.append(send(value))
-        except StopIteration as stop:
-            self.ended, self.value = True, stop.value
+    @property
+    def is_open(self) -> bool:
+        """Whether there may be more to deliver."""
+        return not self.has_ended and self.failure is None
 
-    def throw(self, thrown: BaseException) -> None:
-        """Throw into the source what the consumer threw; an answer is held for the consumer."""
-        self.excused = True
-        self.thrown = not isinstance(thrown, GeneratorExit)
-        self.held.clear()
-        try:
-            if isinstance(thrown, GeneratorExit):
-                self.close_iterator()
-                raise_as_it_is(thrown)
-            throw = None if self.ended else getattr(self.iterator, "throw", None)
-            if throw is None:
-                self._throw_here(thrown)
-                return
-            try:
-                answer = throw(thrown)
-            except StopIteration as stop:  # an end (PEP 380), which is not judged: it stays excused
-                self.ended, self.value = True, stop.value
-                return
-        finally:
-            del thrown  # or the traceback holds this frame, and this frame the error
-        self.excused = self.thrown = False
-        self.held.append(answer)
+    def end(self, value: Any, *, check_complete: bool = True) -> None:
+        """The source has ended. In answer to a throw it need not be complete."""
+        if not self.has_ended:
+            self.has_ended, self.value, self.check_complete = True, value, check_complete
 
-    def _throw_here(self, thrown: BaseException) -> None:
-        """Do as a `yield from` does over what has no `throw`."""
-        if _ENDS_BY_THROW and isinstance(thrown, StopIteration):
-            self.ended, self.value = True, thrown.value
-            return
-        try:
-            raise_as_it_is(thrown)
-        finally:
-            del thrown
+    def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
+        """Remember an error that the source is not to blame for."""
+        self.spared, self.by_consumer = error, by_consumer
 
-    def failed(self, error: BaseException) -> Command | None:
-        """Close, and ask the core what follows; None: the error is not the source's, raise it."""
-        run, received, close_error = self.run, self.received > 0, None
-        try:
-            close_error = self._close()
-            if self.is_outage(error):
-                return run.failed(
-                    error, close_error, received=received, abandoned=self.is_abandoned
-                )
-            run.closed(
-                error,
-                close_error,
-                theirs=self.thrown,
-                expired=self.has_expired(error),
-                abandoned=self.is_abandoned,
-            )
-            if isinstance(error, GeneratorExit) and self.excused and close_error is not None:
-                raise close_error
-            return None
-        finally:
-            self.release()
-            del run, error, close_error
-
-    def completed(self) -> Command:
-        """Close, and ask the core what follows."""
-        run, received, judged = self.run, self.received > 0, not self.excused
+    def finish(self) -> Command:
+        """Close the source, and ask the core what follows."""
+        run, error = self.run, self.failure
         close_error = None
         try:
-            if has_rest(self.iterable, self.iterator):
-                close_error = self._close()
-            return run.ended(self.value, close_error, received=received, judged=judged)
+            if error is None:
+                if needs_close(self.iterable, self.iterator):
+                    close_error = self.close()
+                command = run.ended(self.value, close_error, check_complete=self.check_complete)
+                self.release()
+                return command
+            close_error = self.close()
+            deadline = self.attempt.deadline
+            is_timeout = deadline is not None and error is deadline.raised
+            is_spared = error is self.spared or self.is_left
+            if isinstance(error, Exception) and (is_timeout or not is_spared):
+                command = run.failed(error, close_error, abandoned=self.is_abandoned)
+            else:
+                by_consumer = self.by_consumer and error is self.spared
+                command = run.left(
+                    error, close_error, by_consumer=by_consumer, abandoned=self.is_abandoned
+                )
+            self.release()  # if anything raises before, `interrupt` does it
+            return command
+        finally:
+            del run, error, close_error
+
+    def interrupt(self, error: BaseException) -> None:
+        """Close what is still open: code of ours has raised."""
+        try:
+            close_error = self.close()
+            if self.run.state is not State.DONE:
+                self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
         finally:
             self.release()
-            del run, close_error
+            del error
 
     def close_iterator(self) -> None:
         """Close the iterator, once."""
-        if self.entry.owned and not self.iterator_closed:
-            self.iterator_closed = True
-            if not has_ended(self.iterator):
-                close(self.iterator)
+        if self.attempt.source.owned and not self.is_iterator_closed:
+            closing = None if has_ended(self.iterator) else closer_of(self.iterator)
+            if closing is not None:
+                # No signal handler runs between these two lines: it is closed once, not never.
+                self.is_iterator_closed = True
+                closing()
 
-    def _close(self) -> Exception | None:
-        """Close what was opened; give the error of that, or raise it if it is no Exception."""
+    def close_iterable(self) -> None:
+        """Close the iterable, once, if it is not the iterator."""
+        if self.attempt.source.owned and not self.is_iterable_closed:
+            closing = None if self.iterable is self.iterator else closer_of(self.iterable)
+            if closing is not None:
+                self.is_iterable_closed = True
+                closing()
+
+    def close(self) -> Exception | None:
+        """Close the source; return an Exception raised by that, raise any other."""
         errors: list[BaseException] = []
         try:
-            self.close_iterator()
-        except BaseException as error:
-            errors.append(error)
-        if self.iterable is not self.iterator and self.entry.owned:
-            try:
-                close(self.iterable)
-            except BaseException as error:
-                errors.append(error)
-        if self.worker is not None:
-            self.worker.stop()
-        return self.settle(errors) if errors else None
+            # Twice, for a signal handler may raise before anything is closed.
+            for closing in (self.close_iterator, self.close_iterable) * 2:
+                try:
+                    closing()
+                except BaseException as error:
+                    errors.append(error)
+        finally:
+            if self.worker is not None:
+                self.worker.stop()
+        return first_of(errors, self.attempt.source.name)
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether the source is still blocked: it will be closed when it comes back."""
+        """Whether the source is still blocked: it will be closed when it returns."""
         return self.worker is not None and self.worker.abandoned
+
+    def release(self) -> None:
+        """Drop all references: the frames of a traceback may keep this object alive."""
+        self.iterable = self.iterator = self.worker = None
+        self.value = self.failure = self.spared = None
+        if self.attempt.deadline is not None:
+            self.attempt.deadline.raised = None
+        self.attempt.held.clear()

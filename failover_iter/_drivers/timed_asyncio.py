@@ -1,7 +1,7 @@
 """Pulling an async source with a limit of time, under asyncio.
 
 The source is stepped in the task of the consumer. What is there at once costs no timer. Where the
-source waits for a future there is one for the rest of the pull, and past the limit it cancels
+source waits for a future there is one for the rest of the pull, and when time is up it cancels
 that future, as `Task.cancel` does. The task itself is not cancelled by that: `Task.cancelling`
 counts the cancellations of others alone, so none of them is taken for a timeout, and none is
 swallowed.
@@ -18,37 +18,36 @@ from failover_iter._core.deadlines import READY
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
-    from failover_iter._core.deadlines import Limits
+    from failover_iter._core.deadlines import SourceDeadline
 
 
 class Puller:
-    """Waits for the source of one attempt for as long as its limits allow."""
+    """Waits for the source of one attempt for as long as its deadline allows."""
 
-    __slots__ = ("_fired", "_limits", "_loop", "_timer", "_waited_for", "item")
+    __slots__ = ("_deadline", "_fired", "_loop", "_timer", "_waited_for", "item")
 
-    def __init__(self, limits: Limits) -> None:
-        """Know the limits."""
-        self._limits = limits
+    def __init__(self, deadline: SourceDeadline) -> None:
+        self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.Handle | None = None
         self._waited_for: Any = None
         self._fired = False
-        #: What came of the last step.
+        #: The result of the last step.
         self.item: Any = None
 
-    def steps(self, iterator: AsyncIterator[Any]) -> Any:
-        """Pull item by item: give READY where one is there, else what is to be handed to `rest`."""
+    def start_pulls(self, iterator: AsyncIterator[Any]) -> Any:
+        """Pull item by item: yield READY, or what the source waits for, for `finish_pull`."""
         if isinstance(iterator, AsyncGeneratorType):
             return self._steps(iterator.__anext__)
         return self._steps(lambda: _awaited(iterator.__anext__()))
 
     @coroutine
     def _steps(self, pull: Callable[[], Any]) -> Any:
-        limits = self._limits
-        has_end = limits.has_end
+        deadline = self._deadline
+        has_end = deadline.has_end
         while True:
             if has_end:
-                limits.check_stream()
+                deadline.check_stream()
             self.item = yield from pull()
             yield READY
 
@@ -62,16 +61,16 @@ class Puller:
         steps: Any = self._once(awaitable)
         waited_for = next(steps)
         if waited_for is not READY:
-            await self.rest(steps, waited_for)
+            await self.finish_pull(steps, waited_for)
         return self.item
 
     @coroutine
-    def rest(self, steps: Any, waited_for: Any) -> Generator[Any, Any, None]:
-        """Go on with a step that waits for something, in the time that there is for it."""
+    def finish_pull(self, steps: Any, waited_for: Any) -> Generator[Any, Any, Any]:
+        """Go on with a step that waits for something, before its deadline; return the item."""
         task: Any = asyncio.current_task(self._loop)
         # One that was asked for since the last pull, and is still to come, is news too.
         cancelled_before = task.cancelling() - getattr(task, "_must_cancel", False)
-        until = self._limits.until()
+        until = self._deadline.until()
         answer: BaseException | None = None
         thrown: BaseException | None = None
         try:
@@ -112,9 +111,10 @@ class Puller:
             try:
                 if is_cancelled:  # by the consumer too, who goes first
                     raise _cancellation(answer) from _cause(answer)
-                raise self._limits.over() from _cause(answer)
+                raise self._deadline.expired() from _cause(answer)
             finally:
                 answer = None
+        return self.item
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -139,7 +139,7 @@ def _cancellation(answer: BaseException | None) -> asyncio.CancelledError:
 
 
 def _cause(answer: BaseException | None) -> BaseException | None:
-    """What the source raised of its own; that it was cancelled, or ended by that, is no news."""
+    """The exception of the source itself; a cancellation, or an end caused by it, adds nothing."""
     no_news = isinstance(answer, asyncio.CancelledError | StopAsyncIteration)
     return None if no_news else answer
 

@@ -1,250 +1,234 @@
-"""Pulling a blocking source with a limit of time: in a thread of its own.
+"""Pulling a blocking source under a time limit: the source lives in its own thread.
 
-Python cannot interrupt a blocked thread. So the source lives in a daemon thread, one for each
-attempt, in one copy of the context, and does one thing at a time that the consumer asks for: the
-factory is called there, the source pulled and closed. A consumer that has waited for long enough
-goes on alone, and the thread closes the source as soon as that comes back.
+Python cannot interrupt a blocked thread. So each attempt of a timed stream starts a daemon thread
+with one copy of the context. That thread calls the factory, pulls the source and closes it, one
+job at a time, and only when the consumer asks. When time is up, the consumer goes on alone, and
+the thread closes the source as soon as the blocked call returns.
+
+Only an explicit `close()` waits until the source is closed. A finalizer lets the thread close it
+and returns: it may have interrupted code that holds a lock which the source needs. `Worker.close`
+says how the two are told apart; `mailbox` says why no thread and no source is left behind.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from contextvars import copy_context
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, NoReturn
+from queue import Empty, SimpleQueue
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any
 
-from failover_iter._drivers.clock import clock, is_abandoned
-from failover_iter._drivers.closing import close
+from failover_iter._core.usage import mark_usage_error
+from failover_iter._drivers.clock import clock
+from failover_iter._drivers.closing import close, has_ended
 from failover_iter._drivers.log import log_abandoned
+from failover_iter._drivers.mailbox import Job, Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from failover_iter._core.deadlines import Limits
-    from failover_iter._core.sources import Entry
-
-
-class _Job:
-    """One thing to do, and what came of it."""
-
-    __slots__ = ("answered", "call", "error", "is_open", "result", "worker")
-
-    def __init__(self, worker: Worker, call: Callable[[], Any]) -> None:
-        self.worker = worker
-        self.call: Callable[[], Any] | None = call
-        self.result: Any = None
-        self.error: BaseException | None = None
-        #: The consumer waits for it.
-        self.answered = threading.Lock()
-        self.answered.acquire()
-        #: Who takes what is in here decides whether it was done in time; to pop is atomic.
-        self.is_open: list[None] = [None]
-
-    def decide(self) -> bool:
-        """Decide it; False: the other side has done so before."""
-        try:
-            self.is_open.pop()
-        except IndexError:
-            return False
-        return True
-
-    def do(self) -> bool:
-        """Do it, in the thread; False: nobody has waited for it."""
-        call: Any
-        call, self.call = self.call, None  # it may hold what is thrown
-        try:
-            self.result = call()
-        except BaseException as error:  # whatever it is, it is for the consumer
-            self.error = error
-        finally:
-            del call
-        if self.decide():
-            self.answered.release()
-            return True
-        self.worker.come_back(self.error)
-        return False
-
-
-class _Desk:
-    """Where the jobs of a thread are put down: all that it holds on to while it is idle.
-
-    So a stream that is let go in a cycle with its source is found by the garbage collector.
-    """
-
-    __slots__ = ("abandoned", "asked", "job")
-
-    def __init__(self) -> None:
-        self.abandoned = False
-        self.job: _Job | None = None
-        self.asked = threading.Lock()  # the thread waits for it
-        self.asked.acquire()
-
-    def serve(self) -> None:
-        """Do what is put down, until there is nothing."""
-        is_abandoned.set(lambda: self.abandoned)
-        while True:
-            self.asked.acquire()
-            job, self.job = self.job, None
-            if job is None or not job.do():
-                return
-            del job
+    from failover_iter._core.deadlines import SourceDeadline
+    from failover_iter._core.sources import ResolvedSource
 
 
 class Worker:
-    """The thread of one attempt, for its consumer: it does one thing at a time."""
+    """The consumer's side of the thread of one attempt."""
 
-    def __init__(self, entry: Entry, limits: Limits) -> None:
-        """Start the thread."""
-        self._entry = entry
-        self._limits = limits
-        self._acquire = clock.get().acquire
-        self._opened: list[Any] = []  # what has to be closed, the iterator last
-        self._desk = desk = _Desk()
-        self._thread = threading.Thread(
-            target=copy_context().run,
-            args=(desk.serve,),
-            name=f"failover_iter: {entry.name}",
-            daemon=True,
-        )
-        self._thread.start()
+    #: Whether the source was left while it was blocked.
+    abandoned = False
 
-    @property
-    def abandoned(self) -> bool:
-        """Whether nobody waits for the source any more."""
-        return self._desk.abandoned
+    def __init__(
+        self,
+        source: ResolvedSource,
+        deadline: SourceDeadline,
+        stream: Callable[[], object] | None = None,
+        on_abandon: Callable[[Any], object] | None = None,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            source: The source.
+            deadline: How long to wait for it.
+            stream: A weak reference to the stream, with a callback (see `close`).
+            on_abandon: Called once, in the consumer's thread, when a blocked source is abandoned,
+                with what the factory returned, or None if it has not returned. The thread starts
+                to close only after this has returned. Not called when closing blocks.
+        """
+        self._name = source.name
+        self._deadline = deadline
+        self._stream = stream
+        self._on_abandon = on_abandon
+        self._get = clock.get().get
+        self._opened: list[Any] = []  # the iterator last
+        self._keep = self._opened.append if source.owned else _ignore
+        self._iterable: Any = None
+        self._job: Job | None = None
+        self._replies: SimpleQueue[Job] = SimpleQueue()
+        self._mailbox = Mailbox(source.name, self._replies.put)
+        self._guard = self._mailbox.start(self._opened)
 
     # For the consumer.
 
     def open(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Call the factory, in the time until its first item."""
-        return self._do(partial(self._keep, factory, args), self._limits.until())
+        """Call the factory, within the time for the first item."""
+        return self._ask_in_time(partial(self._call, factory, args))
 
     def iterate(self, iterable: Any) -> Any:
-        """Call `iter`, in the time until the first item."""
-        return self._do(partial(self._iterate, iterable), self._limits.until())
+        """Call `iter`, within the time for the first item."""
+        if type(iterable) is GeneratorType:
+            return iterable  # pyright: ignore[reportUnknownVariableType]  # no need to ask
+        return self._ask_in_time(partial(self._iterate, iterable))
 
-    def pull(self, job: Callable[[], Any]) -> Any:
-        """Have an item made, in the time that there is for it."""
-        self._limits.check_stream()
-        return self._do(job, self._limits.until())
+    def pull(self, call: Callable[[], Any]) -> Any:
+        """Have the source produce an item, within the time for it."""
+        self._deadline.check_stream()
+        return self._ask_in_time(call)
 
     def throw(self, throw: Callable[..., Any], *thrown: Any) -> Any:
-        """Throw into the source, and wait for as long as that takes."""
-        job = partial(throw, *thrown)
+        """Throw an error into the source, without a time limit."""
+        call = partial(throw, *thrown)
         del throw, thrown  # or the traceback holds this frame, and this frame the error
         try:
-            return self._do(job, inf)
+            return self._ask(call, inf)
         finally:
-            del job
+            del call
 
     def close(self, opened: Any) -> None:
-        """Close what was opened, and wait for as long as that takes."""
-        job = partial(self._close, opened)
-        if threading.get_ident() == self._thread.ident:
-            job()  # the garbage collector closes a stream in whatever thread it happens to run
-        elif not self._is_gone():
-            self._do(job, inf)
+        """Close what was opened, and wait until it is closed, without a time limit.
+
+        Do not wait if the source is blocked, nor in a finalizer. `generator.close()` runs the same
+        code whether the consumer calls it or the garbage collector, but a weak reference tells
+        which: when an object is finalized, its weak references are dead already. (Those without a
+        callback are not, since Python 3.15.) This covers `del stream`, the end of a loop that the
+        consumer leaves, and the collection of a cycle, even if the stream is part of another
+        generator in that cycle.
+        """
+        if self._is_blocked:
+            self._abandon()
+        if has_ended(opened):
+            return
+        if self._may_wait:
+            self._on_abandon = None
+            self._ask(partial(self._close, opened), inf)
+        else:
+            self.stop()
 
     def stop(self) -> None:
-        """Let the thread end."""
-        if not self._is_gone():
-            self._desk.asked.release()
-            if threading.get_ident() != self._thread.ident:
-                self._thread.join()
+        """End the thread, which first closes what is still open; return at once."""
+        self._mailbox.gone = "after its source was closed"
+        self._guard.close()
 
-    def _is_gone(self) -> bool:
-        """Whether nobody would answer: no thread outlives a fork, nor the interpreter's exit."""
-        return self.abandoned or sys.is_finalizing() or not self._thread.is_alive()
+    @property
+    def _is_blocked(self) -> bool:
+        """Whether the last job is not finished: an interrupt ended the wait for it."""
+        return self._job is not None and not self._job.finished
 
-    def _do(self, call: Callable[[], Any], until: float) -> Any:
-        desk = self._desk
-        desk.job = job = _Job(self, call)
+    @property
+    def _may_wait(self) -> bool:
+        if self._mailbox.gone or sys.is_finalizing():
+            return False
+        if self._stream is not None and self._stream() is None:
+            return False
+        return threading.get_ident() != self._mailbox.owner
+
+    def _ask_in_time(self, call: Callable[[], Any]) -> Any:
+        until = self._deadline.until()
+        return self._ask(call, until if until == inf else until - self._deadline.now())
+
+    def _ask(self, call: Callable[[], Any], seconds: float) -> Any:
+        """Have the thread make a call, and wait for the outcome.
+
+        An interrupt may come at any point. `_job` says afterwards whether the source is blocked,
+        and replies to earlier jobs are ignored.
+        """
+        if self._mailbox.gone:
+            raise mark_usage_error(
+                RuntimeError(f"a stream with a timeout cannot be continued {self._mailbox.gone}")
+            )
+        self._job = job = Job(call)
         del call
-        # Nothing between asking and waiting: what runs there the thread has to wait for.
-        seconds = until if until == inf else until - self._limits.now()
         try:
-            desk.asked.release()
-            if not self._acquire(job.answered, seconds):
-                desk.abandoned = job.decide()
-                if not desk.abandoned:
-                    job.answered.acquire()  # it came at the last moment
-        except BaseException:  # Ctrl-C, say
-            desk.abandoned = desk.abandoned or job.decide()
+            self._mailbox.requests.put(job)
+            while self._get(self._replies, seconds) is not job:
+                pass
+        except Empty:
+            pass
+        except BaseException:
+            if not job.finished:
+                self._abandon()
             raise
-        if desk.abandoned:
-            raise self._limits.over()
-        return job.result if job.error is None else _raise(job)
+        if not job.finished:
+            self._abandon()
+            raise self._deadline.expired()
+        return job.take()
+
+    def _abandon(self) -> None:
+        """Leave the blocked source to its thread."""
+        on_abandon, self._on_abandon = self._on_abandon, None
+        self.abandoned = True
+        try:
+            if on_abandon is not None:
+                on_abandon(self._iterable)
+        except Exception as error:
+            log_abandoned(self._name, error, "when it was aborted")
+        finally:
+            self.stop()
 
     # In the thread.
 
-    def _keep(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        opened = factory(*args)
-        self._opened.append(opened)
-        return opened
+    def _call(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        self._iterable = iterable = factory(*args)
+        self._keep(iterable)
+        return iterable
 
     def _iterate(self, iterable: Any) -> Any:
         iterator = iter(iterable)
         if iterator is not iterable:
-            self._opened.append(iterator)
+            self._keep(iterator)
         return iterator
 
     def _close(self, opened: Any) -> None:
-        self._opened = [other for other in self._opened if other is not opened]
-        close(opened)
-
-    def come_back(self, late: BaseException | None) -> None:
-        """Close what the consumer does not wait for any more; nobody but the log is told."""
-        if late is not None and not isinstance(late, StopIteration):
-            log_abandoned(self._entry.name, "raised", late)
-        if self._entry.owned:
-            for opened in reversed(self._opened):
-                try:
-                    close(opened)
-                except BaseException as error:
-                    log_abandoned(self._entry.name, "raised when it was closed", error)
+        for index, each in enumerate(self._opened):
+            if each is opened:
+                del self._opened[index]
+                close(opened)
+                return
 
 
-def _raise(job: _Job) -> NoReturn:
-    error: Any
-    error, job.error = job.error, None
-    context = error.__context__
-    try:
-        raise error
-    finally:  # its own context, not what the consumer is handling just now
-        error.__context__ = context
-        del error, context
+def _ignore(_: object) -> None:
+    """Record nothing: the source is not ours to close."""
 
 
 class Remote:
-    """Stands for an iterable or iterator that lives in the thread of a worker."""
+    """A proxy for an iterable or iterator in the thread of a worker."""
 
-    __slots__ = ("_opened", "_worker")
+    __slots__ = ("_next", "_opened", "_worker")
 
     def __init__(self, worker: Worker, opened: Any) -> None:
-        """Stand for this one."""
         self._worker = worker
         self._opened = opened
+        self._next = partial(next, opened)
 
     def __iter__(self) -> Iterator[Any]:
-        """Give what stands for the iterator."""
+        """Return a proxy for the iterator."""
         iterator = self._worker.iterate(self._opened)
         return self if iterator is self._opened else Remote(self._worker, iterator)
 
     def __next__(self) -> Any:
-        """Pull."""
-        return self._worker.pull(self._opened.__next__)
+        """Pull an item."""
+        return self._worker.pull(self._next)
 
     @property
     def send(self) -> Callable[[Any], Any]:
-        """A pull like any other, where the source has a `send`."""
+        """A pull that sends a value, if the source has a `send`."""
         send = self._opened.send
         return lambda value: self._worker.pull(partial(send, value))
 
     @property
     def throw(self) -> Callable[..., Any]:
-        """The source's own, where it has one."""
+        """The `throw` of the source, if it has one."""
         return partial(self._worker.throw, self._opened.throw)
 
     def close(self) -> None:

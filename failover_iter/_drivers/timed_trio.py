@@ -14,35 +14,32 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
 
-    from failover_iter._core.deadlines import Limits
+    from failover_iter._core.deadlines import SourceDeadline
 
 
 class Puller:
-    """Waits for the source of one attempt for as long as its limits allow."""
+    """Waits for the source of one attempt for as long as its deadline allows."""
 
-    __slots__ = ("_limits", "item")
+    __slots__ = ("_deadline",)
 
-    def __init__(self, limits: Limits) -> None:
-        """Know the limits."""
-        self._limits = limits
-        #: What came of the last step.
-        self.item: Any = None
+    def __init__(self, deadline: SourceDeadline) -> None:
+        self._deadline = deadline
 
-    def steps(self, iterator: AsyncIterator[Any]) -> Iterator[Any]:
-        """Pull item by item: give what is to be handed to `rest`."""
+    def start_pulls(self, iterator: AsyncIterator[Any]) -> Iterator[Any]:
+        """Pull item by item: yield what `finish_pull` has to await."""
         while True:
-            self._limits.check_stream()
+            self._deadline.check_stream()
             yield iterator.__anext__()
 
-    async def rest(self, _steps: Iterator[Any], pulled: Awaitable[Any]) -> None:
-        """Await what was pulled, in the time that there is for it."""
-        self.item = await self.wait(pulled)
+    async def finish_pull(self, _pulls: Iterator[Any], pulled: Awaitable[Any]) -> Any:
+        """Await what was pulled, before its deadline."""
+        return await self.wait(pulled)
 
     async def wait(self, awaitable: Awaitable[Any]) -> Any:
         """Await this, in the time that there is for it."""
         item: Any = None
         answer: Exception | None = None
-        scope = trio.CancelScope(deadline=self._limits.until())
+        scope = trio.CancelScope(deadline=self._deadline.until())
         try:
             with scope:
                 item = await awaitable
@@ -52,9 +49,9 @@ class Puller:
             answer = None if isinstance(error, StopAsyncIteration) else error
         if not scope.cancel_called:
             return item
-        # What the source made of being cancelled, an item at the last moment too, is late.
+        # Whatever the source answered to the cancellation, even an item, came too late.
         try:
             await trio.lowlevel.checkpoint_if_cancelled()  # by the consumer as well, who goes first
-            raise self._limits.over() from answer
+            raise self._deadline.expired() from answer
         finally:
             del answer

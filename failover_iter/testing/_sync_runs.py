@@ -19,7 +19,7 @@ from failover_iter.testing._consumers import (
 )
 from failover_iter.testing._runs import Interruption, Recorder
 from failover_iter.testing._sync_sources import SyncHost, sync_factory
-from failover_iter.testing._virtual import VirtualClock
+from failover_iter.testing._virtual import WORKERS, VirtualClock
 
 #: How many real seconds to wait for a thread that asks for an item concurrently.
 PATIENCE = 0.2
@@ -119,3 +119,6 @@ class _SyncDriver:
             thread.join(PATIENCE)
         if self.session.recorder.anything_open:
             gc.collect(1)  # recently abandoned objects are in the young generations
+            for thread in threading.enumerate():
+                if thread.name.startswith(WORKERS):  # it closes the source of an abandoned stream
+                    thread.join(PATIENCE)

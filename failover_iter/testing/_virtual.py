@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+from queue import Empty, SimpleQueue
+from typing import Any, Final
 
 #: The start of virtual time: not 0, so that code that confuses times and durations fails.
 EPOCH: Final = 1000.0
 #: How the names of the threads begin in which failover_iter pulls sources with a time limit.
 WORKERS: Final = "failover_iter: "
+#: A clock puts this into a queue to end the wait for an item.
+_TIME_IS_UP: Final = object()
 
 
 class _Sleeper:
@@ -43,8 +46,7 @@ class VirtualClock:
         self.now = EPOCH
         self.slept: list[float] = []
         self._guard = threading.Lock()
-        self._waiting: tuple[threading.Lock, float] | None = None
-        self._in_time = True
+        self._waiting: tuple[SimpleQueue[Any], float] | None = None
         self._sleeper: _Sleeper | None = None
         self._late: list[_Sleeper] = []
 
@@ -58,33 +60,36 @@ class VirtualClock:
             self.slept.append(seconds)
             self.now += seconds
             return
+        if self.is_late():
+            return  # nobody waits for a source that was abandoned, and is woken at the end
         sleeper = _Sleeper(self.now + seconds)
         with self._guard:
             self._sleeper = sleeper
             self._jump()
         sleeper.wakes.wait()
 
-    def acquire(self, lock: threading.Lock, seconds: float, /) -> bool:
-        """Wait at most this many seconds for a lock that a thread will release."""
+    def get(self, queue: SimpleQueue[Any], seconds: float, /) -> Any:
+        """Return the next item of a queue that a thread fills; raise `Empty` when time is up."""
         with self._guard:
-            self._waiting, self._in_time = (lock, self.now + seconds), True
+            self._waiting = (queue, self.now + seconds)
             self._jump()
-        lock.acquire()  # the thread, or the clock, releases it
+        item = queue.get()  # from the thread, or from the clock
         with self._guard:
             self._waiting = None
-            return self._in_time
+        if item is _TIME_IS_UP:
+            raise Empty
+        return item
 
     def _jump(self) -> None:
         if self._waiting is None or self._sleeper is None:
             return
-        (lock, until), sleeper, self._sleeper = self._waiting, self._sleeper, None
+        (queue, until), sleeper, self._sleeper = self._waiting, self._sleeper, None
         self.now = min(until, sleeper.until)
         if sleeper.until <= until:
             sleeper.wakes.set()
         else:
             self._late.append(sleeper)
-            self._in_time = False
-            lock.release()
+            queue.put(_TIME_IS_UP)
 
     def is_late(self) -> bool:
         """Whether the current thread belongs to an abandoned source."""

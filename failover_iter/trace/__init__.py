@@ -1,24 +1,21 @@
-"""`Trace`: a listener that collects the events of a stream and displays them."""
+"""`Trace`: a listener that collects the events of streams and displays them."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
+from failover_iter.events import Event
 from failover_iter.trace import _html, _text
 from failover_iter.trace._attempts import TracedAttempt, read
-
-if TYPE_CHECKING:
-    from failover_iter.events import Event
 
 __all__ = ["Trace", "TracedAttempt"]
 
 
 class Trace:
-    """A listener that collects the events of a stream and shows them as a table with a timeline.
+    """A listener that collects the events of streams and shows them as a table with a timeline.
 
     Pass it as `on_event`. `print(trace)` prints one line per attempt, at most 100 columns wide. A
-    notebook shows the same table as HTML. You can print it while the stream runs. If there are very
+    notebook shows the same table as HTML. You can print it while a stream runs. If there are very
     many attempts, only the first 20 and the last 20 lines are shown::
 
         source   #  start  first    end  delivered  outcome                0           3.75s
@@ -33,11 +30,10 @@ class Trace:
     mode in which attempts took over after items had been delivered; it becomes a column if the
     modes differ. Further lines report that the stream is exhausted, or that it is waiting.
 
-    Use one trace for one stream. An inner stream (`Policy.source`) that reports to the same trace
-    is indented below the attempt that it belongs to, on the timeline of the outer stream. Streams
-    that run one after another are numbered, each with its own timeline from 0. Streams that run at
-    the same time cannot be distinguished reliably, because events do not say which stream they
-    belong to: each is shown as an inner stream of the one before. Use a separate trace for each.
+    One trace can serve many streams, also at the same time, in threads and in async tasks: set it
+    as the `on_event` of a `Policy`. The streams are numbered in the order in which they began, and
+    each has its own timeline, which starts at 0. The attempts of a `Policy.source` are indented
+    below the outer stream's attempt that opened it, on the timeline of the outer stream.
 
     A trace keeps every event, and with it the errors and their tracebacks. Clear `events` if you
     use a trace for a long time.
@@ -73,7 +69,7 @@ class Trace:
 
     @property
     def attempts(self) -> tuple[TracedAttempt, ...]:
-        """The attempts so far, in the order in which they were opened. Computed on each access."""
+        """The attempts so far, stream by stream, in order. Computed on each access."""
         lines = read(tuple(self.events))
         return tuple(line for line in lines if isinstance(line, TracedAttempt))
 

@@ -1,13 +1,11 @@
-"""Groups the events of one or more streams into attempts, the rows that `Trace` shows.
+"""Turns the events of any number of streams into attempts, the rows that `Trace` shows.
 
-Events do not say which stream they belong to, so this is inferred. An `Opening` continues the
-innermost stream that is waiting for that source. Otherwise it starts a new stream: an inner stream
-of the attempt that was opened last and still runs, or an outer stream if no attempt runs.
+Each event has the number of its stream, and in a group (`Policy.source`) also that of the outer
+stream. The group belongs to the outer stream's latest attempt.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -40,22 +38,21 @@ class TracedAttempt:
     attempt: int
     """The number of this attempt on this source, from 1."""
     stream: int
-    """The number of its stream in this trace, from 1. Inner streams have the outer one's number."""
+    """The number of its stream in this trace, from 1. Groups have the outer stream's number."""
     depth: int
-    """How deep its stream is nested; 0 for an outer stream."""
+    """How deep it is nested: 0, or 1 for the sources of a `Policy.source`, and so on."""
     takeover: Mode | None
     """The mode in which it took over; `None` if nothing had been delivered before."""
     waited: float
     """The pause before it, in seconds."""
     start: float
-    """When it was opened. In an inner stream, on the timeline of the outer one."""
+    """When it was opened. In a group, on the timeline of the outer stream."""
     first: float | None
     """When it committed, so when its first item was delivered; `None` if it did not."""
     end: float | None
     """When it had ended and was closed; `None` if it still runs."""
     delivered: int | None
-    """Number of items delivered in this attempt; `None` if it still runs or if items are not
-    counted."""
+    """Number of items delivered in this attempt; `None` if it still runs."""
     outcome: Outcome
     """How it ended."""
     error: BaseException | None
@@ -77,62 +74,75 @@ Line: TypeAlias = TracedAttempt | Remark
 
 
 def read(events: Iterable[Event]) -> list[Line]:
-    """Return the attempts and remarks in the order in which they happened."""
-    reader = _Reader()
+    """Return the attempts and remarks, stream by stream, in the order in which they happened.
+
+    Events whose opening is missing (because `events` was cleared) are ignored.
+    """
+    streams: dict[int, _Stream] = {}
+    outermost: list[_Stream] = []
     for event in events:
-        reader.take(event)
-    lines = (line.frozen() if isinstance(line, _Attempt) else line for line in reader.lines)
-    return [line for line in lines if line is not None]
+        stream = streams.get(event.stream)
+        if stream is None:
+            if not isinstance(event, Opening):
+                continue
+            outer = None if event.parent is None else streams.get(event.parent)
+            stream = streams[event.stream] = _Stream(outer, len(outermost) + 1)
+            if outer is None:
+                outermost.append(stream)
+        stream.take(event)
+    lines = (line for stream in outermost for line in stream.lines if line is not None)
+    return [line.frozen() if isinstance(line, _Attempt) else line for line in lines]
 
 
 class _Stream:
-    """One stream, and its place on the timeline."""
+    """A stream or a group, and its place on the timeline."""
 
-    __slots__ = ("depth", "latest", "number", "offset", "parent")
+    __slots__ = ("attempt", "depth", "latest", "lines", "mode", "number", "offset", "pause")
 
-    def __init__(self, parent: _Stream | None, number: int) -> None:
-        self.parent = parent
-        self.number = number
-        self.depth: int = 0 if parent is None else parent.depth + 1
-        # The clock of an inner stream starts at 0, which is "now" on the outer timeline. The best
-        # estimate of "now" is the time of the outer stream's latest event.
-        self.offset: float = 0.0 if parent is None else parent.latest
-        self.latest: float = self.offset
+    attempt: _Attempt
 
-    def moment(self, event: Event) -> float:
-        """When the event happened, on the common timeline; the latest time if it is not finite."""
+    def __init__(self, outer: _Stream | None, number: int) -> None:
+        #: The lines of the outermost stream; `None` where a remark no longer applies.
+        self.lines: list[_Attempt | Remark | None] = [] if outer is None else outer.lines
+        self.number: int = number if outer is None else outer.number
+        self.depth: int = 0 if outer is None else outer.depth + 1
+        # The clock of a group starts at 0 when the outer stream opens it.
+        self.offset: float = 0.0 if outer is None else outer.attempt.start
+        self.latest = self.offset
+        #: How the next attempt takes over.
+        self.mode: Mode | None = None if outer is None else outer.attempt.takeover
+        #: When the current pause began, and the index of its line.
+        self.pause: tuple[float, int] | None = None
+
+    def take(self, event: Event) -> None:
+        moment = self._moment(event)
+        match event:
+            case Opening():
+                self._open(event, moment)
+            case Committed():
+                self.attempt.first = moment
+            case Failed() | Completed() | Closed():
+                self.attempt.ended, self.attempt.end = event, moment
+            case _:
+                if isinstance(event, Waiting | Switched):
+                    self.mode, self.pause = event.mode, (moment, len(self.lines))
+                self.lines.append(Remark(self.number, self.depth, event))
+
+    def _moment(self, event: Event) -> float:
+        """When the event happened, on the timeline; the latest time if it is not finite."""
         moment = self.offset + event.elapsed
         if not isfinite(moment):
             return self.latest
         self.latest = max(self.latest, moment)
-        if self.parent is not None:
-            self.parent.latest = max(self.parent.latest, self.latest)
         return moment
 
-
-class _Pause:
-    """A stream between two attempts."""
-
-    __slots__ = ("event", "remark", "stream")
-
-    def __init__(self, stream: _Stream, event: Waiting | Switched, remark: int) -> None:
-        self.stream = stream
-        self.event = event
-        self.remark = remark  # index of the line that reports the pause
-
-    def ends_with(self, opening: Opening) -> bool:
-        """Whether this opening ends the pause, and does not belong to another stream.
-
-        A stream that is cancelled during a pause emits no further event, and the next stream may
-        start with a source of the same name.
-        """
-        event = self.event
-        if opening.delivered != event.delivered or opening.elapsed < event.elapsed:
-            return False
-        if isinstance(event, Switched):
-            return opening.attempt == 1
-        starts_from_1 = bool(opening.delivered) and opening.attempt == 1  # reset_on_progress
-        return starts_from_1 or opening.attempt == event.attempt + 1
+    def _open(self, event: Opening, moment: float) -> None:
+        self.attempt = _Attempt(self, event, moment)
+        if self.pause is not None:
+            began, index = self.pause
+            self.attempt.waited = max(0.0, moment - began)
+            self.lines[index] = self.pause = None
+        self.lines.append(self.attempt)
 
 
 class _Attempt:
@@ -140,13 +150,12 @@ class _Attempt:
 
     __slots__ = ("end", "ended", "first", "opening", "start", "stream", "takeover", "waited")
 
-    def __init__(self, stream: _Stream, opening: Opening, pause: _Pause | None) -> None:
-        before = stream.latest
+    def __init__(self, stream: _Stream, opening: Opening, start: float) -> None:
         self.stream = stream
         self.opening = opening
-        self.start = stream.moment(opening)
-        self.takeover: Mode | None = None if pause is None else pause.event.mode
-        self.waited = 0.0 if pause is None else max(0.0, self.start - before)
+        self.start = start
+        self.takeover: Mode | None = stream.mode
+        self.waited = 0.0
         self.first: float | None = None
         self.end: float | None = None
         self.ended: Failed | Completed | Closed | None = None
@@ -163,16 +172,11 @@ class _Attempt:
             self.start,
             self.first,
             self.end,
-            self._delivered(),
+            None if ended is None else ended.delivered - opening.delivered,
             _outcome(ended),
             None if ended is None or isinstance(ended, Completed) else ended.error,
             ended.close_error if isinstance(ended, Failed) else None,
         )
-
-    def _delivered(self) -> int | None:
-        before = self.opening.delivered
-        total = None if self.ended is None else self.ended.delivered
-        return None if before is None or total is None else total - before
 
 
 def _outcome(ended: Failed | Completed | Closed | None) -> Outcome:
@@ -185,101 +189,3 @@ def _outcome(ended: Failed | Completed | Closed | None) -> Outcome:
             return "completed"
         case _:
             return "closed"
-
-
-class _Reader:
-    """Assigns each event to its stream, in constant time per event even with many streams.
-
-    An event that belongs to no known attempt (because `events` was cleared) is ignored.
-    """
-
-    __slots__ = (
-        "_failed",
-        "_opened",
-        "_pausing",
-        "_running",
-        "_streams",
-        "_uncommitted",
-        "lines",
-    )
-
-    def __init__(self) -> None:
-        self.lines: list[_Attempt | Remark | None] = []
-        self._streams = 0
-        self._opened: list[_Attempt] = []  # the last one that has not ended is the innermost
-        self._running: defaultdict[tuple[str, int], list[_Attempt]] = defaultdict(list)
-        self._uncommitted: defaultdict[tuple[str, int], list[_Attempt]] = defaultdict(list)
-        self._failed: dict[tuple[str, int, int], _Stream] = {}
-        self._pausing: defaultdict[str, list[_Pause]] = defaultdict(list)
-
-    def take(self, event: Event) -> None:
-        match event:
-            case Opening():
-                self._opening(event)
-            case Committed():
-                self._committed(event)
-            case Failed() | Completed() | Closed():
-                self._ended(event)
-            case _:
-                self._between(event)
-
-    def _opening(self, event: Opening) -> None:
-        pauses, pause = self._pausing[event.source], None
-        if pauses and pauses[-1].ends_with(event):
-            pause = pauses.pop()
-            self.lines[pause.remark] = None
-        stream = self._new_stream() if pause is None else pause.stream
-        attempt = _Attempt(stream, event, pause)
-        self.lines.append(attempt)
-        self._opened.append(attempt)
-        self._running[event.source, event.attempt].append(attempt)
-        self._uncommitted[event.source, event.attempt].append(attempt)
-
-    def _new_stream(self) -> _Stream:
-        while self._opened and self._opened[-1].ended is not None:
-            self._opened.pop()
-        if self._opened:
-            parent = self._opened[-1].stream
-            return _Stream(parent, parent.number)
-        self._streams += 1
-        return _Stream(None, self._streams)
-
-    def _committed(self, event: Committed) -> None:
-        """Of several attempts with the same name, the innermost commits first."""
-        attempt = _take_last(self._uncommitted, event)
-        if attempt is not None:
-            attempt.first = attempt.stream.moment(event)
-
-    def _ended(self, event: Failed | Completed | Closed) -> None:
-        attempt = _take_last(self._running, event)
-        if attempt is None:
-            return
-        if attempt.first is None:  # then it is also the last uncommitted one
-            _take_last(self._uncommitted, event)
-        attempt.ended, attempt.end = event, attempt.stream.moment(event)
-        if isinstance(event, Failed):
-            self._failed[event.source, event.attempt, id(event.error)] = attempt.stream
-
-    def _between(self, event: Waiting | Switched | Exhausted) -> None:
-        stream = self._failed.pop((event.source, event.attempt, id(event.error)), None)
-        if stream is None:
-            return
-        stream.moment(event)
-        if isinstance(event, Waiting | Switched):
-            target = event.to if isinstance(event, Switched) else event.source
-            self._pausing[target].append(_Pause(stream, event, len(self.lines)))
-        self.lines.append(Remark(stream.number, stream.depth, event))
-
-
-def _take_last(
-    attempts: defaultdict[tuple[str, int], list[_Attempt]], event: Event
-) -> _Attempt | None:
-    """Remove and return the innermost attempt that the event may belong to."""
-    key = event.source, event.attempt
-    of_that_name = attempts.get(key)
-    if of_that_name is None:
-        return None
-    attempt = of_that_name.pop()
-    if not of_that_name:
-        del attempts[key]
-    return attempt

@@ -16,7 +16,9 @@ from failover_iter.trace._text import (
     NUMBERS,
     cells,
     clean,
+    clean_name,
     cut,
+    cut_middle,
     duration,
     indent,
     layout,
@@ -83,8 +85,9 @@ def _row(row: Row, total: float) -> str:
     if not isinstance(row, TracedAttempt):
         text = _space(row.depth) + _text(row.text, _LONGEST_NOTE)
         return f'<td colspan="{len(HEADS) + 1}" style="{_CELL}left">{text}</td>'
-    source, *others = (_text(text, _LONGEST_CELL) for text in cells(row))
-    texts = enumerate((_space(row.depth) + source, *others))
+    source, *others = cells(row)
+    name = _space(row.depth) + _shown(source, cut_middle(clean_name(source), _LONGEST_CELL))
+    texts = enumerate((name, *(_text(text, _LONGEST_CELL) for text in others)))
     columns = "".join(f'<td style="{_CELL}{_side(index)}">{text}</td>' for index, text in texts)
     title = _title(outcome(row))
     return f'{columns}<td style="{_CELL}left" title="{title}">{_bar(row, total)}</td>'
@@ -95,8 +98,11 @@ def _space(depth: int) -> str:
 
 
 def _text(text: str, longest: int) -> str:
-    """The text, shortened if it is too long. Then a title contains the whole text."""
-    shown = cut(clean(text, 2 * longest), longest)
+    return _shown(text, cut(clean(text, 2 * longest), longest))
+
+
+def _shown(text: str, shown: str) -> str:
+    """The shown text. A title contains the whole text if that differs."""
     if shown == text:
         return escape(text)
     return f'<span title="{_title(text)}">{escape(shown)}</span>'

@@ -27,7 +27,7 @@ _TAKEOVER, _OUTCOME = 6, 7
 _BAR = range(16, 41)
 _GAP = "  "
 _INDENT = "  "
-_DEEPEST = 3  # streams nested deeper than this are not indented further
+_DEEPEST = 3  # groups nested deeper than this are not indented further
 _MARKS: dict[Outcome, str] = {"failed": "x", "completed": "|", "closed": "/", "running": ">"}
 _LEGEND = (
     "... waiting  --- until the first item  === delivering  x failed  | completed  "
@@ -75,8 +75,8 @@ def _remark(remark: Remark) -> str:
     event = remark.event
     if isinstance(event, Exhausted):
         failures = "1 failure" if event.failures == 1 else f"{event.failures} failures"
-        delivered = "" if event.delivered is None else f", {event.delivered} delivered"
-        return f"exhausted after {failures}{delivered}: {describe(event.error)}"
+        told = f"{failures}, {event.delivered} delivered"
+        return f"exhausted after {told}: {describe(event.error)}"
     then = event.to if isinstance(event, Switched) else event.source
     takeover = "" if event.mode is None else f" (takeover: {event.mode})"
     return f"waiting {seconds(event.seconds)}, then opening {then}{takeover}"
@@ -104,7 +104,7 @@ def cells(row: TracedAttempt) -> tuple[str, ...]:
 
 
 def indent(depth: int) -> str:
-    """The indentation of a row of an inner stream."""
+    """The indentation of a row of a group."""
     return _INDENT * min(depth, _DEEPEST)
 
 
@@ -171,8 +171,12 @@ def width(text: str) -> int:
     return sum(_columns(char) for char in text)
 
 
+def _is_mark(char: str) -> bool:
+    return category(char) in ("Mn", "Me")
+
+
 def _columns(char: str) -> int:
-    if category(char) in ("Mn", "Me"):
+    if _is_mark(char):
         return int(char == "\ufe0f")  # makes the preceding emoji wide
     return 2 if east_asian_width(char) in "WF" else 1
 
@@ -181,8 +185,30 @@ def cut(text: str, columns: int) -> str:
     """The text, cut and followed by three dots if it is too wide."""
     if width(text) <= columns:
         return text
-    kept = sum(used <= columns - 3 for used in accumulate(map(_columns, text)))
-    return text[:kept] + "..."
+    return text[: _fitting(text, columns - 3)] + "..."
+
+
+def cut_middle(text: str, columns: int, dots: str = "…") -> str:
+    """The text, with dots instead of its middle if it is too wide."""
+    if width(text) <= columns:
+        return text
+    room = columns - width(dots)
+    tail = text[len(text) - _fitting(text[::-1], room // 3) :]
+    while tail and _is_mark(tail[0]):  # its letter does not fit
+        tail = tail[1:]
+    return text[: _fitting(text, room - width(tail))] + dots + tail
+
+
+def _fitting(text: str, columns: int) -> int:
+    """How many characters of the text fit into the columns."""
+    return sum(used <= columns for used in accumulate(map(_columns, text)))
+
+
+def clean_name(name: str) -> str:
+    """Return the name as `clean` does. Of a very long one, only both ends are processed."""
+    if len(name) > 2 * WIDTH:
+        name = name[:WIDTH] + name[-WIDTH:]
+    return clean(name, 2 * WIDTH)
 
 
 def render(lines: Sequence[Line], encoding: str) -> str:
@@ -207,11 +233,16 @@ def render(lines: Sequence[Line], encoding: str) -> str:
 
 def _encodable(row: TracedAttempt, encoding: str) -> tuple[str, ...]:
     source, *others = cells(row)
-    return indent(row.depth) + _safe(source, encoding), *(_safe(cell, encoding) for cell in others)
+    dots = "…" if _escaped("…", encoding) == "…" else "..."
+    name = indent(row.depth) + _escaped(clean_name(source), encoding)
+    return cut_middle(name, _WIDEST[0], dots), *(_safe(cell, encoding) for cell in others)
 
 
 def _safe(text: str, encoding: str) -> str:
-    text = clean(text, 2 * WIDTH)
+    return _escaped(clean(text, 2 * WIDTH), encoding)
+
+
+def _escaped(text: str, encoding: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 

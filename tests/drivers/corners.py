@@ -193,7 +193,8 @@ class Corners(Behaviour):
             with pytest.raises(ConnectionError):
                 flavour.drain(stream)
             del stream
-            assert len(alive) <= 3
+            # `Progress.failures` keeps the first and the last 16 errors, tracebacks and all.
+            assert len(alive) <= (33 if how == "resume" else 3)
         finally:
             gc.enable()
 
@@ -336,7 +337,7 @@ class Corners(Behaviour):
         assert rows == [2, 3, 4]
 
     def test_a_lazy_source_with_a_pause_of_its_own(self, flavour: SyncFlavour) -> None:
-        """A count that it would like to know, but does not need, is left out."""
+        """What was delivered before it is known to it."""
         seen: list[Any] = []
 
         def wait(failed: Any) -> float:
@@ -351,7 +352,7 @@ class Corners(Behaviour):
             ]
         )
         assert flavour.drain(flavour.stream(lazy)) == [1, 2]
-        assert seen == [None]
+        assert seen == [1]
 
     def test_reset_on_progress_beside_a_source_that_is_passed_over(
         self, flavour: SyncFlavour

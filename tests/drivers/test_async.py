@@ -1,13 +1,14 @@
-"""The async driver: the scenario table, the laws, the known bugs and the corners."""
+"""The async driver: the scenario table, the laws, the traps and the corners."""
 
 from __future__ import annotations
 
 import pytest
 
 from drivers.corners import Corners
+from drivers.counting import Counting
+from drivers.errors import Errors
 from drivers.known_bugs import KnownBugs
 from drivers.laws import Laws
-from drivers.tallies import Tallies
 from support.flavour import AsyncFlavour
 from support.model import model
 from support.runners import run_asyncio
@@ -34,7 +35,7 @@ class TestLaws(Laws):
 
 
 class TestKnownBugs(KnownBugs):
-    """The known bugs of other libraries, on this driver."""
+    """Known bugs of other libraries, on this driver."""
 
     flavour_class = AsyncFlavour
 
@@ -45,7 +46,13 @@ class TestCorners(Corners):
     flavour_class = AsyncFlavour
 
 
-class TestTallies(Tallies):
-    """How items are counted, on this driver."""
+class TestCounting(Counting):
+    """Counting, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestErrors(Errors):
+    """Errors that belong to others, on this driver."""
 
     flavour_class = AsyncFlavour

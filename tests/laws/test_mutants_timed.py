@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
@@ -218,11 +219,12 @@ def closed_while_its_thread_runs(factories: list[Any]) -> Iterator[Any]:
                 name="failover_iter: not",  # for the clock: a source sleeps in it
                 daemon=True,
             )
-            answered = threading.Lock()
-            answered.acquire()
-            pulled.add_done_callback(lambda _, answered=answered: answered.release())
+            answered = SimpleQueue[object]()
+            pulled.add_done_callback(answered.put)
             thread.start()
-            if not clock.get().acquire(answered, IDLE):
+            try:
+                clock.get().get(answered, IDLE)
+            except Empty:
                 source.close()
                 break
             try:

@@ -1,4 +1,4 @@
-"""Plays the driver of a core: no source is opened, what they would do stands in a script."""
+"""Plays the driver of a core. It opens no source: a script or the test says what each one does."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from failover_iter import SourceError
+from failover_iter._core.attempt import Attempt
 from failover_iter._core.commands import Command, Open, Raise, Return, Sleep
-from failover_iter._core.run import Run
-from failover_iter._core.sources import read_factories
+from failover_iter._core.run import Run, new_run
+from failover_iter._core.state import State
+from failover_iter._core.usage import mark_usage_error
 from failover_iter._options import Options
-from failover_iter.errors import wrong_use
 
 ENDS: dict[str, Callable[[], Exception]] = {
     "x": lambda: ConnectionError("lost"),
@@ -18,8 +19,8 @@ ENDS: dict[str, Callable[[], Exception]] = {
     "s": lambda: SourceError("no good"),
     "g": lambda: ExceptionGroup("g", [ConnectionError(), ExceptionGroup("h", [SourceError()])]),
     "m": lambda: ExceptionGroup("m", [ConnectionError(), LookupError()]),
-    "w": lambda: wrong_use(ConnectionError("used wrongly")),
-    "v": lambda: ExceptionGroup("v", [ConnectionError(), wrong_use(ConnectionError())]),
+    "w": lambda: mark_usage_error(ConnectionError("used wrongly")),
+    "v": lambda: ExceptionGroup("v", [ConnectionError(), mark_usage_error(ConnectionError())]),
 }
 
 
@@ -31,88 +32,137 @@ def named(name: str) -> Callable[..., Any]:
     return factory
 
 
-def run_of(
-    factories: Any, *, seed: Any = None, mark_takeovers: bool = False, **options: Any
-) -> Run:
-    """The core of one stream."""
-    options = {"retry_on": OSError, **options}
-    read = Options(**options)
-    return Run(
-        read,
-        read_factories(factories, "sync", read),
-        flavour="sync",
-        mark_takeovers=mark_takeovers,
-        seed=seed,
-        report=lambda event, repeats: None,
-    )
+def lost() -> ConnectionError:
+    return ConnectionError("lost")
 
 
 def show(command: Command) -> str:
-    """A command as a line of a table."""
+    """A command as one line."""
     match command:
-        case Open():
-            line = f"open {command.entry.name}"
-            if command.args:
-                line += f" from {command.args[0].delivered}"
-            return line + (f" skip {command.skip}" if command.skip else "")
+        case Open(attempt):
+            progress = f" from {attempt.args[0].delivered}" if attempt.args else ""
+            skips = f" skip {attempt.to_replay}" if attempt.to_replay else ""
+            return f"open {attempt.source.name}{progress}{skips}"
         case Sleep(seconds):
             return f"sleep {seconds:g}"
-        case Raise():
-            return f"raise {type(command.error).__name__}"
-        case Return():
-            return f"return {command.value}"
+        case Raise(error):
+            return f"raise {type(error).__name__}"
+        case Return(value):
+            return f"return {value}"
         case _:
             assert_never(command)
 
 
 class Play:
-    """Plays the driver: each word says what an opening delivers, and its last sign how it ends."""
+    """The driver of one run. It keeps the last command, what was delivered, and the log."""
 
-    def __init__(self, run: Run, openings: str) -> None:
-        self.run = run
-        self.openings = iter(openings.split())
-        self.now = 100.0
-        self.commands: list[str] = []
-        self.delivered = ""
+    def __init__(
+        self,
+        factories: Any,
+        *,
+        seed: Any = None,
+        mark_takeovers: bool = False,
+        now: float = 0.0,
+        **options: Any,
+    ) -> None:
+        self.now = now
+        self.marks = mark_takeovers
+        self.delivered: list[Any] = []
+        self.log: list[str] = []
+        self.run: Run = new_run(
+            Options(**{"retry_on": OSError, **options}),
+            factories,
+            "sync",
+            mark_takeovers=mark_takeovers,
+            seed=seed,
+        )
+        self.command: Any = None
+
+    # The play is its own `Log`.
+
+    def survived(self, level: Any, error: Exception, what_follows: str, *, hint: bool) -> None:
+        self.log.append(f"{level.source.name} {what_follows}" + " (hint)" * hint)
+
+    def exhausted(self, level: Any, error: Exception) -> None:
+        self.log.append(f"{level.source.name} exhausted")
+
+    # Inputs of the core.
 
     def start(self) -> Play:
-        """Play it all."""
-        command = self.run.start(lambda: self.now)
-        while True:
-            self.commands.append(show(command))
-            match command:
-                case Open():
-                    command = self.open(command)
-                case Sleep(seconds):
-                    self.now += seconds
-                    command = self.run.slept()
-                case _:
-                    return self
+        self.command = self.run.start(lambda: self.now, self)
+        return self
 
-    def open(self, command: Open) -> Command:
-        run, script = self.run, next(self.openings)
-        run.opening()
-        items, end = script[:-1], script[-1]
-        args = command.args
-        missing = items[args[0].delivered if args else command.skip :]
-        if missing:
-            run.any = run.record.any = True
-            if run.awaits_commit:
-                run.committed()
-        for item in missing:
-            run.record.deliver(item)
-            self.delivered += item
-        if end == ".":
-            return run.ended("value", None, received=bool(items), judged=True)
-        return run.failed(ENDS[end](), None, received=bool(items))
+    @property
+    def attempt(self) -> Attempt:
+        assert isinstance(self.command, Open)
+        return self.command.attempt
+
+    def deliver(self, *items: Any) -> None:
+        """The source yields these items: the attempt drops or holds them, until it commits."""
+        for item in items:
+            if self.run.state is State.DELIVERING:
+                self.run.delivered.note(item)
+                self.delivered.append(item)
+            elif self.attempt.receive(item):
+                assert self.attempt.diverged is None
+                self.run.committed()
+                self.pop_held()
+
+    def pop_held(self) -> None:
+        """Deliver what is held."""
+        while self.attempt.held:
+            self.delivered.append(self.attempt.pop_held())
+
+    def fail(self, error: Exception | None = None, close_error: Any = None) -> Command:
+        """The source fails, with an error that `retry_on` lists unless another one is passed."""
+        self.command = self.run.failed(lost() if error is None else error, close_error)
+        return self.command  # type: ignore[no-any-return]
+
+    def end(self, value: Any = None, close_error: Any = None, **how: bool) -> Command:
+        """The source ends."""
+        if self.run.state is State.OPENING and self.run.source_ended():
+            self.run.committed()
+            self.pop_held()
+        self.command = self.run.ended(value, close_error, **how)
+        return self.command  # type: ignore[no-any-return]
+
+    def leave(
+        self, error: BaseException, close_error: Any = None, *, by_consumer: bool = False
+    ) -> Command:
+        """The consumer ends the attempt."""
+        self.command = self.run.left(error, close_error, by_consumer=by_consumer)
+        return self.command  # type: ignore[no-any-return]
+
+    def sleep(self) -> Command:
+        """The pause ends."""
+        self.now += self.command.seconds
+        self.command = self.run.slept()
+        return self.command  # type: ignore[no-any-return]
+
+    def time_out(self) -> Exception:
+        """The source is waited for in vain, until its deadline expires."""
+        assert self.attempt.deadline is not None
+        self.now = self.attempt.deadline.until()
+        return self.attempt.deadline.expired()
+
+    def through(self, openings: str) -> list[str]:
+        """Play it all. Each word lists the items of an opening; its last sign says how it ends."""
+        self.start()
+        script, commands = iter(openings.split()), [show(self.command)]
+        while not isinstance(self.command, Raise | Return):
+            if isinstance(self.command, Sleep):
+                self.sleep()
+            else:
+                items, end = (word := next(script))[:-1], word[-1]
+                args = self.attempt.args
+                self.deliver(*items[args[0].delivered if args else 0 :])
+                self.end("value") if end == "." else self.fail(ENDS[end]())
+            commands.append(show(self.command))
+        return commands
 
 
-def started(factories: Any, **options: Any) -> Run:
-    """A core whose first source is open."""
-    run = run_of(factories, **options)
-    assert isinstance(run.start(lambda: 0.0), Open)
-    return run
-
-
-def lost() -> ConnectionError:
-    return ConnectionError("lost")
+def started(factories: Any, **options: Any) -> Play:
+    """A driver whose first source is open."""
+    play = Play(factories, **options).start()
+    assert isinstance(play.command, Open)
+    return play

@@ -19,7 +19,6 @@ from failover_iter.testing import JumpingLoop, VirtualClock
 
 from .case import Case, Retryable, Transparent
 from .sources import Log, make_sources, nap
-from .tally import refill
 
 Trace = list[tuple[Any, ...]]
 Combinator = Callable[..., Any]
@@ -110,7 +109,6 @@ def end_entry(error: BaseException) -> tuple[Any, ...]:
 
 def run_sync(case: Case, combinator: Combinator = failover_stream, *, listen: bool = True) -> Trace:
     """Run a case on a blocking combinator."""
-    refill()
     fake = VirtualClock()
     log = LateLog(fake)
     token = clock.set(fake)
@@ -204,7 +202,6 @@ def run_asyncio(
     case: Case, combinator: Combinator = afailover_stream, *, listen: bool = True
 ) -> Trace:
     """Run a case on an async combinator under asyncio."""
-    refill()
     log: Log = []
 
     async def checkpoint() -> None:
@@ -220,7 +217,6 @@ def run_trio(
     case: Case, combinator: Combinator = afailover_stream, *, listen: bool = True
 ) -> Trace:
     """Run a case on an async combinator under trio."""
-    refill()
     log: Log = []
     mock = trio.testing.MockClock(autojump_threshold=0)
     with quiet():

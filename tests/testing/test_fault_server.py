@@ -23,7 +23,12 @@ def with_urllib(url: str) -> Any:
     """Return a source: the lines of a page, read with urllib."""
 
     def lines() -> Iterator[str]:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        try:
+            response = urllib.request.urlopen(url, timeout=5)
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection; Python 3.14 warns if nobody closes it
+            raise
+        with response:
             for line in response:
                 yield line.decode().strip()
 

@@ -1,4 +1,4 @@
-"""What must pass a type checker: the item type of async streams."""
+"""Type checkers must accept this: the item type of async streams."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ async def words() -> AsyncGenerator[str, None]:
 
 
 async def opened() -> AsyncIterator[int]:
-    """A coroutine function that gives an async iterable."""
+    """A coroutine function that returns an async iterable."""
     return numbers()
 
 
 def plain() -> AsyncIterable[int]:
-    """A plain function that gives one."""
+    """A plain function that returns one."""
     return numbers()
 
 
@@ -98,7 +98,7 @@ assert_type(afailover_stream(annotated, retry_on=OSError), Ints)
 assert_type(afailover_stream([rest], retry_on=OSError, mid_stream="resume"), Ints)
 assert_type(afailover_stream((rest, opened_rest), retry_on=OSError, mid_stream="resume"), Ints)
 
-# The marker is part of the item type where it may come.
+# The marker is part of the item type if it may be yielded.
 assert_type(afailover_stream([numbers], retry_on=OSError, mark_takeovers=False), Ints)
 assert_type(afailover_stream([numbers], retry_on=OSError, mark_takeovers=True), Announced)
 

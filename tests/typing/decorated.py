@@ -1,4 +1,4 @@
-"""What must pass a type checker: what the decorator keeps, and what it gives."""
+"""Type checkers must accept this: the parameters and the result of decorated functions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def primary(name: str, size: int = 0) -> Iterator[int]:
 
 @failover(retry_on=OSError, attempts=3)
 def listed(name: str) -> list[int]:
-    """A function that gives an iterable."""
+    """A function that returns an iterable."""
     return [len(name)]
 
 
@@ -42,19 +42,19 @@ async def async_primary(name: str) -> AsyncIterator[int]:
 
 @policy.failover(async_replica)
 async def opened(name: str) -> AsyncIterator[int]:
-    """A coroutine function: nothing is left to await."""
+    """A coroutine function: the decorated one needs no await."""
     return async_replica(name)
 
 
 @policy.failover(async_replica)
 def plain(name: str) -> AsyncIterable[int]:
-    """A plain function that gives an async iterable."""
+    """A plain function that returns an async iterable."""
     return async_replica(name)
 
 
 @failover(retry_on=OSError, mid_stream="resume", attempts=2)
 def resumed(name: str, *, progress: Progress[int] = Progress()) -> Iterator[int]:
-    """A resumable one: a caller may say where to start."""
+    """A resumable one: a caller may pass the start."""
     yield len(name) + progress.delivered
 
 

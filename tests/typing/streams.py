@@ -1,8 +1,8 @@
-"""What must pass a type checker: the item type of sync streams."""
+"""Type checkers must accept this: the item type of sync streams."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import cycle
@@ -37,7 +37,7 @@ def words() -> Generator[str, None, None]:
 
 
 def listed() -> list[int]:
-    """A function that gives an iterable."""
+    """A function that returns an iterable."""
     return [1]
 
 
@@ -52,12 +52,12 @@ def rest(progress: Progress[int]) -> Iterator[int]:
 
 
 def rest_of_any(progress: Progress) -> Iterator[int]:
-    """A resumable one that says nothing of the item."""
+    """A resumable one that does not name the item type."""
     yield progress.delivered
 
 
 def rest_or_all(progress: Progress[int] = Progress()) -> Iterator[int]:
-    """A resumable one that can be called without."""
+    """A resumable one that can be called without a progress."""
     yield progress.delivered
 
 
@@ -100,12 +100,12 @@ assert_type(failover_stream([Source(lambda: table("a"), name="a")], retry_on=OSE
 assert_type(failover_stream([Source(numbers), Source(listed, attempts=2)], retry_on=OSError), Ints)
 
 # Kinds that have no base class in common: mypy takes the elements of such a list for `object`,
-# those of a tuple as they are.
+# but keeps the types of a tuple.
 assert_type(failover_stream((numbers, Source(listed)), retry_on=OSError), Ints)
 assert_type(failover_stream((reader.rows, reader, Rows, bound), retry_on=OSError), Ints)
 in_a_list: Iterator[int] = failover_stream([numbers, Source(listed), Rows, bound], retry_on=OSError)
 
-# Items of several types: mypy needs to be told, pyright gives the union by itself.
+# Items of several types: mypy needs an annotation, pyright infers the union.
 both: Iterator[int | str] = failover_stream([numbers, words], retry_on=OSError)
 
 # Variables, generators, endless iterables.
@@ -131,15 +131,15 @@ assert_type(
 assert_type(Progress().last, Any | None)
 assert_type(Progress[int]().last, int | None)
 assert_type(Progress[int]().items, tuple[int, ...])
-assert_type(Progress[int]().failures, tuple[Failed, ...])
+assert_type(Progress[int]().failures, Sequence[Failed])
 
-# The marker is part of the item type where it may come.
+# The marker is part of the item type if it may be yielded.
 assert_type(failover_stream([numbers], retry_on=OSError, mark_takeovers=False), Ints)
 assert_type(failover_stream([numbers], retry_on=OSError, mark_takeovers=True), Announced)
 
 
 def announced(flag: bool) -> Announced:
-    """Where it is known at run time only, it may come."""
+    """If the value is known only at run time, it may be yielded."""
     stream = failover_stream([numbers], retry_on=OSError, mark_takeovers=flag)
     assert_type(stream, Announced)
     for item in failover_stream([numbers], retry_on=OSError, mark_takeovers=True):
@@ -150,7 +150,7 @@ def announced(flag: bool) -> Announced:
     return stream
 
 
-# The options take what they say.
+# The options have the documented types.
 everything = failover_stream(
     [numbers],
     retry_on=lambda error: "busy" in str(error),

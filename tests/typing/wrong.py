@@ -1,7 +1,7 @@
-"""What must not pass a type checker.
+"""Type checkers must refuse this.
 
-Each call stands under an ignore of the error that it must give: where a checker finds nothing to
-complain of any more, it reports the ignore. Nothing here is run.
+Each call has an ignore for the expected error. If a checker no longer reports the error, it reports
+the ignore. Nothing here is run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from failover_iter import Decide, Policy, Progress, Source, afailover_stream, failover
 from failover_iter import failover_stream as stream
+from failover_iter.typing import StreamOptions
 
 
 def numbers() -> Iterator[int]:
@@ -71,6 +72,9 @@ Source("numbers")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentTyp
 Decide(lambda progress: "again")  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
 Progress(3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 policy.attempts = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+without_retry_on: StreamOptions = {"attempts": 3}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
+misspelt: StreamOptions = {"retry_on": OSError, "attempt": 3}  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportAssignmentType]
 
 # Results.
 words: Iterator[str] = stream([numbers], retry_on=OSError)  # type: ignore[list-item]  # pyright: ignore[reportAssignmentType]

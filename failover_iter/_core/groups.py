@@ -1,0 +1,83 @@
+"""The levels of a running stream: the stream itself, and the groups around the open source."""
+
+from __future__ import annotations
+
+from itertools import count
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from failover_iter._core.failures import NO_FAILURES, Failures
+from failover_iter._validation import limit_of
+
+if TYPE_CHECKING:
+    from failover_iter._core.sources import ResolvedSource, SourceQueue
+    from failover_iter._options import Options
+
+_NUMBERS: Final = count(1)
+
+
+class Level:
+    """A stream, or a group (`Policy.source`) in it, while it runs.
+
+    A stream is a stack of levels. The source of the innermost level is open. The source of each
+    other level is the group whose sources are tried by the next level.
+    """
+
+    # Class attributes are what most streams never change: to make one is half the work then.
+    #: Which opening of the source it is, from 1.
+    attempt = 1
+    #: When the source was opened.
+    opened_at = 0.0
+    #: How many items the stream had delivered by then.
+    count_at_opening = 0
+    #: Whether `Opening` was reported, and the end of the attempt was not.
+    is_open = False
+    #: Whether this opening has yielded an item, and delivered one.
+    received = False
+    committed = False
+    #: Whether this level has delivered an item, in any attempt.
+    has_delivered = False
+    #: Failures of this level, and how many in a row brought no item.
+    failures: Failures = NO_FAILURES
+    consecutive = 0
+    #: Failures of the outer levels before this one began.
+    failures_before = 0
+    #: Whether the log has said that items are delivered again.
+    has_hinted = False
+    until = inf
+    source: ResolvedSource
+
+    def __init__(
+        self, options: Options, queue: SourceQueue, started: float, parent: Level | None
+    ) -> None:
+        self.options = options
+        self.queue = queue
+        self.started = started
+        self.stream = next(_NUMBERS)
+        self.parent: int | None = None
+        if parent is not None:
+            self.parent = parent.stream
+            self.failures_before = parent.failures_before + parent.failures.count
+        if options.total_timeout is not None:
+            self.until = started + self.total_timeout
+
+    def keep_failures_of(self, inner: Level) -> None:
+        """Keep the failures of a group that has ended, as if its sources were ours."""
+        if self.options.on_exhausted == "last":
+            if self.failures is NO_FAILURES:
+                self.failures = Failures()
+            self.failures.extend(inner.failures)
+
+    def has_kept(self, error: Exception) -> bool:
+        """Whether the last failure of the stream, this error, is among those of this level."""
+        return self.options.on_exhausted == "last" or self.failures.last_error is error
+
+    @property
+    def total_timeout(self) -> float:
+        """How long this level may take, in seconds."""
+        return limit_of("total_timeout", self.options.total_timeout)
+
+    @property
+    def give_up_after(self) -> float:
+        """How long an outage may last, in seconds."""
+        return limit_of("give_up_after", self.options.give_up_after)

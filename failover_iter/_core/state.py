@@ -1,0 +1,64 @@
+"""The states of a run: what a driver may say in each, and where that may lead.
+
+A driver starts the run and carries out what it answers. It opens the source of an `Attempt`, and
+pulls it until the attempt commits; says `committed`; delivers until the source ends or fails, or
+the consumer leaves; closes what it opened; and says what came of it. After a pause it says `slept`.
+
+========== ========================================= ==========================================
+state      the driver                                what it may say
+========== ========================================= ==========================================
+IDLE       has not been asked for an item            start
+OPENING    opens a source, pulls until it commits    committed, failed, ended, left, interrupted
+DELIVERING delivers what the source yields           failed, ended, left, interrupted
+WAITING    pauses before the next opening            slept, interrupted
+DONE       raises an error, or returns               nothing
+========== ========================================= ==========================================
+
+`failed`, `ended` and `left` are said once the source was closed. A source that ended may have
+failed all the same: it was cut, or empty. `left` means that the consumer ended the attempt, or that
+the source raised a BaseException. `interrupted` means that code of ours raised: a signal handler,
+or a callback while the source was open. A callback that raises at any other input ends the run.
+A pause may follow a pause, if the time of a group expires in it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+class State(Enum):
+    """Where a run is."""
+
+    IDLE = "idle"
+    OPENING = "opening"
+    DELIVERING = "delivering"
+    WAITING = "waiting"
+    DONE = "done"
+
+    #: What a driver may say in this state.
+    inputs: Collection[str]
+
+
+_AFTER: Final = frozenset({State.OPENING, State.WAITING, State.DONE})
+_LAST: Final = frozenset({State.DONE})
+
+#: What may be said in each state, and where that may lead.
+TRANSITIONS: Final[dict[State, dict[str, frozenset[State]]]] = {
+    State.IDLE: {"start": frozenset({State.OPENING, State.DONE})},
+    State.OPENING: {
+        "committed": frozenset({State.DELIVERING}),
+        "failed": _AFTER,
+        "ended": _AFTER,
+        "left": _LAST,
+        "interrupted": _LAST,
+    },
+    State.DELIVERING: {"failed": _AFTER, "ended": _AFTER, "left": _LAST, "interrupted": _LAST},
+    State.WAITING: {"slept": _AFTER, "interrupted": _LAST},
+    State.DONE: {},
+}
+for _state, _inputs in TRANSITIONS.items():
+    _state.inputs = _inputs.keys()

@@ -1,0 +1,208 @@
+"""Which source takes over from the one that failed, how, and from where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from failover_iter._core.attempt import Attempt
+from failover_iter._core.completeness import commit_conditions, values_of
+from failover_iter._core.failures import Failures, FailuresSoFar
+from failover_iter._core.usage import mark_usage_error
+from failover_iter._mid_stream import MODES, Decide, Resume, Skip
+from failover_iter.events import Takeover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from failover_iter._core.delivered import Delivered
+    from failover_iter._core.groups import Level
+    from failover_iter._core.sources import Group, ResolvedSource, SourceQueue
+    from failover_iter._mid_stream import Key, Progress
+    from failover_iter._options import Options
+    from failover_iter._types import Mode
+    from failover_iter.events import Failed
+
+_PASSED_OVER: Final = 1000  # in a row that may not take over: lazy `factories` will never end
+
+
+class Takeovers:
+    """How the sources of one stream take over from each other."""
+
+    def __init__(self, delivered: Delivered) -> None:
+        self._delivered = delivered
+        #: How the next attempt takes over; None while nothing was delivered.
+        self.mode: Mode | None = None
+        #: The records for `Progress.failures`, if a factory or a `Decide` may ask for them.
+        self._failures: Failures | None = None
+
+    # Records that an option or a factory may ask for.
+
+    def prepare_for(self, options: Options, queue: SourceQueue) -> None:
+        """Keep what the options of a stream and of its known sources need."""
+        self._prepare_for_options(options)
+        if queue.lazy:
+            self._failures = Failures()
+        for source in queue.known:
+            if source.options is not options or source.group is not None:
+                self._prepare_for_source(source)
+
+    def _prepare_for_options(self, options: Options) -> bool:
+        if options.mid_stream is None and options.complete_when is None:
+            return True
+        if self._failures is None and isinstance(options.strategy, Resume | Decide):
+            self._failures = Failures()
+        return self._delivered.prepare_for(options)
+
+    def _prepare_for_source(self, source: ResolvedSource) -> bool:
+        is_ready = self._prepare_for_options(source.options)
+        if source.group is not None:
+            is_ready = self._prepare_for_options(source.group.options) and is_ready
+            for inner in source.group.sources:
+                is_ready = self._prepare_for_source(inner) and is_ready
+        return is_ready
+
+    def keep(self, failed: Callable[[], Failed]) -> None:
+        """Keep the record of a failure if a factory may ask for it."""
+        if self._failures is not None:
+            self._failures.add(failed())
+
+    @property
+    def failures(self) -> Sequence[Failed]:
+        """The failures so far."""
+        return () if self._failures is None else FailuresSoFar(self._failures)
+
+    # Which source is next.
+
+    def choose(self, level: Level) -> tuple[ResolvedSource, int, Mode | None] | None:
+        """The next source that may take over, or mode "raise" if the level has to end."""
+        source: ResolvedSource | None = level.source
+        options = level.source.options
+        attempt = level.attempt + 1
+        if options.reset_on_progress and self._delivered.count > level.count_at_opening:
+            attempt = 1
+        if options.attempts is not None and attempt > options.attempts:
+            source, attempt = self._next(level), 1
+        passed_over = 0
+        while source is not None and passed_over < _PASSED_OVER:
+            mode = self._mode_of(level, source, attempt)
+            if mode != "raise" or not source.has_own_mode:
+                return source, attempt, mode
+            passed_over += level.queue.lazy  # a list comes to its end by itself
+            source, attempt = self._next(level), 1
+        return None
+
+    def first(self, level: Level) -> ResolvedSource | None:
+        """The first source of a level that may take over."""
+        source = self._next(level)
+        if self.mode is None:
+            return source
+        while source is not None and "mid_stream" in source.own:
+            mode = self._mode_of(level, source, 1)
+            if mode != "raise":
+                self.mode = mode
+                break
+            source = self._next(level)
+        return source
+
+    def _next(self, level: Level) -> ResolvedSource | None:
+        source = level.queue.next()
+        if source is None or not level.queue.lazy:
+            return source
+        is_known = source.options is level.options and source.group is None
+        if not is_known and not self._prepare_for_source(source):
+            raise mark_usage_error(
+                ValueError(
+                    f"source {source.name!r} has mid_stream={source.options.mode_given} (or "
+                    "another option that looks at each item), but the items before it were not "
+                    "kept: "
+                    "pass the sources as a list, or set the option for the whole stream"
+                )
+            )
+        return source
+
+    def _mode_of(self, level: Level, source: ResolvedSource, attempt: int) -> Mode | None:
+        """How a source would take over now; None if nothing was delivered yet."""
+        if not self._delivered.has_delivered:
+            return None
+        mode: Mode | None = None
+        if source.group is not None and "mid_stream" not in source.own:
+            mode = self._mode_of_leaf(level, source.group)
+        return mode or self._own_mode_of(level, source, attempt)
+
+    def _own_mode_of(self, level: Level, source: ResolvedSource, attempt: int) -> Mode | None:
+        strategy = source.options.strategy
+        match strategy:
+            case Skip():
+                return "skip"
+            case Resume():
+                return "resume"
+            case Decide():
+                return self._ask(strategy, attempt)
+            case "raise" if not (level.has_delivered or source.has_own_mode):
+                return self.mode  # it was an outer level that delivered
+            case _:
+                return strategy
+
+    def _mode_of_leaf(self, level: Level, group: Group) -> Mode | None:
+        """How a group would take over, if its first source has a mode of its own."""
+        mode: Mode | None = None
+        for leaf in group.leaves():
+            if "mid_stream" not in leaf.own:
+                return None
+            mode = self._mode_of(level, leaf, 1)
+            if mode != "raise":
+                break
+        return mode
+
+    def _ask(self, strategy: Decide, attempt: int) -> Mode:
+        mode = strategy.fn(
+            self._delivered.progress(strategy.keep, self.failures, attempt, start_over=False)
+        )
+        if mode not in MODES:
+            raise mark_usage_error(
+                ValueError(
+                    "the function of Decide must return 'restart', 'raise', 'skip' or 'resume', "
+                    f"got {mode!r}"
+                )
+            )
+        return mode
+
+    # From where it goes on.
+
+    def new_attempt(self, levels: Sequence[Level], error: Exception | None) -> Attempt:
+        """The attempt on the innermost source; a takeover after `error` is marked with it."""
+        level, delivered, mode = levels[-1], self._delivered, self.mode
+        source = level.source
+        if mode == "resume" and not source.resumable:
+            raise mark_usage_error(
+                ValueError(
+                    f"source {source.name!r} of a Policy.source cannot go on where the outer "
+                    f"stream stopped with mid_stream={source.options.mode_given}: under an outer "
+                    "stream that resumes, its policy needs mid_stream='resume' or a Decide"
+                )
+            )
+        args = (self._progress(level),) if source.resumable else ()
+        attempt = Attempt(source, args, mode, delivered, commit_conditions(levels))
+        if mode == "skip" and delivered.count:
+            attempt.replay(delivered.count, self._key(levels))
+        if error is not None and mode is not None:
+            attempt.marker = Takeover(mode, source.name, error, delivered.count)
+        return attempt
+
+    def _progress(self, level: Level) -> Progress:
+        """The `Progress` for the factory of this level's source."""
+        strategy: Any = level.source.options.strategy
+        start_over = self.mode in ("restart", "skip")
+        return self._delivered.progress(
+            strategy.keep, self.failures, level.attempt, start_over=start_over
+        )
+
+    def _key(self, levels: Sequence[Level]) -> Key | None:
+        """The key that compares replayed items with those that were delivered."""
+        if not self._delivered.digestible:
+            return None
+        for index, _ in values_of(levels, "mid_stream"):
+            strategy = levels[index].source.options.strategy
+            if isinstance(strategy, Skip | Decide) and strategy.key is not None:
+                return strategy.key
+        return None

@@ -1,0 +1,428 @@
+"""The core as a machine that Hypothesis drives: every order of inputs that the table allows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from math import inf
+from random import Random
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from failover_iter import (
+    AllSourcesFailed,
+    Closed,
+    Committed,
+    Completed,
+    Exhausted,
+    Failed,
+    Opening,
+    Policy,
+    Source,
+    SourceError,
+    Switched,
+    Waiting,
+)
+from failover_iter._core.commands import Command, Open, Raise, Return, Sleep
+from failover_iter._core.state import TRANSITIONS, State
+from support.play import Play, lost, named
+
+A, B, C = FACTORIES = [named(name) for name in "abc"]
+#: The first events of one stream, or of one opening of a group: see `failover_iter.events`.
+BEGINS = re.compile(
+    "Opening (Committed )?(Failed (Waiting |Switched )Opening (Committed )?)*"
+    "(Failed (Waiting |Switched |Exhausted )?|Completed |Closed )?"
+)
+#: The last event. Nothing follows a pause that is broken off, or a listener that raises.
+LAST = Failed | Exhausted | Completed | Closed | Waiting | Switched
+
+Said = tuple[State, str, State]
+TABLE: list[Said] = [
+    (before, word, after)
+    for before, words in TRANSITIONS.items()
+    for word, states in words.items()
+    for after in sorted(states, key=lambda state: state.value)
+]
+WORDS: dict[str, Callable[[Play], object]] = {
+    "start": Play.start,
+    "committed": lambda play: play.run.committed(),
+    "failed": lambda play: play.run.failed(lost()),
+    "ended": lambda play: play.run.ended(None),
+    "left": lambda play: play.run.left(lost(), by_consumer=True),
+    "slept": lambda play: play.run.slept(),
+    "interrupted": lambda play: play.run.interrupted(lost()),
+}
+STATE_AFTER = {Open: State.OPENING, Sleep: State.WAITING, Raise: State.DONE, Return: State.DONE}
+
+MODES = [None, "restart", "raise", "skip", "resume"]
+PAUSES = [0, 1.5]
+#: The options of a level, the usual value more often.
+LEVEL: dict[str, list[Any]] = {
+    "attempts": [1, 2, 3],
+    "wait": PAUSES,
+    "commit_when": [1, 1, 2],
+    "complete_when": [None, None, lambda item: item % 3],
+    "allow_empty": [True, False],
+    "idle_timeout": [None, None, 2],
+    "first_item_timeout": [None, None, 1],
+    "total_timeout": [None, None, 1, 4],
+    "give_up_after": [None, None, 5],
+    "on_exhausted": ["last", "group"],
+}
+BREAKS = ["Opening", "Committed", "Failed", "Completed", "Waiting", "ask", *[None] * 6]
+Choose = Callable[[list[Any]], Any]
+LAYOUTS: list[Callable[[Any], list[Any]]] = [
+    lambda group: [A, B, C],
+    lambda group: [A, Source(B, mid_stream="raise"), C],
+    lambda group: [A, group([B, C])],
+    lambda group: [group([A, B]), C],
+    lambda group: [group([group([A]), B]), C],
+    lambda group: [A, group([Source(B, mid_stream="raise")]), C],  # it cannot resume
+]
+
+
+class Callback(ConnectionError):
+    """Raised by a callback: `retry_on` lists it, but it is never a failure."""
+
+
+class CoreMachine(RuleBasedStateMachine):
+    """Says what a driver may say in the state of the run, and checks what comes of it."""
+
+    taken: ClassVar[Counter[Said]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: dict[int, list[Any]] = {}
+        self.parents: dict[int, int | None] = {}
+        self.restarted = 0  # items before the last restart
+        self.closed = False
+
+    # Setting up.
+
+    @initialize(data=st.data())
+    def starts(self, data: st.DataObject) -> None:
+        self.starts_with(lambda values: data.draw(st.sampled_from(values)))
+
+    def starts_with(self, choose: Choose) -> None:
+        factories, options = self.draw(choose)
+        self.play = Play(factories, **options)
+        self.says("start", lambda: self.play.start().command)
+
+    def draw(self, choose: Choose) -> tuple[list[Any], dict[str, Any]]:
+        """Sources in groups, options for each level, and a callback that may raise."""
+        mode = choose(MODES)
+        self.breaks, self.breaks_at = choose(BREAKS), choose([1, 2, 3])
+
+        def options() -> dict[str, Any]:
+            level = {option: choose(values) for option, values in LEVEL.items()}
+            return {**level, "mid_stream": mode, "retry_on": self.ask, "on_event": self.listen}
+
+        def group(sources: list[Any]) -> Any:
+            return Policy(**options()).source(sources)
+
+        layout = choose(LAYOUTS[: -1 if mode == "resume" else None])
+        return layout(group), {**options(), "mark_takeovers": choose([True, False])}
+
+    def ask(self, error: Exception) -> bool:
+        self.break_at("ask")
+        return isinstance(error, OSError)
+
+    def listen(self, event: Any) -> None:
+        assert event.delivered == self.total
+        self.events.setdefault(event.stream, []).append(event)
+        self.parents[event.stream] = event.parent
+        self.break_at(type(event).__name__)
+
+    def break_at(self, where: str) -> None:
+        if self.breaks == where:
+            self.breaks_at -= 1
+            if not self.breaks_at:
+                raise Callback(where)
+
+    @property
+    def total(self) -> int:
+        return sum(isinstance(item, int) for item in self.play.delivered)
+
+    @property
+    def state(self) -> State:
+        return self.play.run.state
+
+    def in_state(*states: State) -> Callable[[CoreMachine], bool]:  # type: ignore[misc]  # no method
+        return lambda self: self.state in states and not self.closed
+
+    # Saying something.
+
+    def says(self, word: str, call: Callable[[], Any]) -> Any:
+        """Check that the state after it is one of the table, and is that of the command."""
+        before, command = self.state, None
+        try:
+            command = call()
+        except Callback as error:
+            if word == "committed":  # the source is still open: the driver closes it
+                self.taken[before, word, self.state] += 1
+                leave = partial(self.play.leave, error)
+                return self.says("left", leave)
+            assert self.state is State.DONE
+        else:
+            if isinstance(command, Command):
+                assert self.state is STATE_AFTER[type(command)]
+        assert self.state in TRANSITIONS[before][word]
+        self.taken[before, word, self.state] += 1
+        return command
+
+    @precondition(in_state(State.OPENING, State.DELIVERING))
+    @rule(count=st.integers(1, 3))
+    def yields(self, count: int) -> None:
+        """The source yields items: each is dropped, held or delivered."""
+        for _ in range(count):
+            item = self.total + 1
+            if self.state is State.DELIVERING:
+                self.play.deliver(item)
+            elif self.state is State.OPENING and self.play.attempt.receive(item):
+                self.commits()
+
+    def commits(self) -> None:
+        attempt, delivered = self.play.attempt, self.play.run.delivered
+        count = delivered.count
+        self.says("committed", self.play.run.committed)
+        if attempt.mode == "restart":
+            self.restarted += count
+        if self.state is State.DELIVERING:
+            self.play.pop_held()
+
+    @precondition(in_state(State.OPENING, State.DELIVERING))
+    @rule(
+        kind=st.sampled_from(["lost", "lost", "lost", "bug", "source", "time"]),
+        seconds=st.sampled_from([0, 0, 1]),
+        close_error=st.none() | st.builds(OSError, st.just("closing")),
+    )
+    def fails(self, kind: str, seconds: int, close_error: Exception | None) -> None:
+        """The source fails: it raises, or it is too late."""
+        play = self.play
+        play.now += seconds
+        error: Exception = lost()
+        if kind == "bug":
+            error = LookupError("bug")
+        elif kind == "source":
+            error = SourceError("no good")
+        elif kind == "time" and (deadline := play.attempt.deadline) is not None:
+            until = deadline.until()
+            if until != inf:
+                play.now = max(play.now, until)
+                error = deadline.expired()
+        self.says("failed", lambda: play.fail(error, close_error))
+
+    @precondition(in_state(State.OPENING, State.DELIVERING))
+    @rule(
+        value=st.integers(),
+        close_error=st.none() | st.builds(OSError, st.just("closing")),
+        check_complete=st.sampled_from([True, True, False]),
+    )
+    def ends(self, value: int, close_error: Exception | None, check_complete: bool) -> None:
+        """The source ends: so does the stream, unless it was empty or cut."""
+        if self.state is State.OPENING and self.play.run.source_ended():
+            self.commits()
+        if self.state is not State.DONE:
+            how = {"check_complete": check_complete}
+            self.says("ended", lambda: self.play.end(value, close_error, **how))
+
+    @precondition(in_state(State.OPENING, State.DELIVERING))
+    @rule(error=st.sampled_from([GeneratorExit, KeyboardInterrupt, ValueError]))
+    def is_left(self, error: type[BaseException]) -> None:
+        """The consumer leaves."""
+        raised = error()
+        command = self.says("left", lambda: self.play.leave(raised, by_consumer=True))
+        assert command == Raise(raised)
+
+    @precondition(in_state(State.WAITING))
+    @rule()
+    def sleeps(self) -> None:
+        """The pause ends."""
+        self.says("slept", self.play.sleep)
+
+    @precondition(lambda self: not self.closed and "interrupted" in TRANSITIONS[self.state])
+    @rule()
+    def is_interrupted(self) -> None:
+        """A callback or a signal handler raises."""
+        self.says("interrupted", lambda: self.play.run.interrupted(KeyboardInterrupt()))
+
+    @rule(word=st.sampled_from(sorted(WORDS)))
+    def gets_a_wrong_input(self, word: str) -> None:
+        """An input that the state does not allow is an AssertionError, and changes nothing."""
+        if word in TRANSITIONS[self.state]:
+            return
+        state, count = self.state, sum(map(len, self.events.values()))
+        with pytest.raises(AssertionError, match=f"^{word} was said in state {state.name}$"):
+            WORDS[word](self.play)
+        assert (self.state, sum(map(len, self.events.values()))) == (state, count)
+
+    @precondition(in_state(State.DONE))
+    @rule()
+    def is_released(self) -> None:
+        """The driver lets go of the run, which is still DONE."""
+        self.play.run.release()
+        self.closed = True
+        assert self.state is State.DONE
+
+    # Invariants.
+
+    @invariant()
+    def each_stream_reports_a_sentence(self) -> None:
+        """The events of one stream number follow the grammar, and end when the stream does."""
+        for told in self.events.values():
+            names = "".join(f"{type(event).__name__} " for event in told)
+            assert BEGINS.fullmatch(names)
+            assert [event.elapsed for event in told] == sorted(event.elapsed for event in told)
+            failures = [event.failures for event in told if isinstance(event, Failed)]
+            # The failures of a group count for the outer stream, as in a flat list; a group whose
+            # sources were all passed over adds none.
+            assert all(later >= before for before, later in pairwise(failures))
+            if self.state is State.DONE:
+                assert isinstance(told[-1], LAST)
+
+    @invariant()
+    def at_most_one_source_is_open(self) -> None:
+        """The open streams are one chain from the outermost to the innermost."""
+        still_open = [
+            stream
+            for stream, told in self.events.items()
+            if isinstance(told[-1], Opening | Committed)
+        ]
+        above = [self.parents[stream] for stream in still_open]
+        assert above == [None, *still_open][: len(still_open)]
+
+    @invariant()
+    def delivered_items_are_counted(self) -> None:
+        """Each delivered item counts once, in all and since the last restart."""
+        if not self.closed:
+            delivered = self.play.run.delivered
+            assert (delivered.total, delivered.before) == (self.total, self.restarted)
+
+
+class FlatMachine(CoreMachine):
+    """Without groups, timeouts and broken callbacks, the next command is known in advance."""
+
+    def draw(self, choose: Choose) -> tuple[list[Any], dict[str, Any]]:
+        self.breaks = None
+        self.errors: list[Exception] = []
+        self.source, self.attempt = 0, 1
+        self.mode, self.attempts = choose(MODES), choose([1, 2, 3])
+        self.wait, self.group = choose(PAUSES), choose([True, False])
+        return list(FACTORIES), {
+            "mid_stream": self.mode,
+            "attempts": self.attempts,
+            "wait": self.wait,
+            "on_exhausted": "group" if self.group else "last",
+            "on_event": self.listen,
+            "mark_takeovers": choose([True, False]),
+        }
+
+    def says(self, word: str, call: Callable[[], Any]) -> Any:
+        run = self.play.run
+        short = word == "ended" and self.state is State.OPENING and self.play.attempt.to_replay
+        last = self.mode == "raise" and run.delivered.has_delivered
+        command = super().says(word, call)
+        if word == "failed" or short:
+            told = next(iter(self.events.values()))
+            error = next(event.error for event in reversed(told) if isinstance(event, Failed))
+            if isinstance(error, LookupError) or last:
+                assert command == Raise(error)
+            else:
+                self.errors.append(error)
+                self.expects_to_go_on(command)
+        elif word == "ended" and not isinstance(command, Raise):
+            assert isinstance(command, Return)
+        if isinstance(command, Open):
+            self.expects_attempt()
+        return command
+
+    def expects_to_go_on(self, command: Command) -> None:
+        self.attempt += 1
+        if self.attempt <= self.attempts:
+            assert command == Sleep(self.wait)
+            return
+        self.source, self.attempt = self.source + 1, 1
+        if self.source < len(FACTORIES):
+            assert isinstance(command, Open)
+            return
+        assert isinstance(command, Raise)
+        if self.group:
+            assert isinstance(command.error, AllSourcesFailed)
+            assert list(command.error.exceptions) == self.errors
+        else:
+            assert command.error is self.errors[-1]
+            notes = getattr(command.error, "__notes__", ())
+            before = [note for note in notes if note.startswith("failure ")]
+            assert len(before) == len(self.errors) - 1
+
+    def expects_attempt(self) -> None:
+        """A new attempt is of the source that is next, and goes on from the right place."""
+        attempt = self.play.attempt
+        missing = self.total - self.restarted if self.mode in ("skip", "resume") else 0
+        assert attempt.source.factory is FACTORIES[self.source]
+        assert attempt.to_replay == (missing if self.mode == "skip" else 0)
+        assert [told.delivered for told in attempt.args] == [missing] * (self.mode == "resume")
+        for told in attempt.args:
+            assert (told.attempt, told.total) == (self.attempt, self.total)
+            assert [each.error for each in told.failures] == self.errors
+        takes_over = self.total > 0 and self.mode != "raise"
+        assert (attempt.marker is not None) == (takes_over and self.play.marks)
+
+
+for machine in (CoreMachine, FlatMachine):
+    machine.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=15)
+
+
+class TestCore(CoreMachine.TestCase):  # type: ignore[name-defined, misc]  # made by Hypothesis
+    """No sequence of inputs leads the core out of its table."""
+
+
+class TestFlat(FlatMachine.TestCase):  # type: ignore[name-defined, misc]  # as above
+    """A stream without groups answers as its options say."""
+
+
+def test_each_transition_of_the_table_is_taken() -> None:
+    """A thousand streams, the same in each run, take all of them, and no other."""
+
+    class Counted(CoreMachine):
+        taken: ClassVar[Counter[Said]] = Counter()
+
+    choose = Random(1).choice
+    for _ in range(1000):
+        machine = Counted()
+        machine.starts_with(choose)
+        while machine.state is not State.DONE:
+            if machine.state is State.WAITING:
+                choose([*[machine.sleeps] * 9, machine.is_interrupted])()
+                continue
+            rare = ["yields", "left", *TRANSITIONS[machine.state].keys() & {"interrupted"}]
+            step = choose(["yields", "fails", "fails", "ends", choose(rare)])
+            closing = choose([None, OSError("closing")])
+            match step:
+                case "yields":
+                    machine.yields(choose([1, 2, 3]))
+                case "fails":
+                    kind = choose(["lost", "lost", "bug", "source", "time"])
+                    machine.fails(kind, choose([0, 1]), closing)
+                case "ends":
+                    machine.ends(5, closing, choose([True, True, False]))
+                case "left":
+                    machine.is_left(ValueError)
+                case _:
+                    machine.is_interrupted()
+        machine.each_stream_reports_a_sentence()
+    assert [said for said in TABLE if not Counted.taken[said]] == []
+    assert Counted.taken.keys() <= set(TABLE)

@@ -1,0 +1,175 @@
+"""A signal handler that raises, at each point of core and drivers where Python may run it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import failover_iter
+from failover_iter import Policy, Progress, Resume, Skip
+from support.flavour import AsyncFlavour, SyncFlavour
+from support.runners import quiet
+
+# Python 3.12 has it too, but there an exception in a JUMP event skips the handlers of the frame.
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 13), reason="needs sys.monitoring")
+
+HOUSE = Path(failover_iter.__file__).parent
+WATCHED = (str(HOUSE / "_core"), str(HOUSE / "_drivers"))
+
+
+class Soft(Exception):
+    """Raised by a signal handler, as a soft time limit does; `retry_on` lists it."""
+
+
+class Signal:
+    """Raises `Soft` in the library, at the check for signals with this number.
+
+    Python runs signal handlers when a function starts or goes on, when a call has returned, and
+    when a loop jumps back.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def check(self, code: Any, *_: object) -> None:
+        if code.co_filename.startswith(WATCHED):
+            self.left -= 1
+            if not self.left:
+                raise Soft
+
+    def jump(self, code: Any, offset: int, to: int) -> None:
+        if to < offset:
+            self.check(code)
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        tool, events = sys.monitoring.DEBUGGER_ID, sys.monitoring.events
+        callbacks = {
+            events.PY_START: self.check,
+            events.PY_RESUME: self.check,
+            events.C_RETURN: self.check,
+            events.JUMP: self.jump,
+        }
+        sys.monitoring.use_tool_id(tool, "signal")
+        try:
+            for event, callback in callbacks.items():
+                sys.monitoring.register_callback(tool, event, callback)
+            wanted = events.PY_START | events.PY_RESUME | events.JUMP | events.CALL
+            sys.monitoring.set_events(tool, wanted)
+            yield
+        finally:
+            sys.monitoring.set_events(tool, 0)
+            for event in callbacks:
+                sys.monitoring.register_callback(tool, event, None)
+            sys.monitoring.free_tool_id(tool)
+
+
+class Sources:
+    """Counts what it opens and closes. The first source fails after three of six items."""
+
+    def __init__(self) -> None:
+        self.opened: list[Numbers] = []
+
+    def started(self) -> Numbers:
+        return self.open(0)
+
+    def resumed(self, progress: Progress[int]) -> Numbers:
+        return self.open(progress.delivered)
+
+    def open(self, start: int) -> Numbers:
+        source = Numbers(start, fails=not self.opened)
+        self.opened.append(source)
+        return source
+
+
+class Numbers:
+    def __init__(self, start: int, *, fails: bool) -> None:
+        self.next = start
+        self.fails = fails
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        if self.fails and self.next == 3:
+            raise ConnectionError("reset by peer")
+        if self.next == 6:
+            raise StopIteration
+        self.next += 1
+        return self.next - 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+    # The async flavour.
+
+    def __aiter__(self) -> Numbers:
+        return self
+
+    async def __anext__(self) -> int:
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        self.close()
+
+
+@pytest.fixture(params=[SyncFlavour, AsyncFlavour])
+def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
+    made: SyncFlavour = request.param()
+    with quiet():
+        yield made
+    made.finish()
+
+
+def drain_into(got: list[int], flavour: SyncFlavour, stream: Any) -> None:
+    if isinstance(flavour, AsyncFlavour):
+
+        async def drain() -> None:
+            async for item in stream:
+                got.append(item)
+
+        flavour.run(drain())
+    else:
+        got.extend(stream)
+
+
+# A signal may come between the call of a coroutine function and its `await`.
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("is_nested", [False, True])
+@pytest.mark.parametrize("commit_when", [1, 2])
+@pytest.mark.parametrize("mode", ["skip", Skip(key=str), Resume(keep=0), Resume(keep=2)])
+def test_no_item_is_lost(
+    flavour: SyncFlavour, is_nested: bool, commit_when: int, mode: Any
+) -> None:
+    """Each item arrives once, in order, or the consumer gets the error; each source is closed."""
+    policy = Policy(
+        retry_on=(Soft, ConnectionError), mid_stream=mode, attempts=3, commit_when=commit_when
+    )
+    number = 0
+    while True:
+        number += 1
+        made, got, signal = Sources(), list[int](), Signal(number)
+        factory = made.resumed if isinstance(mode, Resume) else made.started
+        sources: list[Any] = [policy.source([factory])] if is_nested else [factory]
+        stream = flavour.of(policy, sources)
+        with signal.armed():
+            try:
+                drain_into(got, flavour, stream)
+                assert got == [*range(6)]
+            except Soft:
+                assert got == [*range(len(got))]
+        assert flavour.drain(stream) == []
+        if flavour.name == "sync":
+            assert [each.closed for each in made.opened] == [1] * len(made.opened)
+        if signal.left > 0:  # there were fewer checks
+            assert number > 200
+            return
