@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gc
 import inspect
-from statistics import median
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from . import peers, peers_async, streams
-from .cases import SWITCHES
-from .measure import MICROSECONDS, OPENINGS, ROUNDS, in_turn
-from .streams import async_naive, naive, quiet_logger
+from .measure import MICROSECONDS, OPENINGS, ROUNDS, fastest, rounds
+from .streams import SWITCHES, async_naive, naive, quiet_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,13 +29,14 @@ def blocking(seconds: float) -> dict[str, dict[str, float | None]]:
 
 
 def _blocking(peer: Peer, seconds: float) -> dict[str, float | None]:
-    pairs = in_turn(
-        lambda: _drained(lambda: naive([streams.generator]), streams.drain, pulls=peer.pulls),
-        lambda: _drained(peer.items, peer.drain, pulls=peer.pulls),
-        seconds,
-    )
+    loop = partial(naive, [streams.generator])
+    timers = {
+        "naive": lambda: _drained(loop, streams.drain, pulls=peer.pulls),
+        "peer": lambda: _drained(peer.items, peer.drain, pulls=peer.pulls),
+    }
+    times = rounds(timers, seconds)
     return {
-        "item": median(other / plain for plain, other in pairs),
+        "item": fastest(times["peer"]) / fastest(times["naive"]),
         "opening": _micro(peer, peer.one, OPENINGS, OPENINGS, seconds),
         "switch": _micro(peer, peer.switching, 1, SWITCHES, seconds),
     }
@@ -63,7 +63,7 @@ def _micro(
             peer.drain(make())
         return (perf_counter() - start) / per * MICROSECONDS
 
-    return median(first for first, _ in in_turn(timed, timed, seconds / 2))
+    return fastest(rounds({"peer": timed}, seconds / 2)["peer"])
 
 
 async def awaited(cases: Mapping[str, Peer], seconds: float) -> dict[str, float]:
@@ -77,13 +77,15 @@ async def awaited(cases: Mapping[str, Peer], seconds: float) -> dict[str, float]
 
 
 async def _awaited(peer: Peer, seconds: float) -> float:
-    pairs: list[tuple[float, float]] = []
+    plain: list[float] = []
+    ours: list[float] = []
+    loop = partial(async_naive, [streams.async_generator])
     end = perf_counter() + seconds
-    while len(pairs) <= ROUNDS or perf_counter() < end:
-        plain = await _async_drained(lambda: async_naive([streams.async_generator]))
-        pairs.append((plain, await _async_drained(peer.items)))
+    while len(plain) <= ROUNDS or perf_counter() < end:
+        plain.append(await _async_drained(loop))
+        ours.append(await _async_drained(peer.items))
         gc.collect(0)
-    return median(other / plain for plain, other in pairs[1:])  # the first pair warms up
+    return fastest(ours) / fastest(plain)
 
 
 async def _async_drained(make: Callable[[], Any]) -> float:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from failover_iter import Policy, afailover_stream, failover_stream
 
-from .cases import POLICY
-from .streams import async_generator, drain, drain_async, generator, run
+from .streams import POLICY, async_generator, drain, drain_async, generator, quiet_logger, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 #: Number of concurrent streams.
 MANY = 10_000
 #: Numbers of consecutive failures. The memory used must not grow between them.
-FEW_FAILURES, MANY_FAILURES = 1_000, 100_000
+FEW_FAILURES, MANY_FAILURES = 1_000, 20_000
 
 #: The streams to open: the bare source, a stream of a function call, and one of a policy.
 SYNC_STREAMS: dict[str, Callable[[], Any]] = {
@@ -48,6 +47,28 @@ def bytes_each(make: Callable[[], Any], *, is_async: bool, many: int = MANY) -> 
     for stream in open_streams:
         run(stream.aclose()) if is_async else stream.close()
     return (after - before) / many
+
+
+def beyond_bare(streams: dict[str, Callable[[], Any]], *, is_async: bool) -> dict[str, float]:
+    """Bytes per stream of each kind, in addition to the bare source."""
+    each = {kind: bytes_each(make, is_async=is_async) for kind, make in streams.items()}
+    bare = each.pop("bare")
+    return {kind: size - bare for kind, size in each.items()}
+
+
+def everything() -> dict[str, dict[str, Any]]:
+    """Measure memory. The figures are the same in every process, so one run is enough."""
+    quiet_logger()
+    return {
+        "streams": {
+            **beyond_bare(SYNC_STREAMS, is_async=False),
+            **beyond_bare(ASYNC_STREAMS, is_async=True),
+        },
+        "failures": {
+            kind: [fail(kind, number) for number in (FEW_FAILURES, MANY_FAILURES)]
+            for kind in FAILING
+        },
+    }
 
 
 class Failures(NamedTuple):

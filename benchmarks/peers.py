@@ -1,4 +1,4 @@
-"""Other ways to survive a failure, doing the same work as `cases`, with their missing features.
+"""Other ways to survive a failure, with their missing features.
 
 The list includes this library, and a hand-written loop that distinguishes the consumer's errors
 from those of the source. Each peer creates three streams: one with many items, one with a single
@@ -17,14 +17,13 @@ import google.api_core.retry
 import reactivex
 import stamina
 import stamina.instrumentation
-from langchain_core.runnables import Runnable
 from reactivex import operators
 
 from failover_iter import Policy
 
-from . import streams
-from .cases import POLICY, SWITCHES
-from .streams import drain, naive
+from . import langchain, streams
+from .streams import POLICY, SWITCHES, drain, naive
+from .switch import as_new_function, failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,12 +49,6 @@ class Peer:
     pulls: bool = True
 
 
-def failing() -> Iterator[int]:
-    """Fail before the first item."""
-    raise ConnectionError("reset")
-    yield
-
-
 class Flaky:
     """A source that fails `SWITCHES` times, then yields one item."""
 
@@ -70,7 +63,10 @@ class Flaky:
         yield 1
 
 
-FACTORIES: list[Callable[[], Iterator[int]]] = [*[failing] * SWITCHES, streams.one_item]
+FACTORIES: list[Callable[[], Iterator[int]]] = [
+    *(as_new_function(failing) for _ in range(SWITCHES)),
+    streams.one_item,
+]
 
 
 def by_hand(factories: list[Callable[[], Iterator[Any]]]) -> Iterator[Any]:
@@ -126,22 +122,8 @@ def _generator_of(flaky: Flaky) -> Callable[[], Iterator[int]]:
     return source
 
 
-class _Streaming(Runnable[None, int]):
-    """A runnable that only returns the iterator of its factory."""
-
-    def __init__(self, factory: Callable[[], Iterator[int]]) -> None:
-        self._factory = factory
-
-    def invoke(self, input: None, config: Any = None, **_: Any) -> int:  # noqa: A002
-        return next(self._factory())
-
-    def stream(self, input: None, config: Any = None, **_: Any) -> Iterator[int]:  # noqa: A002
-        return self._factory()
-
-
 def _langchain(factories: list[Callable[[], Iterator[int]]]) -> Callable[[], Any]:
-    first, *others = map(_Streaming, factories)
-    chain = first.with_fallbacks(others, exceptions_to_handle=(OSError,))
+    chain = langchain.minimal(factories)
     return lambda: chain.stream(None)
 
 

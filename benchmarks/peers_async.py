@@ -13,11 +13,10 @@ import aiostream
 import google.api_core.retry
 import stamina
 import trio
-from langchain_core.runnables import Runnable
 
 from failover_iter import Policy, afailover_stream
 
-from . import streams
+from . import langchain, streams
 from .peers import FIRST_ITEM_ONLY, NO_SEND, NOT_CLOSED, RESTART_ONLY, THROW_SWITCHES, Peer
 from .streams import async_naive
 
@@ -73,15 +72,7 @@ async def _aiostream() -> Any:
     return await streamer.__aenter__()  # exited when the stream is drained
 
 
-class _Streaming(Runnable[None, int]):
-    def invoke(self, input: None, config: Any = None, **_: Any) -> int:  # noqa: A002
-        raise NotImplementedError
-
-    def astream(self, input: None, config: Any = None, **_: Any) -> AsyncIterator[int]:  # noqa: A002
-        return streams.async_generator()
-
-
-_CHAIN = _Streaming().with_fallbacks([_Streaming()], exceptions_to_handle=(OSError,))
+_CHAIN = langchain.minimal([streams.async_generator, streams.async_generator])
 _google: Any = google.api_core.retry.AsyncStreamingRetry(
     google.api_core.retry.if_exception_type(OSError), initial=0, maximum=0, timeout=None
 )

@@ -9,10 +9,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from . import streams
-from .cases import POLICY
-from .measure import in_turn
+from .measure import fastest, rounds, seconds_to_drain
 from .memory import ASYNC_STREAMS, MANY, SYNC_STREAMS
-from .streams import async_naive, drain, drain_async, naive, quiet_logger, run
+from .streams import POLICY, async_naive, drain, drain_async, naive, quiet_logger, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -59,12 +58,9 @@ def _naive_nested(depth: int, seconds: float) -> float:
 def _ratio(make: Callable[[], Iterator[int]], seconds: float) -> float:
     def timed(stream: Iterator[int]) -> float:
         next(stream)
-        start = perf_counter()
-        drain(stream)
-        return perf_counter() - start
+        return seconds_to_drain(stream)
 
-    pairs = in_turn(lambda: timed(naive([streams.generator])), lambda: timed(make()), seconds)
-    return median(ours / plain for plain, ours in pairs)
+    return _slower(lambda: timed(naive([streams.generator])), lambda: timed(make()), seconds)
 
 
 def _async_nested(depth: int, seconds: float) -> float:
@@ -72,16 +68,19 @@ def _async_nested(depth: int, seconds: float) -> float:
 
     def timed(stream: AsyncIterator[int]) -> float:
         run(anext(stream))
-        start = perf_counter()
-        drain_async(stream)
-        return perf_counter() - start
+        return seconds_to_drain(stream, is_async=True)
 
-    pairs = in_turn(
+    return _slower(
         lambda: timed(async_naive([streams.async_generator])),
         lambda: timed(POLICY.astream(sources)),
         seconds,
     )
-    return median(ours / plain for plain, ours in pairs)
+
+
+def _slower(plain: Callable[[], float], ours: Callable[[], float], seconds: float) -> float:
+    """How many times as long `ours` takes as `plain`."""
+    times = rounds({"plain": plain, "ours": ours}, seconds)
+    return fastest(times["ours"]) / fastest(times["plain"])
 
 
 def _long() -> Iterator[int]:

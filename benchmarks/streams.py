@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from failover_iter import Policy
+
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncIterable,
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+POLICY = Policy(retry_on=OSError)
+#: Number of failures before the working source, in streams that switch.
+SWITCHES = 50
+
 #: Created once, so that the source itself costs little and any overhead weighs most.
-ITEMS = list(range(20_000))
+ITEMS = list(range(5_000))
 
 
 def generator() -> Iterator[int]:
@@ -27,54 +33,10 @@ def generator() -> Iterator[int]:
         yield number
 
 
-def cheapest_generator() -> Iterator[int]:
-    """Yield existing items from a generator."""
-    for item in ITEMS:
-        yield item
-
-
-def list_iterator() -> Iterator[int]:
-    """Return the iterator of a list."""
-    return iter(ITEMS)
-
-
-def map_object() -> Iterator[int]:
-    """Return an iterator written in C that calls a function for each item."""
-    return map(abs, ITEMS)
-
-
-class ClassIterator:
-    """An iterator with a `__next__` method written in Python."""
-
-    def __init__(self) -> None:
-        self._next = iter(ITEMS).__next__
-
-    def __iter__(self) -> ClassIterator:
-        return self
-
-    def __next__(self) -> int:
-        return self._next()
-
-
 async def async_generator() -> AsyncIterator[int]:
     """Compute the items in an async generator."""
     for number in range(len(ITEMS)):
         yield number
-
-
-class AsyncClassIterator:
-    """An async iterator with an `__anext__` method written in Python."""
-
-    def __init__(self) -> None:
-        self._items = iter(ITEMS)
-
-    def __aiter__(self) -> AsyncClassIterator:
-        return self
-
-    async def __anext__(self) -> int:
-        for item in self._items:
-            return item
-        raise StopAsyncIteration
 
 
 def one_item() -> Iterator[int]:

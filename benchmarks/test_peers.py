@@ -16,7 +16,7 @@ from .peers_async import ASYNCIO, TRIO
 @pytest.mark.parametrize("work", ["items", "one", "switching"])
 @pytest.mark.parametrize("name", PEERS)
 def test_peer(benchmark: Any, name: str, work: str) -> None:
-    """Measures 20,000 items, one item, or one item after 50 failures, from the call to the end."""
+    """Measures 5,000 items, one item, or one item after 50 failures, from the call to the end."""
     peer = PEERS[name]
     make = getattr(peer, work)
     if make is None:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .cases import SWITCH, SWITCHES
-from .streams import quiet_logger
+from .streams import SWITCHES, quiet_logger
+from .switch import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 @pytest.mark.parametrize("way", ["naive", "ours", "ours, logger off"])
-@pytest.mark.parametrize("kind", SWITCH)
+@pytest.mark.parametrize("kind", STREAMS)
 def test_switch(
     benchmark: Any,
     inside_asyncio: Callable[[Callable[[], Any]], None],
@@ -23,7 +23,7 @@ def test_switch(
     way: str,
 ) -> None:
     """Measures a stream of 50 failing sources and one that works, with and without logging."""
-    case = SWITCH[kind]
+    case = STREAMS[kind]
     benchmark.group = f"{SWITCHES} switches: {kind}"
     function = case.naive if way == "naive" else case.ours
     if way == "ours, logger off":

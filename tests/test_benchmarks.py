@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,22 +23,51 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def report() -> Iterator[Any]:
-    """The module that renders tables and plots."""
+def modules() -> Iterator[Callable[[str], Any]]:
+    """Import a module of the benchmarks."""
     sys.path.insert(0, str(ROOT))
     try:
-        yield import_module("benchmarks.report")
+        yield lambda name: import_module(f"benchmarks.{name}")
     finally:
         sys.path.remove(str(ROOT))
 
 
 @pytest.fixture(scope="module")
-def measured() -> Any:
-    """The peers, measured as briefly as possible."""
-    command = [sys.executable, "-m", "benchmarks", "--child", "peers", "--seconds", "0"]
+def report(modules: Callable[[str], Any]) -> Any:
+    """The module that renders tables and plots."""
+    return modules("report")
+
+
+@pytest.fixture(scope="module")
+def tables(modules: Callable[[str], Any]) -> Any:
+    """The module that makes tables of measurements."""
+    return modules("tables")
+
+
+@pytest.fixture(scope="module")
+def measure(modules: Callable[[str], Any]) -> Any:
+    """The module that measures in rounds."""
+    return modules("measure")
+
+
+def child(part: str) -> Any:
+    """A part, measured as briefly as possible."""
+    command = [sys.executable, "-m", "benchmarks", "--child", part, "--seconds", "0"]
+    return json.loads(run(command))
+
+
+def run(command: list[str]) -> str:
+    """The output of a command that finds the benchmarks."""
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, timeout=300)
-    return json.loads(done.stdout)
+    return subprocess.run(
+        command, env=env, stdout=subprocess.PIPE, check=True, timeout=300, text=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def measured() -> Any:
+    """The peers, measured."""
+    return child("peers")
 
 
 def test_each_peer_is_measured(measured: Any) -> None:
@@ -53,6 +82,81 @@ def test_missing_features_of_peers_are_listed(measured: Any) -> None:
     for kind in ("blocking", "asyncio", "trio"):
         for name, lacks in measured["lacks"][kind].items():
             assert bool(lacks) is ("failover_stream" not in name)
+
+
+@pytest.mark.parametrize("part", ["items", "opening", "switch"])
+def test_each_part_becomes_tables(tables: Any, part: str) -> None:
+    """Each figure with a goal is a headline, and each row has as many cells as its table."""
+    result = getattr(tables, part)([child(part)])
+    assert result.headlines
+    for headline in result.headlines:
+        float(headline.figure.removesuffix(" !"))
+    for table in result.tables:
+        assert {len(row) for row in table.rows} == {len(table.columns) + 1}
+
+
+def test_a_cost_per_item_is_in_units_of_the_naive_loop(tables: Any) -> None:
+    """The cost is (stream - naive loop over the same source) / naive loop over a generator."""
+    times = {"naive": 20.0, "unit": 40.0, "defaults": 50.0}
+    assert tables._cost({"before": {"sync": {"list": times}}}, "sync", "list", "defaults") == 0.75
+
+
+def test_a_figure_that_misses_its_goal_is_marked(tables: Any) -> None:
+    """A figure equal to its goal, or without a goal, is not marked."""
+    assert tables._marked(0.61, 0.60) == "0.61 !"
+    assert tables._marked(0.60, 0.60) == "0.60"
+    assert tables._marked(9.99, None) == "9.99"
+
+
+def test_rounds_that_other_work_made_slow_do_not_count(measure: Any) -> None:
+    """The median of the fastest fifth is that of three rounds if there are few."""
+    assert measure.fastest([90.0, 1.0, 91.0, 1.1, 92.0, 1.2, 93.0, 94.0]) == 1.1
+    assert measure.fastest([*range(10), *[90] * 15]) == 2
+
+
+def test_the_page_has_a_column_for_each_python(report: Any, tmp_path: Path) -> None:
+    """A second run replaces its own results alone, and the tables are those of CPython 3.13."""
+
+    def part(version: str, figure: str) -> Any:
+        table = report.Table("Opening", "microseconds", ("both",), [("stream", figure)])
+        goal = report.Headline("to the first item", figure, "<= 10")
+        return report.Part([table], [goal], [("failover_stream", 1.05)], f"CPython {version}")
+
+    def save(version: str, figure: str) -> None:
+        report.python, kept = lambda: version, report.python
+        try:
+            report.save("opening", part(version, figure), tmp_path / "results")
+        finally:
+            report.python = kept
+
+    for version, figure in (("3.11", "11.00 !"), ("3.9", "1.00"), ("3.13", "9.00")):
+        save(version, figure)
+    save("3.11", "12.00 !")
+    report.write(["items", "opening"], tmp_path / "results", tmp_path)
+    page = (tmp_path / "RESULTS.md").read_text("utf-8")
+    assert "| | goal | CPython 3.9 | CPython 3.11 | CPython 3.13 |" in page
+    assert "| to the first item | <= 10 | 1.00 | 12.00 ! | 9.00 |" in page
+    assert "| stream | 9.00 |" in page
+    assert "| stream | 12.00 ! |" not in page
+    assert "- opening: CPython 3.11" in page
+    assert "failover_stream" in (tmp_path / "results.svg").read_text("utf-8")
+
+
+def test_the_profile_of_a_switch_lists_functions_and_files() -> None:
+    """The calls per failure of the core and of the driver are listed, with and without logging."""
+    output = run([sys.executable, "-m", "benchmarks", "switch", "--profile"])
+    assert "Calls of a switch, logger off\n  (per failure: " in output
+    assert "failover_iter/_core/run.py" in output
+    assert "failover_iter/_drivers/aio.py" in output
+
+
+def test_an_unknown_part_is_refused() -> None:
+    """The message lists the parts."""
+    command = [sys.executable, "-m", "benchmarks", "speed"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=env, capture_output=True, check=False, text=True)
+    assert done.returncode == 2
+    assert "unknown part 'speed': choose from items, opening, switch" in done.stderr
 
 
 def test_a_table_as_text_and_as_markdown(report: Any) -> None:
