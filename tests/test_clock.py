@@ -53,11 +53,19 @@ async def dead_async() -> AsyncIterator[int]:
 
 
 def test_the_clock_of_the_machine() -> None:
-    """Unless replaced, the clock is the monotonic one and a real sleep."""
+    """Unless replaced, the clock is the monotonic one."""
     system = clock.get()
     assert isinstance(system, SystemClock)
     assert system.time is time.monotonic
-    assert system.sleep is time.sleep
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 86_400])
+def test_the_clock_of_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Its sleep is that of the system."""
+    slept: list[float] = []
+    monkeypatch.setattr("failover_iter._drivers.clock.block", slept.append)
+    clock.get().sleep(seconds)
+    assert slept == [seconds]
 
 
 def test_a_blocking_stream_sleeps_by_the_clock_of_its_context() -> None:
@@ -261,3 +269,12 @@ def test_neither_library_is_imported_before_it_is_used() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_a_pause_longer_than_the_system_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`time.sleep` refuses 1e12 seconds: the clock sleeps day by day."""
+    slept: list[float] = []
+    monkeypatch.setattr("failover_iter._drivers.clock.block", slept.append)
+    days = 1000
+    SystemClock().sleep(days * 86_400 + 0.5)
+    assert slept == [86_400] * days + [0.5]

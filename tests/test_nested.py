@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover_iter import (
@@ -25,6 +25,7 @@ from failover_iter import (
 )
 from failover_iter._core.usage import mark_usage_error
 from support.flavour import AsyncFlavour, SyncFlavour
+from support.size import FEW
 
 
 @pytest.fixture(params=[SyncFlavour, AsyncFlavour])
@@ -338,6 +339,7 @@ scripts = st.lists(
 
 
 @pytest.mark.parametrize("flavour_class", [SyncFlavour, AsyncFlavour])
+@settings(max_examples=FEW)
 @given(scripts, st.integers(0, 4), st.sampled_from([None, "skip", "resume", "raise"]))
 def test_markers_are_those_of_the_flat_list(
     flavour_class: Any, script: list[tuple[int, bool]], cut: int, mid_stream: Any

@@ -28,7 +28,6 @@ class Attempt:
     """An opening of a source: nothing is called yet."""
 
     # Class attributes are what most attempts never change: to make one is half the work then.
-    received = 0
     #: How many items are still to be dropped, and how many there were at first.
     to_replay = 0
     skipped = 0
@@ -52,6 +51,7 @@ class Attempt:
     ) -> None:
         self.source = source
         self.args = args
+        self.received = 0
         self.mode = mode
         self.delivered = delivered
         #: Conditions that are not met yet, before the commit: numbers of items, and predicates.

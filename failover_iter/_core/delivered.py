@@ -34,8 +34,6 @@ class Delivered:
 
     # Class attributes are what most streams never change: to make one is half the work then.
     before = 0  # items delivered before the last restart
-    counted = 0
-    has_delivered = False
     #: How many of the last items are kept; `None` = all of them.
     keep: int | None = 0
     items: deque[Any] = _NO_ITEMS
@@ -48,6 +46,8 @@ class Delivered:
 
     def __init__(self) -> None:
         self.left = repeat(True, _MANY)
+        self.counted = 0
+        self.has_delivered = False
 
     def go_on_from(self, seed: Progress) -> None:
         """Begin where an earlier stream stopped."""

@@ -10,6 +10,8 @@ from failover_iter._core.failures import NO_FAILURES, Failures
 from failover_iter._validation import limit_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from failover_iter._core.sources import ResolvedSource, SourceQueue
     from failover_iter._options import Options
 
@@ -81,3 +83,37 @@ class Level:
     def give_up_after(self) -> float:
         """How long an outage may last, in seconds."""
         return limit_of("give_up_after", self.options.give_up_after)
+
+
+class Levels(list[Level]):
+    """The levels of one stream: the stream itself first, the innermost group last."""
+
+    def leave(self) -> Level:
+        """The innermost level has ended: its failures become those of the outer level."""
+        level = self.pop()
+        if level.failures.count and level.options.on_exhausted == "last":
+            self[-1].keep_failures_of(level)
+        return level
+
+    def note_received(self) -> None:
+        """The open source has yielded an item."""
+        for level in self:
+            level.received = True
+
+    def add_notes_to(self, error: BaseException, *, but_last: bool = False) -> None:
+        """Add the failures before this error to its notes; `but_last`: it is the last itself."""
+        failed = [level for level in self if level.failures.count]
+        for level in failed:
+            level.failures.add_notes_to(error, but_last=but_last and level is failed[-1])
+
+    @property
+    def until(self) -> float:
+        """When the first `total_timeout` expires."""
+        return min(level.until for level in self)
+
+    def expired(self, now: Callable[[], float]) -> int | None:
+        """The index of the outermost level whose `total_timeout` has expired."""
+        for index, level in enumerate(self):
+            if level.until != inf and now() >= level.until:
+                return index
+        return None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from failover_iter._core.notes import add_note, set_context
+from failover_iter._core.notes import add_note, raise_unchanged, set_context
 from failover_iter.errors import describe
 from failover_iter.events import Closed, Exhausted, Failed, Switched, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.groups import Level
@@ -121,6 +121,22 @@ class Reporter:
                     set_context(raised, error)
                 raise
             add_note(error, f"on_event raised {describe(raised)}")
+
+    def all_closed(
+        self, levels: Sequence[Level], error: BaseException, *, abandoned: bool = False
+    ) -> None:
+        """Report to each level; the error of a listener is what the outer levels are told."""
+        raised: BaseException | None = None
+        try:
+            for level in reversed(levels):
+                try:
+                    self.closed(level, error, abandoned=abandoned)
+                except BaseException as failure:  # noqa: BLE001 (raised below)
+                    error = raised = failure
+            if raised is not None:
+                raise_unchanged(raised)
+        finally:
+            del error, raised  # or the traceback holds this frame, and this frame the error
 
 
 def _in(seconds: float) -> str:

@@ -12,7 +12,6 @@ ends, and the error is a failure of the group that it stood for: the next level 
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.commands import ENDED, Command, Open, Raise, Return, Sleep
@@ -20,9 +19,9 @@ from failover_iter._core.completeness import find_cut, find_shortfall
 from failover_iter._core.deadlines import Outage, deadline_of, pause_after, stream_timeout
 from failover_iter._core.delivered import Delivered
 from failover_iter._core.failures import NO_FAILURES, Failures, failure_line
-from failover_iter._core.groups import Level
+from failover_iter._core.groups import Level, Levels
 from failover_iter._core.matching import matches
-from failover_iter._core.notes import note_close_error, raise_unchanged, set_context
+from failover_iter._core.notes import note_close_error, set_context
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
 from failover_iter._core.state import State
@@ -82,8 +81,7 @@ class Run:
         self._takeovers = Takeovers(delivered)
         self._takeovers.prepare_for(options, queue)
         self._outage: Outage | None = None
-        #: The stream itself, then the groups that the open source is in.
-        self._levels: list[Level] = []
+        self._levels = Levels()
         #: The error of the last attempt, until the next one is opened.
         self._error: Exception | None = None
         #: Why a source that ended has failed, and at which level.
@@ -141,7 +139,8 @@ class Run:
     ) -> Command:
         """The source failed, and was closed or abandoned."""
         self._check("failed")
-        self._note_received()
+        if self.attempt.received:
+            self._levels.note_received()
         deadline = self.attempt.deadline
         if deadline is None or error is not deadline.raised:
             return self._guarded(lambda: self._fail(error, close_error, abandoned=abandoned))
@@ -158,7 +157,8 @@ class Run:
     ) -> Command:
         """The source ended, and was closed; `check_complete`: `complete_when` must be met."""
         self._check("ended")
-        self._note_received()
+        if self.attempt.received:
+            self._levels.note_received()
         return self._guarded(
             lambda: self._end(value, close_error, check_complete=check_complete), close_error
         )
@@ -179,13 +179,13 @@ class Run:
         self.state = State.DONE
         if isinstance(error, GeneratorExit):
             if close_error is not None:
-                self._add_notes_to(close_error)
+                self._levels.add_notes_to(close_error)
         else:
             note_close_error(error, self.attempt.source.name, close_error)
             if not by_consumer:
-                self._add_notes_to(error)
+                self._levels.add_notes_to(error)
         try:
-            self._report_closed(error, abandoned=abandoned)
+            self._reporter.all_closed(self._levels, error, abandoned=abandoned)
         except Exception as raised:
             note_close_error(raised, self.attempt.source.name, close_error)
             raise
@@ -209,8 +209,8 @@ class Run:
         self._check("interrupted")
         self.state = State.DONE
         note_close_error(error, self.attempt.source.name, close_error)
-        self._add_notes_to(error)
-        self._report_closed(error, abandoned=abandoned)
+        self._levels.add_notes_to(error)
+        self._reporter.all_closed(self._levels, error, abandoned=abandoned)
 
     def release(self) -> None:
         """Drop all references: an error that outlives the stream must not keep it alive."""
@@ -236,44 +236,11 @@ class Run:
             self.state = State.DONE
             if close_error is not None:
                 note_close_error(raised, self.attempt.source.name, close_error)
-            self._add_notes_to(raised)
-            self._report_closed(raised)
+            self._levels.add_notes_to(raised)
+            self._reporter.all_closed(self._levels, raised)
             raise
         self.state = _STATE_AFTER[type(command)]
         return command
-
-    def _report_closed(self, error: BaseException, *, abandoned: bool = False) -> None:
-        """Report to each level; what a listener raises is what the outer levels are told."""
-        raised: BaseException | None = None
-        try:
-            for level in reversed(self._levels):
-                try:
-                    self._reporter.closed(level, error, abandoned=abandoned)
-                except BaseException as failure:  # noqa: BLE001 (raised below)
-                    error = raised = failure
-            if raised is not None:
-                raise_unchanged(raised)
-        finally:
-            del error, raised  # or the traceback holds this frame, and this frame the error
-
-    def _add_notes_to(self, error: BaseException, *, but_last: bool = False) -> None:
-        """Add the failures before this error to its notes; `but_last`: it is the last itself."""
-        failed = [level for level in self._levels if level.failures.count]
-        for level in failed:
-            level.failures.add_notes_to(error, but_last=but_last and level is failed[-1])
-
-    def _leave_level(self) -> Level:
-        """The innermost level has ended: its failures become those of the outer level."""
-        level = self._levels.pop()
-        outer = self._levels[-1]
-        if level.failures.count and level.options.on_exhausted == "last":
-            outer.keep_failures_of(level)
-        return level
-
-    def _note_received(self) -> None:
-        if self.attempt.received:
-            for level in self._levels:
-                level.received = True
 
     # A source failed.
 
@@ -287,7 +254,7 @@ class Run:
     def _settle(self, command: Command) -> Command:
         """If an inner level ends with an error, its group has failed: ask the outer level."""
         while isinstance(command, Raise) and len(self._levels) > 1:
-            self._leave_level()
+            self._levels.leave()
             error: Any = command.error  # an Exception, as levels end with no others
             command = self._judge(error)
         return command
@@ -297,7 +264,7 @@ class Run:
     ) -> Command:
         """End the levels inside this one, whose source has failed."""
         while len(self._levels) > index + 1:
-            self._reporter.closed(self._leave_level(), error, abandoned=abandoned)
+            self._reporter.closed(self._levels.leave(), error, abandoned=abandoned)
         return self._fail(error, close_error, abandoned=abandoned)
 
     def _judge(
@@ -318,7 +285,7 @@ class Run:
                 level.options.on_event(failed())
             stays = level.options.mid_stream == "raise" and level.has_delivered
             if stays or not matches(error, level.source.options.retry_on):
-                self._add_notes_to(error, but_last=is_kept)
+                self._levels.add_notes_to(error, but_last=is_kept)
                 return Raise(error)
             if not is_kept:
                 self._keep(level, error, failed)
@@ -344,7 +311,7 @@ class Run:
     def _go_on(
         self, level: Level, outage: Outage, error: Exception, failed: Callable[[], Failed]
     ) -> Command:
-        expired = self._expired()
+        expired = self._levels.expired(self.now)
         if expired is not None:
             return self._end_in_time(expired)
         now, limit = self.now(), level.give_up_after
@@ -353,7 +320,7 @@ class Run:
             return self._exhaust(level, error)
         source, attempt, mode = chosen
         if mode == "raise":
-            self._add_notes_to(error, but_last=True)
+            self._levels.add_notes_to(error, but_last=True)
             return Raise(error)
         again = source is level.source
         waits = (
@@ -369,25 +336,17 @@ class Run:
         level.source, level.attempt = source, attempt
         if not waits:
             return self._open()
-        until = min(each.until for each in self._levels)
-        return Sleep(max(0.0, min(seconds, until - self.now())))
+        return Sleep(max(0.0, min(seconds, self._levels.until - self.now())))
 
     def _exhaust(self, level: Level, error: Exception) -> Raise:
         self._reporter.exhausted(level, error)
         if level.options.on_exhausted == "group":
             self._error = level.failures.group()  # of failures that are kept already
             return Raise(self._error)
-        self._add_notes_to(error, but_last=True)
+        self._levels.add_notes_to(error, but_last=True)
         return Raise(error)
 
     # The time of a level is up.
-
-    def _expired(self) -> int | None:
-        """The outermost level whose `total_timeout` has expired."""
-        for index, level in enumerate(self._levels):
-            if level.until != inf and self.now() >= level.until:
-                return index
-        return None
 
     def _end_in_time(
         self,
@@ -401,7 +360,7 @@ class Run:
         level = self._levels[index]
         error = error or stream_timeout(level.total_timeout)
         note_close_error(error, self._levels[-1].source.name, close_error)
-        self._add_notes_to(error)
+        self._levels.add_notes_to(error)
         while len(self._levels) > index:
             each = self._levels[-1]
             self._reporter.closed(each, error, abandoned=abandoned)
@@ -419,11 +378,11 @@ class Run:
         if shortfall is not None:
             index, error = shortfall
             while len(self._levels) > index + 1:
-                self._complete(self._leave_level())
+                self._complete(self._levels.leave())
             return self._fail(error, close_error)
         if close_error is not None:
-            self._add_notes_to(close_error)
-            self._report_closed(close_error)
+            self._levels.add_notes_to(close_error)
+            self._reporter.all_closed(self._levels, close_error)
             return Raise(close_error)
         for level in reversed(self._levels):
             self._complete(level)
@@ -445,7 +404,7 @@ class Run:
         return self._open()
 
     def _open_in_time(self) -> Command:
-        expired = self._expired()
+        expired = self._levels.expired(self.now)
         return self._settle(self._open()) if expired is None else self._end_in_time(expired)
 
     def _open(self) -> Command:

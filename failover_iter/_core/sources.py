@@ -49,7 +49,7 @@ class Group:
         return self.factories if isinstance(self.factories, tuple) else ()
 
     def leaves(self) -> Iterator[ResolvedSource]:
-        """The sources that are no groups, in order, as far as they are known."""
+        """The known sources that are not groups, in order."""
         for source in self.sources:
             if source.group is None or "mid_stream" in source.own or not source.group.sources:
                 yield source
@@ -246,7 +246,7 @@ def _check_group(source: ResolvedSource) -> None:
     if group is None or not isinstance(source.options.strategy, Resume):
         return
     for first in group.sources[:1]:
-        # A source with a mode of its own takes over in that mode, whatever the outer one is.
+        # A source with its own mode takes over in that mode, whatever the outer one is.
         if not (first.resumable or first.group is not None or "mid_stream" in first.own):
             raise mark_usage_error(
                 ValueError(

@@ -39,7 +39,7 @@ class State(Enum):
     WAITING = "waiting"
     DONE = "done"
 
-    #: What a driver may say in this state.
+    #: The inputs that are allowed in this state.
     inputs: Collection[str]
 
 

@@ -144,7 +144,7 @@ class Takeovers:
                 return strategy
 
     def _mode_of_leaf(self, level: Level, group: Group) -> Mode | None:
-        """How a group would take over, if its first source has a mode of its own."""
+        """How a group would take over, if its first source has its own mode."""
         mode: Mode | None = None
         for leaf in group.leaves():
             if "mid_stream" not in leaf.own:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, assert_never
+from warnings import warn
 
 from failover_iter._core.commands import Open, Raise, Return, Sleep
 from failover_iter._core.deadlines import READY
@@ -22,7 +23,7 @@ from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_c
 from failover_iter._validation import is_awaitable, offers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from failover_iter._core.attempt import Attempt
     from failover_iter._core.commands import Command
@@ -36,8 +37,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     source: AsyncSource | None = None
     command: Command | None = None
     attempt: Any = None
-    delivered: Any = None
     held: Any = None
+    left: Any = None
     item = thrown = sent = waited_for = None
     try:
         command = run.start(async_time(), log)
@@ -57,14 +58,14 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 case _:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
-            attempt, delivered, iterator = source.attempt, run.delivered, source.iterator
-            held, on_item = attempt.held, delivered.on_item
-            puller, pulls = source.puller, source.start_pulls()
-            while held or source.is_open:
+            attempt, iterator = source.attempt, source.iterator
+            held, left, on_item = attempt.held, run.delivered.left, run.delivered.on_item
+            puller, pulls, goes_on = source.puller, source.start_pulls(), source.goes_on
+            while goes_on:
                 if held:
                     item = attempt.pop_held()
+                    goes_on = source.goes_on
                 else:
-                    attempt.at_marker = False
                     try:
                         item = (
                             await anext(iterator)
@@ -79,7 +80,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     except BaseException as error:
                         source.failure = error
                         break
-                    delivered.counted += 1
+                    next(left)  # counts it
                     if on_item is not None:
                         on_item(item)
                 thrown = sent = None
@@ -88,10 +89,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 except BaseException as error:
                     thrown = error
                 # Out of the `except`, or the source would run as if it handled what is thrown.
-                if thrown is not None:
-                    await source.throw(thrown)
-                elif sent is not None:
-                    await source.send(sent)
+                if thrown is not None or sent is not None:
+                    await source.answer(thrown, sent)
+                    goes_on = source.goes_on
             command = await source.finish()
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
@@ -102,34 +102,39 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # not the last item either.
         run.release()
         item = thrown = sent = waited_for = None
-        attempt = delivered = iterator = held = on_item = puller = pulls = None
+        attempt = iterator = held = left = on_item = puller = pulls = None
         del run, source, command
 
 
 class AsyncSource:
     """An open source: the object that the factory returned, and how it ended."""
 
-    iterable: Any = None
-    iterator: Any = None
-    is_iterator_closed = False
-    is_iterable_closed = False
-    #: It has ended.
-    has_ended = False
-    #: The exception that ended it.
-    failure: BaseException | None = None
-    #: The consumer closes the stream.
-    is_left = False
-    #: An exception that came out of a pull, but is not the source's.
-    spared: BaseException | None = None
-    by_consumer = False
-    #: False if it ended in answer to a throw.
-    check_complete = True
-    #: The object that waits for it, if it has a timeout.
-    puller: Any = None
+    iterable: Any = None  # for `__del__`, if a signal handler raises in `__init__`
 
     def __init__(self, run: Run, attempt: Attempt) -> None:
         self.run = run
         self.attempt = attempt
+        self.iterator: Any = None
+        self.is_iterator_closed = self.is_iterable_closed = False
+        self.has_ended = False
+        #: False if it ended in answer to a throw.
+        self.check_complete = True
+        #: The exception that ended it.
+        self.failure: BaseException | None = None
+        #: An exception that came out of a pull, but is not the source's.
+        self.spared: BaseException | None = None
+        self.by_consumer = False
+        #: Whether the consumer closes the stream.
+        self.is_left = False
+        #: The object that waits for it, if it has a timeout.
+        self.puller: Any = None
+
+    def __del__(self, warn: Callable[..., None] = warn) -> None:
+        """Warn if the event loop has gone, so that nothing could close the source."""
+        if self.iterable is not None and self.attempt.source.owned:
+            name = self.attempt.source.name
+            text = f"an async stream was not closed before its event loop: {name} is still open"
+            warn(text, ResourceWarning, source=self)
 
     async def open(self) -> None:
         """Open the source, and pull it until it commits, ends or fails."""
@@ -227,9 +232,24 @@ class AsyncSource:
         """Whether there may be more to deliver."""
         return not self.has_ended and self.failure is None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an item is held, or the source may yield one."""
+        return bool(self.attempt.held) or self.is_open
+
     def end(self, *, check_complete: bool = True) -> None:
         """The source has ended. In answer to a throw it need not be complete."""
         self.has_ended, self.check_complete = True, check_complete
+
+    async def answer(self, thrown: BaseException | None, sent: Any) -> None:
+        """Do to the source what the consumer did at a `yield`."""
+        try:
+            if thrown is None:
+                await self.send(sent)
+            else:
+                await self.throw(thrown)
+        finally:
+            del thrown  # or the traceback holds this frame, and this frame the error
 
     async def send(self, value: Any) -> None:
         """Send a value to the source: a pull like any other, unless it takes no values."""
@@ -298,10 +318,16 @@ class AsyncSource:
 
     async def interrupt(self, error: BaseException) -> None:
         """Close what is still open: code of ours has raised."""
+        close_error = None
         try:
-            close_error = await self.close()
-            if self.run.state is not State.DONE:
-                self.run.interrupted(error, close_error)
+            try:
+                close_error = await self.close()
+            except BaseException as raised:  # Ctrl-C or a cancellation: it replaces the error
+                error = raised
+                raise
+            finally:
+                if self.run.state is not State.DONE:
+                    self.run.interrupted(error, close_error)
         finally:
             self.release()
             del error
@@ -341,7 +367,7 @@ class AsyncSource:
                 await closing()
             except BaseException as error:
                 errors.append(error)
-        return first_of(errors, self.attempt.source.name)
+        return first_of(errors, self.attempt.source.name) if errors else None
 
     def release(self) -> None:
         """Drop all references: the frames of a traceback may keep this object alive."""

@@ -32,11 +32,22 @@ if TYPE_CHECKING:
             ...
 
 
+#: The longest sleep at a time, as in asyncio: systems refuse much longer ones.
+_A_DAY = 24 * 3600.0
+
+
 class SystemClock:
     """The clock of this machine."""
 
     time = staticmethod(monotonic)
-    sleep = staticmethod(block)
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        """Block for this number of seconds, in pieces if that is more than the system accepts."""
+        while seconds > _A_DAY:
+            block(_A_DAY)
+            seconds -= _A_DAY
+        block(seconds)
 
     @staticmethod
     def get(queue: SimpleQueue[_T], seconds: float) -> _T:

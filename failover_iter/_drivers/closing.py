@@ -61,10 +61,8 @@ async def closed(done: Any) -> None:
             raise
 
 
-def first_of(errors: list[BaseException], source: str) -> Exception | None:
+def first_of(errors: list[BaseException], source: str) -> Exception:
     """Return the first error of closing, with the others in its notes; raise a BaseException."""
-    if not errors:
-        return None
     errors.sort(key=lambda error: isinstance(error, Exception))  # stable: Ctrl-C comes first
     first, *others = errors
     errors.clear()

@@ -72,7 +72,8 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
             try:
-                yield from Held(source)
+                if source.attempt.held:
+                    yield from Held(source)
                 if source.is_open:
                     rest: Any = rest_of(source)
                     value = yield from rest  # pyright: ignore[reportUnknownVariableType]
@@ -94,29 +95,28 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
 class SyncSource:
     """An open source: the object that the factory returned, and how it ended."""
 
-    iterable: Any = None
-    iterator: Any = None
-    is_iterator_closed = False
-    is_iterable_closed = False
-    #: It has ended, and this is what it returned.
-    has_ended = False
-    value: Any = None
-    #: The exception that ended it.
-    failure: BaseException | None = None
-    by_index = False
-    #: The consumer closes the stream.
-    is_left = False
-    #: An exception that came out of a pull, but is not the source's.
-    spared: BaseException | None = None
-    by_consumer = False
-    #: False if it ended in answer to a throw.
-    check_complete = True
-    #: Its thread, if it has a timeout.
-    worker: Worker | None = None
-
     def __init__(self, run: Run, attempt: Attempt) -> None:
         self.run = run
         self.attempt = attempt
+        self.iterable: Any = None
+        self.iterator: Any = None
+        #: Whether a value that is sent goes to the iterable (see `_WALKED_BY_INDEX`).
+        self.by_index = False
+        self.is_iterator_closed = self.is_iterable_closed = False
+        #: Whether it has ended, and what it returned.
+        self.has_ended = False
+        self.value: Any = None
+        #: False if it ended in answer to a throw.
+        self.check_complete = True
+        #: The exception that ended it.
+        self.failure: BaseException | None = None
+        #: An exception that came out of a pull, but is not the source's.
+        self.spared: BaseException | None = None
+        self.by_consumer = False
+        #: Whether the consumer closes the stream.
+        self.is_left = False
+        #: Its thread, if it has a timeout.
+        self.worker: Worker | None = None
 
     def open(self) -> None:
         """Open the source, and pull it until it commits, ends or fails."""
@@ -249,10 +249,16 @@ class SyncSource:
 
     def interrupt(self, error: BaseException) -> None:
         """Close what is still open: code of ours has raised."""
+        close_error = None
         try:
-            close_error = self.close()
-            if self.run.state is not State.DONE:
-                self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
+            try:
+                close_error = self.close()
+            except BaseException as raised:  # Ctrl-C or a cancellation: it replaces the error
+                error = raised
+                raise
+            finally:
+                if self.run.state is not State.DONE:
+                    self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
         finally:
             self.release()
             del error
@@ -287,7 +293,7 @@ class SyncSource:
         finally:
             if self.worker is not None:
                 self.worker.stop()
-        return first_of(errors, self.attempt.source.name)
+        return first_of(errors, self.attempt.source.name) if errors else None
 
     @property
     def is_abandoned(self) -> bool:

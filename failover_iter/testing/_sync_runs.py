@@ -44,6 +44,7 @@ def run_sync(
         clock.wake_all()
         driver.settle()
     finally:
+        clock.wake_all()  # an interrupt may have left the run before
         library_clock.reset(token)
         recorder.sealed = True
         for kept in recorder.kept:

@@ -19,12 +19,12 @@ from failover_iter.events import (
     Switched,
     Waiting,
 )
+from failover_iter.typing import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from failover_iter.events import Event, Exhausted
-    from failover_iter.typing import Mode
 
 Outcome: TypeAlias = Literal["running", "failed", "completed", "closed"]
 

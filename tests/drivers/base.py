@@ -1,4 +1,4 @@
-"""What the behaviours of both drivers share: the flavour that they run on, and a plain source."""
+"""Shared by the behaviours of both drivers: the flavour that they run on, and a plain source."""
 
 from __future__ import annotations
 

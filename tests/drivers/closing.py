@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drivers.base import Behaviour, reset
-from failover_iter import EmptyStream, Policy, Source
+from failover_iter import Closed, EmptyStream, Policy, Source
 from support.flavour import Ends, SyncFlavour, Thing
 
 
@@ -96,7 +96,7 @@ class Closing(Behaviour):
     def test_an_error_on_its_way_keeps_a_closing_error_as_a_note(
         self, flavour: SyncFlavour
     ) -> None:
-        """What the consumer threw is not replaced by what closing the iterable raises."""
+        """An error of closing the iterable does not replace the error that the consumer threw."""
 
         def close() -> None:
             raise OSError("closing")
@@ -109,7 +109,7 @@ class Closing(Behaviour):
         assert caught.value.__notes__ == ["closing source[0] raised OSError: closing"]
 
     def test_an_interrupt_while_closing_goes_first(self, flavour: SyncFlavour) -> None:
-        """What is no Exception wins over the failure and over other errors of closing."""
+        """A BaseException replaces the failure and other errors of closing."""
 
         def fails() -> Any:
             raise reset()
@@ -134,6 +134,28 @@ class Closing(Behaviour):
             assert type(events[-1]).__name__ == "Closed"
 
     # Law 11 and 12.
+
+    def test_an_interrupt_while_closing_after_a_callback_is_reported(
+        self, flavour: SyncFlavour
+    ) -> None:
+        """A callback raises, and closing the source is interrupted: the listener hears the end."""
+        interrupt = KeyboardInterrupt()
+        events: list[Any] = []
+
+        def raises(*_: object) -> Any:
+            raise interrupt if _ == () else LookupError("callback")
+
+        stream = flavour.stream(
+            [lambda: flavour.iterator(lambda: 1, close=raises)],
+            commit_when=raises,
+            on_event=events.append,
+        )
+        with pytest.raises(KeyboardInterrupt) as caught:
+            flavour.next(stream)
+        assert caught.value is interrupt
+        assert isinstance(caught.value.__context__, LookupError)
+        assert isinstance(events[-1], Closed)
+        assert events[-1].error is interrupt
 
     def test_streams_of_one_policy_share_nothing(self, flavour: SyncFlavour) -> None:
         """Two streams of one policy, pulled in turn, each go their own way."""
@@ -166,7 +188,7 @@ class Closing(Behaviour):
     # Events.
 
     def test_order_on_a_failure(self, flavour: SyncFlavour) -> None:
-        """Law 8: close the failed source, tell the event, wait, open the next."""
+        """Law 8: close the failed source, report the event, wait, open the next."""
         log: list[str] = []
 
         def fails() -> Any:

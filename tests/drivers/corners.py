@@ -61,7 +61,7 @@ class Corners(Behaviour):
         assert got == ["value"]
 
     def test_a_restart_inside_is_known_outside(self, flavour: SyncFlavour) -> None:
-        """What is resumed after it starts from the items since that restart; nothing is lost."""
+        """A later resume starts from the items since that restart; nothing is lost."""
         policy = Policy(
             retry_on=ConnectionError,
             mid_stream=Decide(lambda told: "restart" if told.total == 2 else "resume"),
@@ -126,7 +126,7 @@ class Corners(Behaviour):
             flavour.next(stream)
 
     def test_a_reused_iterator_is_noticed_inside(self, flavour: SyncFlavour) -> None:
-        """A stream inside knows that there was a failure before it."""
+        """A group knows that there was a failure before it."""
         used = self.source(flavour, 1, error=reset())()
         policy = Policy(retry_on=ConnectionError)
         stream = flavour.of(policy, [lambda: used, policy.source([lambda: used])])
@@ -136,7 +136,7 @@ class Corners(Behaviour):
 
     @pytest.mark.parametrize("where", ["listener", "factories", "predicate", "commit_when"])
     def test_a_callback_inside_is_no_outage_outside(self, flavour: SyncFlavour, where: str) -> None:
-        """What it raises reaches the consumer, also where it looks like an outage."""
+        """Its error reaches the consumer, even if it looks like an outage."""
 
         def raises(*_: Any) -> Any:
             raise Bug(where)
@@ -236,7 +236,7 @@ class Corners(Behaviour):
             assert isinstance(caught.value.__context__, KeyError)
 
     def test_a_throw_leaves_no_context_behind(self, flavour: SyncFlavour) -> None:
-        """What a source raises after it has handled a throw knows nothing of it."""
+        """An error that a source raises after it has handled a throw does not mention the throw."""
 
         def pull() -> Any:
             raise ValueError("unrelated")
@@ -253,7 +253,7 @@ class Corners(Behaviour):
 
     @pytest.mark.parametrize("at", ["Failed", "Closed"])
     def test_a_listener_that_raises_hides_no_error(self, flavour: SyncFlavour, at: str) -> None:
-        """The error that it was told of is its context, that of closing in its notes."""
+        """The reported error is its context, and the error of closing is in its notes."""
 
         def listener(event: Any) -> None:
             if type(event).__name__ == at:
@@ -273,7 +273,7 @@ class Corners(Behaviour):
         assert isinstance(caught.value.__context__, TruncatedStream if at == "Failed" else OSError)
 
     def test_a_closing_error_is_not_lost_by_a_listener(self, flavour: SyncFlavour) -> None:
-        """Where the consumer closes and both fail, the listener's error tells of the other."""
+        """If the consumer closes and both fail, a note on the listener's error names the other."""
 
         def listener(event: Any) -> None:
             if type(event).__name__ == "Closed":
@@ -303,7 +303,7 @@ class Corners(Behaviour):
         assert len(caught.value.__notes__) == 1
 
     def test_nested_failures_are_counted_on(self, flavour: SyncFlavour) -> None:
-        """Each failure has a number of its own, so that no note is taken for another."""
+        """Each failure has its own number, so that no two notes are the same."""
         policy = Policy(retry_on=ConnectionError)
         down = self.source(flavour, error=reset())
         notes = []
@@ -319,7 +319,7 @@ class Corners(Behaviour):
     def test_failures_in_a_row_are_counted_outside_too(
         self, flavour: SyncFlavour, mid_stream: Any
     ) -> None:
-        """A stream inside that gives nothing has not ended the row."""
+        """A group that yields nothing does not end the series of failures."""
         rows: list[int] = []
 
         def wait(failed: Any) -> float:
@@ -337,7 +337,7 @@ class Corners(Behaviour):
         assert rows == [2, 3, 4]
 
     def test_a_lazy_source_with_a_pause_of_its_own(self, flavour: SyncFlavour) -> None:
-        """What was delivered before it is known to it."""
+        """It sees how many items were delivered before."""
         seen: list[Any] = []
 
         def wait(failed: Any) -> float:
@@ -382,7 +382,7 @@ class Corners(Behaviour):
             flavour.stream([self.source(flavour, 1), inside])
 
     def test_raise_inside_is_about_the_items_of_that_stream(self, flavour: SyncFlavour) -> None:
-        """What was delivered by the stream around is not its own."""
+        """Items of the outer stream are not its items."""
         careful = Policy(retry_on=ConnectionError, mid_stream="raise")
         inside = careful.source([self.source(flavour, error=reset()), self.source(flavour, 1, 2)])
         stream = flavour.stream([self.source(flavour, 1, error=reset()), inside])
@@ -408,7 +408,7 @@ class Corners(Behaviour):
         """Also after a good end, where nothing else is on its way; no further source is opened."""
 
         class Stop(BaseException):
-            """What a program ends with."""
+            """The last lines of a program."""
 
         left = iter([1])
 

@@ -65,7 +65,7 @@ class KnownBugs(Behaviour):
         assert log == ["open", "close", "wait", "open", "close", "wait", "open", "close"]
 
     def test_known_bug_05_empty_source(self, flavour: SyncFlavour) -> None:
-        """A source with nothing in it gives an empty stream, and no RuntimeError."""
+        """An empty source makes an empty stream, not a RuntimeError."""
         assert flavour.drain(flavour.stream([self.source(flavour)])) == []
 
         def ends() -> Any:

@@ -61,7 +61,7 @@ class Laws(Closing):
     # Law 2, laziness.
 
     def test_nothing_happens_before_the_first_pull(self, flavour: SyncFlavour) -> None:
-        """Neither the factories nor the iterable that they stand in are touched at the call."""
+        """The call touches neither the factories nor the iterable that contains them."""
         touched: list[str] = []
 
         def factories() -> Iterator[Any]:
@@ -174,7 +174,7 @@ class Laws(Closing):
         assert not hasattr(thrown, "__notes__")
 
     def test_an_error_that_answers_a_throw_is_the_consumers(self, flavour: SyncFlavour) -> None:
-        """What comes out of a throw never switches, also when it is another, retryable error."""
+        """An error raised in answer to a throw never causes a switch, even if it is retryable."""
         answer = reset()
 
         def throw(*_: Any) -> Any:
@@ -239,7 +239,7 @@ class Laws(Closing):
         assert sent == ["value"]
 
     def test_a_source_without_send_is_no_outage(self, flavour: SyncFlavour) -> None:
-        """The AttributeError of PEP 380 is the consumer's, whatever `retry_on` says."""
+        """The AttributeError of PEP 380 is raised to the consumer, whatever `retry_on` says."""
         stream = flavour.stream(
             [lambda: flavour.iterator(lambda: 1), self.source(flavour, 9)], retry_on=Exception
         )
@@ -278,7 +278,7 @@ class Laws(Closing):
             flavour.send(stream, "value")
 
     def test_a_throw_discards_held_items(self, flavour: SyncFlavour) -> None:
-        """What is thrown at a held item goes to the source; its answer comes next."""
+        """An error thrown at a held item goes to the source; its answer comes next."""
         pulls = itertools.count()
         iterator = flavour.iterator(lambda: next(pulls), throw=lambda *_: "answer")
         stream = flavour.stream([lambda: iterator], commit_when=3)

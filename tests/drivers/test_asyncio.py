@@ -25,7 +25,7 @@ async def fallback() -> AsyncIterator[str]:
 
 
 def run(main: Any, **kwargs: Any) -> tuple[Any, list[dict[str, Any]]]:
-    """Run a coroutine to its end, and give what the loop complained of."""
+    """Run a coroutine to its end, and return the complaints of the loop."""
     complaints: list[dict[str, Any]] = []
 
     async def watched() -> Any:
@@ -36,7 +36,7 @@ def run(main: Any, **kwargs: Any) -> tuple[Any, list[dict[str, Any]]]:
 
 
 def test_the_source_is_pulled_in_the_task_of_the_consumer() -> None:
-    """Its context variables are the consumer's, and its own time limit works across a yield."""
+    """It runs in the consumer's context, and its own time limit works across a yield."""
 
     async def source() -> AsyncIterator[Any]:
         yield asyncio.current_task()

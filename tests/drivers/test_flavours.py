@@ -16,6 +16,6 @@ def names(module: object) -> set[str]:
 
 
 def test_both_files_hold_the_same_tests() -> None:
-    """The same test names stand in both files."""
+    """Both files have the same test names."""
     assert names(test_sync) == names(test_async)
     assert len(names(test_sync)) > 50

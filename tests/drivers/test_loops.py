@@ -103,7 +103,7 @@ def test_a_cancellation_of_the_consumer_goes_first(loop: Any, when: float) -> No
 
 
 def late_answers(loop: Any) -> dict[str, Any]:
-    """What a source may make of being cancelled."""
+    """How a source may answer a cancellation."""
 
     async def swallows() -> AsyncIterator[Any]:
         yield 1
@@ -160,7 +160,7 @@ def test_what_comes_after_the_limit_is_late(loop: Any, answer: str) -> None:
 
 @loops
 def test_an_interrupt_is_no_answer(loop: Any) -> None:
-    """What is no Exception goes through, also when it comes after the limit."""
+    """A BaseException passes, even after the limit."""
 
     async def source() -> AsyncIterator[Any]:
         try:

@@ -21,7 +21,7 @@ ASYNCIO, TRIO = Asyncio(), Trio()
 
 @loops
 def test_a_limit_goes_on_after_one_of_the_source_itself(loop: Any) -> None:
-    """A source that survives a time-out of its own in a pull is still timed for the rest of it."""
+    """A source that survives its own time-out in a pull is still timed for the rest of it."""
 
     async def source() -> AsyncIterator[Any]:
         yield 1
@@ -196,7 +196,7 @@ def jump(loop: Any, seconds: float) -> None:
 @loops
 @pytest.mark.parametrize("inner", [{"first_item_timeout": 1}, {"idle_timeout": float("inf")}])
 def test_each_limit_is_left_to_a_stream_inside_by_itself(loop: Any, inner: dict[str, Any]) -> None:
-    """A stream inside that has but one of them, or says that there is none, has not the other."""
+    """A group that sets only one of them does not have the other."""
 
     async def stalls() -> AsyncIterator[Any]:
         yield 1
@@ -212,7 +212,7 @@ def test_each_limit_is_left_to_a_stream_inside_by_itself(loop: Any, inner: dict[
 @loops
 @pytest.mark.parametrize("ends", ["cut", "over"])
 def test_an_outage_that_is_over_inside_is_over_outside(loop: Any, ends: str) -> None:
-    """One that a stream inside has survived does not count when it ends otherwise, much later."""
+    """An outage that a group has survived does not count when the group fails much later."""
 
     async def down() -> AsyncIterator[Any]:
         raise ConnectionError("down")

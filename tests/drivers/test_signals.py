@@ -37,7 +37,8 @@ class Signal:
         self.left = number
 
     def check(self, code: Any, *_: object) -> None:
-        if code.co_filename.startswith(WATCHED):
+        # An exception in a `__del__` is only printed.
+        if code.co_filename.startswith(WATCHED) and code.co_name != "__del__":
             self.left -= 1
             if not self.left:
                 raise Soft
@@ -144,6 +145,7 @@ def drain_into(got: list[int], flavour: SyncFlavour, stream: Any) -> None:
 
 # A signal may come between the call of a coroutine function and its `await`.
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:an async stream was not closed:ResourceWarning")
 @pytest.mark.parametrize("is_nested", [False, True])
 @pytest.mark.parametrize("commit_when", [1, 2])
 @pytest.mark.parametrize("mode", ["skip", Skip(key=str), Resume(keep=0), Resume(keep=2)])

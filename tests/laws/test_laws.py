@@ -9,6 +9,7 @@ import pytest
 from failover_iter import Policy
 from failover_iter.testing import check_failover_laws
 from failover_iter.testing._laws import LAWS
+from support.size import FEW
 
 MODES = ["skip", "restart", "raise", "resume"]
 FLAVOURS = ["sync", "asyncio", "trio"]
@@ -23,7 +24,7 @@ def test_identity_with_time_limits(flavour: Any) -> None:
         mode="restart",
         flavour=flavour,
         laws=["identity"],
-        max_examples=60,
+        max_examples=FEW,
     )
 
 
@@ -42,5 +43,5 @@ def test_law(flavour: Any, mode: Any, law: str) -> None:
         nest=policy.source,
         twin=lambda factories: by_flavour[theirs](factories),
         laws=[law],
-        max_examples=200 if law == "identity" else 30,
+        max_examples=2 * FEW if law == "identity" else FEW,
     )

@@ -16,10 +16,10 @@ from drivers.known_bugs import KnownBugs
 from drivers.laws import Laws
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import check_failover_laws
-from laws.mutants import ASYNC_MUTANTS, LAW_OF, SYNC_MUTANTS, counts_the_replay_wrong
 from support.case import Case
 from support.flavour import AsyncFlavour, SyncFlavour
 from support.model import model
+from support.mutants import MUTANTS, Combinator, Mutant, counts_the_replay_wrong
 from support.runners import run_asyncio, run_sync
 from support.scenarios import SCENARIOS, A, B
 
@@ -27,12 +27,12 @@ from support.scenarios import SCENARIOS, A, B
 PLAIN = {
     name: case
     for name, case in SCENARIOS.items()
-    if case == Case(case.sources, leave=case.leave, after=case.after)
+    if case == Case(case.sources, consumer=case.consumer)
     and all(plan.mid_stream is None and plan.attempts is None for plan in case.sources)
 } | {"skip": Case((A, B), mid_stream="skip")}
 
 
-def killed_by_scenario(mutant: Callable[..., Any], run: Callable[..., Any]) -> set[str]:
+def killed_by_scenario(mutant: Combinator, run: Callable[..., Any]) -> set[str]:
     """Return the scenarios whose trace differs from the model; mutants have no listener."""
     killers = set()
     for name, case in PLAIN.items():
@@ -46,7 +46,7 @@ def killed_by_scenario(mutant: Callable[..., Any], run: Callable[..., Any]) -> s
     return killers
 
 
-def killed_by_law(mutant: Callable[..., Any], flavour_class: type[SyncFlavour]) -> set[str]:
+def killed_by_law(mutant: Combinator, flavour_class: type[SyncFlavour]) -> set[str]:
     """Return the tests of laws and known bugs that fail for the mutant."""
 
     class MutantFlavour(flavour_class):  # type: ignore[misc, valid-type]  # a class at run time
@@ -104,30 +104,21 @@ def without_notes(trace: list[Any]) -> list[Any]:
     return [entry[:2] if entry[0] == "raised" else entry for entry in trace]
 
 
-@pytest.mark.parametrize("mutant", SYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_scenarios_kill_the_sync_mutants(mutant: Callable[..., Any]) -> None:
+each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+
+
+@each_mutant
+def test_scenarios_kill_the_mutants(mutant: Mutant) -> None:
     """The trace of each mutant differs from the model in at least one scenario."""
-    assert killed_by_scenario(mutant, run_sync)
+    assert killed_by_scenario(mutant.stream, run_asyncio if mutant.is_async else run_sync)
 
 
-@pytest.mark.parametrize("mutant", ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_scenarios_kill_the_async_mutants(mutant: Callable[..., Any]) -> None:
-    """The trace of each mutant differs from the model in at least one scenario."""
-    assert killed_by_scenario(mutant, run_asyncio)
-
-
-@pytest.mark.parametrize("mutant", SYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_laws_kill_the_sync_mutants(mutant: Callable[..., Any]) -> None:
+@each_mutant
+def test_laws_kill_the_mutants(mutant: Mutant) -> None:
     """At least one test of a law or a known bug fails for each mutant."""
-    if mutant is counts_the_replay_wrong:
+    if mutant.stream is counts_the_replay_wrong:
         pytest.skip("wrong only in mode 'skip', which the scenarios cover")
-    assert killed_by_law(mutant, SyncFlavour)
-
-
-@pytest.mark.parametrize("mutant", ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_laws_kill_the_async_mutants(mutant: Callable[..., Any]) -> None:
-    """At least one test of a law or a known bug fails for each mutant."""
-    assert killed_by_law(mutant, AsyncFlavour)
+    assert killed_by_law(mutant.stream, AsyncFlavour if mutant.is_async else SyncFlavour)
 
 
 @pytest.fixture
@@ -141,21 +132,20 @@ def unshrunk() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unshrunk")
-@pytest.mark.parametrize("mutant", SYNC_MUTANTS + ASYNC_MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_check_failover_laws_kills_the_mutants(mutant: Callable[..., Any]) -> None:
+@each_mutant
+def test_check_failover_laws_kills_the_mutants(mutant: Mutant) -> None:
     """`check_failover_laws` finds the law that the mutant breaks."""
-    mode: Any = "skip" if mutant is counts_the_replay_wrong else "restart"
-    options = {"mid_stream": "skip"} if mode == "skip" else {}
+    mode: Any = "skip" if mutant.stream is counts_the_replay_wrong else "restart"
     with pytest.raises(ExceptionGroup) as caught:
         check_failover_laws(
-            lambda factories: mutant(factories, retry_on=ConnectionError, **options),
+            lambda factories: mutant.stream(factories, retry_on=ConnectionError, mid_stream=mode),
             mode=mode,
-            flavour="asyncio" if mutant in ASYNC_MUTANTS else "sync",
-            laws=[LAW_OF[mutant]],
+            flavour="asyncio" if mutant.is_async else "sync",
+            laws=[mutant.law],
             max_examples=400,
         )
     (error,) = caught.value.exceptions
-    assert LAW_OF[mutant] in error.__notes__[-1]
+    assert mutant.law in error.__notes__[-1]
 
 
 def test_the_library_survives() -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event
 
 from support.case import Case
 from support.model import model
 from support.runners import run_asyncio, run_sync, run_trio
+from support.size import explore
 from support.timed import timed_cases
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-
-@quick
-@given(timed_cases())
+@explore(timed_cases())
 def test_sync_is_the_model(case: Case) -> None:
     """The sync driver produces the trace of the model, in which it abandons stalled sources."""
     expected = model(case, blocking=True)
@@ -22,22 +20,19 @@ def test_sync_is_the_model(case: Case) -> None:
     assert run_sync(case) == expected
 
 
-@quick
-@given(timed_cases())
+@explore(timed_cases())
 def test_asyncio_is_the_model(case: Case) -> None:
     """Under asyncio, the async driver produces the trace of the model."""
     assert run_asyncio(case) == model(case)
 
 
-@quick
-@given(timed_cases())
+@explore(timed_cases())
 def test_trio_is_the_model(case: Case) -> None:
     """Under trio, the async driver produces the trace of the model."""
     assert run_trio(case) == model(case)
 
 
-@quick
-@given(timed_cases())
+@explore(timed_cases())
 def test_without_a_listener(case: Case) -> None:
     """Without a listener, the stream delivers, opens and closes the same."""
     expected = model(case, listen=False, blocking=True)

@@ -1,4 +1,4 @@
-"""Cases as plain data: what the sources do, the options, and what the consumer does.
+"""Cases as plain data: what the sources do, in marbles, the options, and what the consumer does.
 
 Both drivers, the reference model and the mutants run the same cases.
 """
@@ -6,21 +6,19 @@ Both drivers, the reference model and the mutants run the same cases.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from failover_iter import SourceError
-from failover_iter.testing import Bug, Interrupt
+from failover_iter.testing import Consumer, Plan, SourceScript
 from failover_iter.testing._faults import make_error as make
 
-#: Is not named in `retry_on`.
-Transparent = Bug
-#: Is no Exception, as a cancellation is none.
-Base = Interrupt
+#: How long a tick of marbles is, in seconds.
+TICK = 0.1
 
 
 class Retryable(Exception):
-    """Is named in `retry_on`."""
+    """Is named in `retry_on`; `#` in marbles."""
 
 
 class Falsy(Retryable):
@@ -38,62 +36,61 @@ class Falsy(Retryable):
         raise RuntimeError("shown")
 
 
-Fault = Literal["retryable", "transparent", "source", "group", "mixed", "base", "falsy"]
-
-
-#: What a plan may call a failure of a source.
+#: What a source may raise, besides what all marbles may name.
 ERRORS = (Retryable, Falsy, SourceError)
-#: The errors of a case by their names in plans.
-NAMES: dict[str, str] = {
-    "retryable": "",
-    "transparent": "bug",
-    "source": "SourceError",
-    "group": "group",
-    "mixed": "mixed",
-    "base": "base",
-    "falsy": "Falsy",
-}
+#: The names in marbles of errors that are no failures.
+TRANSPARENT = ("bug", "mixed", "base")
 
 
-def make_error(fault: Fault) -> BaseException:
-    """A new error of this kind."""
-    return make(NAMES[fault], ERRORS, "outage")
+def make_error(name: str) -> BaseException:
+    """Return a new error of this name in marbles."""
+    return make(name, ERRORS, "outage")
 
 
-def switches(fault: Fault) -> bool:
-    """Whether an error of this kind is a failure of the source."""
-    return fault in ("retryable", "source", "group", "falsy")
+class Short:
+    """A dataclass that shows the fields that are not at their defaults."""
 
+    def __repr__(self) -> str:
+        given = [
+            f"{each.name}={value!r}"
+            for each in fields(self)  # type: ignore[arg-type]  # of a dataclass
+            if (value := getattr(self, each.name)) != each.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
 
-@dataclass(frozen=True)
-class Opening:
-    """What one opening of a source does."""
-
-    items: tuple[int, ...] = ()
-    fault: Fault | None = None  # raised behind the items; None: it ends
-    opening: Fault | None = None  # raised by the factory
-    iterating: Fault | None = None  # raised by iter() or aiter()
-    closing: Fault | None = None  # raised by close() of the iterator
-    kind: Literal["generator", "iterator", "bare", "iterable"] = "generator"
-    opening_delay: float = 0  # seconds that the factory takes
-    delays: tuple[float, ...] = ()  # seconds that each pull takes, that to the end included
-
-    def delay(self, pull: int) -> float:
-        return self.delays[pull] if pull < len(self.delays) else 0
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Make Hypothesis print that."""
+        printer.text(repr(self))
 
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """What a source does at each opening; the last one again and again."""
+    """What a source does at each opening, the last one again and again; and its own options."""
 
     name: str
-    openings: tuple[Opening, ...]
+    openings: tuple[SourceScript, ...]
     mid_stream: Any = None
     attempts: int | None = None
 
+    def __repr__(self) -> str:
+        marbles = "; ".join(map(str, self.openings))
+        own = [f", {name}={value!r}" for name in OWN if (value := getattr(self, name)) is not None]
+        return f"source({self.name!r}, {marbles!r}{''.join(own)})"
 
-@dataclass(frozen=True)
-class Case:
+    def opening(self, number: int) -> SourceScript:
+        return self.openings[min(number, len(self.openings) - 1)]
+
+
+OWN = ("mid_stream", "attempts")
+
+
+def source(name: str, marbles: str, **own: Any) -> SourcePlan:
+    """Return a source with these marbles: a line for each opening, the last one for all others."""
+    return SourcePlan(name, tuple(map(SourceScript.read, marbles.split(";"))), **own)
+
+
+@dataclass(frozen=True, repr=False)
+class Case(Short):
     """A stream, its consumer, and its options."""
 
     sources: tuple[SourcePlan, ...]
@@ -110,18 +107,26 @@ class Case:
     give_up_after: float | None = None
     on_exhausted: Literal["last", "group"] = "last"
     mark_takeovers: bool = False
-    leave: Literal["drain", "close", "throw", "drop"] = "drain"
-    after: int = 0  # so many outputs before the consumer leaves
-    pace: float = 0  # seconds that the consumer takes for each output
-    options: dict[str, Any] = field(default_factory=dict)
+    consumer: str = "drain"
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that are not at their default, as keyword arguments."""
+        return {
+            each.name: value
+            for each in fields(self)
+            if each.name not in ("sources", "consumer")
+            and (value := getattr(self, each.name)) != each.default
+        }
 
-def plan(name: str, *items: int, **how: Any) -> SourcePlan:
-    """A source that does the same at each opening."""
-    settings = {key: how.pop(key) for key in ("mid_stream", "attempts") if key in how}
-    return SourcePlan(name, (Opening(items, **how),), **settings)
+    @property
+    def plan(self) -> Plan:
+        """What the sources and the consumer do, for the test kit."""
+        scripts = [plan.openings for plan in self.sources]
+        return Plan(*scripts, items="", errors=ERRORS, consumer=self.consumer)
 
-
-def failing(name: str, *items: int, **how: Any) -> SourcePlan:
-    """A source that gives items and then fails, at each opening."""
-    return plan(name, *items, fault=how.pop("fault", "retryable"), **how)
+    @property
+    def pace(self) -> float:
+        """How many seconds the consumer takes for each output."""
+        consumer = Consumer.read(self.consumer)
+        return consumer.at * TICK if consumer.how == "slow" else 0

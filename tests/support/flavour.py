@@ -61,7 +61,7 @@ class SyncFlavour:
         return type("Parts", (), {"__iter__": lambda self: self, **body})()
 
     def iterable(self, iterator: Any, close: Any = MISSING) -> Any:
-        """An iterable over that iterator, with a `close` of its own."""
+        """An iterable over that iterator, with its own `close`."""
         body = {} if close is MISSING else {"close": lambda self: close()}
         return type("Iterable", (), {"__iter__": lambda self: iterator, **body})()
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from failover_iter.testing import Consumer
+
 from .case import Case
 from .runners import Trace
 
 
 def left(case: Case, whole: Trace, *, listen: bool) -> Trace:
     """Cut the trace where the consumer leaves, and close what is open there."""
-    places = [i for i, entry in enumerate(whole) if entry[0] in ("item", "marker")]
-    if case.after > len(places):
+    consumer = Consumer.read(case.consumer)
+    if consumer.how in ("drain", "slow"):
         return whole
-    leaves: Trace = [("leaves", case.leave)]
-    thrown: Trace = [("raised", "Bug", 0)] if case.leave == "throw" else []
-    if case.after == 0:
+    places = [i for i, entry in enumerate(whole) if entry[0] in ("item", "marker")]
+    if consumer.at > len(places):
+        return whole
+    leaves: Trace = [("leaves", consumer.how)]
+    thrown: Trace = [("raised", "Retryable", 0)] if consumer.how == "throw" else []
+    if consumer.at == 0:
         return leaves + thrown
-    seen = whole[: places[case.after - 1] + 1]
+    seen = whole[: places[consumer.at - 1] + 1]
     source = next(entry[1] for entry in reversed(seen) if entry[0] == "open")
     opened = sum(entry == ("open", source) for entry in seen) - 1
     plan = next(plan for plan in case.sources if plan.name == source)
-    opening = plan.openings[min(opened, len(plan.openings) - 1)]
+    opening = plan.opening(opened)
     since = seen[max(i for i, entry in enumerate(seen) if entry == ("open", source)) :]
     closed_itself = ("close", source) in since
     closing: Trace = []
@@ -32,7 +37,7 @@ def left(case: Case, whole: Trace, *, listen: bool) -> Trace:
             "attempt": start["attempt"],
             "elapsed": start["elapsed"],
             "delivered": sum(entry[0] == "item" for entry in seen),
-            "error": "Bug" if case.leave == "throw" else "GeneratorExit",
+            "error": "Retryable" if consumer.how == "throw" else "GeneratorExit",
             "abandoned": False,
         }
         closing.append(("Closed", tuple(sorted(event.items()))))

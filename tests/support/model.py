@@ -12,8 +12,9 @@ from math import inf
 from typing import Any, NoReturn
 
 from failover_iter import Decide, Progress, Resume, Skip
+from failover_iter.testing import SourceScript
 
-from .case import Case, Fault, Opening, SourcePlan, make_error, switches
+from .case import TICK, TRANSPARENT, Case, SourcePlan, make_error
 from .leaving import left
 from .runners import Trace, kind_of
 
@@ -23,6 +24,20 @@ GIVEN_ERRORS = {
     "diverged": "DivergedStream",
     "source timeout": "SourceTimeout",
 }
+
+
+#: The errors of closing, by their names in marbles.
+CLOSINGS = {"raises": "", "bug": "bug"}
+
+
+def closing_error(opening: SourceScript) -> str | None:
+    """The kind of the error that closing raises, if any."""
+    return None if opening.closing == "quietly" else kind_of(make_error(CLOSINGS[opening.closing]))
+
+
+def delay(opening: SourceScript, pull: int) -> float:
+    """How many seconds a pull takes, that to the end included."""
+    return opening.ticks[pull] * TICK if pull < len(opening.ticks) else 0
 
 
 class Over(Exception):
@@ -128,38 +143,39 @@ class Model:
     def one_attempt(self) -> None:
         source, case = self.source, self.case
         count = self.openings.get(source.name, 0)
-        opening = source.openings[min(count, len(source.openings) - 1)]
+        opening = source.opening(count)
         self.openings[source.name] = count + 1
         self.event("Opening")
         self.trace.append(("open", source.name))
         first = case.idle_timeout if case.first_item_timeout is None else case.first_item_timeout
         first_until = inf if first is None else self.now + first
-        over = self.wait_for(opening.opening_delay, first_until)
+        over = self.wait_for(opening.opens * TICK, first_until)
         if over is not None:
             closes = opening.kind in ("iterator", "iterable")  # a generator has not begun
-            if self.blocking and opening.opening is None and closes:
+            if self.blocking and opening.at != "call" and closes:
                 self.late.append(source.name)
             return self.timed_out(over, opening, received=0, opened=False)
-        if opening.opening is not None:
-            return self.failed(opening.opening, opening, None, received=False)
-        if opening.iterating is not None and opening.kind == "iterable":
-            return self.failed(opening.iterating, opening, self.close(opening), received=False)
+        if opening.at == "call":
+            return self.failed(opening.error, opening, None, received=False)
+        if opening.at == "iter":
+            return self.failed(opening.error, opening, self.close(opening), received=False)
 
-        items, way = opening.items, self.way(source)
+        whole = tuple(map(int, opening.items))
+        items, way = whole, self.way(source)
         start = 0
         if isinstance(way, Resume | Decide) or way == "resume":
             goes_on = self.mode in (None, "resume")
             start = len(self.delivered) if goes_on else 0
             items = items[start:]
-        behind = len(opening.items) - len(items)  # a delay belongs to its item
+        behind = len(whole) - len(items)  # a delay belongs to its item
         to_replay = list(self.delivered) if self.mode == "skip" else []
         key = getattr(way, "key", None)
         replayed: list[int] = []
         held: list[int] = []
         open_to_deliver = met = False
-        fault: Fault | str | None = opening.fault
-        if opening.kind == "generator" and opening.closing is not None:
-            fault = opening.closing  # raised from the `finally` of the generator
+        fault = opening.error if opening.end == "raises" else None
+        if opening.kind == "generator" and opening.closing != "quietly":
+            fault = CLOSINGS[opening.closing]  # raised from the `finally` of the generator
         received = 0
         new = 0
         for pull, item in enumerate(items):
@@ -168,7 +184,7 @@ class Model:
             self.trace.append(("pull", source.name))
             idle = inf if case.idle_timeout is None else case.idle_timeout
             over = self.wait_for(
-                opening.delay(behind + pull), self.now + idle if pull else first_until
+                delay(opening, behind + pull), self.now + idle if pull else first_until
             )
             if over is not None:
                 return self.timed_out(over, opening, received=received, opened=True, new=new)
@@ -200,7 +216,7 @@ class Model:
         self.trace.append(("pull", source.name))
         idle = inf if case.idle_timeout is None else case.idle_timeout
         until = self.now + idle if items else first_until
-        over = self.wait_for(opening.delay(behind + len(items)), until)
+        over = self.wait_for(delay(opening, behind + len(items)), until)
         if over is not None:
             return self.timed_out(over, opening, received=received, opened=True, new=new)
         self.close_after_end(opening)
@@ -234,7 +250,7 @@ class Model:
         raise Over
 
     def timed_out(
-        self, over: str, opening: Opening, *, received: int, opened: bool, new: int = 0
+        self, over: str, opening: SourceScript, *, received: int, opened: bool, new: int = 0
     ) -> None:
         """A source was waited for in vain."""
         close_error = None
@@ -250,7 +266,7 @@ class Model:
         self.event("Closed", error="StreamTimeout", abandoned=self.blocking)
         self.raised("StreamTimeout", len(self.failures) + (close_error is not None))
 
-    def expired(self, opening: Opening, *, ended: bool = False) -> NoReturn:
+    def expired(self, opening: SourceScript, *, ended: bool = False) -> NoReturn:
         """The time of the stream is over, and its source is not waited for."""
         close_error = self.close(opening) if ended else self.close_from_outside(opening)
         self.event("Closed", error="StreamTimeout", abandoned=False)
@@ -280,38 +296,37 @@ class Model:
             self.trace.append(("marker", mode, self.source.name, error, superseded))
             self.now += self.case.pace
 
-    def close_after_end(self, opening: Opening) -> None:
+    def close_after_end(self, opening: SourceScript) -> None:
         """A generator closes itself when it ends."""
         if opening.kind == "generator":
             self.trace.append(("close", self.source.name))
 
-    def close_from_outside(self, opening: Opening) -> str | None:
+    def close_from_outside(self, opening: SourceScript) -> str | None:
         """Close a source that has not ended, a generator too; the kind of the error, if any."""
         if opening.kind != "generator":
             return self.close(opening)
         self.trace.append(("close", self.source.name))
-        return None if opening.closing is None else kind_of(make_error(opening.closing))
+        return closing_error(opening)
 
-    def close(self, opening: Opening) -> str | None:
+    def close(self, opening: SourceScript) -> str | None:
         """Close what has a `close` and did not close itself; the kind of the error, if any."""
         if opening.kind in ("iterator", "iterable"):
             self.trace.append(("close", self.source.name))
-            if opening.closing is not None:
-                return kind_of(make_error(opening.closing))
+            return closing_error(opening)
         return None
 
     # After a failure.
 
     def failed(
         self,
-        fault: Fault | str,
-        opening: Opening,
+        fault: str,
+        opening: SourceScript,
         close_error: str | None,
         *,
         received: bool,
         new: int = 0,
     ) -> None:
-        kind = GIVEN_ERRORS.get(fault) or kind_of(make_error(fault))  # type: ignore[arg-type]
+        kind = GIVEN_ERRORS.get(fault) or kind_of(make_error(fault))
         noted = close_error is not None
         self.consecutive = 1 if received else self.consecutive + 1
         if fault == "base":
@@ -328,7 +343,7 @@ class Model:
         if received or not self.failures:
             self.outage_since = self.now
         stream_raises = self.case.mid_stream == "raise" and self.total > 0
-        survivable = fault in GIVEN_ERRORS or switches(fault)  # type: ignore[arg-type]
+        survivable = fault not in TRANSPARENT
         if stream_raises or not survivable:
             self.raised(kind, len(self.failures) + noted)
         self.failures.append(kind)
@@ -383,6 +398,4 @@ class Model:
 def model(case: Case, *, listen: bool = True, blocking: bool = False) -> Trace:
     """The trace that a case must have; `blocking`: on the sync driver, which abandons sources."""
     whole = Model(case, listen=listen, blocking=blocking).run()
-    if case.leave == "drain":
-        return whole
     return left(case, whole, listen=listen)

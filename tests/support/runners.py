@@ -1,24 +1,23 @@
-"""Runs a case on a combinator and writes down all that can be seen from outside."""
+"""Runs a case on a combinator and writes down all that can be seen from outside.
+
+The test kit makes the sources, the consumer and the virtual time. Its log is written as a trace,
+with the events of the stream in their places.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import traceback
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-import trio
-import trio.testing
+from failover_iter import Event, Source, Takeover, afailover_stream, failover_stream
+from failover_iter.testing import VirtualClock, _async_runs, _sync_runs
+from failover_iter.testing._runs import Recorder
 
-from failover_iter import Event, Takeover, afailover_stream, failover_stream
-from failover_iter._drivers.clock import clock
-from failover_iter.testing import JumpingLoop, VirtualClock
-
-from .case import Case, Retryable, Transparent
-from .sources import Log, make_sources, nap
+from .case import OWN, TICK, Case, Retryable, SourcePlan
 
 Trace = list[tuple[Any, ...]]
 Combinator = Callable[..., Any]
@@ -45,23 +44,16 @@ def kind_of(error: BaseException | None) -> str | None:
     return None if error is None else type(error).__name__
 
 
+#: The fields of events that a trace shows.
+FIELDS = (
+    "source", "attempt", "delivered", "to", "seconds", "mode", "failures", "consecutive",
+    "abandoned",
+)  # fmt: skip
+
+
 def event_entry(event: Event) -> tuple[Any, ...]:
     """An event as data."""
-    fields = {
-        name: getattr(event, name)
-        for name in (
-            "source",
-            "attempt",
-            "delivered",
-            "to",
-            "seconds",
-            "mode",
-            "failures",
-            "consecutive",
-            "abandoned",
-        )
-        if hasattr(event, name)
-    }
+    fields = {name: getattr(event, name) for name in FIELDS if hasattr(event, name)}
     fields["elapsed"] = round(event.elapsed, 6)
     for name in ("error", "close_error"):
         if hasattr(event, name):
@@ -69,156 +61,76 @@ def event_entry(event: Event) -> tuple[Any, ...]:
     return (type(event).__name__, tuple(sorted(fields.items())))
 
 
-def options_of(case: Case, log: Log, *, listen: bool) -> dict[str, Any]:
-    """The options of a case that are not at their default, as keyword arguments."""
-    options: dict[str, Any] = {"retry_on": Retryable, **case.options}
-    default = Case(())
-    for name in (
-        "mid_stream",
-        "attempts",
-        "reset_on_progress",
-        "wait",
-        "commit_when",
-        "complete_when",
-        "allow_empty",
-        "first_item_timeout",
-        "idle_timeout",
-        "total_timeout",
-        "give_up_after",
-        "on_exhausted",
-        "mark_takeovers",
-    ):
-        if getattr(case, name) != getattr(default, name):
-            options[name] = getattr(case, name)
-    if listen:
-        options["on_event"] = lambda event: log.append(event_entry(event))
-    return options
+class Tracer(Recorder):
+    """Writes the log of a run as a trace, and what abandoned sources do at its end."""
 
-
-def output_entry(output: Any) -> tuple[Any, ...]:
-    """What was delivered, as data."""
-    if isinstance(output, Takeover):
-        return ("marker", output.mode, output.source, kind_of(output.error), output.delivered)
-    return ("item", output)
-
-
-def end_entry(error: BaseException) -> tuple[Any, ...]:
-    """How the stream ended, as data: an error with the number of its notes."""
-    return ("raised", kind_of(error), len(getattr(error, "__notes__", ())))
-
-
-def run_sync(case: Case, combinator: Combinator = failover_stream, *, listen: bool = True) -> Trace:
-    """Run a case on a blocking combinator."""
-    fake = VirtualClock()
-    log = LateLog(fake)
-    token = clock.set(fake)
-    try:
-        with quiet():
-            factories = make_sources(case, log, "sync")
-            stream = combinator(factories, **options_of(case, log, listen=listen))
-            _consume(case, stream, log, lambda: fake.sleep(case.pace))
-            del stream
-            fake.wake_all()
-    finally:
-        clock.reset(token)
-    return [*log, *log.late]
-
-
-class LateLog(list[tuple[Any, ...]]):
-    """A log that keeps apart what abandoned sources did when they came back: their closing."""
-
-    def __init__(self, fake: VirtualClock) -> None:
-        super().__init__()
-        self.fake = fake
+    def __init__(self, case: Case) -> None:
+        super().__init__(case.plan, int)
+        self.names = [plan.name for plan in case.sources]
+        self.trace: Trace = []
         self.late: Trace = []
+        self.notes: list[str] = []
 
-    def append(self, entry: tuple[Any, ...]) -> None:
-        if not self.fake.is_late():
-            super().append(entry)
-        elif entry[0] == "close":
-            self.late.append(("late close", entry[1]))
-            self.late.sort()
-
-
-def _consume(case: Case, stream: Any, log: Log, pause: Callable[[], None]) -> None:
-    outputs = 0
-    try:
-        while case.leave == "drain" or outputs < case.after:
-            output = next(stream)
-            log.append(output_entry(output))
-            del output
-            outputs += 1
-            pause()
-        log.append(("leaves", case.leave))
-        if case.leave == "close":
-            stream.close()
-        elif case.leave == "throw":
-            log.append(output_entry(stream.throw(Transparent("thrown"))))
-    except StopIteration:
-        log.append(("ended",))
-    except BaseException as error:
-        log.append(end_entry(error))
-        traceback.clear_frames(error.__traceback__)
+    def note(self, what: Any, *, of: Any = (None, 0), value: Any = None, **more: Any) -> None:
+        if self.is_late():
+            if what == "close":
+                self.late.append(("late close", self.names[of[0]]))
+            return
+        super().note(what, of=of, value=value, **more)
+        match what:
+            case "open" | "pull" | "close":
+                self.trace.append((what, self.names[of[0]]))
+            case "got" if isinstance(value, Takeover):
+                error = kind_of(value.error)
+                self.trace.append(("marker", value.mode, value.source, error, value.delivered))
+            case "got":
+                self.trace.append(("item", value))
+            case "leave":
+                self.trace.append(("leaves", value))
+            case "end":
+                self.trace.append(("ended",))
+            case "raised":
+                self.notes = list(getattr(value, "__notes__", ()))
+                self.trace.append(("raised", kind_of(value), len(self.notes)))
 
 
-async def _aconsume(
-    case: Case, stream: Any, log: Log, pause: Callable[[], Coroutine[Any, Any, Any]]
-) -> None:
-    outputs = 0
-    try:
-        while case.leave == "drain" or outputs < case.after:
-            log.append(output_entry(await anext(stream)))
-            outputs += 1
-            if case.pace:
-                await pause()
-        log.append(("leaves", case.leave))
-        if case.leave == "close":
-            await stream.aclose()
-        elif case.leave == "throw":
-            log.append(output_entry(await stream.athrow(Transparent("thrown"))))
-    except StopAsyncIteration:
-        log.append(("ended",))
-    except BaseException as error:
-        log.append(end_entry(error))
-        traceback.clear_frames(error.__traceback__)
-
-
-async def _run_case(
+def run(
+    flavour: str,
     case: Case,
-    combinator: Combinator,
-    log: Log,
-    checkpoint: Callable[[], Coroutine[Any, Any, Any]],
-    listen: bool,
-) -> None:
-    factories = make_sources(case, log, "async")
-    stream = combinator(factories, **options_of(case, log, listen=listen))
-    await _aconsume(case, stream, log, lambda: nap(case.pace))
-    del stream
-    for _ in range(3):  # what was dropped is closed by the loop, soon
-        await checkpoint()
-
-
-def run_asyncio(
-    case: Case, combinator: Combinator = afailover_stream, *, listen: bool = True
+    combinator: Combinator | None = None,
+    *,
+    listen: bool = True,
+    notes: list[str] | None = None,
 ) -> Trace:
-    """Run a case on an async combinator under asyncio."""
-    log: Log = []
+    """Run a case on a combinator; add the notes of the error that ends it to `notes`."""
+    tracer = Tracer(case)
+    options = {"retry_on": Retryable, **case.options}
+    if listen:
+        options["on_event"] = lambda event: tracer.trace.append(event_entry(event))
+    made = combinator or (failover_stream if flavour == "sync" else afailover_stream)
 
-    async def checkpoint() -> None:
-        await asyncio.sleep(0)
+    def pipeline(*factories: Any) -> Any:
+        return made(list(map(configured, factories, case.sources)), **options)
 
-    with quiet(), asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.get_loop().set_exception_handler(lambda _, context: None)
-        runner.run(_run_case(case, combinator, log, checkpoint, listen))
-    return log
-
-
-def run_trio(
-    case: Case, combinator: Combinator = afailover_stream, *, listen: bool = True
-) -> Trace:
-    """Run a case on an async combinator under trio."""
-    log: Log = []
-    mock = trio.testing.MockClock(autojump_threshold=0)
     with quiet():
-        trio.run(_run_case, case, combinator, log, trio.lowlevel.checkpoint, listen, clock=mock)
-    return log
+        if flavour == "sync":
+            _sync_runs.run_sync(pipeline, tracer, VirtualClock(), TICK)
+        else:
+            awaited = any(each.opens for plan in case.sources for each in plan.openings)
+            runner = getattr(_async_runs, f"run_{flavour}")
+            runner(pipeline, tracer, TICK, awaited=awaited)
+    if notes is not None:
+        notes += tracer.notes
+    return tracer.trace + sorted(tracer.late)
+
+
+def configured(factory: Any, plan: SourcePlan) -> Any:
+    """A factory with its name in the case, in a `Source` if it has options of its own."""
+    factory.__name__ = plan.name
+    own = {name: value for name in OWN if (value := getattr(plan, name)) is not None}
+    return Source(factory, **own) if own else factory
+
+
+run_sync = partial(run, "sync")
+run_asyncio = partial(run, "asyncio")
+run_trio = partial(run, "trio")

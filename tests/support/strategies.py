@@ -8,28 +8,37 @@ from typing import Any
 from hypothesis import strategies as st
 
 from failover_iter import Decide, Resume, Skip
+from failover_iter.testing import SourceScript
 
-from .case import Case, Opening, SourcePlan
+from .case import Case, SourcePlan
 from .scenarios import by_total, is_even, is_three, never_after_two
 
-FAULTS = ["retryable", "source", "group", "falsy", "transparent", "mixed", "base"]
-faults = st.sampled_from(FAULTS[:1] * 6 + FAULTS)
-items = st.integers(0, 4).map(lambda n: tuple(range(1, n + 1))) | st.lists(
-    st.integers(1, 4), max_size=4
-).map(tuple)
-seldom = st.one_of(st.none(), st.none(), st.none(), st.none(), faults)
+#: Errors in marbles; most are failures of the usual kind.
+errors = st.sampled_from([*[""] * 7, "SourceError", "group", "Falsy", "bug", "mixed", "base"])
+items = st.integers(0, 4).map(lambda n: "1234"[:n]) | st.text("1234", max_size=4)
+#: Where an opening fails: seldom before its items.
+places = st.sampled_from([None] * 4 + ["pull"] * 4 + ["call", "iter"])
+kinds = st.sampled_from(["generator", "iterator", "bare", "iterable"])
+closings = st.sampled_from(["quietly", "quietly", "quietly", "raises", "bug"])
 
-openings = st.builds(
-    Opening,
-    items=items,
-    fault=st.none() | faults,
-    opening=seldom,
-    iterating=seldom,
-    closing=st.one_of(
-        st.none(), st.none(), st.none(), st.sampled_from(["retryable", "transparent"])
-    ),
-    kind=st.sampled_from(["generator", "iterator", "bare", "iterable"]),
-)
+
+@st.composite
+def openings(draw: st.DrawFn) -> SourceScript:
+    """What a source does in one opening, if time does not pass."""
+    at, kind = draw(places), draw(kinds)
+    shape: dict[str, Any] = {"kind": kind, "closing": draw(closings)}
+    if at is None:
+        return SourceScript(draw(items), **shape)
+    shape |= {"end": "raises", "error": draw(errors)}
+    if at == "pull":
+        return SourceScript(draw(items), **shape)
+    return SourceScript(at=at, **{**shape, "kind": "iterable" if at == "iter" else kind})
+
+
+def quietly(plan: SourcePlan) -> SourcePlan:
+    """The same source, but closing it never fails."""
+    return replace(plan, openings=tuple(replace(one, closing="quietly") for one in plan.openings))
+
 
 key_modes: list[Any] = [Skip(key=str), Skip(key=lambda item: item % 2)]
 modes: list[Any] = [
@@ -57,7 +66,7 @@ def cases(draw: st.DrawFn, *, leaves: bool = True) -> Case:
     sources = tuple(
         SourcePlan(
             name,
-            tuple(draw(st.lists(openings, min_size=1, max_size=3))),
+            tuple(draw(st.lists(openings(), min_size=1, max_size=3))),
             mid_stream=draw(own),
             attempts=draw(st.sampled_from([None, None, 2])),
         )
@@ -79,10 +88,8 @@ def cases(draw: st.DrawFn, *, leaves: bool = True) -> Case:
     if not leaves:
         return case
     leave = draw(st.sampled_from(["drain", "drain", "close", "throw", "drop"]))
-    if leave != "drain":  # what a source raises when it is closed then is tested by itself
-        sources = tuple(
-            replace(plan, openings=tuple(replace(one, closing=None) for one in plan.openings))
-            for plan in sources
-        )
-        case = replace(case, sources=sources, leave=leave, after=draw(st.integers(0, 6)))
-    return case
+    if leave == "drain":
+        return case
+    # What a source raises when it is closed then is tested elsewhere.
+    sources = tuple(map(quietly, sources))
+    return replace(case, sources=sources, consumer=f"{leave} {draw(st.integers(0, 6))}")

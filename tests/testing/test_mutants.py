@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import process_time
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import Phase, given, seed, settings
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, plans, run_plan, verify
 from failover_iter.testing._composed import resolve
-from testing.mutants import MUTANTS, RETRY
+from support.mutants import MUTANTS, Mutant
 
 pytestmark = pytest.mark.slow
 
@@ -20,23 +19,26 @@ fixed = settings(database=None)
 unshrunk = settings(fixed, phases=[Phase.generate])
 
 
-def shown(mutant: Callable[..., Any], settings: settings = fixed, **how: Any) -> BrokenLaw:
-    """Return the broken law that the kit finds with default settings and a fixed seed."""
+def shown(mutant: Mutant, profile: settings = fixed, **how: Any) -> BrokenLaw:
+    """Return the broken law that the kit finds with a fixed seed."""
 
     @seed(1)
-    @settings
+    @settings(profile, max_examples=mutant.plans)
     @given(plans(sources=2, errors=[ConnectionError]))
     def test(plan: Plan) -> None:
-        verify(mutant, plan, **how)
+        verify(mutant.pipeline, plan, **how)
 
     with pytest.raises(BrokenLaw) as caught:
         test()
     return caught.value
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_killed_with_a_small_plan(mutant: Callable[..., Any]) -> None:
-    """Default settings kill the mutant within 10 s, with at most one fault and two items.
+each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+
+
+@each_mutant
+def test_killed_with_a_small_plan(mutant: Mutant) -> None:
+    """The kit kills the mutant within 10 s, with at most one fault and two items.
 
     The limit is CPU time, because wall time depends on the load of the machine.
     """
@@ -49,19 +51,17 @@ def test_killed_with_a_small_plan(mutant: Callable[..., Any]) -> None:
     assert f"@example({plan!r})" in str(broken)
 
 
-@pytest.mark.parametrize(
-    ("mutant", "laws"), MUTANTS.items(), ids=lambda value: getattr(value, "__name__", "")
-)
-def test_killed_by_the_law_it_breaks(mutant: Callable[..., Any], laws: set[str]) -> None:
+@each_mutant
+def test_killed_by_the_law_it_breaks(mutant: Mutant) -> None:
     """The kit also finds the bug if it only checks the laws that the mutant breaks."""
-    broken = shown(mutant, unshrunk, oracles=sorted(laws))
-    assert {oracle.name for oracle, _ in broken.broken} <= laws
+    broken = shown(mutant, unshrunk, oracles=sorted(mutant.oracles))
+    assert {oracle.name for oracle, _ in broken.broken} <= mutant.oracles
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_mutants_work_if_no_source_fails(mutant: Callable[..., Any]) -> None:
+@each_mutant
+def test_mutants_work_if_no_source_fails(mutant: Mutant) -> None:
     """A mutant delivers exactly once if its sources do not fail."""
-    run = run_plan(mutant, Plan("abc|", "abc|"))
+    run = run_plan(mutant.pipeline, Plan("abc|", "abc|"))
     assert [judge(run) for judge in resolve("exactly_once")] == [None] * 4
 
 
@@ -74,6 +74,8 @@ def test_the_library_survives(flavour: Any) -> None:
     @fixed
     @given(plans(sources=2, errors=[ConnectionError]))
     def test(plan: Plan) -> None:
-        verify(lambda *f: stream(f, retry_on=RETRY, mid_stream="skip"), plan, flavour=flavour)
+        verify(
+            lambda *f: stream(f, retry_on=ConnectionError, mid_stream="skip"), plan, flavour=flavour
+        )
 
     test()

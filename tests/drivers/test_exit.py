@@ -1,0 +1,101 @@
+"""A stream that is still open when the interpreter exits, or when its event loop has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import failover_iter
+from failover_iter import afailover_stream
+
+HOME = Path(failover_iter.__file__).parents[1]
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {home!r})
+from failover_iter import failover_stream
+
+class Source:
+    def __iter__(self): return self
+    def __next__(self): return 1
+    def close(self): print("closed", flush=True)
+
+def generator():
+    try:
+        while True:
+            yield 1
+    finally:
+        print("closed", flush=True)
+
+stream = failover_stream([{source}], retry_on=OSError, {options})
+next(stream), next(stream)
+if {cycle}:
+    stream = [stream]
+    stream.append(stream)
+print("end", flush=True)
+"""
+
+
+@pytest.mark.parametrize("cycle", [False, True])
+@pytest.mark.parametrize("source", ["Source", "generator"])
+@pytest.mark.parametrize("options", ["", "mid_stream='skip'", "idle_timeout=60"])
+def test_a_blocking_stream_is_closed_at_the_exit(source: str, options: str, cycle: bool) -> None:
+    """As the bare generator would be, without a traceback."""
+    script = SCRIPT.format(home=str(HOME), source=source, options=options, cycle=cycle)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, encoding="utf-8", check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\nclosed\n", "")
+
+
+class Source:
+    def __aiter__(self) -> Source:
+        return self
+
+    async def __anext__(self) -> int:
+        return 1
+
+
+async def generator() -> AsyncIterator[int]:
+    while True:
+        yield 1
+
+
+@pytest.mark.parametrize("source", [Source, generator])
+def test_an_async_stream_whose_loop_has_gone(source: Any) -> None:
+    """Nothing can close its source any more: a ResourceWarning names it."""
+    streams = [afailover_stream([source], retry_on=OSError)]
+
+    async def pull() -> int:
+        return await anext(streams[0])
+
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(pull()) == 1
+    loop.close()  # without `shutdown_asyncgens`
+    with pytest.warns(ResourceWarning, match=f"{source.__name__} is still open"):
+        streams.clear()
+
+
+def test_an_async_stream_that_was_closed_warns_of_nothing() -> None:
+    """Neither does one that ended, nor one that its loop closed."""
+
+    async def use() -> None:
+        for _ in range(2):
+            stream = afailover_stream([Source], retry_on=OSError)
+            assert await anext(stream) == 1
+            await stream.aclose()
+        kept.append(afailover_stream([generator], retry_on=OSError))
+        assert await anext(kept[0]) == 1
+
+    kept: list[Any] = []
+    asyncio.run(use())
+    kept.clear()
+    gc.collect()
