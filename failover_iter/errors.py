@@ -107,5 +107,7 @@ def describe(error: BaseException) -> str:
 
 def leaves(error: BaseException) -> tuple[Any, ...]:
     """The members of an exception group, groups among them; empty for any other error."""
-    group: Any = error
-    return group.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    if not isinstance(error, BaseExceptionGroup):
+        return ()
+    exceptions: Any = BaseExceptionGroup.exceptions  # whatever its class makes of the name
+    return exceptions.__get__(error)  # type: ignore[no-any-return]

@@ -13,8 +13,8 @@ import trio
 import trio.testing
 
 from failover_iter import Policy, Source, Trace
+from failover_iter._drivers.clock import async_sleep
 from failover_iter.testing import JumpingLoop
-from support.sources import nap
 
 HUNDRED = 100
 
@@ -43,12 +43,12 @@ def hundred_in_threads(policy: Policy) -> None:
 async def consume_one(policy: Policy, number: int) -> None:
     async def meets() -> AsyncIterator[int]:
         yield 0
-        await nap(1)  # all streams are mid-stream
+        await async_sleep(1)  # all streams are mid-stream
         raise OSError("gone")
 
     async def replica() -> AsyncIterator[int]:
         for item in range(3):
-            await nap(1)
+            await async_sleep(1)
             yield item
 
     async with aclosing(policy.astream(nested(policy, number, meets, replica))) as stream:

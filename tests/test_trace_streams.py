@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_iter import Policy, Source, SourceError, Trace
+from failover_iter._drivers.clock import async_sleep
 from failover_iter.events import Committed, Event, Opening
 from failover_iter.testing import JumpingLoop
 from failover_iter.trace import TracedAttempt
-from support.sources import nap
 
 # Random streams. The name of a source contains the names of the groups that it is in: "s0/1/0".
 
@@ -141,9 +141,9 @@ def async_factory(plan: Plan) -> Callable[[], AsyncIterator[int]]:
     async def opened() -> AsyncIterator[int]:
         items, pause, end = next(left)
         for item in range(items):
-            await nap(pause)
+            await async_sleep(pause)
             yield item
-        await nap(pause)
+        await async_sleep(pause)
         finish(end)
 
     return opened

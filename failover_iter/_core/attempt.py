@@ -115,8 +115,6 @@ class Attempt:
 
     def pop_held(self) -> Any:
         """Remove the next held item, which counts as delivered."""
-        if self.deadline is not None:
-            self.deadline.check_stream()
         item = self.held.pop()
         self.at_marker = self.marker is not None
         if self.at_marker:

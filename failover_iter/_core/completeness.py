@@ -32,10 +32,10 @@ def commit_conditions(levels: Sequence[Level]) -> list[Any]:
     """The conditions of a commit, each once. The first item is always one of them."""
     if len(levels) == 1:
         commit_when = levels[0].source.options.commit_when
-        return [] if commit_when == 1 else [commit_when]
+        return [] if _is_one(commit_when) else [commit_when]
     conditions: list[Any] = []
     for _, commit_when in values_of(levels, "commit_when"):
-        if commit_when != 1 and not _is_in(conditions, commit_when):
+        if not (_is_one(commit_when) or _is_in(conditions, commit_when)):
             conditions.append(commit_when)
     return conditions
 
@@ -74,6 +74,11 @@ def find_cut(levels: Sequence[Level], attempt: Attempt) -> tuple[int, SourceErro
             name = levels[index].source.name
             return index, TruncatedStream(f"{name} ended before complete_when was met")
     return None
+
+
+def _is_one(commit_when: Any) -> bool:
+    """Whether this is the number 1, and not a function that says so."""
+    return isinstance(commit_when, int) and commit_when == 1
 
 
 def _is_in(conditions: list[Any], condition: Any) -> bool:

@@ -43,7 +43,7 @@ class SourceDeadline:
         self.now = now
         self._levels = levels
         self._idle = _idle_limit(levels)
-        self._first = _first_limit(levels)
+        self._first = _first_limit(levels, now)
         self._total = min((level.until, -index) for index, level in enumerate(levels))
         self._missed = self._first
         #: Whether the source has yielded an item.
@@ -117,7 +117,7 @@ def _idle_limit(levels: Sequence[Level]) -> tuple[float, int, str]:
     return shortest, shortest_index, f"produced no item for {shortest:g} s (idle_timeout)"
 
 
-def _first_limit(levels: Sequence[Level]) -> tuple[float, int, str]:
+def _first_limit(levels: Sequence[Level], now: Callable[[], float]) -> tuple[float, int, str]:
     """Until when the first item has to be there, the level, and what was missed."""
     first: tuple[float, int, str] = (inf, len(levels) - 1, "")
     is_set = False
@@ -125,12 +125,15 @@ def _first_limit(levels: Sequence[Level]) -> tuple[float, int, str]:
         level = levels[index]
         options, own = level.source.options, level.source.own
         option = "idle_timeout" if options.first_item_timeout is None else "first_item_timeout"
+        until, what = level.opened_at, "produced no first item within {:g} s ({})"
+        if level.received and index < len(levels) - 1:
+            # The group has yielded an item, so it is waited for one more.
+            option, until, what = "idle_timeout", now(), "produced no item for {:g} s ({})"
         seconds = limit_of(option, getattr(options, option))
-        until = level.opened_at + seconds
+        until += seconds
         is_own = option in own or "idle_timeout" in own
-        waits = index == len(levels) - 1 or not level.received
-        if until < first[0] and waits and (is_own or not is_set):
-            first = until, index, f"produced no first item within {seconds:g} s ({option})"
+        if until < first[0] and (is_own or not is_set):
+            first = until, index, what.format(seconds, option)
         is_set = is_set or seconds < inf
     return first
 
@@ -148,9 +151,9 @@ class Outage:
     def __init__(self) -> None:
         self.since: float | None = None
 
-    def failed(self, now: float, *, received: bool) -> None:
+    def failed(self, now: float) -> None:
         """Remember the first failure since an item was last received."""
-        if received or self.since is None:
+        if self.since is None:
             self.since = now
 
     def lasts_too_long(self, now: float, seconds: float, limit: float) -> bool:
@@ -162,7 +165,8 @@ def pause_after(failed: Callable[[], Failed], wait: Wait) -> float:
     """The pause that `wait` asks for, in seconds."""
     if not callable(wait):
         return seconds_of("wait", wait)
+    seconds = wait(failed())
     try:
-        return seconds_of("the result of the wait function", wait(failed()))
+        return seconds_of("the result of the wait function", seconds)
     except (TypeError, ValueError) as error:
         raise mark_usage_error(error)  # noqa: B904 (the same error, marked)

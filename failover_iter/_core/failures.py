@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast, overload
+from weakref import WeakValueDictionary
 
 from failover_iter._core.notes import add_note
 from failover_iter.errors import AllSourcesFailed, describe
@@ -24,10 +25,11 @@ class Failures:
     traceback, the traceback to the frames of the failed source, and those to all that it had open.
     """
 
-    __slots__ = ("_first", "_last", "count")
+    __slots__ = ("_first", "_last", "_views", "count")
 
     def __init__(self) -> None:
         self.count = 0
+        self._views: WeakValueDictionary[int, FailuresSoFar] | None = None
         self._first: list[Any] = []
         self._last: deque[Any] | None = None  # few streams need it
 
@@ -75,6 +77,19 @@ class Failures:
             add_note(error, kept if isinstance(kept, str) else line_of(kept))
             before = number
 
+    def so_far(self) -> FailuresSoFar:
+        """A view of the failures until now, for `Progress.failures`."""
+        view = FailuresSoFar(self)
+        if self._views is None:
+            self._views = WeakValueDictionary()
+        self._views[id(view)] = view
+        return view
+
+    def release(self) -> None:
+        """Let views that are still in use keep what they show, without what came later."""
+        for view in list(self._views.values()) if self._views is not None else ():
+            view.release()
+
     def group(self) -> AllSourcesFailed:
         """All of them as one error."""
         errors = [failed.error for _, failed in self.numbered()]
@@ -90,17 +105,25 @@ class FailuresSoFar(Sequence["Failed"]):
     """The failures before an attempt, for `Progress.failures`.
 
     It is a view of what the stream keeps, not a copy. The frames of a failed source would refer to
-    the copy, its error to the frames, and the next copy to the error: an endless chain.
+    the copy, its error to the frames, and the next copy to the error: an endless chain. When the
+    stream has ended, few are left, and each keeps only what it shows: no error refers to itself.
     """
 
-    __slots__ = ("_count", "_failures")
+    __slots__ = ("__weakref__", "_count", "_failures", "_kept")
 
     def __init__(self, failures: Failures) -> None:
-        self._failures = failures
+        self._failures: Failures | None = failures
         self._count = failures.count
+        self._kept: list[Failed] = []
 
     def _shown(self) -> list[Failed]:
+        if self._failures is None:
+            return self._kept
         return [kept for number, kept in self._failures.numbered() if number <= self._count]
+
+    def release(self) -> None:
+        """Keep what is shown, and nothing else."""
+        self._kept, self._failures = self._shown(), None
 
     @overload
     def __getitem__(self, index: int) -> Failed: ...

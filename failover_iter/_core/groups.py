@@ -91,7 +91,7 @@ class Levels(list[Level]):
     def leave(self) -> Level:
         """The innermost level has ended: its failures become those of the outer level."""
         level = self.pop()
-        if level.failures.count and level.options.on_exhausted == "last":
+        if level.failures.count:
             self[-1].keep_failures_of(level)
         return level
 

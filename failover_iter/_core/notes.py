@@ -7,12 +7,14 @@ Tracebacks are not changed.
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from failover_iter.errors import describe
 
 #: The most notes on one error, which many streams may share.
 _MOST_NOTES: Final = 64
+#: `__context__` itself, whatever the class of an error makes of the name.
+_CONTEXT: Final[Any] = BaseException.__dict__["__context__"]
 
 
 def add_note(error: BaseException, note: str) -> None:
@@ -34,6 +36,11 @@ def note_close_error(error: BaseException, source: str, close_error: BaseExcepti
         add_note(error, f"closing {source} raised {describe(close_error)}")
 
 
+def has_context(error: BaseException) -> bool:
+    """Whether an error has a `__context__`."""
+    return _CONTEXT.__get__(error) is not None
+
+
 def set_context(error: BaseException, context: BaseException | None) -> None:
     """Set `__context__`, but never so that following it leads back to the error."""
     each, seen = context, set[int]()
@@ -41,17 +48,17 @@ def set_context(error: BaseException, context: BaseException | None) -> None:
         if each is error:
             return
         seen.add(id(each))
-        each = each.__context__
-    BaseException.__setattr__(error, "__context__", context)
+        each = _CONTEXT.__get__(each)
+    _CONTEXT.__set__(error, context)
 
 
 def raise_unchanged(error: BaseException) -> NoReturn:
     """Raise an error with its own context, not with the exception that is being handled."""
-    context = error.__context__
+    context = _CONTEXT.__get__(error)
     try:
         raise error
     finally:
-        BaseException.__setattr__(error, "__context__", context)
+        _CONTEXT.__set__(error, context)
         del error, context  # or the traceback holds this frame, and this frame the error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from failover_iter._core.notes import add_note, raise_unchanged, set_context
+from failover_iter._core.notes import add_note, has_context, raise_unchanged, set_context
 from failover_iter.errors import describe
 from failover_iter.events import Closed, Exhausted, Failed, Switched, Waiting
 
@@ -117,7 +117,7 @@ class Reporter:
         except Exception as raised:
             # It must not replace a cancellation or Ctrl-C, which would go unnoticed.
             if isinstance(error, Exception | GeneratorExit):
-                if raised.__context__ is None:
+                if not has_context(raised):
                     set_context(raised, error)
                 raise
             add_note(error, f"on_event raised {describe(raised)}")

@@ -21,7 +21,7 @@ from failover_iter._core.delivered import Delivered
 from failover_iter._core.failures import NO_FAILURES, Failures, failure_line
 from failover_iter._core.groups import Level, Levels
 from failover_iter._core.matching import matches
-from failover_iter._core.notes import note_close_error, set_context
+from failover_iter._core.notes import has_context, note_close_error, set_context
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
 from failover_iter._core.state import State
@@ -103,8 +103,6 @@ class Run:
         """The attempt commits: items are delivered from now on."""
         self._check("committed")
         attempt, delivered = self.attempt, self.delivered
-        if self._outage is not None:
-            self._outage.since = None
         if attempt.mode == "restart":
             delivered.restart()
         delivered.has_delivered = True
@@ -139,8 +137,7 @@ class Run:
     ) -> Command:
         """The source failed, and was closed or abandoned."""
         self._check("failed")
-        if self.attempt.received:
-            self._levels.note_received()
+        self._note_received()
         deadline = self.attempt.deadline
         if deadline is None or error is not deadline.raised:
             return self._guarded(lambda: self._fail(error, close_error, abandoned=abandoned))
@@ -157,8 +154,7 @@ class Run:
     ) -> Command:
         """The source ended, and was closed; `check_complete`: `complete_when` must be met."""
         self._check("ended")
-        if self.attempt.received:
-            self._levels.note_received()
+        self._note_received()
         return self._guarded(
             lambda: self._end(value, close_error, check_complete=check_complete), close_error
         )
@@ -216,6 +212,7 @@ class Run:
         """Drop all references: an error that outlives the stream must not keep it alive."""
         self.state = State.DONE
         self._error = None
+        self._takeovers.release()
         self._levels.clear()
         del self._options, self._queue, self._takeovers, self.delivered
         self.__dict__.pop("attempt", None)
@@ -241,6 +238,12 @@ class Run:
             raise
         self.state = _STATE_AFTER[type(command)]
         return command
+
+    def _note_received(self) -> None:
+        if self.attempt.received:
+            self._levels.note_received()
+            if self._outage is not None:
+                self._outage.since = None
 
     # A source failed.
 
@@ -274,7 +277,7 @@ class Run:
         level = self._levels[-1]
         level.consecutive = 1 if level.received else level.consecutive + 1
         outage = self._outage = self._outage or Outage()
-        outage.failed(self.now(), received=level.received)
+        outage.failed(self.now())
         level.received = level.is_open = False
         is_kept = error is self._error and level.has_kept(error)
         failed = self._reporter.failed(
@@ -292,7 +295,7 @@ class Run:
             self._error = error
             return self._go_on(level, outage, error, failed)
         except BaseException as raised:
-            if raised.__context__ is None:
+            if not has_context(raised):
                 set_context(raised, error)  # it may have been made by us, and never raised
             raise
 
@@ -366,8 +369,8 @@ class Run:
             self._reporter.closed(each, error, abandoned=abandoned)
             if len(self._levels) == 1:
                 return Raise(error)
-            self._levels.pop()
-        return self._fail(error)
+            self._levels.leave()
+        return self._fail(error, abandoned=abandoned)
 
     # The source ended.
 
@@ -428,7 +431,7 @@ class Run:
             inner = Level(group.options, queue, self.now(), level)
             source = self._takeovers.first(inner)
             if source is None:
-                if self._error is None:
+                if self._error is None or queue.is_unread:
                     raise NoSources("factories yielded no source at all")
                 self._levels.append(inner)  # each of its sources was passed over
                 return Raise(self._error)

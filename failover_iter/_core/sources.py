@@ -123,6 +123,11 @@ class SourceQueue:
         self._flavour: Flavour = flavour
         self._options = options
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether no source of a lazy iterable has been read."""
+        return self.lazy and not self._index
+
     def next(self) -> ResolvedSource | None:
         """Return the next source; None at the end."""
         if self._left is None:  # not before: `factories` may be anything

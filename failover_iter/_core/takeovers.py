@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.attempt import Attempt
 from failover_iter._core.completeness import commit_conditions, values_of
-from failover_iter._core.failures import Failures, FailuresSoFar
+from failover_iter._core.failures import Failures
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import MODES, Decide, Resume, Skip
 from failover_iter.events import Takeover
@@ -69,7 +69,13 @@ class Takeovers:
     @property
     def failures(self) -> Sequence[Failed]:
         """The failures so far."""
-        return () if self._failures is None else FailuresSoFar(self._failures)
+        return () if self._failures is None else self._failures.so_far()
+
+    def release(self) -> None:
+        """Drop the failures, which keep the frames of the failed sources alive."""
+        if self._failures is not None:
+            self._failures.release()
+            self._failures = None
 
     # Which source is next.
 
@@ -138,8 +144,8 @@ class Takeovers:
                 return "resume"
             case Decide():
                 return self._ask(strategy, attempt)
-            case "raise" if not (level.has_delivered or source.has_own_mode):
-                return self.mode  # it was an outer level that delivered
+            case "raise" | "restart" if not (level.has_delivered or "mid_stream" in source.own):
+                return self.mode  # this takeover is still that of an outer level into the group
             case _:
                 return strategy
 

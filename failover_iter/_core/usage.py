@@ -25,7 +25,10 @@ def is_usage_error(error: BaseException) -> bool:
         return True
     if isinstance(error, (NoSources, ReusedIterator)):
         return True
-    return _MARK in BaseException.__getattribute__(error, "__dict__")
+    try:
+        return _MARK in error.__dict__
+    except Exception:  # noqa: BLE001 (it belongs to others: it is not marked)
+        return False
 
 
 def as_bool(option: str, value: object) -> bool:

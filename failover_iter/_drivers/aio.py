@@ -21,6 +21,7 @@ from failover_iter._drivers import log
 from failover_iter._drivers.clock import async_library, async_sleep, async_time, give_way
 from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
 from failover_iter._validation import is_awaitable, offers
+from failover_iter.errors import StreamTimeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -60,11 +61,12 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             command = None  # or the attempt would outlive the source
             attempt, iterator = source.attempt, source.iterator
             held, left, on_item = attempt.held, run.delivered.left, run.delivered.on_item
+            source.check_deadline()
             puller, pulls, goes_on = source.puller, source.start_pulls(), source.goes_on
             while goes_on:
                 if held:
                     item = attempt.pop_held()
-                    goes_on = source.goes_on
+                    goes_on = False  # asked below
                 else:
                     try:
                         item = (
@@ -91,6 +93,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 # Out of the `except`, or the source would run as if it handled what is thrown.
                 if thrown is not None or sent is not None:
                     await source.answer(thrown, sent)
+                    goes_on = source.goes_on
+                elif not goes_on:
+                    source.check_deadline()
                     goes_on = source.goes_on
             command = await source.finish()
     except BaseException as error:  # raised by a callback or a signal handler, for example
@@ -232,6 +237,15 @@ class AsyncSource:
         """Whether there may be more to deliver."""
         return not self.has_ended and self.failure is None
 
+    def check_deadline(self) -> None:
+        """The source has failed if the time of the stream is up while items are held."""
+        attempt = self.attempt
+        if attempt.held and attempt.deadline is not None:
+            try:
+                attempt.deadline.check_stream()
+            except StreamTimeout as error:
+                self.fail(error)
+
     @property
     def goes_on(self) -> bool:
         """Whether an item is held, or the source may yield one."""
@@ -257,10 +271,10 @@ class AsyncSource:
         if attempt.at_marker or (self.has_ended and not attempt.held):
             return
         attempt.check_sent(value)
-        if attempt.deadline is not None:
-            attempt.deadline.check_stream()
         asend = self.iterator.asend
         try:
+            if attempt.deadline is not None:
+                attempt.deadline.check_stream()
             item = await self._in_time(asend(value))
         except StopAsyncIteration:
             self.end()

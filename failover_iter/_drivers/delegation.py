@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         by_index: bool
         has_ended: bool
         is_left: bool
+        blamed: BaseException | None
 
         def end(self, value: Any, *, check_complete: bool = True) -> None:
             """The source has ended."""
@@ -69,7 +70,7 @@ class _Delegate:
     def send(self, value: Any) -> Any:
         """Send a value to the source: a pull like any other, unless it takes no values."""
         source, attempt = self.source, self.source.attempt
-        if attempt.at_marker or source.has_ended:
+        if attempt.at_marker or (source.has_ended and not attempt.held):
             return next(self)
         try:
             attempt.check_sent(value)
@@ -81,6 +82,9 @@ class _Delegate:
             item = send(value)
         except StopIteration as stop:
             source.end(stop.value)
+            raise
+        except BaseException as error:
+            source.blamed = error
             raise
         return self._deliver(item)
 
@@ -132,11 +136,10 @@ class Held(_Delegate):
     def __next__(self) -> Any:
         if not self.source.attempt.held:
             raise StopIteration
-        try:
-            return self.source.attempt.pop_held()
-        except BaseException as error:
-            self.source.spare(error)
-            raise
+        deadline = self.source.attempt.deadline
+        if deadline is not None:
+            deadline.check_stream()
+        return self.source.attempt.pop_held()
 
 
 class Rest(_Compress, _Delegate):

@@ -7,6 +7,7 @@ signal handler or the consumer, is never a failure of the source.
 
 from __future__ import annotations
 
+import atexit
 import sys
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -37,13 +38,30 @@ _WALKED_BY_INDEX: Final = tuple[type, ...](
 )
 
 
+#: The streams that are not finalized yet.
+_open: Final[set[Any]] = set()
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    """Close the streams that are still open when the interpreter exits, as `del` would."""
+    for opened in list(_open):
+        stream: Any = opened()
+        if stream is not None:
+            try:
+                stream.close()
+            except BaseException as error:
+                # Printed, as an error in a finalizer is; the next stream is closed.
+                sys.excepthook(type(error), error, error.__traceback__)
+
+
 def drive(run: Run) -> Generator[Any, Any, Any]:
     """Return the generator that delivers one stream."""
     stream = _deliver(run)
     # Dead once the stream is finalized, so that no finalizer waits for a thread. It needs a
-    # callback: since Python 3.15, references without one are cleared only after finalizers. `bool`
-    # is one that does nothing.
-    run.stream = ref(stream, bool)
+    # callback: since Python 3.15, references without one are cleared only after finalizers.
+    run.stream = opened = ref(stream, _open.discard)
+    _open.add(opened)
     return stream
 
 
@@ -51,6 +69,7 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
     source: SyncSource | None = None
     command: Command | None = None
     value: Any = None
+    held: Any = None
     try:
         time = clock.get()
         command = run.start(time.time, log)
@@ -71,15 +90,20 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                 case _:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
-            try:
-                if source.attempt.held:
-                    yield from Held(source)
-                if source.is_open:
-                    rest: Any = rest_of(source)
+            if source.attempt.held:
+                held = Held(source)
+                try:
+                    yield from held
+                except BaseException as error:
+                    source.raised_while_held(error)
+            if source.is_open:
+                rest: Any = rest_of(source)
+                try:
                     value = yield from rest  # pyright: ignore[reportUnknownVariableType]
+                except BaseException as error:
+                    source.failure = error
+                else:
                     source.end(value)
-            except BaseException as error:
-                source.failure = error
             command = source.finish()
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
@@ -88,7 +112,7 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error.
         run.release()
-        value = None
+        value = held = rest = None
         del run, source, command
 
 
@@ -113,6 +137,8 @@ class SyncSource:
         #: An exception that came out of a pull, but is not the source's.
         self.spared: BaseException | None = None
         self.by_consumer = False
+        #: An exception of its `send` while items were held.
+        self.blamed: BaseException | None = None
         #: Whether the consumer closes the stream.
         self.is_left = False
         #: Its thread, if it has a timeout.
@@ -180,6 +206,7 @@ class SyncSource:
             Worker,
         )
 
+        _open.discard(self.run.stream)  # the thread is closed at the exit by its own hook
         self.worker = Worker(self.attempt.source, deadline, self.run.stream)
         opened = self.worker.open(factory, args)
         self.iterable = Remote(self.worker, opened)
@@ -220,6 +247,12 @@ class SyncSource:
         """Remember an error that the source is not to blame for."""
         self.spared, self.by_consumer = error, by_consumer
 
+    def raised_while_held(self, error: BaseException) -> None:
+        """An error came out of the held items: the source is to blame only for its `send`."""
+        self.failure = error
+        if error is not self.blamed and error is not self.spared:
+            self.spare(error)
+
     def finish(self) -> Command:
         """Close the source, and ask the core what follows."""
         run, error = self.run, self.failure
@@ -234,7 +267,7 @@ class SyncSource:
             close_error = self.close()
             deadline = self.attempt.deadline
             is_timeout = deadline is not None and error is deadline.raised
-            is_spared = error is self.spared or self.is_left
+            is_spared = error is self.spared or self.is_left or self._is_interruption(error)
             if isinstance(error, Exception) and (is_timeout or not is_spared):
                 command = run.failed(error, close_error, abandoned=self.is_abandoned)
             else:
@@ -246,6 +279,10 @@ class SyncSource:
             return command
         finally:
             del run, error, close_error
+
+    def _is_interruption(self, error: BaseException) -> bool:
+        """Whether a signal handler raised this while the thread of the source was waited for."""
+        return self.worker is not None and error is self.worker.interruption
 
     def interrupt(self, error: BaseException) -> None:
         """Close what is still open: code of ours has raised."""
@@ -303,7 +340,7 @@ class SyncSource:
     def release(self) -> None:
         """Drop all references: the frames of a traceback may keep this object alive."""
         self.iterable = self.iterator = self.worker = None
-        self.value = self.failure = self.spared = None
+        self.value = self.failure = self.spared = self.blamed = None
         if self.attempt.deadline is not None:
             self.attempt.deadline.raised = None
         self.attempt.held.clear()

@@ -38,6 +38,8 @@ class Worker:
 
     #: Whether the source was left while it was blocked.
     abandoned = False
+    #: The exception of a signal handler, raised while the thread was waited for.
+    interruption: BaseException | None = None
 
     def __init__(
         self,
@@ -155,7 +157,8 @@ class Worker:
                 pass
         except Empty:
             pass
-        except BaseException:
+        except BaseException as error:
+            self.interruption = error
             if not job.finished:
                 self._abandon()
             raise

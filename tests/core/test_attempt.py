@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from failover_iter import Committed, Opening, Skip, Source, StreamTimeout, Takeover
+from failover_iter import Committed, Opening, Skip, Source, Takeover
 from failover_iter._core.attempt import Attempt
 from support.play import Play, named, show, started
 
@@ -210,17 +210,6 @@ def test_a_value_that_is_sent() -> None:
         attempt.check_sent("value")
     pop_all(attempt)
     attempt.check_sent("value")
-
-
-def test_the_time_of_the_stream_ends_the_delivery_of_held_items() -> None:
-    """`total_timeout` is looked at before each held item is delivered."""
-    play = started([A], total_timeout=5)
-    take(play.attempt, "a")
-    play.run.committed()
-    play.now = 5.0
-    with pytest.raises(StreamTimeout):
-        play.attempt.pop_held()
-    assert play.run.delivered.count == 0
 
 
 # Callbacks that look at items.

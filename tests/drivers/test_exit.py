@@ -56,6 +56,39 @@ def test_a_blocking_stream_is_closed_at_the_exit(source: str, options: str, cycl
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\nclosed\n", "")
 
 
+@pytest.mark.parametrize("options", ["", "idle_timeout=60"])
+def test_a_stream_that_outlives_its_module_is_closed_at_the_exit(options: str) -> None:
+    """Something that is never torn down refers to it: it is closed all the same."""
+    script = SCRIPT.format(home=str(HOME), source="Source", options=options, cycle=False)
+    script += "sys.kept = stream"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, encoding="utf-8", check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\nclosed\n", "")
+
+
+def test_an_error_of_closing_at_the_exit_is_printed() -> None:
+    """As one in a finalizer is; the next stream is closed."""
+    script = SCRIPT.format(home=str(HOME), source="Source", options="", cycle=False)
+    script += """
+def fails():
+    try:
+        yield 1
+    finally:
+        raise ValueError("from close")
+other = failover_stream([fails], retry_on=OSError)
+next(other)
+sys.kept = stream, other
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, encoding="utf-8", check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "end\nclosed\n")
+    assert "ValueError: from close" in done.stderr
+
+
 class Source:
     def __aiter__(self) -> Source:
         return self

@@ -26,6 +26,16 @@ class Soft(Exception):
     """Raised by a signal handler, as a soft time limit does; `retry_on` lists it."""
 
 
+def in_finalizer() -> bool:
+    """Whether a `__del__` is on the stack."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "__del__":
+            return True
+    return False
+
+
 class Signal:
     """Raises `Soft` in the library, at the check for signals with this number.
 
@@ -38,7 +48,7 @@ class Signal:
 
     def check(self, code: Any, *_: object) -> None:
         # An exception in a `__del__` is only printed.
-        if code.co_filename.startswith(WATCHED) and code.co_name != "__del__":
+        if code.co_filename.startswith(WATCHED) and not in_finalizer():
             self.left -= 1
             if not self.left:
                 raise Soft

@@ -80,6 +80,21 @@ class SyncFlavour:
     def drain(self, stream: Any) -> list[Any]:
         return list(stream)
 
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass while the consumer does something else."""
+        self.clock.now += seconds
+
+    def pausing(self, seconds: float, error: BaseException | None = None) -> Any:
+        """A source that waits, and then fails or yields "late"."""
+
+        def pausing(*_: object) -> Any:
+            self.clock.sleep(seconds)
+            if error is not None:
+                raise error
+            yield "late"
+
+        return pausing
+
     def settle(self) -> None:
         gc.collect()
 
@@ -172,6 +187,18 @@ class AsyncFlavour(SyncFlavour):
             return [item async for item in stream]
 
         return self.run(drained())  # type: ignore[no-any-return]  # a list
+
+    def pass_time(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+
+    def pausing(self, seconds: float, error: BaseException | None = None) -> Any:
+        async def pausing(*_: object) -> Any:
+            await asyncio.sleep(seconds)
+            if error is not None:
+                raise error
+            yield "late"
+
+        return pausing
 
     def settle(self) -> None:
         for _ in range(3):
