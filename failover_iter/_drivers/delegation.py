@@ -194,7 +194,7 @@ def _throw_here(kind: Any, value: Any = None, traceback: Any = None) -> NoReturn
     if traceback is not None:
         error = error.with_traceback(traceback)
     try:
-        if isinstance(error, StopIteration) and not _ENDS_BY_THROW:
+        if isinstance(error, StopIteration) and not _ENDS_BY_THROW:  # pragma: no cover (3.11)
             error = leaked(error, "generator")
         raise_unchanged(error)
     finally:

@@ -56,3 +56,46 @@ class TestErrors(Errors):
     """Errors that belong to others, on this driver."""
 
     flavour_class = AsyncFlavour
+
+
+def test_a_source_with_a_blocking_close() -> None:
+    """It is called, and its result is not awaited."""
+    closed: list[str] = []
+
+    class Numbers:
+        def __init__(self) -> None:
+            self.left = [1, 2]
+
+        def __aiter__(self) -> Numbers:
+            return self
+
+        async def __anext__(self) -> int:
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop(0)
+
+        def close(self) -> None:
+            closed.append("closed")
+
+    flavour = AsyncFlavour()
+    assert flavour.drain(flavour.stream([Numbers])) == [1, 2]
+    assert closed == ["closed"]
+    flavour.finish()
+
+
+def test_a_generator_inside_a_source_that_the_loop_is_closing() -> None:
+    """Closing it twice at a time is refused by Python, and no error: the loop closes it."""
+
+    class Wrapper:
+        def __aiter__(self) -> Wrapper:
+            return self
+
+        async def __anext__(self) -> int:
+            raise StopAsyncIteration
+
+        async def aclose(self) -> None:
+            raise RuntimeError("aclose(): asynchronous generator is already running")
+
+    flavour = AsyncFlavour()
+    assert flavour.drain(flavour.stream([Wrapper])) == []
+    flavour.finish()

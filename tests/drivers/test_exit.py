@@ -6,14 +6,16 @@ import asyncio
 import gc
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import failover_iter
-from failover_iter import afailover_stream
+from failover_iter import afailover_stream, failover_stream
+from failover_iter._drivers import sync
 
 HOME = Path(failover_iter.__file__).parents[1]
 
@@ -87,6 +89,28 @@ sys.kept = stream, other
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "end\nclosed\n")
     assert "ValueError: from close" in done.stderr
+
+
+def test_what_is_done_at_the_exit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same in this process: each open stream is closed, whatever another one raises."""
+
+    def source(error: Exception) -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            raise error
+
+    monkeypatch.setattr(sync, "_open", set())
+    sources = [partial(source, ValueError("the first")), partial(source, ValueError("the second"))]
+    streams = [failover_stream([each], retry_on=OSError) for each in sources]
+    assert [next(stream) for stream in streams] == [1, 1]
+    sync._close_at_exit()
+    printed = capsys.readouterr().err
+    assert "ValueError: the first" in printed
+    assert "ValueError: the second" in printed
+    assert [list(stream) for stream in streams] == [[], []]
 
 
 class Source:

@@ -62,6 +62,29 @@ def test_all_sources_of_a_group_may_be_passed_over(flavour: SyncFlavour) -> None
         flavour.drain(flavour.of(policy, [first, shy]))
 
 
+class Lazily:
+    """An iterable of factories that can be read more than once, and whose length is unknown."""
+
+    def __init__(self, factories: list[Any]) -> None:
+        self.factories = factories
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.factories)
+
+
+@pytest.mark.parametrize("kind", [list, Lazily])
+def test_all_sources_of_a_group_in_a_group_may_be_passed_over(
+    flavour: SyncFlavour, kind: Any
+) -> None:
+    """Also if the inner group is lazy, so that the outer one opens before anyone knows."""
+    policy = Policy(retry_on=ConnectionError, mid_stream="skip")
+    shy = Source(source(flavour, 9), mid_stream="raise")
+    inner = policy.source(kind([shy]))
+    first = source(flavour, 1, fails=True)
+    stream = flavour.of(policy, [first, policy.source([inner]), source(flavour, 1, 2)])
+    assert flavour.drain(stream) == [1, 2]
+
+
 def outcome(flavour: SyncFlavour, policy: Policy, sources: list[Any], **options: Any) -> list[Any]:
     """Everything that arrives: items, markers, and how the stream ends."""
     arrived: list[Any] = []

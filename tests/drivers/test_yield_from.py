@@ -146,3 +146,20 @@ def test_a_value_sent_to_a_list_is_refused() -> None:
     ):
         stream.send(1)
     assert list(stream) == []
+
+
+@pytest.mark.filterwarnings("ignore:the .* signature of throw:DeprecationWarning")
+def test_the_traceback_of_a_thrown_error() -> None:
+    """`throw` with a traceback, to a source without `throw` of its own: the error has it."""
+    try:
+        raise ValueError("of another place")
+    except ValueError as error:
+        kept = error.__traceback__
+    stream = failover_stream([lambda: iter([1, 2])], retry_on=OSError)
+    assert next(stream) == 1
+    with pytest.raises(ValueError, match="thrown") as raised:
+        stream.throw(ValueError, ValueError("thrown"), kept)
+    each = raised.value.__traceback__
+    while each is not None and each is not kept:
+        each = each.tb_next
+    assert each is kept

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import Any
@@ -213,6 +214,9 @@ def test_sync(name: str, program: Program, plays: list[Any]) -> None:
         expected = play(reference(), plays)
         got = play(SYNC[name](generator_of(program, mine)), plays)
         gc.collect(0)
+        for thread in threading.enumerate():  # a finalizer does not wait for the closing
+            if thread.name.startswith("failover_iter"):
+                thread.join(60)
     assert got == expected
     assert mine == theirs
 
