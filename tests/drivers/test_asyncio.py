@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from failover_iter import afailover_stream
+from support.flavour import AsyncFlavour
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -292,3 +293,46 @@ def test_an_error_keeps_its_own_context() -> None:
     context, complaints = run(main)
     assert isinstance(context, KeyError)
     assert complaints == []
+
+
+def test_a_source_with_a_blocking_close() -> None:
+    """It is called, and its result is not awaited."""
+    closed: list[str] = []
+
+    class Numbers:
+        def __init__(self) -> None:
+            self.left = [1, 2]
+
+        def __aiter__(self) -> Numbers:
+            return self
+
+        async def __anext__(self) -> int:
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop(0)
+
+        def close(self) -> None:
+            closed.append("closed")
+
+    flavour = AsyncFlavour()
+    assert flavour.drain(flavour.stream([Numbers])) == [1, 2]
+    assert closed == ["closed"]
+    flavour.finish()
+
+
+def test_a_generator_inside_a_source_that_the_loop_is_closing() -> None:
+    """Closing it twice at a time is refused by Python, and no error: the loop closes it."""
+
+    class Wrapper:
+        def __aiter__(self) -> Wrapper:
+            return self
+
+        async def __anext__(self) -> int:
+            raise StopAsyncIteration
+
+        async def aclose(self) -> None:
+            raise RuntimeError("aclose(): asynchronous generator is already running")
+
+    flavour = AsyncFlavour()
+    assert flavour.drain(flavour.stream([Wrapper])) == []
+    flavour.finish()
