@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -102,7 +103,11 @@ def test_what_is_done_at_the_exit(
         finally:
             raise error
 
-    monkeypatch.setattr(sync, "_open", set())
+    stream = Source()
+    gone = ref(stream)
+    hash(gone)
+    del stream  # a stream that is finalized just now
+    monkeypatch.setattr(sync, "_open", {gone})
     sources = [partial(source, ValueError("the first")), partial(source, ValueError("the second"))]
     streams = [failover_stream([each], retry_on=OSError) for each in sources]
     assert [next(stream) for stream in streams] == [1, 1]

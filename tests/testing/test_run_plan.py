@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing, closing
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -381,3 +382,26 @@ def test_errors_with_other_arguments() -> None:
     run = run_plan(lambda s: s(), Plan("a#falsy", errors=[lambda: OSError()]))
     assert not run.error
     assert isinstance(run.error, OSError)
+
+
+def test_a_run_waits_for_the_thread_that_closes_a_source() -> None:
+    """As that of a stream which was left open: what it closes is in the log."""
+    may_close = Event()
+
+    class Closing(Thread):
+        def join(self, timeout: float | None = None) -> None:
+            may_close.set()
+            super().join(timeout)
+
+    def pipeline(factory: Callable[[], Generator[str, None, None]]) -> Iterator[str]:
+        source = factory()
+
+        def close() -> None:
+            may_close.wait()
+            source.close()
+
+        yield next(source)
+        Closing(target=close, name="failover_iter: source").start()
+
+    run = run_plan(pipeline, Plan("ab|"), flavour="sync")
+    assert kinds(run)[-1] == "close"
