@@ -451,7 +451,7 @@ def test_a_group_that_is_passed_over_is_no_failure(flavour: SyncFlavour, on_exha
 
 
 def test_a_listener_that_raises_when_a_group_is_closed(flavour: SyncFlavour) -> None:
-    """The outer listener is told that its source was closed, and by what."""
+    """The outer listener gets an event that its source was closed, with the reason."""
     events: list[Any] = []
     nested = inside(source(flavour, 1, 2), on_event=at(Closed))
     stream = flavour.of(Policy(retry_on=Exception, on_event=events.append), [nested, never])

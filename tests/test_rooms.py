@@ -12,7 +12,7 @@ import failover_iter
 
 HOUSE = Path(failover_iter.__file__).parent
 
-#: The modules of rules 1, 2 and 5; a package stands for all of its modules.
+#: The modules of rules 1, 2 and 5; a package means all of its modules.
 VALUES = {"errors", "events", "_types"}
 OPTIONS = {"_validation", "_mid_stream", "_options", "_source", "_backoff", "typing"}
 CORE, DRIVERS = "_core", "_drivers"
@@ -58,7 +58,7 @@ def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
 
 
 def imports(path: Path) -> set[str]:
-    """What a file imports anywhere: at its top, in a function, for type checkers alone."""
+    """All imports of a file: at its top, in a function, for type checkers alone."""
     return set(imported(ast.walk(ast.parse(path.read_text("utf-8")))))
 
 
@@ -103,7 +103,7 @@ def test_a_module_imports_only_from_the_rooms_below_it(module: str) -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    """There is no circle: following imports never leads back to where they began."""
+    """Imports form no circle."""
     uses = {name: modules_of(imports(path)) - {""} for name, path in MODULES.items()}
     left = dict(uses)
     while ready := [name for name, used in left.items() if not used & left.keys()]:
@@ -113,7 +113,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_the_drivers_know_nothing_of_each_other() -> None:
-    """What both drivers share is in modules of its own."""
+    """Neither driver imports the other: shared code has separate modules."""
     assert "_drivers.aio" not in modules_of(imports(MODULES["_drivers.sync"]))
     assert "_drivers.sync" not in modules_of(imports(MODULES["_drivers.aio"]))
 

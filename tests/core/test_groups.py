@@ -159,7 +159,7 @@ def test_factories_of_a_group_that_raise() -> None:
 
 
 def test_a_lazy_group_without_sources() -> None:
-    """It is `NoSources`, also after a failure: there is no source to blame."""
+    """It raises `NoSources`, also after a failure: no source can be blamed."""
     empty: dict[Any, Any] = {}
     with pytest.raises(NoSources, match="^factories yielded no source at all$"):
         Play([PLAIN.source(empty), A]).start()

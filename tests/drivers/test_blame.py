@@ -1,4 +1,4 @@
-"""What is not the source's: signal handlers, callbacks, and errors that belong to others."""
+"""Errors that are not the source's: those of signal handlers, callbacks and other streams."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def alasts(mode: Any) -> None:
 @pytest.mark.parametrize("mode", ["skip", "resume", Decide(lambda progress: "resume")])
 @pytest.mark.parametrize("stream_fails", [lasts, alasts])
 def test_no_error_refers_to_itself(stream_fails: Callable[[Any], None], mode: Any) -> None:
-    """A failed source whose frames hold its `Progress` is no reference cycle after the end."""
+    """The frames of a failed source hold its `Progress`: no cycle is left after the end."""
     stream_fails(mode)  # imports what it needs
     gc.collect()
     gc.disable()

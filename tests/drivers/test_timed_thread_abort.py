@@ -1,4 +1,4 @@
-"""What happens when a blocked source is abandoned: `on_abandon` is called, then it is closed."""
+"""A blocked source is abandoned: `on_abandon` is called, and the source is closed later."""
 
 from __future__ import annotations
 

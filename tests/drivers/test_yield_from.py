@@ -150,7 +150,7 @@ def test_a_value_sent_to_a_list_is_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore:the .* signature of throw:DeprecationWarning")
 def test_the_traceback_of_a_thrown_error() -> None:
-    """`throw` with a traceback, to a source without `throw` of its own: the error has it."""
+    """A traceback passed to `throw` reaches the error, even if the source has no `throw`."""
     try:
         raise ValueError("of another place")
     except ValueError as error:

@@ -47,7 +47,7 @@ MODES: list[Any] = ["restart", "raise", "skip", "resume"]
 
 @explore(st.lists(openings(), min_size=1, max_size=4), st.sampled_from(MODES))
 def test_the_model_of_the_kit_agrees(scripts: list[SourceScript], mode: Any) -> None:
-    """What the model of `check_failover_laws` delivers is what the reference model delivers."""
+    """The model of `check_failover_laws` delivers the same as the reference model."""
     sources = tuple(SourcePlan("abcd"[at], (script,)) for at, script in enumerate(scripts))
     case = Case(sources, mid_stream=mode)
     expected = [entry for entry in model(case, listen=False) if entry[0] in ENTRIES]

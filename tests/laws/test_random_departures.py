@@ -546,7 +546,7 @@ def test_callbacks_that_raise_at_each_call(
     nested: bool,
     kind: type[BaseException],
 ) -> None:
-    """What a callback raises, at whichever call, reaches the consumer; nothing is left open."""
+    """An error of a callback, at whichever call, reaches the consumer; nothing is left open."""
     oracles = resolve(["no_leak", "closed_once", "one_open", "no_reopen", "ends"])
 
     def play(at: int | None) -> tuple[Any, Callbacks]:

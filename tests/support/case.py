@@ -36,9 +36,9 @@ class Falsy(Retryable):
         raise RuntimeError("shown")
 
 
-#: What a source may raise, besides what all marbles may name.
+#: Errors that a source may raise, besides those that all marbles may name.
 ERRORS = (Retryable, Falsy, SourceError)
-#: The names in marbles of errors that are no failures.
+#: Errors in marbles that are not failures.
 TRANSPARENT = ("bug", "mixed", "base")
 
 
@@ -121,7 +121,7 @@ class Case(Short):
 
     @property
     def plan(self) -> Plan:
-        """What the sources and the consumer do, for the test kit."""
+        """The plan of the sources and the consumer, for the test kit."""
         scripts = [plan.openings for plan in self.sources]
         return Plan(*scripts, items="", errors=ERRORS, consumer=self.consumer)
 

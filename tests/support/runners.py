@@ -125,7 +125,7 @@ def run(
 
 
 def configured(factory: Any, plan: SourcePlan) -> Any:
-    """A factory with its name in the case, in a `Source` if it has options of its own."""
+    """A factory with its name in the case, in a `Source` if the case sets options for it."""
     factory.__name__ = plan.name
     own = {name: value for name in OWN if (value := getattr(plan, name)) is not None}
     return Source(factory, **own) if own else factory
