@@ -20,13 +20,13 @@ from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
 from failover_iter._drivers.clock import async_library, async_sleep, async_time, give_way
 from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
+from failover_iter._drivers.opened import OpenedSource
 from failover_iter._validation import is_awaitable, offers
 from failover_iter.errors import StreamTimeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from failover_iter._core.attempt import Attempt
     from failover_iter._core.commands import Command
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
@@ -111,28 +111,11 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         del run, source, command
 
 
-class AsyncSource:
-    """An open source: the object that the factory returned, and how it ended."""
+class AsyncSource(OpenedSource):
+    """An open source of an async stream."""
 
-    iterable: Any = None  # for `__del__`, if a signal handler raises in `__init__`
-
-    def __init__(self, run: Run, attempt: Attempt) -> None:
-        self.run = run
-        self.attempt = attempt
-        self.iterator: Any = None
-        self.is_iterator_closed = self.is_iterable_closed = False
-        self.has_ended = False
-        #: False if it ended in answer to a throw.
-        self.check_complete = True
-        #: The exception that ended it.
-        self.failure: BaseException | None = None
-        #: An exception that came out of a pull, but is not the source's.
-        self.spared: BaseException | None = None
-        self.by_consumer = False
-        #: Whether the consumer closes the stream.
-        self.is_left = False
-        #: The object that waits for it, if it has a timeout.
-        self.puller: Any = None
+    #: The object that waits for it, if it has a timeout.
+    puller: Any = None
 
     def __del__(self, warn: Callable[..., None] = warn) -> None:
         """Warn if the event loop has gone, so that nothing could close the source."""
@@ -227,16 +210,6 @@ class AsyncSource:
             return None
         return self.puller.start_pulls(self.iterator)
 
-    def fail(self, error: BaseException) -> None:
-        """The source failed before the commit: discard the held items."""
-        self.failure = error
-        self.attempt.held.clear()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there may be more to deliver."""
-        return not self.has_ended and self.failure is None
-
     def check_deadline(self) -> None:
         """The source has failed if the time of the stream is up while items are held."""
         attempt = self.attempt
@@ -320,10 +293,7 @@ class AsyncSource:
                     close_error = await self.close()
                 return run.ended(None, close_error, check_complete=self.check_complete)
             close_error = await self.close()
-            deadline = self.attempt.deadline
-            is_timeout = deadline is not None and error is deadline.raised
-            is_spared = error is self.spared or self.is_left
-            if isinstance(error, Exception) and (is_timeout or not is_spared):
+            if self.is_to_blame(error):
                 return run.failed(error, close_error)
             return run.left(error, close_error, by_consumer=self.by_consumer)
         finally:
@@ -384,11 +354,9 @@ class AsyncSource:
         return first_of(errors, self.attempt.source.name) if errors else None
 
     def release(self) -> None:
-        """Drop all references: the frames of a traceback may keep this object alive."""
-        self.iterable = self.iterator = self.failure = self.spared = self.puller = None
-        if self.attempt.deadline is not None:
-            self.attempt.deadline.raised = None
-        self.attempt.held.clear()
+        """Drop all references, also that to what waits."""
+        super().release()
+        self.puller = None
 
 
 def _new_puller(deadline: SourceDeadline) -> Puller:

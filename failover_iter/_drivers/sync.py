@@ -21,11 +21,11 @@ from failover_iter._drivers import log
 from failover_iter._drivers.clock import clock
 from failover_iter._drivers.closing import closer_of, first_of, has_ended, needs_close
 from failover_iter._drivers.delegation import Held, rest_of
+from failover_iter._drivers.opened import OpenedSource
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from failover_iter._core.attempt import Attempt
     from failover_iter._core.commands import Command
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
@@ -116,33 +116,17 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
         del run, source, command
 
 
-class SyncSource:
-    """An open source: the object that the factory returned, and how it ended."""
+class SyncSource(OpenedSource):
+    """An open source of a blocking stream."""
 
-    def __init__(self, run: Run, attempt: Attempt) -> None:
-        self.run = run
-        self.attempt = attempt
-        self.iterable: Any = None
-        self.iterator: Any = None
-        #: Whether a value that is sent goes to the iterable (see `_WALKED_BY_INDEX`).
-        self.by_index = False
-        self.is_iterator_closed = self.is_iterable_closed = False
-        #: Whether it has ended, and what it returned.
-        self.has_ended = False
-        self.value: Any = None
-        #: False if it ended in answer to a throw.
-        self.check_complete = True
-        #: The exception that ended it.
-        self.failure: BaseException | None = None
-        #: An exception that came out of a pull, but is not the source's.
-        self.spared: BaseException | None = None
-        self.by_consumer = False
-        #: An exception of its `send` while items were held.
-        self.blamed: BaseException | None = None
-        #: Whether the consumer closes the stream.
-        self.is_left = False
-        #: Its thread, if it has a timeout.
-        self.worker: Worker | None = None
+    #: Whether a value that is sent goes to the iterable (see `_WALKED_BY_INDEX`).
+    by_index = False
+    #: What it returned, if it has ended.
+    value: Any = None
+    #: An exception of its `send` while items were held.
+    blamed: BaseException | None = None
+    #: Its thread, if it has a timeout.
+    worker: Worker | None = None
 
     def open(self) -> None:
         """Open the source, and pull it until it commits, ends or fails."""
@@ -228,16 +212,6 @@ class SyncSource:
             raise wrong_flavour(name, "sync")
         self.failure = not_iterable(name, "iterable", opened)
 
-    def fail(self, error: BaseException) -> None:
-        """The source failed before the commit: discard the held items."""
-        self.failure = error
-        self.attempt.held.clear()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there may be more to deliver."""
-        return not self.has_ended and self.failure is None
-
     def end(self, value: Any, *, check_complete: bool = True) -> None:
         """The source has ended. In answer to a throw it need not be complete."""
         if not self.has_ended:
@@ -265,10 +239,7 @@ class SyncSource:
                 self.release()
                 return command
             close_error = self.close()
-            deadline = self.attempt.deadline
-            is_timeout = deadline is not None and error is deadline.raised
-            is_spared = error is self.spared or self.is_left or self._is_interruption(error)
-            if isinstance(error, Exception) and (is_timeout or not is_spared):
+            if self.is_to_blame(error):
                 command = run.failed(error, close_error, abandoned=self.is_abandoned)
             else:
                 by_consumer = self.by_consumer and error is self.spared
@@ -280,9 +251,10 @@ class SyncSource:
         finally:
             del run, error, close_error
 
-    def _is_interruption(self, error: BaseException) -> bool:
-        """Whether a signal handler raised this while the thread of the source was waited for."""
-        return self.worker is not None and error is self.worker.interruption
+    def is_spared(self, error: BaseException) -> bool:
+        """Also if a signal handler raised it while the thread of the source was waited for."""
+        is_interruption = self.worker is not None and error is self.worker.interruption
+        return is_interruption or super().is_spared(error)
 
     def interrupt(self, error: BaseException) -> None:
         """Close what is still open: code of ours has raised."""
@@ -338,9 +310,6 @@ class SyncSource:
         return self.worker is not None and self.worker.abandoned
 
     def release(self) -> None:
-        """Drop all references: the frames of a traceback may keep this object alive."""
-        self.iterable = self.iterator = self.worker = None
-        self.value = self.failure = self.spared = self.blamed = None
-        if self.attempt.deadline is not None:
-            self.attempt.deadline.raised = None
-        self.attempt.held.clear()
+        """Drop all references, also those to the thread and to what the source returned."""
+        super().release()
+        self.worker = self.value = self.blamed = None

@@ -1,4 +1,4 @@
-"""Fixtures for streams whose sources live in threads."""
+"""Fixtures: a stream of each flavour, and sources that live in threads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ import pytest
 from drivers.threads import wait_until
 from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
+from support.flavour import AsyncFlavour, SyncFlavour
+from support.runners import quiet
+
+
+@pytest.fixture(params=[SyncFlavour, AsyncFlavour])
+def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
+    made: SyncFlavour = request.param()
+    with quiet():
+        yield made
+        if not isinstance(made, AsyncFlavour):
+            made.clock.wake_all()  # the abandoned sources
+    made.finish()
 
 
 @pytest.fixture

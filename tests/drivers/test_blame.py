@@ -21,25 +21,8 @@ from failover_iter import (
     afailover_stream,
     failover_stream,
 )
-from support.flavour import AsyncFlavour, SyncFlavour
+from support.flavour import SyncFlavour, source
 from support.runners import quiet
-
-
-@pytest.fixture(params=[SyncFlavour, AsyncFlavour])
-def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
-    made: SyncFlavour = request.param()
-    with quiet():
-        yield made
-    made.finish()
-
-
-def source(flavour: SyncFlavour, *items: Any, error: BaseException | None = None) -> Any:
-    def source(*_: object) -> Iterator[Any]:
-        yield from items
-        if error is not None:
-            raise error
-
-    return flavour.generator(source)
 
 
 class Alarm(OSError):

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from failover_iter import Closed, Failed, Policy, Source, StreamTimeout
-from support.flavour import AsyncFlavour, SyncFlavour
-from support.runners import quiet
-
-
-@pytest.fixture(params=[SyncFlavour, AsyncFlavour])
-def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
-    made: SyncFlavour = request.param()
-    with quiet():
-        yield made
-        if not isinstance(made, AsyncFlavour):
-            made.clock.wake_all()  # the abandoned sources
-    made.finish()
-
-
-def source(flavour: SyncFlavour, *items: Any, error: BaseException | None = None) -> Any:
-    def source(*_: object) -> Iterator[Any]:
-        yield from items
-        if error is not None:
-            raise error
-
-    return flavour.generator(source)
+from support.flavour import SyncFlavour, source
 
 
 def reset() -> ConnectionError:

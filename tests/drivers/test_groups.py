@@ -10,16 +10,8 @@ from typing import Any
 import pytest
 
 from failover_iter import Decide, Policy, Progress, Source, Takeover, failover, failover_stream
-from support.flavour import AsyncFlavour, SyncFlavour, Thing
+from support.flavour import SyncFlavour, Thing
 from support.runners import quiet
-
-
-@pytest.fixture(params=[SyncFlavour, AsyncFlavour])
-def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
-    made: SyncFlavour = request.param()
-    with quiet():
-        yield made
-    made.finish()
 
 
 def source(flavour: SyncFlavour, *items: int, fails: bool = False) -> Any:

@@ -13,7 +13,6 @@ import pytest
 import failover_iter
 from failover_iter import Policy, Progress, Resume, Skip
 from support.flavour import AsyncFlavour, SyncFlavour
-from support.runners import quiet
 
 # Python 3.12 has it too, but there an exception in a JUMP event skips the handlers of the frame.
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 13), reason="needs sys.monitoring")
@@ -131,14 +130,6 @@ class Numbers:
 
     async def aclose(self) -> None:
         self.close()
-
-
-@pytest.fixture(params=[SyncFlavour, AsyncFlavour])
-def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
-    made: SyncFlavour = request.param()
-    with quiet():
-        yield made
-    made.finish()
 
 
 def drain_into(got: list[int], flavour: SyncFlavour, stream: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from failover_iter import Policy, afailover_stream, failover_stream
@@ -249,3 +249,14 @@ def _async(part: Any) -> Any:
             raise StopAsyncIteration from None
 
     return method
+
+
+def source(flavour: SyncFlavour, *items: Any, error: BaseException | None = None) -> Any:
+    """A factory of a source that yields these items, and then raises the error."""
+
+    def source(*_: object) -> Iterator[Any]:
+        yield from items
+        if error is not None:
+            raise error
+
+    return flavour.generator(source)

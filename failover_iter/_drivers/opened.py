@@ -1,0 +1,61 @@
+"""What both drivers know of an open source: how it ended, and who is to blame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    from failover_iter._core.attempt import Attempt
+    from failover_iter._core.run import Run
+
+
+class OpenedSource:
+    """An open source: the object that the factory returned, and how it ended."""
+
+    # Class attributes are what a source begins with: to make one is half the work then. They also
+    # serve `__del__`, if a signal handler raises in `__init__`.
+    iterable: Any = None
+    iterator: Any = None
+    is_iterator_closed = False
+    is_iterable_closed = False
+    has_ended = False
+    #: False if it ended in answer to a throw.
+    check_complete = True
+    #: The exception that ended it.
+    failure: BaseException | None = None
+    #: An exception that came out of a pull, but is not the source's.
+    spared: BaseException | None = None
+    by_consumer = False
+    #: Whether the consumer closes the stream.
+    is_left = False
+
+    def __init__(self, run: Run, attempt: Attempt) -> None:
+        self.run = run
+        self.attempt = attempt
+
+    def fail(self, error: BaseException) -> None:
+        """The source failed before the commit: discard the held items."""
+        self.failure = error
+        self.attempt.held.clear()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there may be more to deliver."""
+        return not self.has_ended and self.failure is None
+
+    def is_to_blame(self, error: BaseException) -> TypeGuard[Exception]:
+        """Whether this error is a failure of the source, by its own doing or by a timeout."""
+        deadline = self.attempt.deadline
+        is_timeout = deadline is not None and error is deadline.raised
+        return isinstance(error, Exception) and (is_timeout or not self.is_spared(error))
+
+    def is_spared(self, error: BaseException) -> bool:
+        """Whether the consumer caused this error, or is leaving."""
+        return error is self.spared or self.is_left
+
+    def release(self) -> None:
+        """Drop all references: the frames of a traceback may keep this object alive."""
+        self.iterable = self.iterator = self.failure = self.spared = None
+        if self.attempt.deadline is not None:
+            self.attempt.deadline.raised = None
+        self.attempt.held.clear()
