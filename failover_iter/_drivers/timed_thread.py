@@ -109,13 +109,11 @@ class Worker:
         """
         if self._is_blocked:
             self._abandon()
-        if has_ended(opened):
-            return
-        if self._may_wait:
+        if not self._may_wait:
+            self.stop()
+        elif not has_ended(opened):
             self._on_abandon = None
             self._ask(partial(self._close, opened), inf)
-        else:
-            self.stop()
 
     def stop(self) -> None:
         """End the thread, which first closes what is still open; return at once."""

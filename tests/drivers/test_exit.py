@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -69,6 +70,28 @@ def test_a_stream_that_outlives_its_module_is_closed_at_the_exit(options: str) -
         capture_output=True, encoding="utf-8", check=False, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\nclosed\n", "")
+
+
+def test_a_timed_stream_that_outlives_our_modules(tmp_path: Path) -> None:
+    """pytest keeps the module of a test until the globals of ours are gone: no traceback."""
+    (tmp_path / "conftest.py").write_text(
+        "import failover_iter._drivers.mailbox\n", encoding="utf-8"
+    )
+    (tmp_path / "test_kept.py").write_text(
+        "from failover_iter import failover_stream\n"
+        "kept = []\n"
+        "def test_kept():\n"
+        "    source = lambda: iter([1, 2])\n"
+        "    kept.append(failover_stream([source], retry_on=OSError, idle_timeout=60))\n"
+        "    next(kept[0])\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_kept.py"],
+        capture_output=True, encoding="utf-8", check=False, timeout=60, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_error_of_closing_at_the_exit_is_printed() -> None:
