@@ -93,8 +93,8 @@ def test_the_defaults() -> None:
     assert (Skip().key, Resume().keep) == (None, 0)
     assert (Decide(len).keep, Decide(len).key) == (0, None)  # type: ignore[arg-type]
     source = Source(opens)
-    assert (source.name, source.close) == (None, True)
-    own = {field.name for field in fields(source)} - {"factory", "name", "close"}
+    assert (source.name, source.close, source.abort) == (None, True, None)
+    own = {field.name for field in fields(source)} - {"factory", "name", "close", "abort"}
     assert {getattr(source, name) for name in own} == {UNSET}
     assert repr(UNSET) == "UNSET"
 

@@ -7,6 +7,8 @@ blames the source is the one around its pull.
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, assert_never
 from warnings import warn
@@ -117,9 +119,14 @@ class AsyncSource(OpenedSource):
     #: The object that waits for it, if it has a timeout.
     puller: Any = None
 
+    @property
+    def owned(self) -> bool:
+        """Whether to close it. A thread is always closed, and knows what of the source is."""
+        return self.worker is not None or self.attempt.source.owned
+
     def __del__(self, warn: Callable[..., None] = warn) -> None:
         """Warn if the event loop has gone, so that nothing could close the source."""
-        if self.iterable is not None and self.attempt.source.owned:
+        if self.iterable is not None and self.owned:
             name = self.attempt.source.name
             text = f"an async stream was not closed before its event loop: {name} is still open"
             warn(text, ResourceWarning, source=self)
@@ -194,6 +201,7 @@ class AsyncSource(OpenedSource):
 
     def _check_opened(self, opened: object) -> None:
         """Refuse an object that an async stream cannot iterate."""
+        self._check_thread(opened)
         if isinstance(opened, AsyncGeneratorType):
             if opened.ag_frame is None:
                 self.run.opened_ended()
@@ -202,6 +210,20 @@ class AsyncSource(OpenedSource):
             if offers(opened, "__iter__"):
                 raise wrong_flavour(name, "async")
             self.failure = not_iterable(name, "async iterable", opened)
+
+    def _check_thread(self, opened: Any) -> None:
+        """Hand on the options of the source to what `in_thread` made."""
+        in_thread = sys.modules.get("failover_iter._drivers.thread_source")  # imported by its user
+        if in_thread is not None and isinstance(opened, in_thread.ThreadSource):
+            self.worker = opened
+            opened.serve(self)
+        elif self.attempt.source.abort is not None:
+            raise mark_usage_error(
+                TypeError(
+                    f"Source(abort=...) of {self.attempt.source.name!r} is for a blocking source: "
+                    f"in an async stream it needs in_thread(factory), got {opened!r}"
+                )
+            )
 
     def start_pulls(self) -> Any:
         """Return an iterator of pulls with a deadline; None if the source has none."""
@@ -289,13 +311,15 @@ class AsyncSource(OpenedSource):
         close_error = None
         try:
             if error is None:
-                if needs_close(self.iterable, self.iterator):
+                if needs_close(self.iterable, self.iterator, self.attempt.source):
                     close_error = await self.close()
                 return run.ended(None, close_error, check_complete=self.check_complete)
             close_error = await self.close()
             if self.is_to_blame(error):
-                return run.failed(error, close_error)
-            return run.left(error, close_error, by_consumer=self.by_consumer)
+                return run.failed(error, close_error, abandoned=self.is_abandoned)
+            return run.left(
+                error, close_error, by_consumer=self.by_consumer, abandoned=self.is_abandoned
+            )
         finally:
             self.release()
             del run, error, close_error
@@ -311,7 +335,7 @@ class AsyncSource(OpenedSource):
                 raise
             finally:
                 if self.run.state is not State.DONE:
-                    self.run.interrupted(error, close_error)
+                    self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
         finally:
             self.release()
             del error
@@ -327,8 +351,8 @@ class AsyncSource(OpenedSource):
 
     async def close_iterator(self) -> None:
         """Close the iterator, once."""
-        if self.attempt.source.owned and not self.is_iterator_closed:
-            closing = acloser_of(self.iterator)
+        if self.owned and not self.is_iterator_closed:
+            closing = self._closing_of(self.iterator)
             if closing is not None:
                 # No signal handler runs between these two lines: it is closed once, not never.
                 self.is_iterator_closed = True
@@ -336,11 +360,17 @@ class AsyncSource(OpenedSource):
 
     async def close_iterable(self) -> None:
         """Close the iterable, once, if it is not the iterator."""
-        if self.attempt.source.owned and not self.is_iterable_closed:
-            closing = None if self.iterable is self.iterator else acloser_of(self.iterable)
+        if self.owned and not self.is_iterable_closed:
+            closing = None if self.iterable is self.iterator else self._closing_of(self.iterable)
             if closing is not None:
                 self.is_iterable_closed = True
                 await closed(closing())
+
+    def _closing_of(self, opened: Any) -> Callable[[], object] | None:
+        """What closes the iterator or the iterable, if anything does."""
+        if self.closer is not None and opened is self.iterable is not None:
+            return partial(self.closer, opened)
+        return acloser_of(opened)
 
     async def close(self) -> Exception | None:
         """Close the source; return an Exception raised by that, raise any other."""
