@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     class Puller(Protocol):
         """Waits for an async source until its deadline."""
 
+        @property
+        def wrong_use(self) -> Exception | None:
+            """What the next pull raises, if the source was closed after its last item."""
+            ...
+
+        def check(self) -> None:
+            """Raise what forbids a further pull: the time of the stream is up, for example."""
+            ...
+
         def start_pulls(self, iterator: AsyncIterator[Any], /) -> Iterator[Any]:
             """Pull item by item: yield `READY`, or what `finish_pull` needs."""
             ...

@@ -138,11 +138,11 @@ class AsyncSource(OpenedSource):
         attempt, iterator = self.attempt, self.iterator
         while True:
             try:
-                if attempt.deadline is None:
+                if self.puller is None:
                     item = await anext(iterator)
                 else:
-                    attempt.deadline.check_stream()
-                    item = await self._in_time(anext(iterator))
+                    self.puller.check()
+                    item = await self.puller.wait(anext(iterator))
             except StopAsyncIteration:
                 break
             except BaseException as error:
@@ -177,7 +177,7 @@ class AsyncSource(OpenedSource):
         factory, args = attempt.source.factory, attempt.args
         attempt.args = ()  # a traceback holds on to the attempt
         if attempt.deadline is not None:
-            self.puller = _new_puller(attempt.deadline)
+            self.puller = _new_puller(self, attempt.deadline)
         opened: Any = None
         try:
             self.iterable = opened = factory(*args)
@@ -233,13 +233,18 @@ class AsyncSource(OpenedSource):
         return self.puller.start_pulls(self.iterator)
 
     def check_deadline(self) -> None:
-        """The source has failed if the time of the stream is up while items are held."""
+        """The source has failed if the time of the stream is up while items are held.
+
+        Or if it was closed (see `timed_trio`), once they are delivered.
+        """
         attempt = self.attempt
         if attempt.held and attempt.deadline is not None:
             try:
                 attempt.deadline.check_stream()
             except StreamTimeout as error:
                 self.fail(error)
+        elif self.puller is not None and self.is_open:
+            self.failure = self.puller.wrong_use
 
     @property
     def goes_on(self) -> bool:
@@ -268,8 +273,8 @@ class AsyncSource(OpenedSource):
         attempt.check_sent(value)
         asend = self.iterator.asend
         try:
-            if attempt.deadline is not None:
-                attempt.deadline.check_stream()
+            if self.puller is not None:
+                self.puller.check()
             item = await self._in_time(asend(value))
         except StopAsyncIteration:
             self.end()
@@ -389,13 +394,13 @@ class AsyncSource(OpenedSource):
         self.puller = None
 
 
-def _new_puller(deadline: SourceDeadline) -> Puller:
+def _new_puller(source: AsyncSource, deadline: SourceDeadline) -> Puller:
     """Return a puller for the library that runs this task."""
     match async_library():
         case "trio":
             from failover_iter._drivers import timed_trio
 
-            return timed_trio.Puller(deadline)
+            return timed_trio.Puller(deadline, source.close, source.attempt.source.name)
         case "asyncio":
             from failover_iter._drivers import timed_asyncio
 
