@@ -47,7 +47,7 @@ class SourceThread:
         self._abort = abort
         self._owned = owned
         self._close_iterable = close if closer is None else partial(close_with, closer, name)
-        #: What is open, and what closes it: the iterable, then the iterator.
+        #: The open objects, each with the function that closes it: the iterable, then the iterator.
         self._opened: list[tuple[Any, Callable[[Any], object]]] = []
         self._has_opened = False
         self.iterable: Any = None

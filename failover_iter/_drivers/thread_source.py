@@ -50,7 +50,7 @@ class ThreadSource:
     _iterator: Any = _NOTHING
     _job: AsyncJob | None = None
     _is_closed = False
-    # What a `Source` may change, before the thread starts.
+    # A `Source` may change these, before the thread starts.
     _owned = True
     _closer: Callable[[Any], object] | None = None
     _abort: tuple[Abort, dict[str, Any]] | None = None
@@ -61,7 +61,7 @@ class ThreadSource:
         self._name = name
 
     def serve(self, source: OpenedSource) -> None:
-        """Become the source of a stream, which hands on the options of the `Source`."""
+        """Become the source of a stream, with the options of its `Source`."""
         settings = source.attempt.source
         self._name, self._owned, self._closer = settings.name, settings.owned, settings.closer
         self._abort = source.abort
