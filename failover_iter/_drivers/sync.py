@@ -217,10 +217,6 @@ class SyncSource(OpenedSource):
         if not self.has_ended:
             self.has_ended, self.value, self.check_complete = True, value, check_complete
 
-    def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
-        """Remember an error that the source is not to blame for."""
-        self.spared, self.by_consumer = error, by_consumer
-
     def raised_while_held(self, error: BaseException) -> None:
         """An error came out of the held items: the source is to blame only for its `send`."""
         self.failure = error
