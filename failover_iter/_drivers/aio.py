@@ -201,11 +201,10 @@ class AsyncSource(OpenedSource):
         if attempt.held or not self.is_open:  # a source that did not commit has none
             return Held(self), _UNCOUNTED, None
         delivered, deadline = attempt.delivered, attempt.deadline
-        items: Any = self.iterator
+        is_generator = type(self.iterator) is AsyncGeneratorType
+        items: Any = self.iterator if is_generator else _Iterable(self.iterator)
         if deadline is not None and deadline.is_lasting:
-            items = self.puller.items(items)
-        elif type(items) is not AsyncGeneratorType:
-            items = _Iterable(items)
+            items = self.puller.items(self.iterator)
         return items, delivered.left, delivered.on_item
 
     def exhausted(self, items: AsyncIterable[Any]) -> None:
