@@ -1,8 +1,9 @@
 """The async driver: a real async generator that does what the core answers.
 
 It is the twin of the blocking one (`sync.py`), step by step. An async generator cannot delegate, so
-it pulls each item, and what the consumer does at a `yield` is caught there. The only `try` that
-blames the source is the one around its pull.
+it loops over the items, and what the consumer does at a `yield` is caught there. The `try` around
+that loop blames the source. Whatever our own lines in it raise, a callback or a signal handler for
+example, is marked with `spare`: the source is not to blame.
 """
 
 from __future__ import annotations
