@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from failover_iter._core.commands import Raise, Sleep
 from failover_iter._core.deadlines import Outage, pause_after
 from failover_iter._core.failures import NO_FAILURES, Failures, failure_line
-from failover_iter._core.matching import matches
+from failover_iter._core.matching import leaves_source, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,21 +48,36 @@ class Judging:
         """
         level.consecutive = 1 if level.received else level.consecutive + 1
         self.outage.failed(self._now())
-        level.received = level.is_open = False
+        level.received = False
+        matched = self._matches(level, error, abandoned=abandoned)
+        level.is_open = False
         is_kept = error is self.error and level.has_kept(error)
         failed = self._reporter.failed(
-            level, error, close_error, abandoned=abandoned, is_kept=is_kept
+            level, error, close_error, abandoned=abandoned, matched=matched, is_kept=is_kept
         )
         if level.options.on_event is not None:
             level.options.on_event(failed())
+        if not matched:
+            self._reporter.passes(level, error)
         stays = level.options.mid_stream == "raise" and level.has_delivered
-        if stays or not matches(error, level.source.options.retry_on):
+        if stays or not matched:
             self._levels.add_notes_to(error, but_last=is_kept)
             return None
         if not is_kept:
             self._keep(level, error, failed)
         self.error = error
         return failed
+
+    def _matches(self, level: Level, error: Exception, *, abandoned: bool) -> bool:
+        """Whether it is a failure; and whether the level has to leave its source."""
+        options = level.source.options
+        switch_on = options.switch_on
+        try:
+            level.leaves_source = switch_on is not None and leaves_source(error, switch_on)
+            return level.leaves_source or matches(error, options.retry_on, switch_on)
+        except BaseException as raised:
+            self._reporter.closed(level, raised, abandoned=abandoned)
+            raise
 
     def _keep(self, level: Level, error: Exception, failed: Callable[[], Failed]) -> None:
         if level.failures is NO_FAILURES:
@@ -82,7 +97,7 @@ class Judging:
         """Choose the next source of a level: pause before it, or open it (None), or end."""
         now, limit = self._now(), level.give_up_after
         lasts_too_long = self.outage.lasts_too_long(now, 0, limit)
-        chosen = None if lasts_too_long else self._takeovers.choose(level)
+        chosen = None if lasts_too_long else self._takeovers.choose(level, self._reporter)
         if chosen is None:
             return self._exhaust(level, error)
         source, attempt, mode = chosen

@@ -31,6 +31,7 @@ from failover_iter.errors import (
     ReusedIterator,
     SourceError,
     StreamTimeout,
+    TruncatedStream,
 )
 from failover_iter.events import (
     Committed,
@@ -91,7 +92,7 @@ class Run:
         """The consumer asks for the first item."""
         self._check("start")
         self.now = now
-        self._reporter = Reporter(self.delivered, now, log)
+        self._reporter = Reporter(self.delivered, now, log, marks=self._mark_takeovers)
         self._levels.append(Level(self._options, self._queue, now(), None))
         return self._guarded(self._open_first)
 
@@ -322,6 +323,7 @@ class Run:
             index, error = shortfall
             while len(self._levels) > index + 1:
                 self._complete(self._levels.leave())
+            self._levels[-1].was_cut = isinstance(error, TruncatedStream)
             return self._fail(error, close_error)
         if close_error is not None:
             self._levels.add_notes_to(close_error)
@@ -340,7 +342,7 @@ class Run:
 
     def _open_first(self) -> Command:
         level = self._levels[0]
-        source = self._takeovers.first(level)
+        source = self._takeovers.first(level, self._reporter, None)
         if source is None:
             raise NoSources("factories yielded no source at all")
         level.source = source
@@ -358,7 +360,7 @@ class Run:
             level = self._levels[-1]
             if level.source.options.reset_on_progress:
                 level.count_at_opening = self.delivered.count
-            level.committed, level.is_open = False, True
+            level.committed, level.is_open, level.was_cut = False, True, False
             if level.options.on_event is not None:
                 self._reporter.tell(Opening, level)
             level.opened_at = self.now()
@@ -372,7 +374,7 @@ class Run:
                 return Open(attempt)
             queue = SourceQueue(group.factories, self._flavour, group.options)
             inner = Level(group.options, queue, self.now(), level)
-            source = self._takeovers.first(inner)
+            source = self._takeovers.first(inner, self._reporter, level)
             if source is None:
                 if error is None or queue.is_unread:
                     raise NoSources("factories yielded no source at all")
