@@ -213,7 +213,8 @@ class Run:
         del self._options, self._queue, self._takeovers, self.delivered
         self.__dict__.pop("attempt", None)
         if self._judging is not None:
-            self._judging.error = self._judging = None
+            self._judging.error = None
+            self._judging = None
 
     # Checks and ends.
 
