@@ -80,7 +80,7 @@ class Source(Generic[OpenedT]):
 
     def __post_init__(self) -> None:
         """Check the factory and each option that was given."""
-        if isinstance(self.factory, Source):
+        if type(self.factory) is Source:
             raise TypeError(
                 f"Source(factory) must be a factory, got {self.factory!r}, which is a source "
                 "already: use dataclasses.replace(source, ...) to change its options"

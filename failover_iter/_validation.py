@@ -26,7 +26,7 @@ CO_ASYNC = 0x80 | CO_ITERABLE_COROUTINE | 0x200  # with CO_COROUTINE and CO_ASYN
 
 
 #: Objects whose repr shows nothing that they hold.
-_SAFE = (
+_SAFE: tuple[type, ...] = (
     type(None), bool, int, float, timedelta, type, GenericAlias, FunctionType, BuiltinFunctionType,
     GeneratorType, CoroutineType, AsyncGeneratorType,
 )  # fmt: skip

@@ -110,7 +110,7 @@ WRONG: dict[str, Any] = {
 
 
 class Opened(Client):
-    """A response that is no iterable."""
+    """A response that cannot be iterated."""
 
     __await__ = None  # type: ignore[assignment]
 

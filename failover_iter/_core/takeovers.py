@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from failover_iter._types import Mode
     from failover_iter.events import Failed
 
-_WORD: Final = 12  # a longer answer of `Decide` is no mode, but an item
+_WORD: Final = 12  # a longer answer of `Decide` may be an item
 _PASSED_OVER: Final = 1000  # in a row that may not take over: lazy `factories` will never end
 
 

@@ -34,11 +34,10 @@ def is_usage_error(error: BaseException) -> bool:
 def as_bool(option: str, value: object) -> bool:
     """The answer of a predicate. A coroutine is refused: it would always be true."""
     if is_awaitable(value):
+        got = shown(value)
         if isinstance(value, CoroutineType):
             value.close()
         raise mark_usage_error(
-            TypeError(
-                f"the function of {option} must return a bool, got an awaitable: {shown(value)}"
-            )
+            TypeError(f"the function of {option} must return a bool, got an awaitable: {got}")
         )
     return bool(value)
