@@ -80,10 +80,11 @@ class Source(Generic[OpenedT]):
 
     def __post_init__(self) -> None:
         """Check the factory and each option that was given."""
-        if type(self.factory) is Source:
+        factory: object = self.factory
+        if isinstance(factory, Source):
             raise TypeError(
-                f"Source(factory) must be a factory, got {self.factory!r}, which is a source "
-                "already: use dataclasses.replace(source, ...) to change its options"
+                "Source(factory) must be a factory, got a Source: use "
+                "dataclasses.replace(source, ...) to change its options"
             )
         check_factory("Source(factory)", self.factory)
         if not isinstance(self.name, str | None):

@@ -253,7 +253,7 @@ def test_a_source_refuses_the_same(
         (
             lambda: Source(Source(opens)),
             TypeError,
-            "Source(factory) must be a factory, got Source(",
+            "Source(factory) must be a factory, got a Source: ",
         ),
         (lambda: Source(opens, name=5), TypeError, "Source(name=...) must be a str or None, got 5"),
         (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True or False"),
