@@ -15,7 +15,7 @@ from warnings import warn
 
 from failover_iter._core.commands import Open, Raise, Return, Sleep
 from failover_iter._core.notes import leaked, raise_unchanged
-from failover_iter._core.sources import not_iterable, wrong_flavour
+from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
@@ -192,6 +192,7 @@ class AsyncSource(OpenedSource):
                 self.run.opened_ended()
         elif not offers(opened, "__aiter__"):
             name = self.attempt.source.name
+            refuse_text(name, opened)
             if offers(opened, "__iter__"):
                 raise wrong_flavour(name, "async")
             self.failure = not_iterable(name, "async iterable", opened)
