@@ -46,6 +46,7 @@ if _typing.TYPE_CHECKING:
         Exhausted,
         Failed,
         Opening,
+        PassedOver,
         Switched,
         Takeover,
         Waiting,
@@ -63,8 +64,8 @@ else:
         "_source": "Source",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
-        "events": "Closed Committed Completed Event Exhausted Failed Opening Switched Takeover "
-        "Waiting",
+        "events": "Closed Committed Completed Event Exhausted Failed Opening PassedOver Switched "
+        "Takeover Waiting",
         "policy": "Policy",
         "trace": "Trace",
     }
@@ -98,6 +99,7 @@ __all__ = [
     "FailoverError",
     "NoSources",
     "Opening",
+    "PassedOver",
     "Policy",
     "Progress",
     "Resume",

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec
 
 from failover_iter._drivers.thread_source import ThreadSource
 from failover_iter._types import T, public
-from failover_iter._validation import check_factory, is_async
+from failover_iter._validation import check_factory, is_async, shown
 
 P = ParamSpec("P")
 
@@ -40,7 +40,7 @@ class InThread(Generic[P, T]):
 
     def __repr__(self) -> str:
         """Show the blocking factory."""
-        return f"in_thread({self._factory!r})"
+        return f"in_thread({shown(self._factory)})"
 
 
 @public
@@ -81,7 +81,7 @@ def in_thread(factory: Callable[P, Iterable[T]]) -> Callable[P, AsyncIterator[T]
     check_factory("in_thread(factory)", factory)
     if is_async(factory):
         raise TypeError(
-            f"in_thread(factory) must be a blocking factory, got the async {factory!r}: pass it to "
+            f"in_thread(factory) must be a blocking factory, got the async {shown(factory)}: pass it to "
             "the stream as it is"
         )
     return InThread(factory)

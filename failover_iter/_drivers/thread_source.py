@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.notes import leaked
-from failover_iter._core.sources import not_iterable
+from failover_iter._core.sources import not_iterable, refuse_text
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.clock import async_library
-from failover_iter._drivers.closing import first_of
+from failover_iter._drivers.closing import first_of, has_ended
 from failover_iter._drivers.mailbox import Job
 from failover_iter._drivers.source_thread import SourceThread
-from failover_iter._validation import offers
+from failover_iter._validation import offers, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,8 @@ class ThreadSource:
     _owned = True
     _closer: Callable[[Any], object] | None = None
     _abort: tuple[Abort, dict[str, Any]] | None = None
+    #: Refuses a generator that has ended, if it comes after a failure.
+    _opened_ended: Callable[[], None] | None = None
 
     def __init__(self, factory: Callable[..., Any], args: tuple[Any, ...], name: str) -> None:
         self._factory = factory
@@ -65,6 +67,7 @@ class ThreadSource:
         settings = source.attempt.source
         self._name, self._owned, self._closer = settings.name, settings.owned, settings.closer
         self._abort = source.abort
+        self._opened_ended = source.run.opened_ended
 
     @property
     def abandoned(self) -> bool:
@@ -139,6 +142,8 @@ class ThreadSource:
         try:
             iterable = thread.open(factory, args)
             _check_opened(self._name, iterable)
+            if self._opened_ended is not None and has_ended(iterable):
+                self._opened_ended()
             self._iterator = thread.iterate(iterable)
         except StopIteration as stop:
             raise leaked(stop, "generator")  # noqa: B904 (it has its cause)
@@ -189,12 +194,14 @@ def _pulled(call: Callable[[], Any]) -> Any:
 
 def _check_opened(name: str, opened: object) -> None:
     """Refuse an object that a thread cannot iterate."""
+    refuse_text(name, opened)
     if offers(opened, "__iter__") or offers(opened, "__getitem__"):
         return
     if offers(opened, "__aiter__") or offers(opened, "__await__"):
         raise mark_usage_error(
             TypeError(
-                f"the factory of in_thread must be sync, got the async {opened!r} of {name!r}"
+                f"the factory of in_thread must be sync, but that of source {name!r} returned "
+                f"something async, {shown(opened)}: pass it to the stream as it is"
             )
         )
     raise not_iterable(name, "iterable", opened)

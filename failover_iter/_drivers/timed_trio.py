@@ -18,7 +18,8 @@ from failover_iter._core.notes import note_close_error
 from failover_iter._core.usage import mark_usage_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from typing import Self
 
     from failover_iter._core.deadlines import SourceDeadline
 
@@ -41,21 +42,15 @@ class Puller:
         #: Why the source was closed after its last item.
         self.wrong_use: Exception | None = None
 
-    def start_pulls(self, iterator: AsyncIterator[Any]) -> Iterator[Any]:
-        """Pull item by item: yield what `finish_pull` has to await."""
-        while True:
-            self.check()
-            yield iterator.__anext__()
+    def items(self, iterator: AsyncIterator[Any]) -> Items:
+        """Return the items of the source, each pulled before its deadline."""
+        return Items(self, iterator)
 
     def check(self) -> None:
         """Raise what is wrong, before a pull: the time of the stream is up, or a scope was held."""
         if self.wrong_use is not None:
             raise self.wrong_use
         self._deadline.check_stream()
-
-    async def finish_pull(self, _pulls: Iterator[Any], pulled: Awaitable[Any]) -> Any:
-        """Await what was pulled, before its deadline."""
-        return await self.wait(pulled)
 
     async def wait(self, awaitable: Awaitable[Any]) -> Any:
         """Await this, in the time that there is for it."""
@@ -107,3 +102,20 @@ def holds_a_scope_inside(scope: trio.CancelScope) -> bool:
     """
     status = getattr(scope, "_cancel_status", None)
     return status is not getattr(trio.lowlevel.current_task(), "_cancel_status", status)
+
+
+class Items:
+    """The items of a source, each pulled before its deadline."""
+
+    __slots__ = ("_iterator", "_puller")
+
+    def __init__(self, puller: Puller, iterator: AsyncIterator[Any]) -> None:
+        self._puller = puller
+        self._iterator = iterator
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        self._puller.check()
+        return await self._puller.wait(self._iterator.__anext__())

@@ -18,7 +18,15 @@ import pytest
 import trio
 
 from drivers.threads import Endless, mailboxes, wait_until
-from failover_iter import Failed, Progress, Source, SourceTimeout, failover_stream, in_thread
+from failover_iter import (
+    Failed,
+    Progress,
+    ReusedIterator,
+    Source,
+    SourceTimeout,
+    failover_stream,
+    in_thread,
+)
 from failover_iter._drivers.thread_source import AsyncJob, _reply
 from support.loops import drained, fallback, stream_of
 from support.manual import MANUAL
@@ -602,9 +610,27 @@ class TestWrongUse:
         def factory() -> Any:
             return {"async": fallback, "coroutine": coroutine}.get(opened, lambda: opened)()
 
-        message = "must return an iterable" if opened == 5 else "must be sync, got the async"
+        message = "must return an iterable" if opened == 5 else "returned something async"
         with pytest.raises(TypeError, match=message):
             loop.run(lambda: drained(stream_of(in_thread(factory))))
+
+    @each_loop
+    def test_a_text(self, loop: Any) -> None:
+        """Its items would be characters."""
+        with pytest.raises(TypeError, match="returned a str"):
+            loop.run(lambda: drained(stream_of(in_thread(lambda: "text"))))
+
+    @each_loop
+    def test_a_generator_that_has_ended(self, loop: Any) -> None:
+        """A factory that returns the same generator again has nothing to yield."""
+
+        def fails() -> Iterator[int]:
+            yield 1
+            raise ConnectionError
+
+        kept = fails()
+        with pytest.raises(ReusedIterator):
+            loop.run(lambda: drained(stream_of(in_thread(lambda: kept), attempts=2)))
 
     def test_a_blocking_stream(self) -> None:
         """It refuses the async iterator."""
