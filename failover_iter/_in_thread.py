@@ -81,7 +81,7 @@ def in_thread(factory: Callable[P, Iterable[T]]) -> Callable[P, AsyncIterator[T]
     check_factory("in_thread(factory)", factory)
     if is_async(factory):
         raise TypeError(
-            f"in_thread(factory) must be a blocking factory, got the async {shown(factory)}: pass it to "
-            "the stream as it is"
+            f"in_thread(factory) must be a blocking factory, got the async {shown(factory)}: pass "
+            "it to the stream as it is"
         )
     return InThread(factory)

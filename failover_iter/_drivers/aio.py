@@ -21,14 +21,14 @@ from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
+from failover_iter._drivers.async_items import Held, IterableOver
 from failover_iter._drivers.clock import async_library, async_sleep, async_time, give_way
 from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._validation import is_awaitable, offers, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
-    from typing import Self
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 
     from failover_iter._core.commands import Command
     from failover_iter._core.deadlines import SourceDeadline
@@ -212,12 +212,9 @@ class AsyncSource(OpenedSource):
             self.worker = opened
             opened.serve(self)
         elif self.attempt.source.abort is not None:
-            raise mark_usage_error(
-                TypeError(
-                    f"Source(abort=...) of {self.attempt.source.name!r} is for a blocking source: "
-                    f"in an async stream it needs in_thread(factory), got {shown(opened)}"
-                )
-            )
+            name, got = self.attempt.source.name, shown(opened)
+            text = f"Source(abort=...) of {name!r} is for a blocking source: in an async stream it "
+            raise mark_usage_error(TypeError(f"{text}needs in_thread(factory), got {got}"))
 
     def items(self) -> tuple[AsyncIterable[Any], Iterator[bool], Callable[[Any], object] | None]:
         """Return what to deliver next, and how each item of it is counted and kept."""
@@ -226,7 +223,7 @@ class AsyncSource(OpenedSource):
             return Held(self), _UNCOUNTED, None
         delivered, deadline = attempt.delivered, attempt.deadline
         is_generator = type(self.iterator) is AsyncGeneratorType
-        items: Any = self.iterator if is_generator else _Iterable(self.iterator)
+        items: Any = self.iterator if is_generator else IterableOver(self.iterator)
         if deadline is not None and (deadline.is_lasting or self.puller.wrong_use is not None):
             items = self.puller.items(self.iterator)
         return items, delivered.left, delivered.on_item
@@ -382,42 +379,6 @@ class AsyncSource(OpenedSource):
         """Drop all references, also that to what waits."""
         super().release()
         self.puller = None
-
-
-class Held:
-    """The items that were received before the attempt committed. They are counted here."""
-
-    __slots__ = ("_source",)
-
-    def __init__(self, source: AsyncSource) -> None:
-        self._source = source
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        attempt = self._source.attempt
-        if not attempt.held:
-            raise StopAsyncIteration
-        try:
-            if attempt.deadline is not None:
-                attempt.deadline.check_stream()
-            return attempt.pop_held()
-        except BaseException as error:
-            self._source.spare(error)
-            raise
-
-
-class _Iterable:
-    """An async iterable over an iterator, which itself may lack `__aiter__`."""
-
-    __slots__ = ("_iterator",)
-
-    def __init__(self, iterator: AsyncIterator[Any]) -> None:
-        self._iterator = iterator
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self._iterator
 
 
 def _new_puller(source: AsyncSource, deadline: SourceDeadline) -> Puller:
