@@ -256,7 +256,7 @@ def test_a_source_refuses_the_same(
             "Source(factory) must be a factory, got a Source: ",
         ),
         (lambda: Source(opens, name=5), TypeError, "Source(name=...) must be a str or None, got 5"),
-        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True, False or a function"),
+        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True, False or"),
         (lambda: Skip(key=5), TypeError, "Skip(key=...) must be a function item -> str |"),
         (
             lambda: Skip(key=coroutine),
