@@ -23,6 +23,7 @@ import typing as _typing  # `failover_iter.typing` is a module of this package
 if _typing.TYPE_CHECKING:
     from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
+    from failover_iter._in_thread import in_thread
     from failover_iter._mid_stream import Decide, Progress, Resume, Skip
     from failover_iter._source import Source
     from failover_iter.errors import (
@@ -58,6 +59,7 @@ else:
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
+        "_in_thread": "in_thread",
         "_mid_stream": "Decide Progress Resume Skip",
         "_source": "Source",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
@@ -116,4 +118,5 @@ __all__ = [
     "backoff",
     "failover",
     "failover_stream",
+    "in_thread",
 ]

@@ -204,6 +204,7 @@ _ELSEWHERE = {
     "on_event": _OF_THE_STREAM,
     "name": "it is an option of a source: pass it to Source()",
     "close": "it is an option of a source: pass it to Source()",
+    "abort": "it is an option of a source: pass it to Source()",
     "keep": "pass it to the strategy: mid_stream=Resume(keep=...)",
     "key": "pass it to the strategy: mid_stream=Skip(key=...)",
 }

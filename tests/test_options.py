@@ -102,8 +102,8 @@ def test_the_defaults() -> None:
     assert (Skip().key, Resume().keep) == (None, 0)
     assert (Decide(len).keep, Decide(len).key) == (0, None)  # type: ignore[arg-type]
     source = Source(opens)
-    assert (source.name, source.close) == (None, True)
-    own = {field.name for field in fields(source)} - {"factory", "name", "close"}
+    assert (source.name, source.close, source.abort) == (None, True, None)
+    own = {field.name for field in fields(source)} - {"factory", "name", "close", "abort"}
     assert {getattr(source, name) for name in own} == {UNSET}
     assert repr(UNSET) == "UNSET"
 
@@ -256,7 +256,7 @@ def test_a_source_refuses_the_same(
             "Source(factory) must be a factory, got a Source: ",
         ),
         (lambda: Source(opens, name=5), TypeError, "Source(name=...) must be a str or None, got 5"),
-        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True or False"),
+        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True, False or"),
         (lambda: Skip(key=5), TypeError, "Skip(key=...) must be a function item -> str |"),
         (
             lambda: Skip(key=coroutine),

@@ -334,7 +334,10 @@ def test_the_flavour_of_inner_sources_is_checked_at_the_call() -> None:
     """A nested list of the other flavour is refused at once; the message names the source."""
     policy = Policy(retry_on=Exception)
     nested = policy.source([policy.source([good])])
-    message = r"^source 'good' is sync: use failover_stream \(or Policy.stream\) for it$"
+    message = (
+        r"^source 'good' is sync: use failover_stream \(or Policy.stream\) for it, "
+        r"or in_thread\(factory\)$"
+    )
     with pytest.raises(TypeError, match=message) as caught:
         policy.astream([nested])
     assert is_usage_error(caught.value)

@@ -43,6 +43,7 @@ class Delivered:
     on_item: Callable[[Any], object] | None = None
     #: By the identity of the function, for a callable need not be hashable.
     digests: dict[object, tuple[Key, blake2b]] | None = None
+    _memo: dict[str, Any] | None = None
 
     def __init__(self) -> None:
         self.left = repeat(True, _MANY)
@@ -67,6 +68,13 @@ class Delivered:
     def total(self) -> int:
         """Items delivered in all."""
         return self.before + self.count
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What the sources remember; made when it is asked for."""
+        if self._memo is None:
+            self._memo = {}
+        return self._memo
 
     def prepare_for(self, options: Options) -> bool:
         """Keep from now on what these options need; False if it is too late for that."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from failover_iter._options import Options
+    from failover_iter._source import Abort
     from failover_iter._types import Flavour
 
 _NO_OPTIONS: Final = frozenset[str]()
@@ -73,8 +74,12 @@ class ResolvedSource:
     """A source as the core uses it: its factory, and the options that hold for it."""
 
     # Class attributes are what most sources never change: to make one is half the work then.
-    #: Whether the stream closes what the factory returns.
+    #: Whether the stream closes what the factory returns, and the function that does it, if not
+    #: the `close` of that object.
     owned = True
+    closer: Callable[[Any], object] | None = None
+    #: Makes the source return when it is blocked in a thread.
+    abort: Abort | None = None
     #: The options that the `Source` itself sets.
     own: frozenset[str] = _NO_OPTIONS
     #: Whether its own mode may refuse a takeover.
@@ -239,7 +244,9 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
     if isinstance(item, Source):
         source = ResolvedSource(item.factory, index, merged_options(item, options))
         source.name = item.name
-        source.owned = item.close
+        source.owned = item.close is not False
+        source.closer = item.close if callable(item.close) else None
+        source.abort = item.abort
         source.own = frozenset(options_of(item))
         source.has_own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)
     else:
@@ -247,6 +254,13 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
         source = ResolvedSource(item, index, options)
     if isinstance(source.factory, Group):
         source.group = group = source.factory
+        if source.closer is not None or source.abort is not None:
+            raise mark_usage_error(
+                ValueError(
+                    f"source {source.name!r} is a Policy.source, which opens nothing itself: set "
+                    "close and abort on the sources in it"
+                )
+            )
         if "mid_stream" not in source.own and group.sources:
             source.has_own_mode = all(leaf.has_own_mode for leaf in group.leaves())
     else:
@@ -266,6 +280,8 @@ def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
     """Refuse a source that belongs to the other kind of stream."""
     if flavour == "sync" and is_async(source.factory):
         raise wrong_flavour(source.name, flavour)
+    if flavour == "sync" and source.closer is not None and is_async(source.closer):
+        raise mark_usage_error(async_close(source.name, source.closer))
     if flavour == "async" and is_generator_function(source.factory):
         raise wrong_flavour(source.name, flavour)
     if source.group is not None:
@@ -275,10 +291,18 @@ def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
 
 def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
     """The error for a source that belongs to the other kind of stream."""
-    is_, use = ("async", "afailover_stream (or Policy.astream)")
+    is_, use = "async", "afailover_stream (or Policy.astream) for it"
     if flavour == "async":
-        is_, use = ("sync", "failover_stream (or Policy.stream)")
-    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use} for it"))
+        is_, use = "sync", "failover_stream (or Policy.stream) for it, or in_thread(factory)"
+    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use}"))
+
+
+def async_close(name: str, closed: object) -> TypeError:
+    """The error for a `close` that a blocking stream would have to await."""
+    return TypeError(
+        f"Source(close=...) of {name!r} must be a plain function in a blocking stream, which "
+        f"cannot await, got {shown(closed)}"
+    )
 
 
 def not_iterable(name: str, kind: str, opened: object) -> TypeError:
