@@ -169,16 +169,15 @@ class SourceQueue:
             if self._first is None:
                 self._first = source
             else:
-                self._tell_apart(source)
+                self._tell_apart(self._first, source)
             return source
         return None
 
-    def _tell_apart(self, source: ResolvedSource) -> None:
-        if self._names is None and self._first is not None:
+    def _tell_apart(self, first: ResolvedSource, source: ResolvedSource) -> None:
+        if self._names is None:
             self._names = Names()
-            self._names.tell_apart(self._first)
-        if self._names is not None:
-            self._names.tell_apart(source)
+            self._names.tell_apart(first)
+        self._names.tell_apart(source)
 
     def _read(self, item: object) -> ResolvedSource:
         try:

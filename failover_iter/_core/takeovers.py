@@ -107,10 +107,9 @@ class Takeovers:
     def first(self, level: Level, reporter: Reporter, outer: Level | None) -> ResolvedSource | None:
         """The first source of a level that may take over."""
         source = self._next(level)
-        if self.mode is None:
+        if outer is None or self.mode is None:
             return source
-        if outer is not None:
-            level.mode_around = self._mode_into(outer)
+        level.mode_around = self._mode_into(outer)
         while source is not None and "mid_stream" in source.own:
             mode = self._mode_of(level, source, 1)
             if mode != "raise":
