@@ -23,7 +23,7 @@ import typing as _typing  # `failover_iter.typing` is a module of this package
 if _typing.TYPE_CHECKING:
     from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
-    from failover_iter._mid_stream import Decide, Progress, Resume, Skip
+    from failover_iter._mid_stream import Bookmark, Decide, Progress, Resume, Skip
     from failover_iter._source import Source
     from failover_iter.errors import (
         AllSourcesFailed,
@@ -57,7 +57,7 @@ else:
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
-        "_mid_stream": "Decide Progress Resume Skip",
+        "_mid_stream": "Bookmark Decide Progress Resume Skip",
         "_source": "Source",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
@@ -84,6 +84,7 @@ else:
 
 __all__ = [
     "AllSourcesFailed",
+    "Bookmark",
     "Closed",
     "Committed",
     "Completed",

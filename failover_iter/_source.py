@@ -39,6 +39,7 @@ class Source(Generic[OpenedT]):
             predicate.
         complete_when: predicate that the last item must meet. A source that ends otherwise
             counts as truncated.
+        expect_items: how many items a complete stream has, those of earlier sources included.
         allow_empty: `False`: an attempt that ends without an item has failed.
         first_item_timeout: time limit for the first item, in seconds or as a timedelta, counted
             from the opening.
@@ -72,6 +73,7 @@ class Source(Generic[OpenedT]):
     wait: Wait | Unset = UNSET
     commit_when: CommitWhen | Unset = UNSET
     complete_when: CompleteWhen | Unset = UNSET
+    expect_items: int | Unset | None = UNSET
     allow_empty: bool | Unset = UNSET
     first_item_timeout: Limit | Unset = UNSET
     idle_timeout: Limit | Unset = UNSET

@@ -45,6 +45,7 @@ class StreamOptions(TypedDict):
     wait: NotRequired[Wait]
     commit_when: NotRequired[CommitWhen]
     complete_when: NotRequired[CompleteWhen]
+    expect_items: NotRequired[int | None]
     allow_empty: NotRequired[bool]
     first_item_timeout: NotRequired[Limit]
     idle_timeout: NotRequired[Limit]

@@ -102,14 +102,10 @@ class Run:
     def committed(self) -> None:
         """The attempt commits: items are delivered from now on."""
         self._check("committed")
-        attempt, delivered = self.attempt, self.delivered
-        if attempt.mode == "restart":
-            delivered.restart()
-        delivered.has_delivered = True
         self.state = State.DELIVERING
-        attempt.commit()
+        self.attempt.commit()
         for level in reversed(self._levels):
-            level.has_delivered = level.received = True
+            level.has_delivered = level.received = level.is_alive = True
             if not level.committed:
                 level.committed = True
                 if level.options.on_event is not None:
@@ -139,6 +135,11 @@ class Run:
         self._check("failed")
         self._note_received()
         deadline = self.attempt.deadline
+        if error is self.attempt.surplus:
+            level = self.attempt.most_level
+            return self._guarded(
+                lambda: self._fail_at(level, error, close_error, abandoned=abandoned)
+            )
         if deadline is None or error is not deadline.raised:
             return self._guarded(lambda: self._fail(error, close_error, abandoned=abandoned))
         if isinstance(error, StreamTimeout):
@@ -242,8 +243,12 @@ class Run:
     def _note_received(self) -> None:
         if self.attempt.received:
             self._levels.note_received()
-            if self._outage is not None:
-                self._outage.since = None
+        elif self.attempt.is_alive:
+            self._levels.note_alive()
+        else:
+            return
+        if self._outage is not None:
+            self._outage.since = None
 
     # A source failed.
 
@@ -275,10 +280,10 @@ class Run:
     ) -> Command:
         """How the innermost level answers a failure; `Raise`: it ends with that error."""
         level = self._levels[-1]
-        level.consecutive = 1 if level.received else level.consecutive + 1
+        level.consecutive = 1 if level.is_alive else level.consecutive + 1
         outage = self._outage = self._outage or Outage()
         outage.failed(self.now())
-        level.received = level.is_open = False
+        level.received = level.is_alive = level.is_open = False
         is_kept = error is self._error and level.has_kept(error)
         failed = self._reporter.failed(
             level, error, close_error, abandoned=abandoned, is_kept=is_kept
@@ -335,6 +340,8 @@ class Run:
         if outage.lasts_too_long(now, seconds, limit):
             return self._exhaust(level, error)
         self._takeovers.mode = mode
+        if mode == "restart" and not source.resumable and self.delivered.cursor is not None:
+            self._reporter.glues(level, source)
         self._reporter.goes_on(level, source, error, seconds, mode)
         level.source, level.attempt = source, attempt
         if not waits:
@@ -415,7 +422,7 @@ class Run:
         while True:
             level = self._levels[-1]
             if level.source.options.reset_on_progress:
-                level.count_at_opening = self.delivered.count
+                level.milestone = self.delivered.milestone
             level.committed, level.is_open = False, True
             if level.options.on_event is not None:
                 self._reporter.tell(Opening, level)

@@ -97,6 +97,15 @@ class ResolvedSource:
     def name(self, name: str | None) -> None:
         self._name = name
 
+    @property
+    def shows_progress(self) -> bool:
+        """Whether an attempt that brings the stream further can be told from a repetition."""
+        group = self.group
+        if self.options.shows_progress or group is None or "mid_stream" in self.own:
+            return self.options.shows_progress
+        own = [leaf for leaf in group.leaves() if "mid_stream" in leaf.own]
+        return not group.sources or any(leaf.shows_progress for leaf in own)
+
 
 class SourceQueue:
     """The remaining sources of a stream or group, and the ones opened last."""
@@ -162,9 +171,12 @@ def read_factories(
     if isinstance(factories, (list, tuple)):
         if not factories:
             raise NoSources("factories is empty: there must be at least one source")
-        return tuple(
+        sources = tuple(
             [read_source(item, index, flavour, options) for index, item in enumerate(factories)]
         )
+        if options.reset_on_progress and not any(source.shows_progress for source in sources):
+            raise options.no_progress()
+        return sources
     if callable(factories) or isinstance(factories, str | bytes | Source):
         raise TypeError(
             f"factories must be an iterable of factories, got {factories!r}: "
@@ -207,6 +219,9 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
             source.has_own_mode = all(leaf.has_own_mode for leaf in group.leaves())
     else:
         source.resumable = isinstance(source.options.strategy, Resume | Decide)
+    is_own = "reset_on_progress" in source.own and source.options.reset_on_progress
+    if is_own and not source.shows_progress:
+        raise source.options.no_progress()
     return source
 
 

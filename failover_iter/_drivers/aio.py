@@ -60,7 +60,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
             attempt, iterator = source.attempt, source.iterator
-            held, left, on_item = attempt.held, run.delivered.left, run.delivered.on_item
+            held, left, on_item = attempt.held, run.delivered.left, attempt.on_item
             source.check_deadline()
             puller, pulls, goes_on = source.puller, source.start_pulls(), source.goes_on
             while goes_on:
@@ -82,9 +82,11 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     except BaseException as error:
                         source.failure = error
                         break
+                    if on_item is not None and on_item(item):
+                        source.check_surplus()  # it is not delivered
+                        goes_on = source.goes_on
+                        continue
                     next(left)  # counts it
-                    if on_item is not None:
-                        on_item(item)
                 thrown = sent = None
                 try:
                     sent = yield item
@@ -254,7 +256,7 @@ class AsyncSource(OpenedSource):
         except BaseException as error:
             self.failure = error
         else:
-            attempt.held.append(item)
+            self._deliver(item)
 
     async def throw(self, thrown: BaseException) -> None:
         """Throw into the source; whatever it raises is raised to the consumer."""
@@ -279,9 +281,16 @@ class AsyncSource(OpenedSource):
             self.failure = self.spared = error
         else:
             self.failure = self.spared = None
-            attempt.held.append(item)
+            self._deliver(item)
         finally:
             del thrown  # or the traceback holds this frame, and this frame the error
+
+    def _deliver(self, item: Any) -> None:
+        """Deliver the item with which the source has answered, unless it is a bookmark."""
+        if self.attempt.admits(item):
+            self.attempt.held.append(item)
+        else:
+            self.check_surplus()
 
     async def finish(self) -> Command:
         """Close the source, and ask the core what follows."""

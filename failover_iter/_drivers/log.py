@@ -29,6 +29,15 @@ def survived(level: Level, error: Exception, what_follows: str, *, hint: bool) -
         _logger().warning("%s; %s%s", _failed(level, error), what_follows, advice)
 
 
+def glues(source: str) -> None:
+    """Log that a source starts over beside one with a cursor."""
+    _logger().warning(
+        "%s has no mid_stream beside a source with a cursor: it starts over, so its items follow "
+        "those of another sequence; set Source(mid_stream=...)",
+        source,
+    )
+
+
 def exhausted(level: Level, error: Exception) -> None:
     """Log that no source is left."""
     if _logger().isEnabledFor(_ERROR):

@@ -38,6 +38,11 @@ class OpenedSource:
         self.failure = error
         self.attempt.held.clear()
 
+    def check_surplus(self) -> None:
+        """The source has failed if the item that was not delivered is one too many."""
+        if self.attempt.surplus is not None:
+            self.fail(self.attempt.surplus)
+
     @property
     def is_open(self) -> bool:
         """Whether there may be more to deliver."""
@@ -58,4 +63,5 @@ class OpenedSource:
         self.iterable = self.iterator = self.failure = self.spared = None
         if self.attempt.deadline is not None:
             self.attempt.deadline.raised = None
+        self.attempt.diverged = self.attempt.surplus = None
         self.attempt.held.clear()

@@ -1,0 +1,111 @@
+"""Where a stream is, in the terms of its sources: a fold over the delivered items.
+
+`advance` computes the next cursor from each delivered item, and a `Bookmark` sets it. A cursor
+without `advance` moves by bookmarks alone. It is then behind the stream by the items that were
+delivered after the last bookmark: the next attempt replays these, and the stream drops them.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from failover_iter._core.usage import mark_usage_error
+from failover_iter._mid_stream import Decide, Resume
+from failover_iter._types import UNSET
+from failover_iter._validation import identity
+
+if TYPE_CHECKING:
+    from failover_iter._mid_stream import Progress
+
+
+def has_cursor(strategy: object) -> TypeGuard[Resume | Decide]:
+    """Whether sources with this strategy have a cursor."""
+    return isinstance(strategy, Resume | Decide) and (
+        strategy.start is not UNSET or strategy.advance is not None
+    )
+
+
+class Cursor:
+    """The cursor of one stream."""
+
+    def __init__(self, strategy: Resume | Decide) -> None:
+        self._strategy = strategy
+        self.advance = strategy.advance
+        self._value: Any = UNSET  # until it moves
+        #: How many items had been delivered, since the last restart, where it was set.
+        self.at = 0
+        #: How many bookmarks have set it.
+        self.bookmarks = 0
+
+    @property
+    def start(self) -> Any:
+        """A copy of the cursor at the start of the stream."""
+        start = self._strategy.start
+        return None if start is UNSET else deepcopy(start)
+
+    @property
+    def value(self) -> Any:
+        """The cursor; before it has moved, a new copy of `start` each time."""
+        return self.start if self._value is UNSET else self._value
+
+    def add(self, item: Any) -> None:
+        """Fold a delivered item in; called only if there is an `advance`."""
+        try:
+            value: Any = self.advance(self.value, item)  # type: ignore[misc]  # it is not None
+        except StopIteration as leak:  # called from C, it would be taken for the end of the source
+            raise RuntimeError("the function of advance raised StopIteration") from leak
+        if type(value) is CoroutineType:
+            value.close()
+            raise mark_usage_error(
+                TypeError(f"the function of advance must return a cursor, got a coroutine: {value}")
+            )
+        self._value = value
+
+    def move(self, value: Any, at: int) -> None:
+        """Set the cursor to a bookmark that comes after so many delivered items."""
+        self._value, self.at = value, at
+        self.bookmarks += 1
+
+    def restart(self) -> None:
+        """Go back to the start: the items start over."""
+        self._value, self.at = UNSET, 0
+
+    def go_on_from(self, seed: Progress, at: int) -> None:
+        """Begin where an earlier stream stopped, after so many items."""
+        if seed.cursor is not None:
+            self._value, self.at = seed.cursor, at
+        elif seed.delivered and self.start is not None:
+            raise ValueError(
+                f"progress.cursor must say where to go on after {seed.delivered} delivered items, "
+                f"got None: pass the progress of a stream with the same cursor as {self._strategy}"
+            )
+
+    def check_same(self, strategy: Resume | Decide, name: str | None) -> None:
+        """Refuse a source with another cursor: there is one cursor for a stream."""
+        if self._is_same(strategy):
+            return
+        whose = "the stream" if name is None else f"source {name!r}"
+        raise mark_usage_error(
+            ValueError(
+                f"the sources of a stream share one cursor, so start and advance must be the same "
+                f"for all of them (use a module-level function for advance): {whose} has "
+                f"{_pair(strategy)}, another one {_pair(self._strategy)}"
+            )
+        )
+
+    def _is_same(self, strategy: Resume | Decide) -> bool:
+        mine, other = self._strategy, strategy
+        if identity(mine.advance) != identity(other.advance):
+            return False
+        if mine.start is other.start:
+            return True
+        try:
+            return type(mine.start) is type(other.start) and bool(mine.start == other.start)
+        except Exception:  # noqa: BLE001 (objects of others: they cannot be compared)
+            return False
+
+
+def _pair(strategy: Resume | Decide) -> str:
+    return f"start={strategy.start!r}, advance={strategy.advance!r}"
