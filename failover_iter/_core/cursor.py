@@ -32,7 +32,7 @@ class Cursor:
 
     def __init__(self, strategy: Resume | Decide) -> None:
         self._strategy = strategy
-        self.advance = strategy.advance
+        self.advance: Any = strategy.advance
         self._value: Any = UNSET  # until it moves
         #: How many items had been delivered, since the last restart, where it was set.
         self.at = 0
@@ -53,7 +53,7 @@ class Cursor:
     def add(self, item: Any) -> None:
         """Fold a delivered item in; called only if there is an `advance`."""
         try:
-            value: Any = self.advance(self.value, item)  # type: ignore[misc]  # it is not None
+            value: Any = self.advance(self.value, item)
         except StopIteration as leak:  # called from C, it would be taken for the end of the source
             raise RuntimeError("the function of advance raised StopIteration") from leak
         if type(value) is CoroutineType:

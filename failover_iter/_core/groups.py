@@ -31,7 +31,7 @@ class Level:
     #: When the source was opened.
     opened_at = 0.0
     #: How far the stream was by then, in items and bookmarks.
-    milestone = (0, 0)
+    milestone: tuple[int, int] = (0, 0)
     #: Whether `Opening` was reported, and the end of the attempt was not.
     is_open = False
     #: Whether this opening has yielded an item, or a bookmark, and delivered an item.

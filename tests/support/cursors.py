@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from failover_iter import (
@@ -230,7 +231,7 @@ def naive(
 def pieces(data: Any, cuts: frozenset[int]) -> list[Any]:
     """The data, cut at these places."""
     places = [0, *sorted(cut for cut in cuts if 0 < cut < len(data)), len(data)]
-    return [data[one:other] for one, other in zip(places, places[1:], strict=False)]
+    return [data[one:other] for one, other in pairwise(places)]
 
 
 def check_sized(
