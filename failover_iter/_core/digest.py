@@ -36,7 +36,7 @@ def update_digest(digest: blake2b, key: Key, item: Any) -> None:
 
 
 def update_content(digest: blake2b, key: Key, piece: Any) -> None:
-    """Add the content of a piece as it is: where it was cut makes no difference."""
+    """Add the content of a piece: where it was cut makes no difference."""
     value = _key_of(key, piece)
     if isinstance(value, str):
         digest.update(value.encode("utf-8", "surrogatepass"))
@@ -72,7 +72,7 @@ def size_of(size: Size, item: Any) -> int:
 
 
 class Measure:
-    """What a strategy compares of the delivered items with a replay: size and content, or keys."""
+    """Size and content, or keys, by which delivered items are compared with a replay."""
 
     __slots__ = ("_add", "digest", "key", "size", "total")
 
@@ -96,7 +96,7 @@ class Measure:
             self._add(self.digest, self.key, item)
 
     def has_same_keys(self, other: Measure) -> bool:
-        """Whether the same keys were added to both; true if there is no key."""
+        """Whether the same keys were added to both; true without a key."""
         if self.digest is None or other.digest is None:
             return True
         return self.digest.digest() == other.digest.digest()

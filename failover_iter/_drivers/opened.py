@@ -63,5 +63,6 @@ class OpenedSource:
         self.iterable = self.iterator = self.failure = self.spared = None
         if self.attempt.deadline is not None:
             self.attempt.deadline.raised = None
-        self.attempt.diverged = self.attempt.surplus = None
+        if self.attempt.diverged is not None:
+            self.attempt.diverged = self.attempt.surplus = None
         self.attempt.held.clear()
