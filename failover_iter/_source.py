@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Final, Generic, TypeAlias
 
-from failover_iter._mid_stream import MidStream, Progress
+from failover_iter._mid_stream import Bookmark, MidStream, Progress
 from failover_iter._options import CHECKS, CommitWhen, CompleteWhen, Limit, Options, Wait
 from failover_iter._types import UNSET, OpenedT, RetryOn, T, Unset, public
 from failover_iter._validation import check_bool, check_factory, suggest_options
@@ -125,10 +125,10 @@ def merged_options(source: Any, options: Options) -> Options:
     return replace(options, **own)
 
 
-#: The result of a sync factory.
-Opened: TypeAlias = Iterable[T]
-#: The result of an async factory.
-AOpened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
+#: The result of a sync factory; bookmarks are not delivered.
+Opened: TypeAlias = Iterable[T | Bookmark]
+#: The result of an async factory; bookmarks are not delivered.
+AOpened: TypeAlias = AsyncIterable[T | Bookmark] | Awaitable[AsyncIterable[T | Bookmark]]
 #: The sources of a sync stream.
 Factories: TypeAlias = Iterable[
     Callable[[], Opened[T]] | Callable[[Progress], Opened[T]] | Source[Opened[T]]

@@ -30,6 +30,7 @@ def yields(*items: int, error: Exception | None = LOST) -> Callable[[], Iterator
     return factory
 
 
+GOOD_ONCE = yields(1)
 GOOD = yields(1, 2, 3, error=None)
 
 
@@ -189,4 +190,7 @@ def test_a_source_that_starts_over_beside_one_with_a_cursor(
             list(failover_stream([with_cursor, beside], retry_on=OSError))
     with suppress(ConnectionError):
         list(failover_stream([with_cursor, again], retry_on=OSError, mid_stream="skip"))
+    group = Policy(retry_on=OSError, mid_stream=with_cursor.mid_stream).source([reads])
+    with suppress(ConnectionError):
+        list(failover_stream([GOOD_ONCE, group], retry_on=OSError))
     assert "beside a source" not in caplog.text

@@ -72,8 +72,9 @@ class Cursor:
 
     def check(self) -> None:
         """Refuse an `advance` that returns a coroutine; asked after the first items."""
-        if type(self.value) is CoroutineType:
-            self.value.close()
+        value: object = self.value
+        if isinstance(value, CoroutineType):
+            value.close()
             raise mark_usage_error(
                 TypeError("the function of advance must return a cursor, got a coroutine")
             )

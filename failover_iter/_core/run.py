@@ -340,7 +340,7 @@ class Run:
         if outage.lasts_too_long(now, seconds, limit):
             return self._exhaust(level, error)
         self._takeovers.mode = mode
-        if mode == "restart" and not source.resumable and self.delivered.cursor is not None:
+        if mode == "restart" and self.delivered.cursor is not None and not source.has_cursor:
             self._reporter.glues(level, source)
         self._reporter.goes_on(level, source, error, seconds, mode)
         level.source, level.attempt = source, attempt

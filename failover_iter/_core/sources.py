@@ -6,6 +6,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from failover_iter._core.cursor import has_cursor
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
 from failover_iter._source import Source, merged_options, options_of
@@ -96,6 +97,12 @@ class ResolvedSource:
     @name.setter
     def name(self, name: str | None) -> None:
         self._name = name
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether it, or a source in it, knows where the stream is."""
+        inside = () if self.group is None else self.group.leaves()
+        return has_cursor(self.options.strategy) or any(leaf.has_cursor for leaf in inside)
 
     @property
     def shows_progress(self) -> bool:

@@ -58,7 +58,7 @@ class Positions(Behaviour):
     # The fold.
 
     def test_an_error_of_advance_is_the_consumers(self, flavour: SyncFlavour) -> None:
-        """It is raised as it is, although `retry_on` lists it; the source is closed."""
+        """It is raised unchanged, although `retry_on` lists it; the source is closed."""
         closed: list[str] = []
         error = reset()
 
@@ -114,7 +114,7 @@ class Positions(Behaviour):
         assert len(seen) == 1
 
     def test_each_stream_and_restart_has_its_own_start(self, flavour: SyncFlavour) -> None:
-        """Whatever a factory or `advance` does to its cursor, `start` stays as it is."""
+        """Whatever a factory or `advance` does to its cursor, `start` never changes."""
         start: list[int] = []
         seen: list[list[int]] = []
 
@@ -388,7 +388,7 @@ class Positions(Behaviour):
     # Restarts.
 
     def test_a_decision_to_restart_holds_until_an_item(self, flavour: SyncFlavour) -> None:
-        """A fresh start that fails once more does not come back to the dead token."""
+        """A fresh start that fails once more does not use the dead token again."""
         asked: list[Any] = []
 
         def decide(progress: Progress[Any]) -> Any:
@@ -435,7 +435,7 @@ class Positions(Behaviour):
         stream = flavour.stream([source] * 3, mid_stream=strategy, mark_takeovers=True)
         got = flavour.drain(stream)
         assert [got[0], got[1], got[3]] == [1, 2, 7]
-        # The consumer is told of the restart, which no item has shown yet.
+        # The marker reports the restart, of which no item has arrived yet.
         assert isinstance(got[2], Takeover)
         assert (got[2].mode, got[2].delivered, len(got)) == ("restart", 2, 4)
         assert self.positions(seen)[1:] == [
