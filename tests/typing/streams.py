@@ -187,7 +187,8 @@ def advance(cursor: int, item: int) -> int:
 cursor = Resume(start=0, advance=advance)
 assert_type(failover_stream([marked], retry_on=OSError, mid_stream=cursor), Ints)
 assert_type(failover_stream([Source(marked, mid_stream=cursor)], retry_on=OSError), Ints)
-assert_type(failover_stream([marked, rest], retry_on=OSError, expect_items=3), Ints)
+with_rest = failover_stream([marked, rest], retry_on=OSError, mid_stream="resume", expect_items=3)
+assert_type(with_rest, Ints)
 failover_stream([listed], retry_on=OSError, mid_stream=Skip(size=len, key=bytes))
 
 # Policy, and a source that is a failover itself.
