@@ -217,18 +217,6 @@ def afailover_stream(
     its own timeouts and context variables work. `break` does not close an async generator. Use
     `contextlib.aclosing`, the only guarantee that the source is closed at once.
 
-    `mid_stream` sets how the next attempt takes over once items were delivered. Suppose that the
-    first source yields 1, 2 and fails, and that the second yields 1, 2, 3:
-
-    - "restart" (the default) delivers 1 2 1 2 3. The next attempt starts over, and the items
-      repeat.
-    - "raise" delivers 1 2 and raises the error. Once an item is delivered, nothing is retried.
-      For work that must not be repeated (the safest choice).
-    - "skip" delivers 1 2 3. The next attempt starts over, and the stream drops the items already
-      delivered. For sources that replay the same sequence.
-    - "resume" delivers 1 2 3. The stream calls the next factory with a `Progress`, and the
-      factory yields only the items still missing.
-
     Args:
         factories: the sources, in the order in which they are tried. Each is a callable,
             `() -> AsyncIterable` or `async () -> AsyncIterable`, or a `Source`. A result that has
@@ -236,8 +224,8 @@ def afailover_stream(
         retry_on: which errors count as failures: an exception class, a tuple of classes, or a
             predicate on the error. Only subclasses of `Exception` are allowed, so a cancellation
             is always raised.
-        mid_stream: how the next attempt takes over: one of the words above, or a `Skip`, `Resume`
-            or `Decide` object.
+        mid_stream: how the next attempt takes over once items were delivered: "restart" (the
+            items repeat), "raise", "skip", "resume", or a `Skip`, `Resume` or `Decide` object.
         attempts: how often each source is tried; `None` = no limit.
         reset_on_progress: `True`: an attempt that made progress restores all `attempts` of its
             source.

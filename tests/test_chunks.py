@@ -21,7 +21,7 @@ from support.needs import needs, unless_installed
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "download.md"
 FILE = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(1000))  # 32,000 bytes
 
-#: What a server sends for a range: the head, and the pieces of the body.
+#: The answer of a server to a range: the head, and the pieces of the body.
 Script = Callable[[int], tuple[str, list[bytes]]]
 
 

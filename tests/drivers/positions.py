@@ -584,7 +584,7 @@ class QuietFeeds(Behaviour):
             flavour.drain(stream)
 
     def test_an_abandoned_source_moves_nothing(self, flavour: SyncFlavour) -> None:
-        """What a blocked source goes on to yield is not delivered: the next one yields it."""
+        """The items that a blocked source yields too late are yielded again by the next one."""
         if flavour.name == "async":
             pytest.skip("an async source is cancelled, and yields no more")
         seen: list[int] = []
