@@ -24,7 +24,7 @@ if _typing.TYPE_CHECKING:
     from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
     from failover_iter._in_thread import in_thread
-    from failover_iter._mid_stream import Decide, Progress, Resume, Skip
+    from failover_iter._mid_stream import Bookmark, Decide, Progress, Resume, Skip
     from failover_iter._source import Source
     from failover_iter.errors import (
         AllSourcesFailed,
@@ -60,7 +60,7 @@ else:
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
         "_in_thread": "in_thread",
-        "_mid_stream": "Decide Progress Resume Skip",
+        "_mid_stream": "Bookmark Decide Progress Resume Skip",
         "_source": "Source",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
@@ -87,6 +87,7 @@ else:
 
 __all__ = [
     "AllSourcesFailed",
+    "Bookmark",
     "Closed",
     "Committed",
     "Completed",

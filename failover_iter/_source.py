@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Final, Generic, TypeAlias
 
-from failover_iter._mid_stream import MidStream, Progress
+from failover_iter._mid_stream import Bookmark, MidStream, Progress
 from failover_iter._options import CHECKS, CommitWhen, CompleteWhen, Limit, Options, Wait
 from failover_iter._types import UNSET, OpenedT, RetryOn, T, Unset, public
 from failover_iter._validation import (
@@ -57,6 +57,7 @@ class Source(Generic[OpenedT]):
             predicate.
         complete_when: predicate that the last item must meet. A source that ends otherwise
             counts as truncated.
+        expect_items: how many items a complete stream has, those of earlier sources included.
         allow_empty: `False`: an attempt that ends without an item has failed.
         first_item_timeout: time limit for the first item, in seconds or as a timedelta, counted
             from the opening.
@@ -92,6 +93,7 @@ class Source(Generic[OpenedT]):
     wait: Wait | Unset = UNSET
     commit_when: CommitWhen | Unset = UNSET
     complete_when: CompleteWhen | Unset = UNSET
+    expect_items: int | Unset | None = UNSET
     allow_empty: bool | Unset = UNSET
     first_item_timeout: Limit | Unset = UNSET
     idle_timeout: Limit | Unset = UNSET
@@ -171,10 +173,10 @@ def merged_options(source: Any, options: Options) -> Options:
     return replace(options, **own)
 
 
-#: The result of a sync factory.
-Opened: TypeAlias = Iterable[T]
-#: The result of an async factory.
-AOpened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
+#: The result of a sync factory; bookmarks are not delivered.
+Opened: TypeAlias = Iterable[T | Bookmark]
+#: The result of an async factory; bookmarks are not delivered.
+AOpened: TypeAlias = AsyncIterable[T | Bookmark] | Awaitable[AsyncIterable[T | Bookmark]]
 #: The sources of a sync stream.
 Factories: TypeAlias = Iterable[
     Callable[[], Opened[T]] | Callable[[Progress], Opened[T]] | Source[Opened[T]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from failover_iter import Policy, Trace, backoff
+from failover_iter import Policy, Trace, backoff, failover_stream
 from failover_iter._core.sources import Group
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
 from failover_iter._options import Options
@@ -135,6 +135,9 @@ def test_each_mode_has_its_strategy(mid_stream: Any, strategy: object) -> None:
         {"attempts": None, "wait": lambda failed: 1},
         {"reset_on_progress": True, "mid_stream": "skip"},
         {"reset_on_progress": True, "mid_stream": Resume()},
+        {"reset_on_progress": True, "mid_stream": Decide(by_total)},
+        {"reset_on_progress": True, "mid_stream": "restart"},
+        {"reset_on_progress": True},
         {"commit_when": 3},
         {"commit_when": bool, "complete_when": bool},
         {"allow_empty": False, "on_exhausted": "group", "on_event": print},
@@ -195,20 +198,12 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
         TypeError,
         f"on_event must be {LISTENER}, got the class {Trace!r}: pass an instance",
     ),
-    *[
-        (
-            {"reset_on_progress": True, "mid_stream": mode},
-            ValueError,
-            "reset_on_progress=True works only with mid_stream='skip' or 'resume', got "
-            f"mid_stream={shown}: in other modes an attempt repeats delivered items",
-        )
-        for mode, shown in [
-            (None, "'restart' (not set)"),
-            ("restart", "'restart'"),
-            ("raise", "'raise'"),
-            (Decide(by_total), repr(Decide(by_total))),
-        ]
-    ],
+    (
+        {"reset_on_progress": True, "mid_stream": "raise"},
+        ValueError,
+        "reset_on_progress=True works only with mid_stream='skip', 'resume' or a Decide, of the "
+        "stream or of a source, got mid_stream='raise': in other modes an attempt repeats",
+    ),
     *[
         ({"attempts": None, "wait": wait}, ValueError, "attempts=None would retry forever")
         for wait in (0, 0.0, timedelta(0))
@@ -290,7 +285,7 @@ def test_a_changed_copy_is_checked_too() -> None:
     with pytest.raises(ValueError, match="^attempts must be"):
         replace(options, attempts=0)
     with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
-        replace(options, mid_stream="restart")
+        replace(options, mid_stream="raise")
     with pytest.raises(ValueError, match="^wait must be finite"):
         replace(Source(opens), wait=-1)
 
@@ -328,7 +323,7 @@ def test_combinations_are_checked_for_each_source() -> None:
     with pytest.raises(ValueError, match="^attempts=None would retry forever"):
         merged_options(Source(opens, attempts=None), Options(retry_on=OSError))
     with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
-        merged_options(Source(opens, reset_on_progress=True), Options(retry_on=OSError))
+        failover_stream([Source(opens, reset_on_progress=True)], retry_on=OSError)
 
 
 def test_a_nested_factory_is_not_called_by_hand() -> None:
@@ -344,7 +339,9 @@ def test_a_source_that_starts_over_counts_no_progress(mode: Any) -> None:
     assert merged_options(Source(opens, mid_stream=mode), options).reset_on_progress is False
     assert merged_options(Source(opens, mid_stream="resume"), options).reset_on_progress is True
     with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
-        merged_options(Source(opens, mid_stream=mode, reset_on_progress=True), options)
+        Policy(retry_on=OSError, mid_stream="skip").stream(
+            [Source(opens, mid_stream=mode, reset_on_progress=True)]
+        )
 
 
 def test_a_policy_takes_no_other_attribute() -> None:

@@ -311,7 +311,8 @@ def test_progress_goes_through_a_nested_source() -> None:
     policy = Policy(retry_on=OSError, mid_stream=Resume(keep=None))
     assert list(policy.stream([first, policy.source([watches])])) == [1, 2, 3]
     [progress] = told
-    assert replace(progress, failures=()) == Progress(delivered=2, last=2, items=(1, 2), total=2)
+    expected = Progress(delivered=2, last=2, items=(1, 2), total=2, mode="resume")
+    assert replace(progress, failures=()) == expected
     assert [failed.source for failed in progress.failures] == ["first"]
 
 

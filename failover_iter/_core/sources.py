@@ -6,6 +6,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from failover_iter._core.cursor import has_cursor
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
 from failover_iter._source import Source, merged_options, options_of
@@ -106,6 +107,21 @@ class ResolvedSource:
     def name(self, name: str | None) -> None:
         self._name = name
 
+    @property
+    def has_cursor(self) -> bool:
+        """Whether it, or a source in it, knows where the stream is."""
+        inside = () if self.group is None else self.group.leaves()
+        return has_cursor(self.options.strategy) or any(leaf.has_cursor for leaf in inside)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether an attempt that brings the stream further can be told from a repetition."""
+        group = self.group
+        if self.options.shows_progress or group is None or "mid_stream" in self.own:
+            return self.options.shows_progress
+        own = [leaf for leaf in group.leaves() if "mid_stream" in leaf.own]
+        return not group.sources or any(leaf.shows_progress for leaf in own)
+
 
 class Names:
     """The names of the last sources of a queue: those with the same name get a number."""
@@ -205,9 +221,12 @@ def read_factories(
     if isinstance(factories, (list, tuple)):
         if not factories:
             raise NoSources("factories is empty: there must be at least one source")
-        return tuple(
+        sources = tuple(
             [read_source(item, index, flavour, options) for index, item in enumerate(factories)]
         )
+        if options.reset_on_progress and not any(source.shows_progress for source in sources):
+            raise options.no_progress()
+        return sources
     got = repr(factories) if isinstance(factories, Source) else shown(factories)
     got = f"factories must be an iterable of factories, got {got}"
     is_iterable = offers(factories, "__iter__") or offers(factories, "__getitem__")
@@ -264,6 +283,9 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
             source.has_own_mode = all(leaf.has_own_mode for leaf in group.leaves())
     else:
         source.resumable = isinstance(source.options.strategy, Resume | Decide)
+    is_own = "reset_on_progress" in source.own and source.options.reset_on_progress
+    if is_own and not source.shows_progress:
+        raise source.options.no_progress()
     return source
 
 

@@ -70,12 +70,15 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             try:
                 async for item in items:
                     try:
-                        next(left)  # counts it
-                        if on_item is not None:
-                            on_item(item)
+                        is_sifted_out = on_item is not None and on_item(item)
+                        if not is_sifted_out:
+                            next(left)  # counts it
                     except BaseException as error:
                         source.spare(error)
                         raise
+                    if is_sifted_out:
+                        source.check_surplus()
+                        continue
                     try:
                         sent = yield item
                     except BaseException as error:
@@ -226,7 +229,7 @@ class AsyncSource(OpenedSource):
         items: Any = self.iterator if is_generator else IterableOver(self.iterator)
         if deadline is not None and (deadline.is_lasting or self.puller.wrong_use is not None):
             items = self.puller.items(self.iterator)
-        return items, delivered.left, delivered.on_item
+        return items, delivered.left, attempt.on_item
 
     def exhausted(self, items: AsyncIterable[Any]) -> None:
         """What `items()` returned has ended: the source too, unless it was the held items."""
@@ -268,7 +271,7 @@ class AsyncSource(OpenedSource):
         except BaseException as error:
             self.failure = error
         else:
-            attempt.held.append(item)
+            self._deliver(item)
 
     async def throw(self, thrown: BaseException) -> None:
         """Throw into the source; whatever it raises is raised to the consumer."""
@@ -293,9 +296,16 @@ class AsyncSource(OpenedSource):
             self.failure = self.spared = error
         else:
             self.failure = self.spared = None
-            attempt.held.append(item)
+            self._deliver(item)
         finally:
             del thrown  # or the traceback holds this frame, and this frame the error
+
+    def _deliver(self, item: Any) -> None:
+        """Deliver the item with which the source has answered, unless it is a bookmark."""
+        if self.attempt.admits(item):
+            self.attempt.held.append(item)
+        elif self.attempt.surplus is not None:
+            self.fail(self.attempt.surplus)
 
     async def finish(self) -> Command:
         """Close the source, and ask the core what follows."""

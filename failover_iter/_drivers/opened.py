@@ -63,6 +63,11 @@ class OpenedSource:
         """Whether the source is still blocked in its thread, which closes it when it returns."""
         return self.worker is not None and self.worker.abandoned
 
+    def check_surplus(self) -> None:
+        """Raise if the item that was not delivered is one too many: the source has failed."""
+        if self.attempt.surplus is not None:
+            raise self.attempt.surplus
+
     @property
     def is_open(self) -> bool:
         """Whether there may be more to deliver."""
@@ -83,4 +88,6 @@ class OpenedSource:
         self.iterable = self.iterator = self.failure = self.spared = self.worker = None
         if self.attempt.deadline is not None:
             self.attempt.deadline.raised = None
+        if self.attempt.diverged is not None:
+            self.attempt.diverged = self.attempt.surplus = None
         self.attempt.held.clear()

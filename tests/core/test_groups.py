@@ -68,7 +68,7 @@ def test_the_outer_key_holds_in_a_group() -> None:
     """If the outer stream compares by key, an inner source without a key is compared too."""
     policy = Policy(retry_on=OSError, mid_stream="skip")
     play = after_a(policy.source([B]), mid_stream=Skip(key=str))
-    assert (play.attempt.to_replay, play.attempt.key) == (1, str)
+    assert (play.attempt.to_replay, play.key) == (1, str)
 
 
 def test_overrides_in_a_group_are_not_judged_again() -> None:
