@@ -105,9 +105,8 @@ def failover_stream(
         wait: pause before the same source is retried: seconds, a timedelta, or a function
             `Failed -> seconds`, such as `backoff()`. Default: no pause. A switch to a source
             that this stream has not tried yet (it remembers the last 64) does not wait.
-        commit_when: when the stream starts to deliver items of an attempt: after this many items,
-            or from the first item that meets the predicate. Earlier items are held back, and
-            discarded if the attempt fails. Default: the first item.
+        commit_when: when an attempt starts to deliver: after this many items, or from the first
+            item that meets the predicate. Earlier items are held back, and discarded if it fails.
         complete_when: predicate that the last item must meet. A stream that ends otherwise counts
             as truncated, and the attempt fails with `TruncatedStream`. Default: not checked.
         expect_items: how many items a complete stream has, counted since the last restart. If a
@@ -117,24 +116,21 @@ def failover_stream(
             `commit_when`, fails with `EmptyStream`.
         first_item_timeout: time limit for the first item of an attempt, counted from its opening,
             in seconds or as a timedelta. When it expires, the attempt fails with `SourceTimeout`.
-            `None` or infinity = no limit, here and for the next three options.
+            `None` = no limit, here and for the next three options.
         idle_timeout: time limit for each further item, with the same effect, and for the first one
             if `first_item_timeout` is not set. The limits count only the time spent waiting for the
             source, not the consumer's time. Python cannot interrupt a blocked thread. Therefore a
-            source runs in its own thread if `first_item_timeout`, `idle_timeout` or
-            `total_timeout` is set. A source that times out is abandoned there, and closed as soon
-            as its call returns.
+            source runs in its own thread if this option, `first_item_timeout` or `total_timeout`
+            is set. If it times out, it is abandoned there, and closed when its call returns.
         total_timeout: time limit for the whole stream, from the first request for an item to the
             end, including pauses and the consumer's time. When it expires, the stream raises
             `StreamTimeout`, and no other source is tried.
         give_up_after: how long an outage may last, counted from the first failure after the last
             received item. If a failure comes later than that, or the next pause would end later,
             the stream ends as if no source were left. It interrupts nothing.
-        on_exhausted: what the stream raises when no source is left. "last": the last error, the
-            same object, with the earlier errors in its notes. "group": an `AllSourcesFailed` with
-            all errors in order.
-        on_event: function that is called with each event, such as a `Trace`; see
-            `failover_iter.events`.
+        on_exhausted: what is raised when no source is left. "last": the last error, the same object,
+            with the earlier ones in its notes. "group": `AllSourcesFailed` with all in order.
+        on_event: called with each event (see `failover_iter.events`), for example a `Trace`.
         mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
             takeover. The items are then of type `T | Takeover`.
 
@@ -158,8 +154,7 @@ def failover_stream(
         >>> list(failover_stream([primary, replica], retry_on=ConnectionError, mid_stream="skip"))
         ['one', 'two', 'three']
 
-    Source: the point after which "raise" raises a failure to the consumer is the commit point of
-    gRPC (gRPC proposal A6, client retries).
+    Source: "raise" ends a stream after the commit point of gRPC (proposal A6, client retries).
     """
     options = Options(
         retry_on=retry_on,

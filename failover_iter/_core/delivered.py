@@ -2,9 +2,9 @@
 
 An option may need the last items, a digest of their keys, their size, or a cursor.
 
-Each item that the blocking driver delivers draws one `True` from `left`, an `itertools.repeat`: so
-`itertools.compress` counts in C. The async driver adds to `counted`, and so does code that delivers
-a single item.
+Each item that passes through the loop of a driver draws one `True` from `left`, an
+`itertools.repeat`: so `itertools.compress` counts in C. Code that delivers a single item adds to
+`counted`.
 """
 
 from __future__ import annotations

@@ -95,7 +95,8 @@ class Judging:
         self, level: Level, error: Exception, failed: Callable[[], Failed]
     ) -> Raise | Sleep | None:
         """Choose the next source of a level: pause before it, or open it (None), or end."""
-        now, limit = self._now(), level.give_up_after
+        now = self._now()
+        limit = min(each.give_up_after for each in self._levels)
         lasts_too_long = self.outage.lasts_too_long(now, 0, limit)
         chosen = None if lasts_too_long else self._takeovers.choose(level, self._reporter)
         if chosen is None:

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from failover_iter._options import Options
     from failover_iter._types import Flavour
 
-
 _STATE_AFTER: Final[dict[type[Command], State]] = {
     Open: State.OPENING,
     Sleep: State.WAITING,

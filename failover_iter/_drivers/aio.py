@@ -22,18 +22,17 @@ from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
 from failover_iter._drivers.async_items import Held, IterableOver
-from failover_iter._drivers.clock import async_library, async_sleep, async_time, give_way
-from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
+from failover_iter._drivers.clock import async_sleep, async_time, give_way
+from failover_iter._drivers.closing import acloser_of, closed, first_of, has_ended, needs_close
 from failover_iter._drivers.opened import OpenedSource
+from failover_iter._drivers.pullers import new_puller
 from failover_iter._validation import is_awaitable, offers, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 
     from failover_iter._core.commands import Command
-    from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
-    from failover_iter._types import Puller
 
 #: What is counted in another place draws from this.
 _UNCOUNTED: Final = repeat(True)
@@ -83,12 +82,11 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         sent = yield item
                     except BaseException as error:
                         thrown = error
-                    else:
-                        if sent is None:
-                            continue
+                    if sent is thrown is None:
+                        continue
                     break
             except BaseException as error:
-                source.failure = error
+                source.raised(error)
             # Out of the `except`, or the source would run as if it handled what is thrown.
             if thrown is not None or sent is not None:
                 await source.answer(thrown, sent)
@@ -114,6 +112,8 @@ class AsyncSource(OpenedSource):
 
     #: The object that waits for it, if it has a timeout.
     puller: Any = None
+    #: Whether the held item is its answer to a throw or a send.
+    is_answer = False
 
     @property
     def owned(self) -> bool:
@@ -173,7 +173,7 @@ class AsyncSource(OpenedSource):
         factory, args = attempt.source.factory, attempt.args
         attempt.args = ()  # a traceback holds on to the attempt
         if attempt.deadline is not None:
-            self.puller = _new_puller(self, attempt.deadline)
+            self.puller = new_puller(self, attempt.deadline)
         opened: Any = None
         try:
             self.iterable = opened = factory(*args)
@@ -230,6 +230,13 @@ class AsyncSource(OpenedSource):
         if deadline is not None and (deadline.is_lasting or self.puller.wrong_use is not None):
             items = self.puller.items(self.iterator)
         return items, delivered.left, attempt.on_item
+
+    def raised(self, error: BaseException) -> None:
+        """The loop over the items raised: the source is to blame, unless it cannot have raised."""
+        self.failure = error
+        has_not_raised = type(self.iterator) is AsyncGeneratorType and not has_ended(self.iterator)
+        if has_not_raised and error is not self.attempt.surplus:
+            self.spare(error)
 
     def exhausted(self, items: AsyncIterable[Any]) -> None:
         """What `items()` returned has ended: the source too, unless it was the held items."""
@@ -304,6 +311,7 @@ class AsyncSource(OpenedSource):
         """Deliver the item with which the source has answered, unless it is a bookmark."""
         if self.attempt.admits(item):
             self.attempt.held.append(item)
+            self.is_answer = True
         elif self.attempt.surplus is not None:
             self.fail(self.attempt.surplus)
 
@@ -315,21 +323,20 @@ class AsyncSource(OpenedSource):
             if error is None:
                 if needs_close(self.iterable, self.iterator, self.attempt.source):
                     close_error = await self.close()
-                return run.ended(None, close_error, check_complete=self.check_complete)
-            close_error = await self.close()
-            if self.is_to_blame(error):
-                return run.failed(error, close_error, abandoned=self.is_abandoned)
-            return run.left(
-                error, close_error, by_consumer=self.by_consumer, abandoned=self.is_abandoned
-            )
+                command = run.ended(None, close_error, check_complete=self.check_complete)
+            else:
+                close_error = await self.close()
+                command = self.failed_or_left(error, close_error)
+            self.release()  # if anything raises before, `interrupt` does it
+            return command
         finally:
-            self.release()
             del run, error, close_error
 
     async def interrupt(self, error: BaseException) -> None:
         """Close what is still open: code of ours has raised."""
         close_error = None
         try:
+            self.chain(error)
             try:
                 close_error = await self.close()
             except BaseException as raised:  # Ctrl-C or a cancellation: it replaces the error
@@ -389,20 +396,3 @@ class AsyncSource(OpenedSource):
         """Drop all references, also that to what waits."""
         super().release()
         self.puller = None
-
-
-def _new_puller(source: AsyncSource, deadline: SourceDeadline) -> Puller:
-    """Return a puller for the library that runs this task."""
-    match async_library():
-        case "trio":
-            from failover_iter._drivers import timed_trio
-
-            return timed_trio.Puller(deadline, source.close, source.attempt.source.name)
-        case "asyncio":
-            from failover_iter._drivers import timed_asyncio
-
-            return timed_asyncio.Puller(deadline)
-        case _:
-            raise mark_usage_error(
-                RuntimeError("a timeout needs asyncio or trio: neither runs this stream")
-            )

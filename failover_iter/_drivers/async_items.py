@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Self
 
-    from failover_iter._drivers.opened import OpenedSource
+    from failover_iter._drivers.aio import AsyncSource
 
 
 class Held:
@@ -19,7 +19,7 @@ class Held:
 
     __slots__ = ("_source",)
 
-    def __init__(self, source: OpenedSource) -> None:
+    def __init__(self, source: AsyncSource) -> None:
         self._source = source
 
     def __aiter__(self) -> Self:
@@ -30,8 +30,9 @@ class Held:
         if not attempt.held:
             raise StopAsyncIteration
         try:
-            if attempt.deadline is not None:
+            if attempt.deadline is not None and not self._source.is_answer:
                 attempt.deadline.check_stream()
+            self._source.is_answer = False
             return attempt.pop_held()
         except BaseException as error:
             self._source.spare(error)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from failover_iter._core.notes import has_context, set_context
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from failover_iter._core.attempt import Attempt
+    from failover_iter._core.commands import Command
     from failover_iter._core.run import Run
     from failover_iter._source import Abort
 
@@ -72,6 +75,24 @@ class OpenedSource:
     def is_open(self) -> bool:
         """Whether there may be more to deliver."""
         return not self.has_ended and self.failure is None
+
+    def chain(self, error: BaseException) -> None:
+        """Make the failure of the source the context of the error that interrupts its closing."""
+        failure = self.failure
+        if failure is not None and not (failure is error or has_context(error)):
+            set_context(error, failure)
+
+    def failed_or_left(self, error: BaseException, close_error: Exception | None) -> Command:
+        """Ask the core what follows an error; the source is closed."""
+        try:
+            if self.is_to_blame(error):
+                return self.run.failed(error, close_error, abandoned=self.is_abandoned)
+            by_consumer = self.by_consumer and error is self.spared
+            return self.run.left(
+                error, close_error, by_consumer=by_consumer, abandoned=self.is_abandoned
+            )
+        finally:
+            del error, close_error
 
     def is_to_blame(self, error: BaseException) -> TypeGuard[Exception]:
         """Whether this error is a failure of the source, by its own doing or by a timeout."""

@@ -232,16 +232,9 @@ class SyncSource(OpenedSource):
                 if needs_close(self.iterable, self.iterator, self.attempt.source):
                     close_error = self.close()
                 command = run.ended(self.value, close_error, check_complete=self.check_complete)
-                self.release()
-                return command
-            close_error = self.close()
-            if self.is_to_blame(error):
-                command = run.failed(error, close_error, abandoned=self.is_abandoned)
             else:
-                by_consumer = self.by_consumer and error is self.spared
-                command = run.left(
-                    error, close_error, by_consumer=by_consumer, abandoned=self.is_abandoned
-                )
+                close_error = self.close()
+                command = self.failed_or_left(error, close_error)
             self.release()  # if anything raises before, `interrupt` does it
             return command
         finally:
@@ -256,6 +249,7 @@ class SyncSource(OpenedSource):
         """Close what is still open: code of ours has raised."""
         close_error = None
         try:
+            self.chain(error)
             try:
                 close_error = self.close()
             except BaseException as raised:  # Ctrl-C or a cancellation: it replaces the error

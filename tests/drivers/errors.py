@@ -77,6 +77,40 @@ class Errors(Behaviour):
                 flavour.throw(stream, error)
             assert caught.value is error
 
+    def test_what_interrupts_the_closing_does_not_hide_the_failure(
+        self, flavour: SyncFlavour
+    ) -> None:
+        """Ctrl-C while a failed source is closed: the failure is its context."""
+        error = reset()
+
+        def fails() -> Any:
+            raise error
+
+        def interrupts() -> Any:
+            raise KeyboardInterrupt
+
+        stream = flavour.stream([lambda: flavour.iterator(fails, close=interrupts)])
+        with pytest.raises(KeyboardInterrupt) as caught:
+            flavour.next(stream)
+        assert caught.value.__context__ is error
+
+    def test_an_interrupt_after_an_answer_is_the_source_s_own(self, flavour: SyncFlavour) -> None:
+        """Once a source has answered a throw with an item, the consumer causes nothing any more."""
+        pulls = iter([1, KeyboardInterrupt()])
+
+        def pull() -> Any:
+            pulled = next(pulls)
+            if isinstance(pulled, BaseException):
+                raise pulled
+            return pulled
+
+        answers = flavour.iterator(pull, throw=lambda *_: 2)
+        stream = flavour.stream([self.source(flavour, error=reset()), lambda: answers])
+        assert [flavour.next(stream), flavour.throw(stream, ValueError())] == [1, 2]
+        with pytest.raises(KeyboardInterrupt) as caught:
+            flavour.next(stream)
+        assert "reset by peer" in "".join(caught.value.__notes__)
+
     def taking(self, flavour: SyncFlavour, *items: Any, error: Exception | None = None) -> Any:
         """A source that may be called with a `Progress`."""
 

@@ -7,7 +7,7 @@ import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from failover_iter import (
     afailover_stream,
     failover_stream,
 )
+from failover_iter._core.deadlines import SourceDeadline
 from support.flavour import SyncFlavour, source
 from support.runners import quiet
 
@@ -238,3 +239,30 @@ def test_the_outer_mode_decides_until_a_group_has_delivered(
         group.source([down, Source(source(flavour, 1, 2, 3), name="good")]),
     ]
     assert flavour.drain(flavour.stream(sources, mid_stream="skip")) == [1, 2, 3]
+
+
+def test_what_is_raised_in_our_lines_is_not_the_source_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An async generator that has not ended did not raise: a signal handler did, for example."""
+    opened: list[int] = []
+
+    async def source() -> AsyncIterator[int]:
+        opened.append(1)
+        for item in range(4):
+            yield item
+
+    async def main() -> None:
+        stream = afailover_stream([source], retry_on=TimeoutError, attempts=3, total_timeout=60)
+        async with aclosing(stream):
+            assert await anext(stream) == 0
+            raised = TimeoutError("a signal handler raised this")
+
+            def interrupted(_: object) -> None:
+                raise raised
+
+            monkeypatch.setattr(SourceDeadline, "check_stream", interrupted)
+            with pytest.raises(TimeoutError) as caught:
+                await anext(stream)
+            assert caught.value is raised
+
+    asyncio.run(main())
+    assert opened == [1]

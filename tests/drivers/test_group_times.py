@@ -64,3 +64,29 @@ def test_failures_in_a_group_whose_time_is_up(flavour: SyncFlavour) -> None:
     assert len(caught.value.__notes__) == 2
     assert [event.failures for event in events if isinstance(event, Failed)] == [1, 2, 3]
     assert len([event for event in events if isinstance(event, Closed)]) == 1
+
+
+def test_the_outer_outage_ends_the_retries_of_a_group(flavour: SyncFlavour) -> None:
+    """A group that retries without end stops when the outage of the outer stream is too long."""
+    opened: list[int] = []
+
+    def down(*_: object) -> Any:
+        opened.append(1)
+        raise reset()
+
+    retries = Policy(retry_on=ConnectionError, attempts=None, wait=1)
+    policy = Policy(retry_on=ConnectionError, give_up_after=3.5)
+    with pytest.raises(ConnectionError):
+        flavour.drain(flavour.of(policy, [retries.source([down])]))
+    assert len(opened) == 4
+
+
+def test_an_answer_to_a_throw_is_delivered_whatever_the_time(flavour: SyncFlavour) -> None:
+    """`total_timeout` shows at the next pull: the item that answers a throw is not lost."""
+    answers = flavour.iterator(lambda: 1, throw=lambda *_: 2)
+    stream = flavour.stream([lambda: answers], total_timeout=1)
+    assert flavour.next(stream) == 1
+    flavour.pass_time(2)
+    assert flavour.throw(stream, ValueError()) == 2
+    with pytest.raises(StreamTimeout):
+        flavour.next(stream)
