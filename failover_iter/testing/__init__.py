@@ -6,9 +6,9 @@ and checks the result. Requires `hypothesis`: `pip install failover-iter[testing
 """
 
 from failover_iter.testing._composed import attempts_at_most, equals, survives, within
-from failover_iter.testing._conformance import check_failover_laws
 from failover_iter.testing._faults import Bug, Interrupt
 from failover_iter.testing._inject import inject
+from failover_iter.testing._laws import check_failover_laws
 from failover_iter.testing._loop import JumpingLoop
 from failover_iter.testing._must_see import NeverHappened, must_see
 from failover_iter.testing._oracles import Oracle

@@ -132,7 +132,7 @@ def test_consumers_are_read_and_written() -> None:
             "options in marbles are at, as, close, open; got 'with=love'",
         ),
         (lambda: Plan("a| at=night"), "at must be one of pull, call, await, iter; got 'night'"),
-        (lambda: Plan("# at=iter"), "at='iter' requires kind='iterable', got 'generator'"),
+        (lambda: Plan("# at=iter"), "at='iter' requires kind='iterable' or 'both', got 'gen"),
         (lambda: Plan("a#KeyError"), "an error in marbles must be one of ConnectionError, falsy"),
         (lambda: Plan("a|", items="aa"), "items must differ"),
         (lambda: Plan("a|", errors=[]), "errors must name at least one"),
