@@ -86,7 +86,7 @@ class AsyncDriver:
         async def cancel() -> None:
             await self.library.sleep(seconds)
             if not self.session.is_over:
-                self.recorder.note("interrupt")
+                self.recorder.note("interrupt", of=self.recorder.waits_in)
                 self.library.cancel()
 
         self.library.spawn(cancel)

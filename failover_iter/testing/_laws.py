@@ -139,7 +139,10 @@ def check_failover_laws(
         "When the last source fails, the consumer gets its error, the same object, which tells of "
         "the earlier ones.",
         explore(["same_error", "told", "intact"]),
-        explore(["same_error", "told"], faults=("raises", "call", "iter", "falsy", "iterator")),
+        explore(
+            ["same_error", "told", "intact"],
+            faults=("raises", "call", "iter", "falsy", "chained", "iterator", "close raises"),
+        ),
         suite.leaves_no_cycle,
     )
     law(

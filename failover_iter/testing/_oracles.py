@@ -234,14 +234,14 @@ def is_outward(run: RunResult, entry: LogEntry) -> bool:
     """Whether the caller of a source gets this error: one of `close` only if it is no Exception."""
     if entry.phase != "close":
         return entry.phase in OUTWARD
-    return isinstance(entry.value, Interrupt) and run.plan.consumer.how not in ("drop", "break")
+    is_let_go = run.left is not None and run.left.value in ("drop", "break")
+    return isinstance(entry.value, Interrupt) and not is_let_go
 
 
 def is_felt(run: RunResult, entry: LogEntry) -> bool:
-    """Whether it is an interruption that no source replaced by another error."""
+    """Whether it is an interruption that the source did not replace by another error."""
     return entry.what == "interrupt" and not any(
-        later.what == "fail"
-        and (entry.source is None or (later.of == entry.of and is_outward(run, later)))
+        later.what == "fail" and later.of == entry.of and is_outward(run, later)
         for later in run.since(entry)
     )
 

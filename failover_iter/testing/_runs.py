@@ -84,6 +84,8 @@ class Recorder:
         self.began = 0.0
         #: Whether this thread belongs to a source that was abandoned.
         self.is_late: Callable[[], bool] = bool
+        #: The opening that lets time pass, if one does.
+        self.waits_in: tuple[int | None, int] = (None, 0)
         #: Whether the consumer is another task, or has another context, than the one that runs.
         self.is_elsewhere: Callable[[], bool] = bool
         #: The next event of a source that the consumer interferes with: "pull" or "close".

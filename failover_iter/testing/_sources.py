@@ -114,7 +114,7 @@ class OpenedSource:
             self.note("yield", value=item)
             return item
         if self.script.end == "stalls":
-            await self.host.sleep(STALL)
+            await self._sleep(STALL)
         self.has_ended = True
         if self.script.end != "ends":
             self.fail(self.script.error, "pull")
@@ -141,7 +141,14 @@ class OpenedSource:
 
     async def _wait(self, ticks: int) -> None:
         if ticks:
-            await self.host.sleep(ticks * self.tick)
+            await self._sleep(ticks * self.tick)
+
+    async def _sleep(self, seconds: float) -> None:
+        before, self.recorder.waits_in = self.recorder.waits_in, self.of
+        try:
+            await self.host.sleep(seconds)
+        finally:
+            self.recorder.waits_in = before
 
     async def _be_intruded(self, where: str) -> None:
         if self.recorder.intrusion == where:

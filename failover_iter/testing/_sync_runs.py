@@ -91,8 +91,9 @@ class _SyncDriver:
     def cancel_after(self, seconds: float) -> None:
         self.clock.interrupt_after(seconds, self.interrupt)
 
-    def interrupt(self, of: tuple[int | None, int] = (None, 0)) -> NoReturn:
+    def interrupt(self, of: tuple[int | None, int] | None = None) -> NoReturn:
         interruption = Interruption("interrupted")
+        of = of or self.session.recorder.waits_in
         self.session.recorder.note("interrupt", of=of, value=interruption)
         raise interruption
 
