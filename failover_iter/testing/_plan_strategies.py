@@ -55,8 +55,8 @@ def plans(
     max_items: int = 6,
     min_items: int = 0,
     openings: int = 1,
-    faults: Iterable[str] = DEFAULT_FAULTS,
-    consumers: Iterable[str] = DEFAULT_CONSUMERS,
+    faults: str | Iterable[str] = "default",
+    consumers: str | Iterable[str] = "default",
 ) -> st.SearchStrategy[Plan]:
     """Return a strategy of random plans that shrink towards one fault at the smallest index.
 
@@ -67,9 +67,9 @@ def plans(
         min_items: the smallest number of items in the complete stream.
         openings: how many openings of a source may differ, for sources that recover and fail
             again.
-        faults: the names of the faults that sources may have. `FAULTS` lists all of them; the
-            default, `DEFAULT_FAULTS`, lists those that every pipeline must handle. Add more for a
-            pipeline that promises more: `faults=(*DEFAULT_FAULTS, "ends early")`.
+        faults: the names of the faults that sources may have. "default" stands for those that
+            every pipeline must handle, "all" for all. Add more for a pipeline that promises more:
+            `faults=["default", "ends early"]`.
 
             - An error before or after any item: "raises" (a failure); "bug" and "base" (errors
               that are not failures); "falsy", "group", "mixed" (a group that contains a bug deep
@@ -84,8 +84,8 @@ def plans(
               "close yields".
             - Items that take time: "slow", "late"; openings that do: "opens slowly".
         consumers: what the consumer may do: "drain", "break", "close", "throw", "send", "drop",
-            "slow", "cancel", "cancel_close", "cancel_at", "reenter", "concurrent". `CONSUMERS`
-            lists all of them.
+            "slow", "cancel", "cancel_close", "cancel_at", "reenter", "concurrent"; "default"
+            stands for the first half, "all" for all.
 
     Raises:
         ValueError: a fault or consumer is unknown, or a number is out of range.
@@ -99,11 +99,8 @@ def plans(
         ... def test_my_pipeline(plan):
         ...     verify(pipeline, plan, oracles="exactly_once")
     """
-    faults, consumers = tuple(faults), tuple(consumers)
-    for name, given, allowed in (("faults", faults, FAULTS), ("consumers", consumers, CONSUMERS)):
-        for one in given:
-            if one not in allowed:
-                raise ValueError(f"{name} must be among {', '.join(allowed)}; got {one!r}")
+    faults = _names("faults", faults, DEFAULT_FAULTS, FAULTS)
+    consumers = _names("consumers", consumers, DEFAULT_CONSUMERS, CONSUMERS)
     if not 0 <= min_items <= max_items <= len(ALPHABET):
         raise ValueError(
             f"min_items must be 0 to max_items, and max_items up to {len(ALPHABET)}; got "
@@ -116,6 +113,20 @@ def plans(
             raise ValueError(f"{name} must be at least 1, got {number!r}")
     known = [how for how in CONSUMERS if how in consumers]
     return _plans(sources, tuple(errors), (min_items, max_items), openings, faults, known)
+
+
+def _names(
+    option: str, given: str | Iterable[str], default: tuple[str, ...], everything: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the names that are meant, each once."""
+    names: list[str] = []
+    for name in [given] if isinstance(given, str) else given:
+        known = {"default": default, "all": everything}.get(name, (name,))
+        if name not in everything and known == (name,):
+            allowed = ", ".join(("default", "all", *everything))
+            raise ValueError(f"{option} must be among {allowed}; got {name!r}")
+        names += known
+    return tuple(dict.fromkeys(names))
 
 
 def _plans(  # noqa: PLR0917 (the parameters of `plans`)

@@ -26,8 +26,9 @@ from hypothesis import strategies as st
 
 from failover_iter import Decide, Event, Policy, Skip, SourceTimeout
 from failover_iter._drivers.clock import async_sleep
-from failover_iter.testing import JumpingLoop, Plan, SourceScript, run_plan
+from failover_iter.testing import JumpingLoop, Plan, run_plan
 from failover_iter.testing._composed import resolve
+from failover_iter.testing._plans import SourceScript
 from failover_iter.testing._runs import Recorder, unclosed
 from failover_iter.testing._sources import async_factory
 from support.size import EXAMPLES

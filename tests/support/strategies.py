@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from failover_iter import Decide, Resume, Skip
-from failover_iter.testing import SourceScript
+from failover_iter.testing._plans import SourceScript
 
 from .case import Case, SourcePlan
 from .scenarios import by_total, is_even, is_three, never_after_two

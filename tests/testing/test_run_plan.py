@@ -10,15 +10,9 @@ from typing import Any
 import pytest
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import (
-    Bug,
-    Interruption,
-    Plan,
-    Runaway,
-    RunResult,
-    VirtualClock,
-    run_plan,
-)
+from failover_iter.testing import Plan, RunResult, VirtualClock, run_plan
+from failover_iter.testing._faults import Bug
+from failover_iter.testing._runs import Interruption, Runaway
 
 FLAVOURS = ["sync", "asyncio", "trio"]
 
