@@ -93,12 +93,22 @@ def verify(
     )
     saw(run)
     if currently_in_test_context():
-        event(f"switches: {min(run.switches, 3)}{'+' if run.switches > 3 else ''}")  # noqa: PLR2004
-        event("switched mid-stream" if run.switched_mid_stream else "no switch mid-stream")
+        _tell_hypothesis(run)
     broken = [(oracle, how) for oracle in checks if (how := oracle(run)) is not None]
     if broken:
         raise BrokenLaw(run, broken) from _unplanned_error(run)
     return run
+
+
+def _tell_hypothesis(run: RunResult) -> None:
+    """Count the run in the statistics of Hypothesis."""
+    event(f"switches: {min(run.switches, 3)}{'+' if run.switches > 3 else ''}")  # noqa: PLR2004
+    event("switched mid-stream" if run.switched_mid_stream else "no switch mid-stream")
+    event(f"consumer: {run.plan.consumer.how}")
+    if run.error is not None:
+        event(f"the consumer got {type(run.error).__name__}")
+    else:
+        event("ended normally" if run.ended else "the consumer left")
 
 
 def _unplanned_error(run: RunResult) -> BaseException | None:
