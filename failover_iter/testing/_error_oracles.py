@@ -88,10 +88,10 @@ def _is_group_of(error: BaseException | None, run: RunResult) -> bool:
     return id(raised[-1]) in found and found <= {id(value) for value in raised}
 
 
-# What comes with an error, and with an end.
+# Causes, notes, returned and sent values, tasks.
 
 
-@oracle("an error arrives as its source raised it: with its cause, its notes and its traceback")
+@oracle("an error keeps the cause, the notes and the traceback that its source raised it with")
 def _intact(run: RunResult) -> str | None:
     for entry in _escapes(run):
         error: BaseException = entry.value
@@ -107,7 +107,7 @@ def _intact(run: RunResult) -> str | None:
 
 
 def _lost_from(error: BaseException, name: str) -> str | None:
-    """Return what an error has lost that its source gave it."""
+    """Return the part of an error that was lost on the way."""
     frames = traceback.walk_tb(error.__traceback__)
     if not any(frame.f_code.co_filename == _sources.__file__ for frame, _ in frames):
         return "traceback"
@@ -129,12 +129,12 @@ def _context_of(error: BaseException) -> Iterator[BaseException]:
         each = each.__context__
 
 
-@oracle("an error tells of the failures before it, in their order: by notes, group or context")
+@oracle("an error reports the failures before it, in their order: in notes, a group or its context")
 def _told(run: RunResult) -> str | None:
     error = run.error
     raised = [entry for entry in _escapes(run) if not isinstance(entry.value, StopIteration)]
     if error is None or not run.drained or all(entry.value is not error for entry in raised):
-        return None  # it is no error of a source, or it is a group, which `same_error` judges
+        return None  # not an error of a source; or a group, which `same_error` judges
     objects = set(map(id, _context_of(error)))
     place = -1
     for entry in raised[:-1]:
@@ -142,15 +142,15 @@ def _told(run: RunResult) -> str | None:
         if id(entry.value) in objects:
             continue
         if not notes:
-            return f"{outcome(run)} does not tell of {entry.value!r}, raised before it"
+            return f"{outcome(run)} does not report {entry.value!r}, raised before it"
         if notes[-1] <= place:
-            return f"{outcome(run)} tells of {entry.value!r} in the wrong place"
+            return f"{outcome(run)} reports {entry.value!r} in the wrong place"
         place = next(at for at in notes if at > place)
     told = [note for entry in run.entries("fail") for note in _notes(entry.value)]
     for entry in run.entries("fail"):
         is_told = entry.value is error or any(str(entry.value) in note for note in told)
         if entry.phase == "close" and not is_told:
-            return f"nothing tells of {entry.value!r}, raised by closing {source_of(run, entry)}"
+            return f"nothing reports {entry.value!r}, raised by closing {source_of(run, entry)}"
     return None
 
 

@@ -136,7 +136,7 @@ def check_failover_laws(
     )
     law(
         "exhaustion",
-        "When the last source fails, the consumer gets its error, the same object, which tells of "
+        "When the last source fails, the consumer gets its error, the same object, which reports "
         "the earlier ones.",
         explore(["same_error", "told", "intact"]),
         explore(
@@ -148,7 +148,7 @@ def check_failover_laws(
     law(
         "associativity",
         "Nested combinators deliver the same items as one flat combinator.",
-        # In mode "resume", only `nest` can tell the nested stream where to resume.
+        # In mode "resume", only `nest` knows how the nested stream resumes.
         each(
             lambda plan: suite.delivers_the_same_nested(plan, nest),
             faults=OUTAGES,

@@ -231,7 +231,7 @@ def _flat(run: RunResult) -> str | None:
 
 
 def is_outward(run: RunResult, entry: LogEntry) -> bool:
-    """Whether the caller of a source gets this error: one of `close` only if it is no Exception."""
+    """Whether the caller of a source gets this error: from `close`, only a BaseException."""
     if entry.phase != "close":
         return entry.phase in OUTWARD
     is_let_go = run.left is not None and run.left.value in ("drop", "break")

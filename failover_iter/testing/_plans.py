@@ -43,7 +43,7 @@ class SourceScript:
             iterator; or the "same" iterator as last time. Also a generator that returns a value
             ("returning"), or that answers what is thrown into it with its next item ("answering").
         closing: what closing does: it succeeds ("quietly"), "raises" the first of the plan's
-            errors, raises a "bug" or an error that is no `Exception` ("base"), is "slow", or
+            errors, raises a "bug" or an error that is not an `Exception` ("base"), is "slow", or
             "yields" (generators only).
         opens: the number of ticks until the source is open. An async source waits in the await.
 

@@ -18,7 +18,7 @@ SLOW = 10
 
 
 class Host(Protocol):
-    """What the sources of a run need from it."""
+    """The functions that the sources of a run need from it."""
 
     async def sleep(self, seconds: float) -> None:
         """Sleep in virtual time."""
@@ -58,7 +58,7 @@ class OpenedSource:
         self.script = recorder.plan.script(source, number)
         self.tick = tick
         self.place = int(getattr(start, "delivered", start))
-        #: What a generator returns.
+        #: The return value of a generator.
         self.value = f"returned by source {source + 1}" if self.script.kind == "returning" else None
         self.has_ended = False
 
