@@ -73,7 +73,7 @@ class Suite:
             deadline=None,
             database=None,
             report_multiple_bugs=False,
-            phases=[phase for phase in Phase if phase is not Phase.explain],
+            phases=[each for each in settings().phases if each is not Phase.explain],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
         )
         if self.max_examples is None:

@@ -52,7 +52,8 @@ def test_law(flavour: Any, mode: Any, law: str) -> None:
         mode=mode,
         flavour=flavour,
         nest=policy.source,
-        twin=lambda factories: by_flavour[theirs](factories),
+        # Compared once: the twin of the async stream is the sync one.
+        twin=by_flavour[theirs] if flavour != "sync" else None,
         waiting=patient.stream if flavour == "sync" else patient.astream,
         laws=[law],
         max_examples=2 * FEW if law == "identity" else FEW,

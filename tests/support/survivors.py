@@ -304,7 +304,7 @@ SURVIVORS = [
     _sync(send_lost_after_a_switch, "switching", "sends", consumers=("drain", "send")),
     _sync(
         blame_kept_after_an_answer, "blame", "no_loss", "raises", "answering",
-        consumers=("drain", "throw"),
+        consumers=("throw",),
     ),
     _sync(iterator_left_open, "closing", "no_leak", "raises", "both"),
     _sync(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import process_time
 from typing import Any
 
 import pytest
-from hypothesis import given, seed, settings
+from hypothesis import Phase, given, seed, settings
 
 from failover_iter.testing import BrokenLaw, Plan, check_failover_laws, plans, verify
 from support.runners import quiet
@@ -41,6 +42,17 @@ def broken_laws(combinator: Any, waiting: Any, law: str, flavour: Any) -> list[E
     return []
 
 
+@pytest.fixture
+def unshrunk() -> Iterator[None]:
+    """Do not shrink: here it only matters whether the mutant is killed."""
+    before = settings.get_current_profile_name()
+    settings.register_profile("unshrunk", settings.default, phases=[Phase.generate])
+    settings.load_profile("unshrunk")
+    yield
+    settings.load_profile(before)
+
+
+@pytest.mark.usefixtures("unshrunk")
 @pytest.mark.parametrize(("survivor", "flavour"), CASES)
 def test_the_conformance_function_kills_it(survivor: Survivor, flavour: Any) -> None:
     """`check_failover_laws` finds the law that it breaks, within ten seconds of CPU time."""
