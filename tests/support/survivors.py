@@ -309,20 +309,20 @@ SURVIVORS = [
     _sync(iterator_left_open, "closing", "no_leak", "raises", "both"),
     _sync(
         interrupt_swallowed_in_a_wait, "transparency", "transparent",
-        consumers=("drain", "cancel_at"), waits=True,
+        consumers=("cancel_at",), waits=True,
     ),
     _async(first_pull_in_another_task, "one task", "same_task"),
     _async(awaited_source_left_open, "closing", "no_leak", "raises", "iterator", "opens slowly"),
     _async(
         cancellation_swallowed_in_a_wait, "transparency", "transparent",
-        consumers=("drain", "cancel_at"), waits=True,
+        consumers=("cancel_at",), waits=True,
     ),
     _async(
         shielded_opening_leaks, "closing", "no_leak", "raises", "iterator", "opens slowly",
-        consumers=("drain", "cancel_at"),
+        consumers=("cancel_at",),
     ),
     _async(
         leak_when_cancelled_in_the_first_pull, "closing", "no_leak", "raises", "iterator", "slow",
-        consumers=("drain", "cancel_at"),
+        consumers=("cancel_at",),
     ),
 ]  # fmt: skip
