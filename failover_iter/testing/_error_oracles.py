@@ -16,7 +16,11 @@ from failover_iter.testing._runs import LogEntry, Runaway, RunResult
 @oracle("an error that is not a source failure reaches the consumer unchanged")
 def _transparent(run: RunResult) -> str | None:
     for entry in _escapes(run):
-        if _is_transparent(entry.value):
+        # An interruption of the cleanup replaces the error.
+        is_replaced = any(
+            later.what == "interrupt" and later.of == entry.of for later in run.since(entry)
+        )
+        if _is_transparent(entry.value) and not is_replaced:
             return _goes_through(run, entry, repr(entry.value))
     for entry in run.log:
         if is_felt(run, entry):

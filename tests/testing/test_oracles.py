@@ -244,6 +244,9 @@ def test_errors_that_replace_others_in_a_source() -> None:
     """If cleanup in the source replaces a bug by another error, the pipeline swallowed nothing."""
     run = run_plan(starts_over, Plan("#bug close=raises", "a|"))
     assert [judge(run) for judge in resolve("transparent")] == [None]
+    plan = Plan("#mixed close=slow", "|", consumer="cancel_at 0")
+    run = run_plan(starts_over, plan)
+    assert [judge(run) for judge in resolve(["transparent", "no_reopen"])] == [None, None]
     run = run_plan(starts_over, Plan("ab| close=raises", "a|", consumer="cancel 1"))
     assert [judge(run) for judge in resolve(["transparent", "no_reopen"])] == [None, None]
 
