@@ -128,8 +128,8 @@ def failover_stream(
         give_up_after: how long an outage may last, counted from the first failure after the last
             received item. If a failure comes later than that, or the next pause would end later,
             the stream ends as if no source were left. It interrupts nothing.
-        on_exhausted: what is raised when no source is left. "last": the last error, the same object,
-            with the earlier ones in its notes. "group": `AllSourcesFailed` with all in order.
+        on_exhausted: what is raised when no source is left. "last": the last error, the same
+            object, with the earlier ones in its notes. "group": an `AllSourcesFailed` of all.
         on_event: called with each event (see `failover_iter.events`), for example a `Trace`.
         mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
             takeover. The items are then of type `T | Takeover`.

@@ -112,8 +112,6 @@ class AsyncSource(OpenedSource):
 
     #: The object that waits for it, if it has a timeout.
     puller: Any = None
-    #: Whether the held item is its answer to a throw or a send.
-    is_answer = False
 
     @property
     def owned(self) -> bool:
@@ -173,7 +171,7 @@ class AsyncSource(OpenedSource):
         factory, args = attempt.source.factory, attempt.args
         attempt.args = ()  # a traceback holds on to the attempt
         if attempt.deadline is not None:
-            self.puller = new_puller(self, attempt.deadline)
+            self.puller = new_puller(attempt.deadline, self.close, attempt.source.name)
         opened: Any = None
         try:
             self.iterable = opened = factory(*args)

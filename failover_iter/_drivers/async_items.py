@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Self
 
-    from failover_iter._drivers.aio import AsyncSource
+    from failover_iter._drivers.opened import OpenedSource
 
 
 class Held:
@@ -19,7 +19,7 @@ class Held:
 
     __slots__ = ("_source",)
 
-    def __init__(self, source: AsyncSource) -> None:
+    def __init__(self, source: OpenedSource) -> None:
         self._source = source
 
     def __aiter__(self) -> Self:

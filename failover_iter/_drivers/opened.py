@@ -34,6 +34,8 @@ class OpenedSource:
     by_consumer = False
     #: Whether the consumer closes the stream.
     is_left = False
+    #: Whether the held item is the answer of an async source to a throw or a send.
+    is_answer = False
     #: The consumer's side of its thread, if it has one. The thread then closes it.
     worker: Any = None
 

@@ -8,18 +8,21 @@ from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.clock import async_library
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from failover_iter._core.deadlines import SourceDeadline
-    from failover_iter._drivers.aio import AsyncSource
     from failover_iter._types import Puller
 
 
-def new_puller(source: AsyncSource, deadline: SourceDeadline) -> Puller:
-    """Return a puller for the library that runs this task."""
+def new_puller(
+    deadline: SourceDeadline, close: Callable[[], Awaitable[Exception | None]], name: str
+) -> Puller:
+    """Return a puller for the library that runs this task; `close` closes the source."""
     match async_library():
         case "trio":
             from failover_iter._drivers import timed_trio
 
-            return timed_trio.Puller(deadline, source.close, source.attempt.source.name)
+            return timed_trio.Puller(deadline, close, name)
         case "asyncio":
             from failover_iter._drivers import timed_asyncio
 

@@ -7,14 +7,14 @@ import gc
 import inspect
 import logging
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from failover_iter.testing._async_sources import AsyncHost, async_factory
 from failover_iter.testing._consumers import Session, StreamEnded, is_async_iterable
 from failover_iter.testing._loop import JumpingLoop
 from failover_iter.testing._runs import Recorder, Runaway
+from failover_iter.testing._sources import async_factory, step
 
 #: Virtual seconds after which a run is stopped: longer than any stall.
 FOREVER = 1_000_000.0
@@ -40,6 +40,10 @@ class Library(Protocol):
 
     def cancel(self) -> None:
         """Cancel the session."""
+        ...
+
+    def task(self) -> object:
+        """Return the current task."""
         ...
 
 
@@ -76,6 +80,21 @@ class AsyncDriver:
         """Sleep in virtual time."""
         await self.library.sleep(seconds)
 
+    def cancel_after(self, seconds: float) -> None:
+        """Cancel the session after this time, whatever it then waits for."""
+
+        async def cancel() -> None:
+            await self.library.sleep(seconds)
+            if not self.session.is_over:
+                self.recorder.note("interrupt", of=self.recorder.waits_in)
+                self.library.cancel()
+
+        self.library.spawn(cancel)
+
+    def task(self) -> object:
+        """Return the current task."""
+        return self.library.task()
+
     async def intrude(self, of: tuple[int, int]) -> None:
         """Do what the consumer does while a source is being pulled or closed."""
         session = self.session
@@ -108,9 +127,8 @@ class AsyncDriver:
         """Run the session under `guard`, then let the loop settle."""
         recorder = self.recorder
         recorder.begin(self.library.time)
-        host = AsyncHost(self.library.sleep, self.intrude)
         factories = [
-            async_factory(recorder, host, source, self.tick, awaited=awaited)
+            async_factory(recorder, self, source, self.tick, awaited=awaited)
             for source in range(len(recorder.plan.sources))
         ]
         try:
@@ -144,7 +162,7 @@ async def _aclose_quietly(kept: Any) -> None:
 class _Asyncio:
     cancelled: type[BaseException] = asyncio.CancelledError
 
-    task: asyncio.Task[None]
+    session: asyncio.Task[None]
 
     def __init__(self) -> None:
         self.beside: list[asyncio.Task[None]] = []
@@ -159,10 +177,13 @@ class _Asyncio:
         self.beside.append(asyncio.get_running_loop().create_task(function()))
 
     def cancel(self) -> None:
-        self.task.cancel()
+        self.session.cancel()
+
+    def task(self) -> object:
+        return asyncio.current_task()
 
     async def guard(self, session: Coroutine[Any, Any, None]) -> None:
-        self.task = task = asyncio.get_running_loop().create_task(session)
+        self.session = task = asyncio.get_running_loop().create_task(session)
         await asyncio.wait({task}, timeout=FOREVER)
         waits = not task.done()
         task.cancel()
@@ -214,6 +235,9 @@ def run_trio(  # noqa: C901 (everything that needs trio, which is imported here)
         def cancel(self) -> None:
             self.session_scope.cancel()
 
+        def task(self) -> object:
+            return trio.lowlevel.current_task()
+
         async def guard(self, session: Coroutine[Any, Any, None]) -> None:
             with trio.move_on_after(FOREVER) as forever, self.session_scope:
                 await session
@@ -255,26 +279,13 @@ def _strays_of_trio(recorder: Recorder) -> Generator[None]:
         logger.removeFilter(note)
 
 
-def drained_by(flavour: str, combinator: Callable[[Any], Any], sources: list[Any]) -> list[Any]:
-    """Return the types of the items that a combinator delivers, without keeping the items."""
+def run_coroutine(flavour: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a flavour, in real time; in the sync flavour, it never suspends."""
     if flavour == "sync":
-        return [type(item) for item in combinator(sources)]
-
-    def asynchronous(source: Callable[[], Any]) -> Callable[[], AsyncIterator[Any]]:
-        async def opened(*_: Any) -> AsyncIterator[Any]:
-            for item in source():
-                yield item
-                del item
-
-        return opened
-
-    async def main() -> list[Any]:
-        made = {source: asynchronous(source) for source in dict.fromkeys(sources)}
-        return [type(item) async for item in combinator([made[source] for source in sources])]
-
+        return step(coroutine)
     if flavour == "trio":
         import trio
 
-        return trio.run(main)
+        return trio.run(lambda: coroutine)
     with asyncio.Runner() as runner:
-        return runner.run(main())
+        return runner.run(coroutine)

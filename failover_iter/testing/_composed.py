@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from failover_iter.testing._error_oracles import ALL_ORACLES
 from failover_iter.testing._faults import Interrupt
-from failover_iter.testing._oracles import ORACLES, Oracle, Oracles, lost, outcome
+from failover_iter.testing._oracles import Oracle, Oracles, lost, outcome
 from failover_iter.testing._plans import Plan
 from failover_iter.testing._runs import RunResult
 
@@ -98,10 +99,10 @@ def resolve(oracles: Oracles) -> list[Oracle]:
     if isinstance(oracles, str):
         if oracles in COMPOSED:
             return resolve(COMPOSED[oracles])
-        if oracles not in ORACLES:
-            known = ", ".join(sorted({*ORACLES, *COMPOSED}))
+        if oracles not in ALL_ORACLES:
+            known = ", ".join(sorted({*ALL_ORACLES, *COMPOSED}))
             raise ValueError(f"oracles must be among {known}, or a predicate; got {oracles!r}")
-        return [ORACLES[oracles]]
+        return [ALL_ORACLES[oracles]]
     if isinstance(oracles, Oracle):
         return [oracles]
     if callable(oracles):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -33,13 +34,15 @@ NEXT = Move("next")
 def moves(consumer: Consumer) -> Iterator[Move]:
     """Yield the moves of this consumer until the stream ends."""
     how = consumer.how
-    if how not in ("drain", "slow"):
+    if how not in ("drain", "slow", "cancel_at"):
         for _ in range(consumer.at):
             yield NEXT
     match how:
-        case "close" | "throw" | "drop" | "break":
+        case "close" | "drop" | "break":
             yield Move(how)
             return
+        case "throw":
+            yield Move(how)  # and go on, if the source answers with an item
         case "cancel_close":
             yield Move("close", "cancel")
             return
@@ -89,6 +92,18 @@ class Driver(Protocol):
         """Sleep in virtual time."""
         ...
 
+    def cancel_after(self, seconds: float) -> None:
+        """Cancel the session after this time, whatever it then waits for."""
+        ...
+
+    def task(self) -> object:
+        """Return the current task, if there are tasks."""
+        ...
+
+
+#: The session in whose context a source is called.
+_session: ContextVar[Session | None] = ContextVar("failover_iter.testing.session", default=None)
+
 
 class Session:
     """One consumer of one stream."""
@@ -100,14 +115,26 @@ class Session:
         self.stream: Any = None
         #: The action of the consumer when a source is next pulled or closed.
         self.intrusion: str | None = None
+        self.is_over = False
+        #: The tasks that ask for items.
+        self.tasks: list[object] = []
+
+    def is_elsewhere(self) -> bool:
+        """Whether the current task, or its context, is not that of the consumer."""
+        return _session.get() is not self or self.driver.task() not in self.tasks
 
     async def run(self, pipeline: Callable[..., Any], factories: list[Any]) -> None:
         """Make all moves, and log how the stream ended."""
-        note = self.recorder.note
+        note, plan = self.recorder.note, self.recorder.plan
+        token = _session.set(self)
+        self.tasks.append(self.driver.task())
+        self.recorder.is_elsewhere = self.is_elsewhere
+        if plan.consumer.how == "cancel_at":
+            self.driver.cancel_after((plan.consumer.at + 0.5) * self.tick)
         try:
             note("call")
             self.stream = await self.driver.begin(pipeline(*factories))
-            for move in moves(self.recorder.plan.consumer):
+            for move in moves(plan.consumer):
                 await self._do(move)
         except StreamEnded as end:
             note("end", value=end.value)
@@ -123,7 +150,9 @@ class Session:
             if is_cancelled:
                 raise
         finally:
+            self.is_over = True
             self.stream = None
+            _session.reset(token)
 
     async def _do(self, move: Move) -> None:
         match move.what:
@@ -142,7 +171,7 @@ class Session:
 
     async def ask(self, how: Literal["next", "send"] = "next") -> None:
         """Ask for an item, and log it."""
-        self.recorder.note("ask")
+        self.recorder.note("ask", value=SENT if how == "send" else None)
         if how == "send":
             item = await self.driver.call(self.stream, "send", SENT)
         else:
@@ -151,6 +180,7 @@ class Session:
 
     async def nested(self) -> None:
         """Ask for an item while another pull is in progress."""
+        self.tasks.append(self.driver.task())
         try:
             item = await self.driver.next(self.stream)
         except Exception as error:  # noqa: BLE001 (any error is logged)

@@ -11,7 +11,7 @@ ErrorMaker: TypeAlias = type[Exception] | Callable[[], Exception]
 #: Errors that are not failures of a source: a pipeline must let them through.
 TRANSPARENT = ("bug", "base", "mixed")
 #: Names of errors that every plan can use, in addition to its own errors.
-SPECIAL = ("falsy", "group", "stop", "cut", *TRANSPARENT)
+SPECIAL = ("falsy", "group", "chained", "stop", "cut", *TRANSPARENT)
 
 
 class Bug(Exception):
@@ -34,11 +34,12 @@ def make_error(name: str, errors: tuple[ErrorMaker, ...], message: str) -> BaseE
         case "falsy":
             return _falsy(_class_of(errors[0]))()
         case "group":
-            inner = ExceptionGroup("inner", [_made(errors[0], message)])
-            return ExceptionGroup("outer", [_made(errors[-1], message), inner])
+            group = ExceptionGroup("inner", [_made(errors[0], message)])
+            return ExceptionGroup("outer", [_made(errors[-1], message), group])
         case "mixed":
-            return ExceptionGroup("mixed", [_made(errors[0], message), Bug(message)])
-        case _:  # "cut" and HTTP statuses: a client would raise the first
+            inner = ExceptionGroup("inner", [_made(errors[0], message), Bug(message)])
+            return ExceptionGroup("mixed", [_made(errors[0], message), inner])
+        case _:  # "chained" gets its cause when it is raised; "cut", "503": a client's first error
             return _made(named(errors).get(name, errors[0]), message)
 
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 from failover_iter._drivers.clock import async_sleep, clock
 from failover_iter.testing._consumers import is_async_iterable
 from failover_iter.testing._faults import make_error
-from failover_iter.testing._opening_steps import SLOW, STALL
 from failover_iter.testing._plans import Plan, SourceScript
+from failover_iter.testing._sources import SLOW, STALL
 
 
 def inject(

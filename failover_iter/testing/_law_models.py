@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from failover_iter.testing._faults import Bug, make_error
-from failover_iter.testing._plans import Plan, SourceScript
+from failover_iter.testing._plans import GENERATORS, Plan, SourceScript
 from failover_iter.typing import Mode
 
 Verdict = Literal["ends", "outage", "error"]
@@ -47,11 +47,15 @@ def _items_of(script: SourceScript) -> str:
 
 def _verdict(script: SourceScript) -> Verdict:
     """Return how an attempt ends, as its consumer sees it."""
-    started = script.at == "pull"
-    if script.kind == "generator" and started and script.closing in ("raises", "bug"):
-        return "outage" if script.closing == "raises" else "error"  # raised in `finally`
+    is_generator = script.kind in GENERATORS
+    nothing_to_close = script.kind == "bare" or script.at in ("call", "await")
+    closing = "quietly" if nothing_to_close else script.closing
+    if closing == "base":
+        return "error"
+    if is_generator and closing in ("raises", "bug"):
+        return "outage" if closing == "raises" else "error"  # raised in `finally`
     if script.end != "ends":
         return "error" if script.error in ("bug", "base", "mixed", "stop") else "outage"
-    if script.kind in ("iterator", "iterable") and script.closing in ("raises", "bug"):
+    if closing in ("raises", "bug"):
         return "error"  # closing failed after a normal end: the consumer gets the error
     return "ends"

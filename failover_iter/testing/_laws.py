@@ -1,333 +1,196 @@
-"""The laws that `check_failover_laws` checks, one function each."""
+"""`check_failover_laws`: check any combinator of sources against the laws of failover."""
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Any, Final, get_args
 
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
-from failover_iter.testing._async_runs import drained_by
 from failover_iter.testing._composed import equals
-from failover_iter.testing._identity import check_identity
+from failover_iter.testing._law_checks import OUTAGES, Combinator, Suite
 from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._oracles import Oracles
-from failover_iter.testing._plan_strategies import CONSUMERS, DEFAULT_FAULTS, plans
-from failover_iter.testing._plans import LEAVING, Plan
-from failover_iter.testing._run_plan import Flavour, run_plan
-from failover_iter.testing._runs import RunResult
-from failover_iter.testing._verify import verify
+from failover_iter.testing._plan_strategies import CONSUMERS
+from failover_iter.testing._plans import LEAVING
+from failover_iter.testing._run_plan import FLAVOURS, Flavour
 from failover_iter.typing import Mode
 
-Combinator: TypeAlias = Callable[[Any], Any]
+LAWS: Final = (
+    "identity", "laziness", "switching", "transparency", "blame", "exhaustion", "associativity",
+    "one at a time", "closing", "twins", "no shared state", "constant memory", "one task",
+)  # fmt: skip
 
-#: All failures of a source, in every phase.
-OUTAGES: Final = (*DEFAULT_FAULTS, "group", "await", "close slow", "late", "stalls")
-#: All faults: failures of a source, and errors that are not.
-EVERYTHING: Final = (*OUTAGES, "base", "mixed", "stop", "close bug")
 #: Consumers that leave before the end, or that call a method only generators have.
 MEDDLING: Final = (*LEAVING, "send")
 
-MANY: Final = 5000
 
+def check_failover_laws(
+    combinator: Combinator,
+    *,
+    failure: type[Exception] = ConnectionError,
+    mode: Mode = "skip",
+    flavour: Flavour = "sync",
+    nest: Callable[[list[Any]], Any] | None = None,
+    twin: Combinator | None = None,
+    waiting: Combinator | None = None,
+    laws: Iterable[str] = LAWS,
+    max_examples: int | None = None,
+) -> None:
+    """Check a combinator of sources against the laws of failover, with random plans.
 
-@dataclass(frozen=True, kw_only=True)
-class Suite:
-    """A combinator, and how to check it."""
+    The laws are: identity (over one source it behaves like `yield from`), laziness, switching,
+    transparency, blame, exhaustion, associativity, one at a time, closing, twins, no shared
+    state, constant memory, one task. `failover_stream` obeys all of them.
 
-    combinator: Combinator
-    mode: Mode
-    failure: type[Exception]
-    flavour: Flavour
-    nest: Callable[[list[Any]], Any] | None
-    twin: Combinator | None
-    max_examples: int | None
-    #: Options of `run_plan`.
-    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    Args:
+        combinator: a callable that takes an iterable of factories and returns a stream. The
+            stream opens each source at most once.
+        failure: the exception class (subclasses included) on which the combinator switches to
+            the next source. It must not switch on any other exception.
+        mode: how the next source takes over mid-stream. "skip" drops the items that were
+            already delivered, "restart" delivers them again, "raise" does not take over, and
+            "resume" calls the factory with the number of delivered items, or with an object
+            that has it as `delivered`.
+        flavour: "sync", "asyncio" or "trio".
+        nest: turns a list of factories into one factory. By default, that factory opens the
+            combinator over the list. In mode "resume", associativity is checked only if `nest`
+            is given.
+        twin: the same combinator in the other flavour, for the law of twins.
+        waiting: the same combinator, except that it opens each source up to twice, and waits for
+            two seconds in between: it can be interrupted there. A sync one waits on the clock of
+            a `VirtualClock`, as streams of this library do.
+        laws: the names of the laws to check; by default all.
+        max_examples: the number of plans for each check; by default the number in the loaded
+            Hypothesis profile.
 
-    @property
-    def settings(self) -> settings:
-        """The settings of the loaded profile, with `max_examples` if given."""
-        quiet = settings(
-            deadline=None,
-            database=None,
-            report_multiple_bugs=False,
-            phases=[phase for phase in Phase if phase is not Phase.explain],
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
-        )
-        if self.max_examples is None:
-            return quiet
-        return settings(quiet, max_examples=self.max_examples)
+    Raises:
+        ValueError: a law, the mode or the flavour is unknown.
+        ExceptionGroup: laws are broken. The group holds one error for each; the last note of an
+            error names the law.
 
-    def plans(self, *, faults: Iterable[str], consumers: Iterable[str]) -> st.SearchStrategy[Plan]:
-        """Return a strategy of plans for this combinator."""
-        return plans(sources=3, errors=[self.failure], faults=faults, consumers=consumers)
+    Example:
+        >>> from failover_iter import failover_stream
+        >>> from failover_iter.testing import check_failover_laws
+        >>> check_failover_laws(
+        ...     lambda factories: failover_stream(
+        ...         factories, retry_on=ConnectionError, mid_stream="skip"
+        ...     ),
+        ...     mode="skip",
+        ...     laws=["blame", "closing"],
+        ...     max_examples=20,
+        ... )
 
-    def pipeline(self, *factories: Any) -> Any:
-        """Call the combinator as a pipeline, with an iterator of factories."""
-        return self.combinator(iter(factories))
+    Source: `check_one_way_stream` of trio.testing.
+    """
+    chosen = tuple(laws)
+    for name, value, allowed in (
+        ("mode", mode, get_args(Mode)),
+        ("flavour", flavour, FLAVOURS),
+        *(("laws", law, LAWS) for law in chosen),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+    suite = Suite(combinator, failure, flavour, chosen, max_examples)
+    law, explore, each = suite.law, suite.explore, suite.each
+    model = equals(delivered_under(mode))
+    is_exactly_once = mode in ("skip", "resume")
+    # A source may answer a cancellation with another error, which is a failure like any other.
+    leaving = [how for how in LEAVING if how not in ("cancel", "cancel_at")]
 
-    def explore(
-        self,
-        oracles: Oracles,
-        *,
-        faults: Iterable[str] = EVERYTHING,
-        consumers: Iterable[str] = ("drain", "slow"),
-    ) -> None:
-        """Verify random plans."""
-        self.each(
-            lambda plan: self.verify(plan, oracles),
-            self.plans(faults=faults, consumers=consumers),
-        )
-
-    def each(self, check: Callable[[Plan], object], strategy: st.SearchStrategy[Plan]) -> None:
-        """Call a check with random plans."""
-
-        @self.settings
-        @given(strategy)
-        def explore(plan: Plan) -> None:
-            check(plan)
-
-        explore()
-
-    def verify(self, plan: Plan, oracles: Oracles) -> None:
-        """Run one plan and check the result."""
-        verify(self.pipeline, plan, oracles=oracles, flavour=self.flavour, **self.options)
-
-    def run_plan(self, combinator: Combinator, plan: Plan) -> RunResult:
-        """Run one plan on any combinator of this flavour."""
-        return run_plan(
-            lambda *factories: combinator(list(factories)),
-            plan,
-            flavour=self.flavour,
-            **self.options,
-        )
-
-    def drained(self, sources: list[Callable[[], Iterator[Any]]]) -> list[Any]:
-        """Return the types of the items that the combinator delivers, without a log."""
-        return drained_by(self.flavour, self.combinator, sources)
-
-
-Check: TypeAlias = Callable[[Suite], None]
-LAWS: Final[dict[str, Check]] = {}
-
-
-def _law(check: Check) -> Check:
-    LAWS[check.__name__.removeprefix("_").replace("_", " ")] = check
-    return check
-
-
-@_law
-def _identity(suite: Suite) -> None:
-    """A stream over one source acts like `yield from`: items, send, throw, close, value, errors."""
-    check_identity(
-        suite.combinator,
-        suite.failure,
-        is_async=suite.flavour != "sync",
-        settings=settings(suite.settings, stateful_step_count=12),
+    law(
+        "identity",
+        "A stream over one source acts like `yield from`: items, send, throw, close, errors.",
+        suite.identity,
     )
-
-
-@_law
-def _laziness(suite: Suite) -> None:
-    """No factory is taken or called and no item pulled before the consumer asks for an item."""
-    suite.explore(["lazy", "no_read_ahead"], consumers=CONSUMERS)
-
-    def check(plan: Plan) -> None:
-        taken: list[int] = []
-
-        def pipeline(*factories: Any) -> Any:
-            return suite.combinator(_counted(factories, taken))
-
-        def no_factory_is_taken_before_its_turn(run: RunResult) -> bool:
-            return len(taken) <= len(run.entries("open"))
-
-        verify(
-            pipeline,
-            plan,
-            oracles=no_factory_is_taken_before_its_turn,
-            flavour=suite.flavour,
-            **suite.options,
-        )
-
-    suite.each(check, suite.plans(faults=EVERYTHING, consumers=("drain", "close")))
-
-
-def _counted(factories: Iterable[Any], taken: list[int]) -> Iterator[Any]:
-    for number, factory in enumerate(factories):
-        taken.append(number)
-        yield factory
-
-
-@_law
-def _switching(suite: Suite) -> None:
-    """When a source fails, in any phase, the next source takes over as the mode specifies."""
-    model = equals(delivered_under(suite.mode))
-    suite.explore(model, faults=(*OUTAGES, "ends early", "empty"))
-    # Not "cancel": a source may answer it with another error, which is a failure like any other.
-    leaving = [consumer for consumer in LEAVING if consumer != "cancel"]
-    suite.explore(model, faults=OUTAGES, consumers=("drain", *leaving))
-    if suite.mode in ("skip", "resume"):
-        suite.explore("exactly_once", faults=OUTAGES)
-
-
-@_law
-def _transparency(suite: Suite) -> None:
-    """An error that is not a source failure reaches the consumer unchanged and opens nothing."""
-    model = equals(delivered_under(suite.mode))
-    suite.explore(["transparent", model])
-    suite.explore("transparent", consumers=("cancel", "cancel_close"))
-
-
-@_law
-def _blame(suite: Suite) -> None:
-    """A throw, send or close by the consumer never causes a switch."""
-    suite.explore(["transparent", "no_reopen"], faults=EVERYTHING, consumers=MEDDLING)
-    if suite.mode in ("skip", "resume"):
-        suite.explore(
-            ["no_duplicates", "in_order", "nothing_else"],
+    law(
+        "laziness",
+        "No factory is taken or called and no item pulled before the consumer asks for an item.",
+        explore(["lazy", "no_read_ahead"], consumers=CONSUMERS),
+        each(suite.takes_no_factory_before_its_turn, consumers=("drain", "close")),
+    )
+    law(
+        "switching",
+        "When a source fails, in any phase, the next source takes over as the mode specifies.",
+        explore(["returns", "sends"], faults=("raises", "returning"), consumers=("drain", "send")),
+        explore(model, faults=(*OUTAGES, "ends early", "empty")),
+        explore(model, faults=OUTAGES, consumers=("drain", *leaving)),
+        explore("exactly_once" if is_exactly_once else "nothing_else", faults=OUTAGES),
+    )
+    law(
+        "transparency",
+        "An error that is not a source failure reaches the consumer unchanged and opens nothing.",
+        explore(["transparent", "intact", "told", model]),
+        explore("transparent", consumers=("cancel", "cancel_close", "cancel_at")),
+        explore("transparent", consumers=("cancel_at",), combinator=waiting),
+    )
+    law(
+        "blame",
+        "A throw, send or close by the consumer never causes a switch.",
+        explore(["transparent", "no_reopen"], consumers=MEDDLING),
+        explore(["transparent", model], faults=("raises", "answering"), consumers=("throw",)),
+        explore(
+            ["no_duplicates", "in_order", "nothing_else"] if is_exactly_once else "nothing_else",
             faults=OUTAGES,
             consumers=("send", "reenter", "concurrent"),
-        )
-
-
-@_law
-def _exhaustion(suite: Suite) -> None:
-    """When the last source fails, its error is raised to the consumer: the same object."""
-    suite.explore("same_error")
-    suite.explore("same_error", faults=("raises", "call", "iter", "falsy", "iterator"))
-
-
-@_law
-def _associativity(suite: Suite) -> None:
-    """Nested combinators deliver the same items as one flat combinator."""
-    if suite.nest is None and suite.mode == "resume":
-        return  # the nested stream must learn where to resume, and only `nest` can pass that on
-
-    def opened(factories: list[Any]) -> Any:
-        return lambda: suite.combinator(factories)
-
-    nest = suite.nest or opened
-
-    def nested(factories: list[Any]) -> Any:
-        return suite.combinator([factories[0], nest(factories[1:])])
-
-    def check(plan: Plan) -> None:
-        flat, deep = suite.run_plan(suite.combinator, plan), suite.run_plan(nested, plan)
-        assert seen(deep) == seen(flat), f"nested combinators deliver something else, for {plan!r}"
-
-    suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
-
-
-def seen(run: RunResult) -> tuple[Any, ...]:
-    """Return what the consumer of a run received."""
-    return run.delivered, run.ended, type(run.error)
-
-
-@_law
-def _one_at_a_time(suite: Suite) -> None:
-    """At most one source is open: a failed source is closed before the next one is opened."""
-    suite.explore("one_open", consumers=CONSUMERS)
-
-
-@_law
-def _closing(suite: Suite) -> None:
-    """Every opened source is closed exactly once, however the stream ends."""
-    suite.explore(["no_leak", "closed_once"], consumers=CONSUMERS)
-
-
-@_law
-def _twins(suite: Suite) -> None:
-    """Both flavours do the same: they open, pull, close and deliver in the same order."""
-    twin = suite.twin
-    if twin is None:
-        return
-    other: Flavour = "asyncio" if suite.flavour == "sync" else "sync"
-
-    def check(plan: Plan) -> None:
-        theirs = run_plan(lambda *factories: twin(list(factories)), plan, flavour=other)
-        ours = run_plan(
-            lambda *factories: suite.combinator(list(factories)), plan, flavour=suite.flavour
-        )
-        assert steps(ours) == steps(theirs), f"the twins differ, for {plan!r}"
-
-    consumers = ("drain", "slow", "close", "throw", "drop")
-    suite.each(check, suite.plans(faults=EVERYTHING, consumers=consumers))
-
-
-def steps(run: RunResult) -> list[tuple[Any, ...]]:
-    """Return the log of a run as comparable data: error classes, no stack depths, no times."""
-    return [
-        (entry.what, entry.source, entry.opening, _shown(entry.value), entry.phase)
-        for entry in run.log
-        if entry.what not in ("stray", "end", "left")
-    ]
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, BaseException):
-        return type(value).__name__
-    return None if isinstance(value, int) else value
-
-
-@_law
-def _no_shared_state(suite: Suite) -> None:
-    """Two streams do not affect each other, even if one runs while the other is in progress."""
-
-    def check(plan: Plan) -> None:
-        other = Plan("a#", "ab|", errors=plan.errors)
-        alone = steps(suite.run_plan(suite.combinator, plan))
-        other_alone = steps(suite.run_plan(suite.combinator, other))
-        within: list[Any] = []
-
-        def item(letter: str) -> str:
-            if not within:
-                within.append(None)
-                thread = threading.Thread(
-                    target=lambda: within.append(steps(suite.run_plan(suite.combinator, other)))
-                )
-                thread.start()
-                thread.join()
-            return letter
-
-        both = run_plan(
-            lambda *factories: suite.combinator(list(factories)),
-            plan,
-            flavour=suite.flavour,
-            item=item,
-        )
-        kept_apart = steps(both) == alone and within[1:] in ([], [other_alone])
-        assert kept_apart, f"another stream changed the result, for {plan!r}"
-
-    suite.each(check, suite.plans(faults=OUTAGES, consumers=("drain", "close")))
-
-
-class _Thing:
-    """An item that a weak reference can point to."""
-
-
-@_law
-def _constant_memory(suite: Suite) -> None:
-    """A stream keeps at most the last delivered item, and failures leave nothing on the stack."""
-    alive: weakref.WeakSet[_Thing] = weakref.WeakSet()
-    most = 0
-
-    def many(*_progress: Any) -> Iterator[Any]:
-        nonlocal most
-        for _ in range(MANY):
-            thing = _Thing()
-            alive.add(thing)
-            most = max(most, len(alive))
-            yield thing
-            del thing
-
-    def fails(*_progress: Any) -> Iterator[Any]:
-        raise suite.failure("down")
-        yield
-
-    assert len(suite.drained([*[fails] * MANY, many])) == MANY
-    assert most <= 4, f"{most} items were kept"  # noqa: PLR2004 (this loop's, the consumer's, the last)
+        ),
+    )
+    law(
+        "exhaustion",
+        "When the last source fails, the consumer gets its error, the same object, which reports "
+        "the earlier ones.",
+        explore(["same_error", "told", "intact"]),
+        explore(
+            ["same_error", "told", "intact"],
+            faults=("raises", "call", "iter", "falsy", "chained", "iterator", "close raises"),
+        ),
+        suite.leaves_no_cycle,
+    )
+    law(
+        "associativity",
+        "Nested combinators deliver the same items as one flat combinator.",
+        # In mode "resume", only `nest` knows how the nested stream resumes.
+        each(
+            lambda plan: suite.delivers_the_same_nested(plan, nest),
+            faults=OUTAGES,
+            consumers=("drain", "close"),
+            only_if=nest is not None or mode != "resume",
+        ),
+    )
+    law(
+        "one at a time",
+        "At most one source is open: a failed source is closed before the next one is opened.",
+        explore("one_open", consumers=CONSUMERS),
+    )
+    law(
+        "closing",
+        "Every opened source is closed exactly once, however the stream ends.",
+        explore(["no_leak", "closed_once"], consumers=CONSUMERS),
+        explore(["no_leak", "closed_once", "no_reopen"], faults=OUTAGES, consumers=("cancel_at",)),
+        explore(
+            ["no_leak", "closed_once", "no_reopen"], consumers=("cancel_at",), combinator=waiting
+        ),
+    )
+    law(
+        "twins",
+        "Both flavours do the same: they open, pull, close and deliver in the same order.",
+        each(
+            lambda plan: suite.does_as_its_twin(plan, twin),
+            consumers=("drain", "slow", "close", "throw", "drop"),
+            only_if=twin is not None,
+        ),
+    )
+    law(
+        "no shared state",
+        "Two streams do not affect each other, even if one runs while the other is in progress.",
+        each(suite.shares_nothing, faults=OUTAGES, consumers=("drain", "close")),
+    )
+    law(
+        "constant memory",
+        "A stream keeps at most the last delivered item and a bounded number of errors, and "
+        "failures leave nothing on the stack.",
+        suite.keeps_little,
+    )
+    law(
+        "one task",
+        "Sources are opened and pulled in the task and the context of the consumer.",
+        explore("same_task", faults=OUTAGES, consumers=("drain", "slow", "send")),
+    )
+    suite.report()

@@ -57,7 +57,7 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
 
     Raises:
         ValueError: a name is unknown.
-        NeverHappened: the test passed, but a condition was never true. Raised when the test runs.
+        AssertionError: the test passed, but a condition was never true. Raised when the test runs.
 
     Example:
         >>> from hypothesis import given

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
-from failover_iter.testing._faults import Bug, Interrupt, leaves_of
+from failover_iter.testing._faults import Interrupt
 from failover_iter.testing._runs import LogEntry, Runaway, RunResult, unclosed
 
 #: How many openings, each deeper than the one before, show that the stack grows. Two are not
@@ -42,7 +42,7 @@ Oracles: TypeAlias = str | Oracle | Callable[[RunResult], object] | Iterable["Or
 ORACLES: Final[dict[str, Oracle]] = {}
 
 
-def _oracle(
+def oracle(
     law: str,
 ) -> Callable[[Callable[[RunResult], str | None]], Callable[[RunResult], str | None]]:
     def register(check: Callable[[RunResult], str | None]) -> Callable[[RunResult], str | None]:
@@ -53,7 +53,7 @@ def _oracle(
     return register
 
 
-def _name(run: RunResult, entry: LogEntry) -> str:
+def source_of(run: RunResult, entry: LogEntry) -> str:
     number = f", opening {entry.opening + 1}" if entry.opening else ""
     return f"{run.source_name(entry.source)}{number}"
 
@@ -61,39 +61,41 @@ def _name(run: RunResult, entry: LogEntry) -> str:
 # Closing.
 
 
-@_oracle("every opened source is closed, however the stream ends")
+@oracle("every opened source is closed, however the stream ends")
 def _no_leak(run: RunResult) -> str | None:
     for entry in unclosed(run.log):
-        return f"{_name(run, entry)} was never closed"
+        part = f" ({entry.phase})" if entry.phase else ""
+        return f"{source_of(run, entry)}{part} was never closed"
     return None
 
 
-@_oracle("no source is closed more than once")
+@oracle("no source is closed more than once")
 def _closed_once(run: RunResult) -> str | None:
-    for (source, opening), count in Counter(e.of for e in run.entries("close")).items():
+    closings = Counter((*e.of, e.phase) for e in run.entries("close"))
+    for (source, opening, _), count in closings.items():
         if count > 1:
             return f"{run.source_name(source)}, opening {opening + 1}, was closed {count} times"
     return None
 
 
-@_oracle("at most one source is open: a failed source is closed before the next one is opened")
+@oracle("at most one source is open: a failed source is closed before the next one is opened")
 def _one_open(run: RunResult) -> str | None:
     live: dict[Any, LogEntry] = {}
     for entry in run.log:
         if entry.what == "close":
-            live.pop(entry.of, None)
+            live.pop((entry.of, entry.phase), None)
         elif entry.what == "open" and live:
             held = next(iter(live.values()))
-            return f"{_name(run, entry)} was opened while {_name(run, held)} was open"
+            return f"{source_of(run, entry)} was opened while {source_of(run, held)} was open"
         elif entry.what == "live":
-            live[entry.of] = entry
+            live[entry.of, entry.phase] = entry
     return None
 
 
 # Timing.
 
 
-@_oracle(
+@oracle(
     "a source is opened only when the consumer asks for an item that no earlier source can yield"
 )
 def _lazy(run: RunResult) -> str | None:
@@ -103,9 +105,10 @@ def _lazy(run: RunResult) -> str | None:
         asked = asked or entry.what in ("ask", "leave")
         if entry.what == "open":
             if not asked:
-                return f"{_name(run, entry)} was opened before the consumer asked for an item"
+                return f"{source_of(run, entry)} was opened before the consumer asked for an item"
             if last is not None:
-                return f"{_name(run, entry)} was opened although {_name(run, last)} had not failed"
+                why = f"although {source_of(run, last)} had not failed"
+                return f"{source_of(run, entry)} was opened {why}"
             last = entry
         elif entry.what == "yield":
             last = entry
@@ -114,17 +117,17 @@ def _lazy(run: RunResult) -> str | None:
     return None
 
 
-@_oracle("no item is pulled before the consumer asks for it")
+@oracle("no item is pulled before the consumer asks for it")
 def _no_read_ahead(run: RunResult) -> str | None:
     pulled: LogEntry | None = None
     asked = False
     for entry in run.log:
-        if entry.what == "ask":
+        if entry.what == "ask" or (entry.what == "leave" and entry.value == "throw"):
             pulled, asked = None, True
         elif entry.what == "yield":
             pulled = entry
         elif entry.what == "pull" and not asked:
-            return f"{_name(run, entry)} was pulled before the consumer asked for an item"
+            return f"{source_of(run, entry)} was pulled before the consumer asked for an item"
         elif entry.what in ("fail", "stop"):
             pulled = None
         elif entry.what == "got":
@@ -135,14 +138,16 @@ def _no_read_ahead(run: RunResult) -> str | None:
     return None
 
 
-@_oracle("no source is opened after the consumer has left or the stream has ended")
+@oracle("no source is opened after the consumer has left or the stream has ended")
 def _no_reopen(run: RunResult) -> str | None:
     gone: LogEntry | None = None
     for entry in run.log:
-        if entry.what in ("leave", "end", "raised") or _is_felt(run, entry):
+        if entry.what == "leave" and run.answered:
+            continue
+        if entry.what in ("leave", "end", "raised") or is_felt(run, entry):
             gone = gone or entry
         elif entry.what == "open" and gone is not None:
-            return f"{_name(run, entry)} was opened after {_departure(gone)}"
+            return f"{source_of(run, entry)} was opened after {_departure(gone)}"
     return None
 
 
@@ -157,101 +162,10 @@ def _departure(entry: LogEntry) -> str:
     return "the consumer was interrupted" if entry.what == "interrupt" else "the stream ended"
 
 
-# Errors.
-
-
-@_oracle("an error that is not a source failure reaches the consumer unchanged")
-def _transparent(run: RunResult) -> str | None:
-    for entry in _escapes(run):
-        if _is_transparent(entry.value):
-            return _goes_through(run, entry, repr(entry.value))
-    for entry in run.log:
-        if _is_felt(run, entry):
-            return _goes_through(run, entry, "the interruption")
-    # The consumer logs the first such entry; the source that receives the error logs another.
-    thrown = next(iter(run.entries("thrown")), None)
-    return (
-        None if thrown is None else _goes_through(run, thrown, "the error that the consumer threw")
-    )
-
-
-def _goes_through(run: RunResult, entry: LogEntry, what: str) -> str | None:
-    since = list(run.since(entry))
-    for later in since:
-        if later.what == "open":
-            return f"{what} caused {_name(run, later)} to be opened"
-        if later.what == "got":
-            return f"{what} was swallowed: the stream continued with {later.value!r}"
-    answers = {id(later.value) for later in since if later.what in ("fail", "thrown")}
-    if entry.what != "thrown":
-        answers.clear()
-    if run.error is entry.value is not None or id(run.error) in answers:
-        return None
-    if entry.what == "interrupt" and entry.value is None and _is_cancellation(run.error):
-        return None
-    return f"{what} did not reach the consumer, who got {outcome(run)}"
-
-
-def _is_cancellation(error: BaseException | None) -> bool:
-    return error is not None and not isinstance(error, Exception | Runaway)
-
-
-def _is_transparent(error: BaseException) -> bool:
-    leaves = leaves_of(error)
-    if leaves is None:
-        return isinstance(error, Bug | Interrupt)
-    return any(map(_is_transparent, leaves))
-
-
-def _escapes(run: RunResult) -> Iterator[LogEntry]:
-    """Yield the errors that left sources, without those that an error in cleanup replaced."""
-    fails = [entry for entry in run.entries("fail") if entry.phase in OUTWARD]
-    for entry, later in zip(fails, [*fails[1:], None], strict=False):
-        if later is None or later.of != entry.of:
-            yield entry
-
-
-def _is_felt(run: RunResult, entry: LogEntry) -> bool:
-    """Whether it is an interruption that the source did not replace by another error."""
-    return entry.what == "interrupt" and not any(
-        later.what == "fail" and later.of == entry.of and later.phase in OUTWARD
-        for later in run.since(entry)
-    )
-
-
-def outcome(run: RunResult) -> str:
-    """Describe how the stream ended for the consumer."""
-    if run.error is not None:
-        return repr(run.error)
-    return "a normal end" if run.ended else "nothing"
-
-
-@_oracle("the consumer gets the error of the last source, the same object")
-def _same_error(run: RunResult) -> str | None:
-    last = [entry.of for entry in run.entries("open")][-1:]
-    for entry in _escapes(run):
-        if entry.of not in last or not run.drained or isinstance(entry.value, StopIteration):
-            continue
-        if run.error is not entry.value and not _is_group_of(run.error, run):
-            raised = f"{_name(run, entry)} raised {entry.value!r}"
-            return f"{raised}, but the consumer got {outcome(run)}"
-    return None
-
-
-def _is_group_of(error: BaseException | None, run: RunResult) -> bool:
-    """Whether it is a group of source errors that includes the last one."""
-    leaves = leaves_of(error)
-    if leaves is None:
-        return False
-    raised = [entry.value for entry in _escapes(run)]
-    found = set(map(id, leaves))
-    return id(raised[-1]) in found and found <= {id(value) for value in raised}
-
-
 # Items.
 
 
-@_oracle("no item is lost: every item arrives that a source can deliver, and none is left out")
+@oracle("no item is lost: every item arrives that a source can deliver, and none is left out")
 def _no_loss(run: RunResult) -> str | None:
     return lost(run, attempts=1)
 
@@ -272,7 +186,7 @@ def lost(run: RunResult, attempts: int) -> str | None:
     return None
 
 
-@_oracle("no item is delivered twice")
+@oracle("no item is delivered twice")
 def _no_duplicates(run: RunResult) -> str | None:
     for letter, count in Counter(map(run.letter, run.delivered)).items():
         if letter is not None and count > 1:
@@ -280,7 +194,7 @@ def _no_duplicates(run: RunResult) -> str | None:
     return None
 
 
-@_oracle("items are delivered in their order")
+@oracle("items are delivered in their order")
 def _in_order(run: RunResult) -> str | None:
     furthest = -1
     for letter in map(run.letter, run.delivered):
@@ -291,7 +205,7 @@ def _in_order(run: RunResult) -> str | None:
     return None
 
 
-@_oracle("only items of the plan are delivered")
+@oracle("only items of the plan are delivered")
 def _nothing_else(run: RunResult) -> str | None:
     for value in run.delivered:
         letter = run.letter(value)
@@ -300,14 +214,40 @@ def _nothing_else(run: RunResult) -> str | None:
     return None
 
 
-@_oracle("every run ends")
+@oracle("every run ends")
 def _ends(run: RunResult) -> str | None:
     return str(run.error) if isinstance(run.error, Runaway) else None
 
 
-@_oracle("a switch leaves nothing on the stack: sources are not opened at ever greater depths")
+@oracle("a switch leaves nothing on the stack: sources are not opened at ever greater depths")
 def _flat(run: RunResult) -> str | None:
     depths = [entry.value for entry in run.entries("open")]
     if len(depths) >= GROWING and all(a < b for a, b in pairwise(depths)):
         return f"the stack grew with each opening: {', '.join(map(str, depths))} frames"
     return None
+
+
+# What they share.
+
+
+def is_outward(run: RunResult, entry: LogEntry) -> bool:
+    """Whether the caller of a source gets this error: from `close`, only a BaseException."""
+    if entry.phase != "close":
+        return entry.phase in OUTWARD
+    is_let_go = run.left is not None and run.left.value in ("drop", "break")
+    return isinstance(entry.value, Interrupt) and not is_let_go
+
+
+def is_felt(run: RunResult, entry: LogEntry) -> bool:
+    """Whether it is an interruption that the source did not replace by another error."""
+    return entry.what == "interrupt" and not any(
+        later.what == "fail" and later.of == entry.of and is_outward(run, later)
+        for later in run.since(entry)
+    )
+
+
+def outcome(run: RunResult) -> str:
+    """Describe how the stream ended for the consumer."""
+    if run.error is not None:
+        return repr(run.error)
+    return "a normal end" if run.ended else "nothing"

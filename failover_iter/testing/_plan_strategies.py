@@ -26,15 +26,18 @@ RAISING: Final = (
     "falsy",
     "group",
     "mixed",
+    "chained",
     "stop",
 )
 ENDING: Final = ("ends early", "empty", "stalls")
 REPLICA: Final = ("duplicates", "overlaps", "reorders", "diverges")
-SHAPES: Final = ("iterator", "iterable", "bare", "same")
-CLOSINGS: Final = ("close raises", "close bug", "close slow", "close yields")
+SHAPES: Final = ("iterator", "iterable", "both", "bare", "same", "returning", "answering")
+CLOSINGS: Final = ("close raises", "close bug", "close base", "close slow", "close yields")
 #: How many ticks a slow item and a late item take.
 TIMES: Final = {"slow": 1, "late": 100}
-FAULTS: Final = (*RAISING, *ENDING, *REPLICA, *SHAPES, *CLOSINGS, *TIMES)
+#: How many ticks it takes to open a source.
+OPENINGS: Final = {"opens slowly": 2}
+FAULTS: Final = (*RAISING, *ENDING, *REPLICA, *SHAPES, *CLOSINGS, *TIMES, *OPENINGS)
 
 #: The faults that every pipeline must handle.
 DEFAULT_FAULTS: Final = (
@@ -49,11 +52,11 @@ def plans(
     *,
     sources: int = 2,
     errors: Iterable[ErrorMaker] = (ConnectionError,),
-    max_items: int = 4,
+    max_items: int = 6,
     min_items: int = 0,
     openings: int = 1,
-    faults: Iterable[str] = DEFAULT_FAULTS,
-    consumers: Iterable[str] = DEFAULT_CONSUMERS,
+    faults: str | Iterable[str] = "default",
+    consumers: str | Iterable[str] = "default",
 ) -> st.SearchStrategy[Plan]:
     """Return a strategy of random plans that shrink towards one fault at the smallest index.
 
@@ -64,22 +67,25 @@ def plans(
         min_items: the smallest number of items in the complete stream.
         openings: how many openings of a source may differ, for sources that recover and fail
             again.
-        faults: the names of the faults that sources may have. `FAULTS` lists all of them; the
-            default, `DEFAULT_FAULTS`, lists those that every pipeline must handle. Add more for a
-            pipeline that promises more: `faults=(*DEFAULT_FAULTS, "ends early")`.
+        faults: the names of the faults that sources may have. "default" stands for those that
+            every pipeline must handle, "all" for all. Add more for a pipeline that promises more:
+            `faults=["default", "ends early"]`.
 
             - An error before or after any item: "raises" (a failure); "bug" and "base" (errors
-              that are not failures); "falsy", "group", "mixed" (a group that contains a bug).
+              that are not failures); "falsy", "group", "mixed" (a group that contains a bug deep
+              inside), "chained" (an error with a cause and a note).
             - An error in another phase: "call", "await", "iter"; "stop" (a `StopIteration` in
               the call).
             - A wrong end: "ends early", "empty", "stalls".
             - Other items than the other sources: "duplicates", "overlaps", "reorders", "diverges".
-            - The kind of source: "iterator", "iterable", "bare", "same".
-            - An error in `close`: "close raises", "close bug"; also "close slow", "close yields".
-            - Items that take time: "slow", "late".
+            - The kind of source: "iterator", "iterable", "both", "bare", "same", "returning",
+              "answering".
+            - An error in `close`: "close raises", "close bug", "close base"; also "close slow",
+              "close yields".
+            - Items that take time: "slow", "late"; openings that do: "opens slowly".
         consumers: what the consumer may do: "drain", "break", "close", "throw", "send", "drop",
-            "slow", "cancel", "cancel_close", "reenter", "concurrent". `CONSUMERS` lists all of
-            them.
+            "slow", "cancel", "cancel_close", "cancel_at", "reenter", "concurrent"; "default"
+            stands for the first half, "all" for all.
 
     Raises:
         ValueError: a fault or consumer is unknown, or a number is out of range.
@@ -93,11 +99,8 @@ def plans(
         ... def test_my_pipeline(plan):
         ...     verify(pipeline, plan, oracles="exactly_once")
     """
-    faults, consumers = tuple(faults), tuple(consumers)
-    for name, given, allowed in (("faults", faults, FAULTS), ("consumers", consumers, CONSUMERS)):
-        for one in given:
-            if one not in allowed:
-                raise ValueError(f"{name} must be among {', '.join(allowed)}; got {one!r}")
+    faults = _names("faults", faults, DEFAULT_FAULTS, FAULTS)
+    consumers = _names("consumers", consumers, DEFAULT_CONSUMERS, CONSUMERS)
     if not 0 <= min_items <= max_items <= len(ALPHABET):
         raise ValueError(
             f"min_items must be 0 to max_items, and max_items up to {len(ALPHABET)}; got "
@@ -112,6 +115,20 @@ def plans(
     return _plans(sources, tuple(errors), (min_items, max_items), openings, faults, known)
 
 
+def _names(
+    option: str, given: str | Iterable[str], default: tuple[str, ...], everything: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the names that are meant, each once."""
+    names: list[str] = []
+    for name in [given] if isinstance(given, str) else given:
+        known = {"default": default, "all": everything}.get(name, (name,))
+        if name not in everything and known == (name,):
+            allowed = ", ".join(("default", "all", *everything))
+            raise ValueError(f"{option} must be among {allowed}; got {name!r}")
+        names += known
+    return tuple(dict.fromkeys(names))
+
+
 def _plans(  # noqa: PLR0917 (the parameters of `plans`)
     sources: int,
     errors: tuple[ErrorMaker, ...],
@@ -122,8 +139,8 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
 ) -> st.SearchStrategy[Plan]:
     """Draw the faults first, and always the same number of values, so that plans shrink well.
 
-    Two situations are drawn often, because they would be rare by chance: every source but the last
-    fails mid-stream, and the consumer leaves while the first source works.
+    Three situations are drawn often, because they would be rare by chance: every source but the
+    last fails mid-stream, every source fails, and the consumer leaves while the first source works.
     """
     # Made once, and not for each plan: making a strategy takes longer than drawing from it.
     odd = _oddities(errors, faults)
@@ -131,7 +148,7 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
     consumer = st.sampled_from(consumers)
     leaving = [one for one in consumers if one in LEAVING] or consumers
     leaver = st.sampled_from([*leaving, *leaving[:2]])
-    situation = st.sampled_from(["free", "free", "survivable", "survivable", "left", "left"])
+    situation = st.sampled_from(["free", "free", *["survivable"] * 2, *["left"] * 2, "exhausted"])
     least, most = size
     longer = range(min(most, max(least, 2)), most + 1)
     lengths = st.sampled_from([*range(least, most + 1), *longer])
@@ -145,6 +162,8 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
         match draw(situation):
             case "survivable":
                 oddities, how = _survivable(oddities, "raises" in faults), consumers[0]
+            case "exhausted":
+                oddities, how = _exhausted(oddities, "raises" in faults), consumers[0]
             case "left":
                 oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
             case _:
@@ -171,6 +190,7 @@ class _Oddity:
     closing: Any
     shape: Any
     ticks: int
+    opens: int
 
 
 def _oddities(
@@ -181,6 +201,7 @@ def _oddities(
     closings = [name.removeprefix("close ") for name in CLOSINGS if name in faults]
     shapes = [shape for shape in SHAPES if shape in faults]
     times = [ticks for name, ticks in TIMES.items() if name in faults]
+    opens = [ticks for name, ticks in OPENINGS.items() if name in faults]
     return st.builds(
         _Oddity,
         # Half of the openings are good; the first fault, usually "raises", is the most frequent.
@@ -189,6 +210,7 @@ def _oddities(
         st.sampled_from([*["quietly"] * 3, *closings]),
         st.sampled_from(["generator", *shapes]),
         st.sampled_from([0, 0, 0, *times]),
+        st.sampled_from([0, *opens]),
     )
 
 
@@ -201,9 +223,17 @@ def _survivable(oddities: list[list[_Oddity]], can_raise: bool) -> list[list[_Od
     return [list(islice(rest, length)) for length in flat]
 
 
+def _exhausted(oddities: list[list[_Oddity]], can_raise: bool) -> list[list[_Oddity]]:  # noqa: FBT001
+    """Make every good opening fail."""
+    if not can_raise:
+        return oddities
+    return [[replace(odd, fault=odd.fault or "raises") for odd in group] for group in oddities]
+
+
 def _script(odd: _Oddity, items: str, place: int, late: int) -> SourceScript:
     """Return the script of an opening with this oddity, at these positions."""
     fields: dict[str, Any] = {"items": items, "kind": odd.shape, "closing": odd.closing}
+    fields["opens"] = odd.opens
     fields |= _fault(odd, items, place)
     if odd.ticks:
         fields["ticks"] = (*[0] * min(late, len(fields["items"])), odd.ticks)
@@ -230,7 +260,7 @@ def _fault(odd: _Oddity, items: str, place: int) -> dict[str, Any]:
             return {"items": ""}
         case "stalls":
             return {"items": items[:place], "end": "stalls"}
-        case "bug" | "base" | "falsy" | "group" | "mixed":
+        case "bug" | "base" | "falsy" | "group" | "mixed" | "chained":
             return raises | {"error": odd.fault}
         case other:
             return {"items": _replica(other, items, place)}

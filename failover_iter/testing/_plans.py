@@ -11,15 +11,19 @@ from failover_iter.testing._marbles import read_marble, write_marble
 
 End: TypeAlias = Literal["ends", "raises", "stalls"]
 At: TypeAlias = Literal["pull", "call", "await", "iter"]
-Kind: TypeAlias = Literal["generator", "iterator", "iterable", "bare", "same"]
-Closing: TypeAlias = Literal["quietly", "raises", "bug", "slow", "yields"]
+Kind: TypeAlias = Literal[
+    "generator", "returning", "answering", "iterator", "iterable", "both", "bare", "same",
+]  # fmt: skip
+Closing: TypeAlias = Literal["quietly", "raises", "bug", "base", "slow", "yields"]
 How: TypeAlias = Literal[
     "drain", "close", "throw", "break", "drop", "slow", "send", "cancel", "cancel_close",
-    "reenter", "concurrent",
+    "cancel_at", "reenter", "concurrent",
 ]  # fmt: skip
 
+#: The kinds of sources that are generators.
+GENERATORS: Final = ("generator", "returning", "answering")
 #: How a consumer leaves before the end; the most revealing first.
-LEAVING: Final = ("close", "throw", "break", "drop", "cancel", "cancel_close")
+LEAVING: Final = ("close", "throw", "break", "drop", "cancel", "cancel_close", "cancel_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,12 @@ class SourceScript:
             (when the factory is awaited) or "iter" (in `iter()`, for an "iterable").
         kind: what the factory returns: a "generator"; an "iterator" whose only extra method is
             `close`; an "iterable" with `close` over an iterator without it (async: an async
-            method named `close`, as in the streams of many SDKs); a "bare" iterator; or the
-            "same" iterator as last time.
+            method named `close`, as in the streams of many SDKs), or "both" with one; a "bare"
+            iterator; or the "same" iterator as last time. Also a generator that returns a value
+            ("returning"), or that answers what is thrown into it with its next item ("answering").
         closing: what closing does: it succeeds ("quietly"), "raises" the first of the plan's
-            errors, raises a "bug", is "slow", or "yields" (generators only).
+            errors, raises a "bug" or an error that is not an `Exception` ("base"), is "slow", or
+            "yields" (generators only).
         opens: the number of ticks until the source is open. An async source waits in the await.
 
     Raises:
@@ -58,8 +64,8 @@ class SourceScript:
         """Check each field, and drop ticks that have no effect."""
         for field, allowed in (("end", End), ("at", At), ("kind", Kind), ("closing", Closing)):
             _check(field, getattr(self, field), get_args(allowed))
-        if self.at == "iter" and self.kind != "iterable":
-            raise ValueError(f"at='iter' requires kind='iterable', got {self.kind!r}")
+        if self.at == "iter" and self.kind not in ("iterable", "both"):
+            raise ValueError(f"at='iter' requires kind='iterable' or 'both', got {self.kind!r}")
         object.__setattr__(self, "ticks", self._meaningful_ticks())
 
     def _meaningful_ticks(self) -> tuple[int, ...]:
@@ -81,7 +87,10 @@ class SourceScript:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """The behaviour of the consumer: `how`, and `at` which item (for "slow": ticks per item)."""
+    """The behaviour of the consumer: `how`, and `at` which item.
+
+    For "slow", `at` is the ticks per item; for "cancel_at", the tick after which it is cancelled.
+    """
 
     how: How = "drain"
     at: int = 0
@@ -115,8 +124,9 @@ class Plan:
     opening. The last line applies to all further openings. A letter or digit is an item, `-` is a
     tick, and `{90}` is ninety ticks. `|` ends, `#` raises the first of `errors`, and
     `#TimeoutError` raises that error; marbles without an end stall. Options follow after a space:
-    `at=call` (or `await`, `iter`), `as=iterator` (or `iterable`, `bare`, `same`), `close=raises`
-    (or `bug`, `slow`, `yields`), and `open=5` (ticks until the source is open).
+    `at=call` (or `await`, `iter`), `as=iterator` (or `iterable`, `both`, `bare`, `same`,
+    `returning`, `answering`), `close=raises` (or `bug`, `base`, `slow`, `yields`), and `open=5`
+    (ticks until the source is open).
 
     Args:
         sources: the marbles of each source, one source for each factory of the pipeline.
@@ -125,10 +135,12 @@ class Plan:
         errors: the failures of a source: exception classes, or functions that return an
             exception. Marbles refer to them by name. Marbles can also raise `#bug` and `#base`
             (which a pipeline must let through), `#falsy`, `#group`, `#mixed` (a group that
-            contains a bug) and `#stop` (a `StopIteration` that leaks).
+            contains a bug deep inside), `#chained` (with a cause and a note) and `#stop` (a
+            `StopIteration` that leaks).
         consumer: `"drain"`; or `break`, `close`, `throw`, `send`, `drop`, `cancel`,
             `cancel_close`, `reenter` or `concurrent`, with the number of items before it:
-            `"close 2"`. `"slow 3"` takes three ticks for each item.
+            `"close 2"`. `"slow 3"` takes three ticks for each item; `"cancel_at 3"` is cancelled
+            between the third tick and the fourth, whatever it then waits for.
 
     Raises:
         ValueError: the marbles cannot be read, an error has an unknown name, or `items` contains
@@ -210,6 +222,12 @@ class Plan:
         """Return what a source does in one of its openings, both numbered from 0."""
         scripts = self.sources[source]
         return scripts[min(opening, len(scripts) - 1)]
+
+    @property
+    def awaited(self) -> bool:
+        """Whether async factories have to be `async def` functions to follow this plan."""
+        scripts = [script for scripts in self.sources for script in scripts]
+        return any(script.opens or script.at == "await" for script in scripts)
 
     @property
     def faults(self) -> int:

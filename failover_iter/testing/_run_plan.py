@@ -30,7 +30,7 @@ def run_plan(
     flavour: Flavour | None = None,
     item: Callable[[str], Any] = itself,
     tick: float = 1.0,
-    awaited: bool = False,
+    awaited: bool | None = None,
     clock: VirtualClock | None = None,
 ) -> RunResult:
     """Run a plan on a pipeline and return what happened, without checking any law.
@@ -46,8 +46,8 @@ def run_plan(
         item: turns a letter of the plan into an item; by default, the letter is the item. Items
             from the same letter must be equal.
         tick: the length of a tick in virtual seconds.
-        awaited: make the async factories `async def` functions, which return the iterable when
-            awaited.
+        awaited: whether the async factories are `async def` functions, which return the iterable
+            when awaited. By default, only for plans with `open=` or `at=await`.
         clock: the clock on which sync sources sleep. Pass the one that the pipeline sleeps on.
 
     Returns:
@@ -73,7 +73,7 @@ def run_plan(
                 run_sync(pipeline, recorder, clock or VirtualClock(), tick)
             else:
                 run = run_asyncio if chosen == "asyncio" else run_trio
-                run(pipeline, recorder, tick, awaited=awaited)
+                run(pipeline, recorder, tick, awaited=plan.awaited if awaited is None else awaited)
         return RunResult(plan, tuple(recorder.log), chosen, item)
 
     try:

@@ -17,6 +17,7 @@ What: TypeAlias = Literal[
     "call", "ask", "got", "end", "raised", "leave", "left", "nested",
     # a source
     "open", "live", "pull", "yield", "stop", "fail", "close", "sent", "thrown", "interrupt",
+    "elsewhere",
     # neither: an error that Python could only report
     "stray",
 ]  # fmt: skip
@@ -43,11 +44,14 @@ class LogEntry:
             item), "end", "raised", "leave", "left", "thrown" (by the consumer), "nested" (a pull
             during another pull). Of a source: "open", "live" (it must be closed from now on),
             "pull", "yield", "stop", "fail", "close", "sent" (a value arrived), "thrown" (an error
-            arrived), "interrupt". Of neither: "stray" (an error that Python could only report).
+            arrived), "interrupt", "elsewhere" (it is opened or pulled in another task or context
+            than that of the consumer). Of neither: "stray" (an error that Python only reported).
         source: the number of the source, from 0; None if the entry is not of a source.
         opening: the number of the opening of that source, from 0.
-        value: the item, the error, or how the consumer left; for "open", the stack depth.
-        phase: where a source failed: "call", "await", "iter", "pull", "throw" or "close".
+        value: the item, the error, the returned value, or how the consumer left; for "open", the
+            stack depth.
+        phase: where a source failed: "call", "await", "iter", "pull", "throw" or "close"; for
+            "live" and "close", the part ("iterator" or "iterable") if both can be closed.
     """
 
     time: float
@@ -74,10 +78,16 @@ class Recorder:
         self.last: dict[int, Any] = {}
         self.counts: Counter[int] = Counter()
         self.sealed = False
+        #: How many async factories are being awaited.
+        self.openings_in_progress = 0
         self.time: Callable[[], float] = float
         self.began = 0.0
         #: Whether this thread belongs to a source that was abandoned.
         self.is_late: Callable[[], bool] = bool
+        #: The opening that lets time pass, if one does.
+        self.waits_in: tuple[int | None, int] = (None, 0)
+        #: Whether the consumer is another task, or has another context, than the one that runs.
+        self.is_elsewhere: Callable[[], bool] = bool
         #: The next event of a source that the consumer interferes with: "pull" or "close".
         self.intrusion: str | None = None
 
@@ -97,14 +107,20 @@ class Recorder:
         number = self.counts[source]
         self.counts[source] += 1
         self.note("open", of=(source, number), value=_depth())
+        self.note_elsewhere((source, number))
         if self.counts.total() > MOST_OPENINGS:
             raise Runaway(f"sources were opened more than {MOST_OPENINGS} times")
         return number
 
+    def note_elsewhere(self, of: tuple[int, int]) -> None:
+        """Log it if a source is opened or pulled in another task than that of the consumer."""
+        if self.is_elsewhere():
+            self.note("elsewhere", of=of)
+
     @property
     def anything_open(self) -> bool:
-        """Whether a source is still open."""
-        return bool(unclosed(self.log))
+        """Whether a source is still open, or being opened."""
+        return bool(self.openings_in_progress or unclosed(self.log))
 
 
 def _depth() -> int:
@@ -116,9 +132,11 @@ def _depth() -> int:
 
 
 def unclosed(log: list[LogEntry] | tuple[LogEntry, ...]) -> list[LogEntry]:
-    """Return the "live" entries of the sources that were never closed."""
-    closed = {entry.of for entry in log if entry.what == "close"}
-    return [entry for entry in log if entry.what == "live" and entry.of not in closed]
+    """Return the "live" entries of the sources, or their parts, that were never closed."""
+    closed = {(entry.of, entry.phase) for entry in log if entry.what == "close"}
+    return [
+        entry for entry in log if entry.what == "live" and (entry.of, entry.phase) not in closed
+    ]
 
 
 @dataclass(frozen=True)
@@ -176,8 +194,19 @@ class RunResult:
 
     @property
     def drained(self) -> bool:
-        """Whether the consumer only asked for items, until the end."""
-        return self.plan.consumer.how in ("drain", "slow")
+        """Whether the consumer only asked for items, until the end, or had its throw answered."""
+        return self.plan.consumer.how in ("drain", "slow") or self.answered
+
+    @cached_property
+    def answered(self) -> bool:
+        """Whether a source answered what the consumer threw: with an item, or by ending."""
+        by: LogEntry | None = None
+        for entry in self.log:
+            if entry.what == "thrown" and entry.source is not None:
+                by = entry
+            elif by is not None and entry.of == by.of and entry.what in ("yield", "fail", "stop"):
+                return entry.what != "fail"
+        return False
 
     @property
     def seconds(self) -> float:

@@ -1,17 +1,21 @@
-"""Checks of a user's source: whether it replays, resumes, and closes."""
+"""Checks of a user's source: whether it replays, resumes, and closes.
+
+Each check is one coroutine for both flavours. Over a sync source it never suspends.
+"""
 
 from __future__ import annotations
 
 import gc
 import inspect
 import warnings
-from collections.abc import AsyncIterable, Callable, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeAlias
 
 from failover_iter import Progress
+from failover_iter.testing._async_runs import run_coroutine
 from failover_iter.testing._consumers import is_async_iterable
+from failover_iter.testing._run_plan import Flavour
 
 Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
@@ -20,15 +24,19 @@ class BadSource(AssertionError):
     """A source does not do what a check requires."""
 
 
-def check_replayable(factory: Callable[[], Iterable[Any]], *, times: int = 2) -> None:
+def check_replayable(
+    factory: Callable[[], Any], *, times: int = 2, flavour: Flavour | None = None
+) -> None:
     """Check that a source yields the same items each time it is opened, as `skip` requires.
 
     Args:
-        factory: opens the source.
+        factory: opens the source, sync or async.
         times: how many times to open it; at least 2.
+        flavour: "sync", "asyncio" or "trio". By default, the source's class decides between "sync"
+            and "asyncio". An async source runs in an event loop that the check starts.
 
     Raises:
-        BadSource: a later opening yielded something else. The message says where they differ.
+        AssertionError: a later opening yielded something else. The message says where they differ.
         ValueError: `times` is less than 2.
 
     Example:
@@ -42,22 +50,15 @@ def check_replayable(factory: Callable[[], Iterable[Any]], *, times: int = 2) ->
         ...     print(error)
         item 0 was 0 in the first opening, but 2 in a later one
     """
-    first = _drained(factory)
-    for _ in range(_checked(times)):
-        _compare(first, _drained(factory))
-
-
-async def acheck_replayable(factory: Callable[[], Any], *, times: int = 2) -> None:
-    """Check an async source: the async version of `check_replayable`."""
-    first = await _adrained(factory)
-    for _ in range(_checked(times)):
-        _compare(first, await _adrained(factory))
-
-
-def _checked(times: int) -> int:
     if times < 2:  # noqa: PLR2004 (the first opening and another one)
         raise ValueError(f"times must be at least 2, got {times!r}")
-    return times - 1
+
+    async def check(opener: _Opener) -> None:
+        first = await (await opener.open()).drained()
+        for _ in range(times - 1):
+            _compare(first, await (await opener.open()).drained())
+
+    _run(check, _Opener(factory), flavour)
 
 
 def _compare(first: list[Any], again: list[Any]) -> None:
@@ -77,18 +78,24 @@ def _items(count: int) -> str:
 
 
 def check_resumable(
-    factory: Callable[[Progress[Any]], Iterable[Any]], reference: Reference
+    factory: Callable[[Progress[Any]], Any],
+    reference: Reference,
+    *,
+    flavour: Flavour | None = None,
 ) -> None:
     """Check that a source yields exactly the missing items, wherever it resumes.
 
     The source is opened with the `Progress` after 0 items, after 1 item, and so on, to the end.
 
     Args:
-        factory: opens the source at the position of a `Progress`, as under `mid_stream="resume"`.
+        factory: opens the source, sync or async, at the position of a `Progress`, as under
+            `mid_stream="resume"`.
         reference: all items, or a function that returns them.
+        flavour: "sync", "asyncio" or "trio". By default, the source's class decides between "sync"
+            and "asyncio". An async source runs in an event loop that the check starts.
 
     Raises:
-        BadSource: at some position, the source yielded something other than the remaining items.
+        AssertionError: at some position, the source yielded other items than the remaining ones.
 
     Example:
         >>> from failover_iter.testing import check_resumable
@@ -99,14 +106,16 @@ def check_resumable(
         ...     print(error)
         resumed after 1 item, it yielded [0, 1, 2, 3, 4] instead of [1, 2, 3, 4]
     """
-    for progress, rest in _cuts(reference):
-        _check_rest(progress, rest, _drained(partial(factory, progress)))
+    cuts = _cuts(reference)
 
+    async def check(opener: _Opener) -> None:
+        for progress, rest in cuts:
+            got = await (await opener.open(progress)).drained()
+            if got != rest:
+                after = _items(progress.delivered)
+                raise BadSource(f"resumed after {after}, it yielded {got!r} instead of {rest!r}")
 
-async def acheck_resumable(factory: Callable[[Progress[Any]], Any], reference: Reference) -> None:
-    """Check an async source: the async version of `check_resumable`."""
-    for progress, rest in _cuts(reference):
-        _check_rest(progress, rest, await _adrained(partial(factory, progress)))
+    _run(check, _Opener(factory, cuts[0][0]), flavour)
 
 
 def _cuts(reference: Reference) -> list[tuple[Progress[Any], list[Any]]]:
@@ -126,17 +135,12 @@ def _cuts(reference: Reference) -> list[tuple[Progress[Any], list[Any]]]:
     ]
 
 
-def _check_rest(progress: Progress[Any], rest: list[Any], got: list[Any]) -> None:
-    if got != rest:
-        after = _items(progress.delivered)
-        raise BadSource(f"resumed after {after}, it yielded {got!r} instead of {rest!r}")
-
-
 def check_closes(
-    factory: Callable[[], Iterable[Any]],
+    factory: Callable[[], Any],
     *,
     closed: Callable[[], bool] | None = None,
     most: int = 3,
+    flavour: Flavour | None = None,
 ) -> None:
     """Check that a source can be closed at any point, and then releases its resources.
 
@@ -144,12 +148,14 @@ def check_closes(
     not raise, and must not leave behind anything that Python warns about (open files, sockets).
 
     Args:
-        factory: opens the source.
+        factory: opens the source, sync or async.
         closed: returns whether the resources are released, for those Python does not know about.
         most: the largest number of items to pull before closing.
+        flavour: "sync", "asyncio" or "trio". By default, the source's class decides between "sync"
+            and "asyncio". An async source runs in an event loop that the check starts.
 
     Raises:
-        BadSource: the source has no `close`, or closing did not have these effects.
+        AssertionError: the source has no `close`, or closing did not have these effects.
 
     Example:
         >>> import os
@@ -164,66 +170,29 @@ def check_closes(
         ...     print(error)
         list_iterator has no method close
     """
-    for pulls in range(most + 1):
-        with _nothing_left(pulls):
-            source = factory()
-            iterator = iter(source)
-            _pull(iterator, pulls)
-            _close_twice(_closable(source, iterator, "close"), pulls)
-            if _pull(iterator, 1):
-                raise BadSource(f"closed after {_items(pulls)}, it yielded another item")
-            del source, iterator
-        _check_closed(closed, pulls)
+
+    async def check(opener: _Opener) -> None:
+        for pulls in range(most + 1):
+            with _nothing_left(pulls):
+                await _check_closed(opener, pulls)
+            if closed is not None and not closed():
+                raise BadSource(f"closed after {_items(pulls)}, it did not release its resources")
+
+    _run(check, _Opener(factory), flavour)
 
 
-async def acheck_closes(
-    factory: Callable[[], Any], *, closed: Callable[[], bool] | None = None, most: int = 3
-) -> None:
-    """Check that an async source can be closed by `aclose`: the async version of `check_closes`."""
-    for pulls in range(most + 1):
-        with _nothing_left(pulls):
-            source = await _opened(factory)
-            iterator = aiter(source)
-            await _apull(iterator, pulls)
-            await _aclose_twice(_closable(source, iterator, "aclose"), pulls)
-            if await _apull(iterator, 1):
-                raise BadSource(f"closed after {_items(pulls)}, it yielded another item")
-            del source, iterator
-        _check_closed(closed, pulls)
-
-
-def _closable(source: Any, iterator: Any, close: str) -> list[Any]:
-    """Return those of the iterator and its iterable that have a close method."""
-    both = [iterator] if source is iterator else [iterator, source]
-    found = [one for one in both if hasattr(one, close)]
-    if not found:
-        raise BadSource(f"{type(source).__name__} has no method {close}")
-    return found
-
-
-def _close_twice(opened: list[Any], pulls: int) -> None:
+async def _check_closed(opener: _Opener, pulls: int) -> None:
+    source = await opener.open()
+    await source.pull(pulls)
+    if not source.closers():
+        raise BadSource(f"{type(source.iterator).__name__} has no method {source.closes_by}")
     try:
-        for one in opened * 2:
-            one.close()
+        for close in source.closers() * 2:
+            await _result(close())
     except Exception as error:
-        raise _failed(pulls, error) from error
-
-
-async def _aclose_twice(opened: list[Any], pulls: int) -> None:
-    try:
-        for one in opened * 2:
-            await one.aclose()
-    except Exception as error:
-        raise _failed(pulls, error) from error
-
-
-def _failed(pulls: int, error: Exception) -> BadSource:
-    return BadSource(f"closed after {_items(pulls)}, it raised {error!r}")
-
-
-def _check_closed(closed: Callable[[], bool] | None, pulls: int) -> None:
-    if closed is not None and not closed():
-        raise BadSource(f"closed after {_items(pulls)}, it did not release its resources")
+        raise BadSource(f"closed after {_items(pulls)}, it raised {error!r}") from error
+    if await source.pull(1):
+        raise BadSource(f"closed after {_items(pulls)}, it yielded another item")
 
 
 @contextmanager
@@ -240,50 +209,81 @@ def _nothing_left(pulls: int) -> Generator[None]:
             )
 
 
-def _pull(iterator: Any, times: int) -> int:
-    """Pull this many times, and return how many items arrived."""
-    for count in range(times):
-        try:
-            next(iterator)
-        except (StopIteration, ValueError):  # ValueError: a closed file
-            return count
-    return times
+class _Opener:
+    """Opens a source. The first opening also shows of which flavour it is."""
+
+    def __init__(self, factory: Callable[..., Any], *arguments: Any) -> None:
+        self.factory = factory
+        self.arguments = arguments
+        self.first: list[Any] = []
+
+    def is_async(self) -> bool:
+        if inspect.iscoroutinefunction(self.factory):
+            return True
+        self.first = [self.factory(*self.arguments)]
+        return is_async_iterable(self.first[0]) or inspect.isawaitable(self.first[0])
+
+    async def open(self, *arguments: Any) -> _Source:
+        source = self.first.pop() if self.first else self.factory(*arguments)
+        if is_async_iterable(source):
+            return _Source(source)
+        return _Source(await _result(source))
 
 
-async def _apull(iterator: Any, times: int) -> int:
-    for count in range(times):
+class _Source:
+    """An opened source of either flavour."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.is_async = is_async_iterable(source)
+        self.closes_by = "aclose" if self.is_async else "close"
+        self.iterator = aiter(source) if self.is_async else iter(source)
+
+    async def next(self) -> Any:
+        """Return the next item, or raise `StopAsyncIteration`."""
+        if self.is_async:
+            return await anext(self.iterator)
         try:
-            await anext(iterator)
+            return next(self.iterator)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def pull(self, times: int) -> int:
+        """Pull this many times, and return how many items arrived."""
+        for count in range(times):
+            try:
+                await self.next()
+            except (StopAsyncIteration, ValueError):  # ValueError: a closed file
+                return count
+        return times
+
+    async def drained(self) -> list[Any]:
+        """Return all items, and close the source."""
+        items: list[Any] = []
+        try:
+            while True:
+                items.append(await self.next())
         except StopAsyncIteration:
-            return count
-    return times
+            return items
+        finally:
+            for close in self.closers():
+                await _result(close())
+
+    def closers(self) -> list[Any]:
+        """Return the close methods of the iterator and of its iterable, if they have one."""
+        both = [self.iterator] if self.source is self.iterator else [self.iterator, self.source]
+        return [getattr(one, self.closes_by) for one in both if hasattr(one, self.closes_by)]
 
 
-def _drained(factory: Callable[[], Iterable[Any]]) -> list[Any]:
-    source = factory()
-    iterator = iter(source)
-    try:
-        return list(iterator)
-    finally:
-        for one in (iterator, source):
-            getattr(one, "close", bool)()
+async def _result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
 
 
-async def _adrained(factory: Callable[[], Any]) -> list[Any]:
-    source = await _opened(factory)
-    iterator = aiter(source)
-    try:
-        return [item async for item in iterator]
-    finally:
-        both: list[Any] = [iterator, source]
-        for one in both:
-            if hasattr(one, "aclose"):
-                await one.aclose()
-
-
-async def _opened(factory: Callable[[], Any]) -> AsyncIterable[Any]:
-    source: Any = factory()
-    if not is_async_iterable(source) and inspect.isawaitable(source):
-        source = await source
-    opened: AsyncIterable[Any] = source  # if it is not, the caller's aiter() raises
-    return opened
+def _run(
+    check: Callable[[_Opener], Coroutine[Any, Any, None]],
+    opener: _Opener,
+    flavour: Flavour | None,
+) -> None:
+    if flavour is None:
+        flavour = "asyncio" if opener.is_async() else "sync"
+    run_coroutine(flavour, check(opener))

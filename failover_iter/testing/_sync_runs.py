@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextvars
 import gc
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from failover_iter._drivers.clock import clock as library_clock
 from failover_iter.testing._consumers import (
@@ -18,7 +18,7 @@ from failover_iter.testing._consumers import (
     quietly,
 )
 from failover_iter.testing._runs import Interruption, Recorder
-from failover_iter.testing._sync_sources import SyncHost, sync_factory
+from failover_iter.testing._sources import step, sync_factory
 from failover_iter.testing._virtual import WORKERS, VirtualClock
 
 #: How many real seconds to wait for a thread that asks for an item concurrently.
@@ -35,29 +35,21 @@ def run_sync(
         recorder.is_late = clock.is_late
         driver = _SyncDriver(clock)
         session = driver.session = Session(recorder, driver, tick)
-        host = SyncHost(clock.sleep, driver.intrude)
         factories = [
-            sync_factory(recorder, host, source, tick)
+            sync_factory(recorder, driver, source, tick)
             for source in range(len(recorder.plan.sources))
         ]
         step(session.run(pipeline, factories))
+        clock.interrupt_after(None)
         clock.wake_all()
         driver.settle()
     finally:
+        clock.interrupt_after(None)
         clock.wake_all()  # an interrupt may have left the run before
         library_clock.reset(token)
         recorder.sealed = True
         for kept in recorder.kept:
             quietly(getattr(kept, "close", None))
-
-
-def step(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never suspends, and return its result."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("a sync session was suspended")  # pragma: no cover
 
 
 class _SyncDriver:
@@ -96,15 +88,25 @@ class _SyncDriver:
     async def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)
 
-    def intrude(self, of: tuple[int, int]) -> None:
+    def cancel_after(self, seconds: float) -> None:
+        self.clock.interrupt_after(seconds, self.interrupt)
+
+    def interrupt(self, of: tuple[int | None, int] | None = None) -> NoReturn:
+        interruption = Interruption("interrupted")
+        of = of or self.session.recorder.waits_in
+        self.session.recorder.note("interrupt", of=of, value=interruption)
+        raise interruption
+
+    def task(self) -> object:
+        return None
+
+    async def intrude(self, of: tuple[int, int]) -> None:
         """Do what the consumer does while a source is being pulled or closed."""
         session = self.session
         if session.intrusion == "cancel":
-            interruption = Interruption("interrupted")
-            session.recorder.note("interrupt", of=of, value=interruption)
-            raise interruption
+            self.interrupt(of)
         if session.intrusion == "reenter":
-            step(session.nested())
+            await session.nested()
         else:
             context = contextvars.copy_context()
             thread = threading.Thread(

@@ -39,7 +39,7 @@ def verify(
     flavour: Flavour | None = None,
     item: Callable[[str], Any] = itself,
     tick: float = 1.0,
-    awaited: bool = False,
+    awaited: bool | None = None,
     clock: VirtualClock | None = None,
 ) -> RunResult:
     """Run a plan on a pipeline, and raise `BrokenLaw` if the run breaks a law.
@@ -53,13 +53,14 @@ def verify(
             these. The names are
             `exactly_once` (`no_loss`, `no_duplicates`, `in_order` and `nothing_else` together),
             `at_least_once`, `at_most_once`, `same_error`, `transparent`, `no_leak`,
-            `closed_once`, `one_open`, `lazy`, `no_read_ahead`, `no_reopen` and `flat`. The
-            default is what an exactly-once stream obeys: all of them but `flat`. `verify` also
-            checks that the run ends.
+            `closed_once`, `one_open`, `lazy`, `no_read_ahead` and `no_reopen`, which are the
+            default, what an exactly-once stream obeys; also `flat`, `intact`, `told`, `returns`,
+            `sends` and `same_task`. `verify` also checks that the run ends.
         flavour: "sync", "asyncio" or "trio"; by default, the kit finds out.
         item: turns a letter of the plan into an item; by default, the letter is the item.
         tick: the length of a tick in virtual seconds.
-        awaited: make the async factories `async def` functions.
+        awaited: whether the async factories are `async def` functions; by default, only for plans
+            with `open=` or `at=await`.
         clock: the clock on which sync sources sleep. Pass the one that the pipeline sleeps on.
 
     Returns:
@@ -92,12 +93,22 @@ def verify(
     )
     saw(run)
     if currently_in_test_context():
-        event(f"switches: {min(run.switches, 3)}{'+' if run.switches > 3 else ''}")  # noqa: PLR2004
-        event("switched mid-stream" if run.switched_mid_stream else "no switch mid-stream")
+        _tell_hypothesis(run)
     broken = [(oracle, how) for oracle in checks if (how := oracle(run)) is not None]
     if broken:
         raise BrokenLaw(run, broken) from _unplanned_error(run)
     return run
+
+
+def _tell_hypothesis(run: RunResult) -> None:
+    """Count the run in the statistics of Hypothesis."""
+    event(f"switches: {min(run.switches, 3)}{'+' if run.switches > 3 else ''}")  # noqa: PLR2004
+    event("switched mid-stream" if run.switched_mid_stream else "no switch mid-stream")
+    event(f"consumer: {run.plan.consumer.how}")
+    if run.error is not None:
+        event(f"the consumer got {type(run.error).__name__}")
+    else:
+        event("ended normally" if run.ended else "the consumer left")
 
 
 def _unplanned_error(run: RunResult) -> BaseException | None:

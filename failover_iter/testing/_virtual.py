@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -49,6 +50,8 @@ class VirtualClock:
         self._waiting: tuple[SimpleQueue[Any], float] | None = None
         self._sleeper: _Sleeper | None = None
         self._late: list[_Sleeper] = []
+        #: When a sleep is interrupted, and by which call.
+        self._alarm: tuple[float, Callable[[], object]] | None = None
 
     def time(self) -> float:
         """Return the virtual time in seconds, which never decreases."""
@@ -58,7 +61,7 @@ class VirtualClock:
         """Let this many seconds pass; in a thread with a time limit, up to that limit."""
         if not threading.current_thread().name.startswith(WORKERS):
             self.slept.append(seconds)
-            self.now += seconds
+            self._pass(seconds)
             return
         if self.is_late():
             return  # nobody waits for a source that was abandoned, and is woken at the end
@@ -67,6 +70,21 @@ class VirtualClock:
             self._sleeper = sleeper
             self._jump()
         sleeper.wakes.wait()
+
+    def _pass(self, seconds: float) -> None:
+        until = self.now + seconds
+        if self._alarm is None or until < self._alarm[0]:
+            self.now = until
+            return
+        (self.now, ring), self._alarm = self._alarm, None
+        ring()
+
+    def interrupt_after(self, seconds: float | None, ring: Callable[[], object] = bool) -> None:
+        """Let a sleep call `ring` when this time has passed: it raises, as a signal handler may.
+
+        `None` takes it back.
+        """
+        self._alarm = None if seconds is None else (self.now + seconds, ring)
 
     def get(self, queue: SimpleQueue[Any], seconds: float, /) -> Any:
         """Return the next item of a queue that a thread fills; raise `Empty` when time is up."""

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from failover_iter import Decide, Policy, Resume, Skip, SourceError
-from failover_iter.testing import Bug
+from failover_iter.testing._faults import Bug
 from support.case import Case, Falsy, SourcePlan
 from support.runners import run_asyncio, run_sync
 from support.scenarios import is_even, is_three, never_after_two

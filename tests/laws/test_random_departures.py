@@ -26,10 +26,11 @@ from hypothesis import strategies as st
 
 from failover_iter import Decide, Event, Policy, Skip, SourceTimeout
 from failover_iter._drivers.clock import async_sleep
-from failover_iter.testing import JumpingLoop, Plan, SourceScript, run_plan
-from failover_iter.testing._async_sources import AsyncHost, async_factory
+from failover_iter.testing import JumpingLoop, Plan, run_plan
 from failover_iter.testing._composed import resolve
+from failover_iter.testing._plans import SourceScript
 from failover_iter.testing._runs import Recorder, unclosed
+from failover_iter.testing._sources import async_factory
 from support.size import EXAMPLES
 
 MANY = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
@@ -134,8 +135,13 @@ def grouped(policy: Policy, factories: Any) -> list[Any]:
     return [inner.source(list(factories[:1])), inner.source(list(factories[-1:]))]
 
 
-async def nobody(of: Any) -> None:
-    raise AssertionError("nobody intrudes here")
+class Undisturbed:
+    """The host of sources that no consumer intrudes on."""
+
+    sleep = staticmethod(async_sleep)
+
+    async def intrude(self, of: Any) -> None:
+        raise AssertionError("nobody intrudes here")
 
 
 class Trouble:
@@ -192,12 +198,11 @@ class Run:
 
     def stream(self) -> Any:
         """Return an async stream over the sources of the plan, perhaps in groups."""
-        host = AsyncHost(async_sleep, nobody)
         tick = 0.0 if self.is_real else 1.0
         plan = self.plan
         awaited = any(script.opens for scripts in plan.sources for script in scripts)
         factories = [
-            async_factory(self.recorder, host, source, tick, awaited=awaited)
+            async_factory(self.recorder, Undisturbed(), source, tick, awaited=awaited)
             for source in range(len(plan.sources))
         ]
         options = {**self.options, "wait": 0} if self.is_real else self.options

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from failover_iter import Decide, Policy, Progress, Resume, Skip, Source, SourceError
-from failover_iter.testing import Bug
+from failover_iter.testing._faults import Bug
 from support.case import Case, Falsy, SourcePlan
 from support.runners import (
     kind_of,

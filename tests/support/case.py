@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from failover_iter import SourceError
-from failover_iter.testing import Consumer, Plan, SourceScript
+from failover_iter.testing import Plan
 from failover_iter.testing._faults import make_error as make
+from failover_iter.testing._plans import Consumer, SourceScript
 
 #: How long a tick of marbles is, in seconds.
 TICK = 0.1

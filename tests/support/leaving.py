@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from failover_iter.testing import Consumer
+from failover_iter.testing._plans import Consumer
 
 from .case import Case
 from .runners import Trace

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, NoReturn
 
 from failover_iter import Decide, Progress, Resume, Skip, SourceError, errors
-from failover_iter.testing import SourceScript
+from failover_iter.testing._plans import SourceScript
 
 from .case import TICK, Case, Retryable, SourcePlan, make_error
 from .leaving import left

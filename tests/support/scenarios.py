@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from failover_iter import Decide, Progress, Resume, Skip, SourceError
 from failover_iter._types import Mode
-from failover_iter.testing import Bug
+from failover_iter.testing._faults import Bug
 
 from .case import Case, Falsy, Retryable, source
 

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from failover_iter import Decide, EmptyStream, Resume, Skip, SourceError
-from failover_iter.testing import Bug, SourceScript
+from failover_iter.testing._faults import Bug
+from failover_iter.testing._plans import SourceScript
 
 from .case import Case, Falsy, Retryable, SourcePlan
 from .scenarios import by_total, is_even, is_three, never_after_two

@@ -10,7 +10,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from failover_iter import Skip
-from failover_iter.testing import SourceScript
+from failover_iter.testing._plans import SourceScript
 
 from .case import Case, source
 from .scenarios import is_three

@@ -131,7 +131,7 @@ def test_nesting_that_changes_the_result_is_found() -> None:
     [
         ({"mode": "jump"}, "mode must be one of restart, raise, skip, resume; got 'jump'"),
         ({"flavour": "curio"}, "flavour must be one of sync, asyncio, trio; got 'curio'"),
-        ({"laws": ["gravity"]}, "laws must be among identity, laziness.*got 'gravity'"),
+        ({"laws": ["gravity"]}, "laws must be one of identity, laziness.*got 'gravity'"),
     ],
 )
 def test_wrong_arguments_are_rejected(options: Any, message: str) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis.statistics import collector
 
 from failover_iter import failover_stream
-from failover_iter.testing import NeverHappened, Plan, must_see, plans, run_plan, verify
+from failover_iter.testing import Plan, must_see, plans, run_plan, verify
+from failover_iter.testing._must_see import NeverHappened
 
 
 def pipeline(*factories: Any) -> Any:

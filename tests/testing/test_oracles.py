@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -125,6 +126,54 @@ def endless(_: Any) -> Iterator[Any]:
         yield "a"
 
 
+def raises_the_last(*sources: Any, notes: Any = list) -> Iterator[Any]:
+    """Raise the error of the last source, with these notes about the others."""
+    errors: list[Exception] = []
+    for source in sources:
+        items = source()
+        try:
+            yield from items
+        except ConnectionError as error:
+            errors.append(error)
+            with suppress(ConnectionError):
+                getattr(items, "close", bool)()
+    errors[-1].__notes__ = notes(map(str, errors[:-1]))
+    raise errors[-1]
+
+
+def notes_in_wrong_order(*sources: Any) -> Iterator[Any]:
+    return raises_the_last(*sources, notes=lambda notes: list(notes)[::-1])
+
+
+def loses(name: str) -> Any:
+    def loses(source: Any) -> Iterator[Any]:
+        try:
+            yield from source()
+        except Exception as error:
+            setattr(error, name, [] if name == "__notes__" else None)
+            raise
+
+    return loses
+
+
+def loses_traceback(source: Any) -> Iterator[Any]:
+    try:
+        yield from source()
+    except Exception as error:
+        lost = error
+    raise lost.with_traceback(None)
+
+
+def elsewhere(source: Any) -> Iterator[Any]:
+    return iter(Context().run(source))
+
+
+def pulls_after_the_end(source: Any) -> Iterator[Any]:
+    items = source()
+    yield from items
+    yield from items
+
+
 BROKEN = [
     ("no_leak", forgets, Plan("ab| as=iterator"), "source 1 was never closed"),
     ("no_leak", starts_over, Plan("#; a| as=iterator"), None),
@@ -158,6 +207,24 @@ BROKEN = [
     ("ends", endless, Plan("a|"), "the stream did not end after 1000 items"),
     ("flat", deepens, Plan("#", "#", "a|"), "the stack grew with each opening"),
     ("flat", starts_over, Plan("#", "#", "a|"), None),
+    ("intact", loses("__cause__"), Plan("#chained"), "the error of source 1 has lost its cause"),
+    ("intact", loses("__context__"), Plan("#chained"), "the error of source 1 has lost its context"),
+    ("intact", loses("__notes__"), Plan("#chained"), "the error of source 1 has lost its notes"),
+    ("intact", loses_traceback, Plan("#"), "the error of source 1 has lost its traceback"),
+    ("intact", raises_the_last, Plan("#", "#"), None),
+    ("told", raises_the_last, Plan("#", "#"), None),
+    ("told", deepens, Plan("#", "#bug"), None),
+    ("told", lambda *f: raises_the_last(*f, notes=lambda _: []), Plan("#", "#"), "does not report ConnectionError('source 1, opening 1, pull'), raised before it"),
+    ("told", notes_in_wrong_order, Plan("#", "#", "#"), "reports ConnectionError('source 2, opening 1, pull') in the wrong place"),
+    ("told", raises_the_last, Plan("#", "# as=iterator close=raises"), "nothing reports ConnectionError('source 2, opening 1, close'), raised by closing source 2"),
+    ("returns", forgets, Plan("a| as=returning"), "the stream returned None instead of 'returned by source 1'"),
+    ("returns", lambda source: source(), Plan("a| as=returning"), None),
+    ("sends", forgets, Plan("ab|", consumer="send 1"), "the value that the consumer sent did not reach source 1"),
+    ("sends", lambda source: source(), Plan("ab|", consumer="send 1"), None),
+    ("same_task", elsewhere, Plan("a|"), "source 1 was opened or pulled in another task or context"),
+    ("same_task", pulls_after_the_end, Plan("a| as=bare"), None),
+    ("no_reopen", lambda source: source(), Plan("ab| as=answering", consumer="throw 1"), None),
+    ("no_leak", lambda source: iter(source()), Plan("a| as=both"), "source 1 (iterable) was never closed"),
 ]  # fmt: skip
 
 
@@ -177,6 +244,9 @@ def test_errors_that_replace_others_in_a_source() -> None:
     """If cleanup in the source replaces a bug by another error, the pipeline swallowed nothing."""
     run = run_plan(starts_over, Plan("#bug close=raises", "a|"))
     assert [judge(run) for judge in resolve("transparent")] == [None]
+    plan = Plan("#mixed close=slow", "|", consumer="cancel_at 0")
+    run = run_plan(starts_over, plan)
+    assert [judge(run) for judge in resolve(["transparent", "no_reopen"])] == [None, None]
     run = run_plan(starts_over, Plan("ab| close=raises", "a|", consumer="cancel 1"))
     assert [judge(run) for judge in resolve(["transparent", "no_reopen"])] == [None, None]
 

@@ -27,7 +27,7 @@ def broken(pipeline: Any, *, oracles: Any, flavour: Any, **more: Any) -> BrokenL
     """Return the broken law that the kit finds with a fixed seed."""
 
     @seed(1)
-    @settings(database=None)
+    @settings(max_examples=300, database=None)
     @given(plans(sources=1, errors=ERRORS, openings=2, **more))
     def test(plan: Plan) -> None:
         verify(pipeline, plan, oracles=oracles, flavour=flavour)

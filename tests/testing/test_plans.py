@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.vendor import pretty
 
-from failover_iter.testing import (
-    CONSUMERS,
-    FAULTS,
-    Consumer,
-    Plan,
-    SourceScript,
-    plans,
-)
+from failover_iter.testing import Plan, plans
+from failover_iter.testing._plan_strategies import CONSUMERS, FAULTS
+from failover_iter.testing._plans import Consumer, SourceScript
 
 READ = {
     "ab#": SourceScript("ab", end="raises"),
@@ -132,15 +127,15 @@ def test_consumers_are_read_and_written() -> None:
             "options in marbles are at, as, close, open; got 'with=love'",
         ),
         (lambda: Plan("a| at=night"), "at must be one of pull, call, await, iter; got 'night'"),
-        (lambda: Plan("# at=iter"), "at='iter' requires kind='iterable', got 'generator'"),
+        (lambda: Plan("# at=iter"), "at='iter' requires kind='iterable' or 'both', got 'gen"),
         (lambda: Plan("a#KeyError"), "an error in marbles must be one of ConnectionError, falsy"),
         (lambda: Plan("a|", items="aa"), "items must differ"),
         (lambda: Plan("a|", errors=[]), "errors must name at least one"),
         (lambda: Plan([]), "a source must have at least one opening"),
         (lambda: Plan("a|", consumer="flee"), "consumer must be one of drain, close"),
         (lambda: Plan("a|", consumer="close soon"), "consumer must be text like 'drain'"),
-        (lambda: plans(faults=["fire"]), "faults must be among raises, call"),
-        (lambda: plans(consumers=["flee"]), "consumers must be among drain"),
+        (lambda: plans(faults=["fire"]), "faults must be among default, all, raises"),
+        (lambda: plans(consumers=["flee"]), "consumers must be among default, all, drain"),
         (lambda: plans(consumers=[]), "consumers must name at least one"),
         (lambda: plans(max_items=100), "max_items up to 62; got 0 and 100"),
         (lambda: plans(sources=0), "sources must be at least 1, got 0"),

@@ -10,15 +10,9 @@ from typing import Any
 import pytest
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import (
-    Bug,
-    Interruption,
-    Plan,
-    Runaway,
-    RunResult,
-    VirtualClock,
-    run_plan,
-)
+from failover_iter.testing import Plan, RunResult, VirtualClock, run_plan
+from failover_iter.testing._faults import Bug, Interrupt
+from failover_iter.testing._runs import Interruption, Runaway
 
 FLAVOURS = ["sync", "asyncio", "trio"]
 
@@ -405,3 +399,57 @@ def test_a_run_waits_for_the_thread_that_closes_a_source() -> None:
 
     run = run_plan(pipeline, Plan("ab|"), flavour="sync")
     assert kinds(run)[-1] == "close"
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("marbles", ["----a|", "a----|", "a| open=4"])
+def test_a_consumer_that_is_cancelled_at_a_time(flavour: Any, marbles: str) -> None:
+    """It is cancelled wherever the stream then waits: for an item, the end or an opening."""
+    run = run_plan(failover(flavour), Plan(marbles, "a|", consumer="cancel_at 2"), flavour=flavour)
+    (entry,) = run.entries("interrupt")
+    assert (entry.time, entry.source) == (2.5, 0)
+    assert not isinstance(run.error, Exception | None)
+    assert len(run.entries("open")) == 1
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_consumer_that_is_cancelled_in_a_pause_of_the_stream(flavour: Any) -> None:
+    """The pause is not that of a source."""
+    pipeline = failover(flavour, attempts=2, wait=5)
+    run = run_plan(pipeline, Plan("#; a|", consumer="cancel_at 2"), flavour=flavour)
+    (entry,) = run.entries("interrupt")
+    assert (entry.time, entry.source) == (2.5, None)
+    assert not isinstance(run.error, Exception | None)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_consumer_that_has_gone_is_not_cancelled(flavour: Any) -> None:
+    """The time of the cancellation comes only after the end."""
+    run = run_plan(passed_on(flavour), Plan("a|", consumer="cancel_at 50"), flavour=flavour)
+    assert run.ended
+
+    async def leaks(source: Any) -> AsyncIterator[Any]:
+        source()
+        yield "a"
+
+    if flavour != "sync":
+        plan = Plan("a| as=iterator", consumer="cancel_at 50")
+        assert run_plan(leaks, plan, flavour=flavour).entries("interrupt") == []
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_generator_that_answers_a_throw(flavour: Any) -> None:
+    """The answer is an item like any other, and the consumer goes on."""
+    run = run_plan(
+        failover(flavour), Plan("abc| as=answering", consumer="throw 1"), flavour=flavour
+    )
+    assert (run.delivered, run.ended, run.answered) == (["a", "b", "c"], True, True)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_close_that_raises_no_exception(flavour: Any) -> None:
+    """The iterator raises it; the iterable that it came from is closed too."""
+    for marbles in ("ab| close=base", "ab| as=both close=base"):
+        run = run_plan(failover(flavour), Plan(marbles, consumer="close 1"), flavour=flavour)
+        assert isinstance(run.error, Interrupt)
+    assert [entry.phase for entry in run.entries("close")] == ["iterator", "iterable"]

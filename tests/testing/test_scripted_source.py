@@ -9,7 +9,6 @@ import pytest
 
 from failover_iter.testing import Plan
 from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._laws import _counted
 from failover_iter.testing._scripted_source import (
     ScriptedSource,
     async_generator,
@@ -45,11 +44,3 @@ def test_a_model_whose_sources_all_fail(mode: Any) -> None:
         for item in delivered_under(mode)(Plan("a#", "a#", errors=(ConnectionError,))):
             delivered.append(item)
     assert len(delivered) == (2 if mode == "restart" else 1)
-
-
-def test_factories_are_counted_as_they_are_taken() -> None:
-    """`_counted` records the position of each factory that is taken."""
-    taken: list[int] = []
-    factories = [list, tuple]
-    assert list(_counted(factories, taken)) == factories
-    assert taken == [0, 1]

@@ -11,15 +11,8 @@ from typing import Any
 import pytest
 
 from failover_iter import Progress
-from failover_iter.testing import (
-    BadSource,
-    acheck_closes,
-    acheck_replayable,
-    acheck_resumable,
-    check_closes,
-    check_replayable,
-    check_resumable,
-)
+from failover_iter.testing import check_closes, check_replayable, check_resumable
+from failover_iter.testing._source_checks import BadSource
 
 
 def asynchronous(factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,30 +30,46 @@ def asynchronous(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Checks:
-    """The checks of one flavour, with a sync interface."""
+    """The checks of one flavour."""
 
-    def __init__(self, flavour: str) -> None:
+    def __init__(self, flavour: Any) -> None:
         self.flavour = flavour
+        self.made: Any = asynchronous if flavour in ("asyncio", "trio") else lambda factory: factory
 
     def replayable(self, factory: Any, **how: Any) -> None:
-        if self.flavour == "sync":
-            return check_replayable(factory, **how)
-        return asyncio.run(acheck_replayable(asynchronous(factory), **how))
+        check_replayable(self.made(factory), flavour=self.flavour, **how)
 
     def resumable(self, factory: Any, reference: Any) -> None:
-        if self.flavour == "sync":
-            return check_resumable(factory, reference)
-        return asyncio.run(acheck_resumable(asynchronous(factory), reference))
+        check_resumable(self.made(factory), reference, flavour=self.flavour)
 
     def closes(self, factory: Any, **how: Any) -> None:
-        if self.flavour == "sync":
-            return check_closes(factory, **how)
-        return asyncio.run(acheck_closes(asynchronous(factory), **how))
+        check_closes(self.made(factory), flavour=self.flavour, **how)
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync", "asyncio", "trio", None])
 def checks(request: pytest.FixtureRequest) -> Checks:
     return Checks(request.param)
+
+
+def test_the_flavour_is_found_out() -> None:
+    """By default, async generators and awaitables of async iterables run under asyncio."""
+
+    async def rows(progress: Progress[int] = Progress()) -> AsyncIterator[int]:
+        asyncio.get_running_loop()
+        for row in range(progress.delivered, 3):
+            yield row
+
+    async def awaited() -> AsyncIterator[int]:
+        asyncio.get_running_loop()
+        return rows()
+
+    check_replayable(rows)
+    check_replayable(awaited)
+    check_replayable(lambda: awaited())
+    check_resumable(rows, range(3))
+    check_closes(rows)
+    with pytest.raises(BadSource, match="resumed after 1 item"):
+        check_resumable(lambda _: rows(), range(3))
 
 
 def test_replayable_sources(checks: Checks) -> None:
@@ -215,8 +224,8 @@ def test_async_sources_that_do_not_close() -> None:
         (AsyncStubborn, "closed after 0 items, it yielded another item"),
     ):
         with pytest.raises(BadSource, match=message):
-            asyncio.run(acheck_closes(factory))
-    asyncio.run(acheck_replayable(awaited))
+            check_closes(factory)
+    check_replayable(awaited)
 
 
 @pytest.mark.filterwarnings("always::DeprecationWarning")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import DEFAULT_FAULTS, Plan, must_see, plans, verify, within
+from failover_iter.testing import Plan, must_see, plans, verify, within
+from failover_iter.testing._plan_strategies import DEFAULT_FAULTS
 
 LIMIT = 10
 #: Each of the three sources can reach the limit in at most five pulls.

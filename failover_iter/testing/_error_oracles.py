@@ -1,0 +1,197 @@
+"""Oracles about what comes with items: errors, returned and sent values, tasks."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from typing import Final
+
+from failover_iter.testing import _sources
+from failover_iter.testing._faults import Bug, Interrupt, leaves_of
+from failover_iter.testing._oracles import ORACLES, is_felt, is_outward, oracle, outcome, source_of
+from failover_iter.testing._plans import GENERATORS
+from failover_iter.testing._runs import LogEntry, Runaway, RunResult
+
+
+@oracle("an error that is not a source failure reaches the consumer unchanged")
+def _transparent(run: RunResult) -> str | None:
+    for entry in _escapes(run):
+        # An interruption of the cleanup replaces the error.
+        is_replaced = any(
+            later.what == "interrupt" and later.of == entry.of for later in run.since(entry)
+        )
+        if _is_transparent(entry.value) and not is_replaced:
+            return _goes_through(run, entry, repr(entry.value))
+    for entry in run.log:
+        if is_felt(run, entry):
+            return _goes_through(run, entry, "the interruption")
+    # The consumer logs the first such entry; the source that receives the error logs another.
+    thrown = next(iter(run.entries("thrown")), None)
+    return (
+        None
+        if thrown is None or run.answered
+        else _goes_through(run, thrown, "the error that the consumer threw")
+    )
+
+
+def _goes_through(run: RunResult, entry: LogEntry, what: str) -> str | None:
+    since = list(run.since(entry))
+    for later in since:
+        if later.what == "open":
+            return f"{what} caused {source_of(run, later)} to be opened"
+        if later.what == "got":
+            return f"{what} was swallowed: the stream continued with {later.value!r}"
+    answers = {id(later.value) for later in since if later.what in ("fail", "thrown")}
+    if entry.what != "thrown":
+        answers.clear()
+    if run.error is entry.value is not None or id(run.error) in answers:
+        return None
+    if entry.what == "interrupt" and entry.value is None and _is_cancellation(run.error):
+        return None
+    return f"{what} did not reach the consumer, who got {outcome(run)}"
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    return error is not None and not isinstance(error, Exception | Runaway)
+
+
+def _is_transparent(error: BaseException) -> bool:
+    leaves = leaves_of(error)
+    if leaves is None:
+        return isinstance(error, Bug | Interrupt)
+    return any(map(_is_transparent, leaves))
+
+
+def _escapes(run: RunResult) -> Iterator[LogEntry]:
+    """Yield the errors that left sources, without those that an error in cleanup replaced."""
+    fails = [entry for entry in run.entries("fail") if is_outward(run, entry)]
+    for entry, later in zip(fails, [*fails[1:], None], strict=False):
+        if later is None or later.of != entry.of:
+            yield entry
+
+
+@oracle("the consumer gets the error of the last source, the same object")
+def _same_error(run: RunResult) -> str | None:
+    last = [entry.of for entry in run.entries("open")][-1:]
+    for entry in _escapes(run):
+        if entry.of not in last or not run.drained or isinstance(entry.value, StopIteration):
+            continue
+        if run.error is not entry.value and not _is_group_of(run.error, run):
+            raised = f"{source_of(run, entry)} raised {entry.value!r}"
+            return f"{raised}, but the consumer got {outcome(run)}"
+    return None
+
+
+def _is_group_of(error: BaseException | None, run: RunResult) -> bool:
+    """Whether it is a group of source errors that includes the last one."""
+    leaves = leaves_of(error)
+    if leaves is None:
+        return False
+    raised = [entry.value for entry in _escapes(run)]
+    found = set(map(id, leaves))
+    return id(raised[-1]) in found and found <= {id(value) for value in raised}
+
+
+# Causes, notes, returned and sent values, tasks.
+
+
+@oracle("an error keeps the cause, the notes and the traceback that its source raised it with")
+def _intact(run: RunResult) -> str | None:
+    for entry in _escapes(run):
+        error: BaseException = entry.value
+        if error is not run.error or isinstance(error, StopIteration):
+            continue
+        first = next(each for each in run.entries("fail") if each.of == entry.of)
+        name = run.plan.script(entry.source or 0, entry.opening).error
+        # A second error of the opening comes from the cleanup of a generator.
+        lost = _lost_from(error, name if first is entry else "")
+        if lost is not None:
+            return f"the error of {source_of(run, entry)} has lost its {lost}"
+    return None
+
+
+def _lost_from(error: BaseException, name: str) -> str | None:
+    """Return the part of an error that was lost on the way."""
+    frames = traceback.walk_tb(error.__traceback__)
+    if not any(frame.f_code.co_filename == _sources.__file__ for frame, _ in frames):
+        return "traceback"
+    if name != "chained":
+        return None
+    if not isinstance(error.__cause__, Bug):
+        return "cause"
+    if all(each is not error.__cause__ for each in _context_of(error)):
+        return "context"
+    return None if getattr(error, "__notes__", ())[:1] == [f"noted by {error}"] else "notes"
+
+
+def _context_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exceptions that led to an error: its context, the context of that, and so on."""
+    each, seen = error.__context__, {id(error)}
+    while each is not None and id(each) not in seen:
+        yield each
+        seen.add(id(each))
+        each = each.__context__
+
+
+@oracle("an error reports the failures before it, in their order: in notes, a group or its context")
+def _told(run: RunResult) -> str | None:
+    error = run.error
+    raised = [entry for entry in _escapes(run) if not isinstance(entry.value, StopIteration)]
+    if error is None or not run.drained or all(entry.value is not error for entry in raised):
+        return None  # not an error of a source; or a group, which `same_error` judges
+    objects = set(map(id, _context_of(error)))
+    place = -1
+    for entry in raised[:-1]:
+        notes = [at for at, note in enumerate(_notes(error)) if str(entry.value) in note]
+        if id(entry.value) in objects:
+            continue
+        if not notes:
+            return f"{outcome(run)} does not report {entry.value!r}, raised before it"
+        if notes[-1] <= place:
+            return f"{outcome(run)} reports {entry.value!r} in the wrong place"
+        place = next(at for at in notes if at > place)
+    told = [note for entry in run.entries("fail") for note in _notes(entry.value)]
+    for entry in run.entries("fail"):
+        is_told = entry.value is error or any(str(entry.value) in note for note in told)
+        if entry.phase == "close" and not is_told:
+            return f"nothing reports {entry.value!r}, raised by closing {source_of(run, entry)}"
+    return None
+
+
+def _notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", ()))
+
+
+@oracle("a stream returns what its last source returned")
+def _returns(run: RunResult) -> str | None:
+    ending, stops = run.ending, run.entries("stop")
+    if ending is None or ending.what != "end" or run.flavour != "sync" or not stops:
+        return None
+    if ending.value == stops[-1].value:
+        return None
+    return f"the stream returned {ending.value!r} instead of {stops[-1].value!r}"
+
+
+@oracle("a value that the consumer sends reaches the source")
+def _sends(run: RunResult) -> str | None:
+    last: LogEntry | None = None
+    for entry in run.log:
+        if entry.what == "ask" and entry.value is not None and last is not None:
+            answers = [later for later in run.since(entry) if later.of == last.of]
+            if answers[:1] and answers[0].what != "sent":
+                return f"the value that the consumer sent did not reach {source_of(run, last)}"
+        if entry.what == "yield":
+            kind = run.plan.script(entry.source or 0, entry.opening).kind
+            last = entry if kind in GENERATORS else None
+    return None
+
+
+@oracle("sources are opened and pulled in the task and the context of the consumer")
+def _same_task(run: RunResult) -> str | None:
+    for entry in run.entries("elsewhere"):
+        return f"{source_of(run, entry)} was opened or pulled in another task or context"
+    return None
+
+
+#: Those of this module too.
+ALL_ORACLES: Final = ORACLES
