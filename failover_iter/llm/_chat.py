@@ -52,6 +52,9 @@ class ChatFactory:
     """A factory of answers; its subclasses read the stream, blocking or async."""
 
     answer_type: type[Answer]
+    #: The SDK's client. Some clients close their connections when they are collected, so the source
+    #: keeps it alive: it may be the only one that does.
+    client: Any = field(default=None, repr=False)
     #: The arguments that the user passed: plain messages, or messages in the SDK's own form. They
     #: are not shown in a repr, which may end up in a message: they hold prompts, and maybe a key.
     arguments: Arguments = field(repr=False)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from types import SimpleNamespace
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -25,52 +24,7 @@ from failover_iter.llm import (
     openai_responses,
 )
 from failover_iter.llm._answer import Answer
-
-MESSAGES = [{"role": "user", "content": "Hi"}]
-
-
-def record(**attributes: Any) -> Any:
-    """Return an object with these attributes."""
-    return SimpleNamespace(**attributes)
-
-
-class Client:
-    """A fake of any blocking client: it answers with these events, and keeps the requests."""
-
-    def __init__(self, *events: Any, close: Callable[[], None] | None = None) -> None:
-        self.events = events
-        self.requests: list[Any] = []
-        self.chat = record(completions=record(create=self.create))
-        self.messages = self.responses = record(create=self.create)
-        self.models = record(generate_content_stream=self.create)
-        self.aio = record(models=record(generate_content_stream=None))
-        self.on_close = close
-
-    def create(self, **arguments: Any) -> Any:
-        """Answer with the events."""
-        self.requests.append(arguments)
-        return self if self.on_close else iter(self.events)
-
-    def converse_stream(self, **arguments: Any) -> Any:
-        """Answer with the events in the form of boto3."""
-        return {"stream": self.create(**arguments)}
-
-    def __iter__(self) -> Iterator[Any]:
-        for event in self.events:
-            if isinstance(event, Exception):
-                raise event
-            yield event
-
-    def close(self) -> None:
-        """Close the stream, or the client."""
-        if self.on_close:
-            self.on_close()
-
-
-def choice(text: str | None, reason: str | None = None, index: int = 0) -> Any:
-    """Return a chunk of chat completions."""
-    delta = record(content=text, tool_calls=None)
-    return record(choices=[record(index=index, delta=delta, finish_reason=reason)], usage=None)
+from llm.fakes import MESSAGES, Client, choice, record
 
 
 def test_repr_hides_the_arguments() -> None:

@@ -112,6 +112,7 @@ def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any
     formats = [arguments.get("output_format")]
     formats.append(as_mapping(arguments.get("output_config")).get("format"))
     factory = factory_class(client.close)(
+        client=client,
         answer_type=AnthropicAnswer,
         arguments=arguments,
         structured=any(map(has_format, formats)),

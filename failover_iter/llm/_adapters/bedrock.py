@@ -106,6 +106,7 @@ def bedrock_converse(
     """
     takes_prefill = "claude" in str(arguments.get("modelId", ""))
     return SyncChatFactory(
+        client=client,
         answer_type=BedrockAnswer,
         arguments=arguments,
         model_argument="modelId",

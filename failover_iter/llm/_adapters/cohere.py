@@ -160,6 +160,7 @@ def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
     """
     # The SDK wraps the client's own methods, so only these show whether the client is async.
     factory = factory_class(client.with_raw_response.chat_stream)(
+        client=client,
         answer_type=CohereAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),

@@ -196,6 +196,7 @@ def gemini_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
     models = client.models
     amodels = client.aio.models if hasattr(client, "aio") else models
     factory = (AsyncChatFactory if amodels is models else DualChatFactory)(
+        client=client,
         answer_type=GeminiAnswer,
         arguments=arguments,
         messages_argument="messages" if "messages" in arguments else "contents",

@@ -63,6 +63,7 @@ def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Sour
     """
     create = client.chat.completions.create
     factory = factory_class(client.close)(
+        client=client,
         answer_type=GroqAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),

@@ -85,6 +85,7 @@ def mistral_chat(
     """
     chat = client.chat
     return DualChatFactory(
+        client=client,
         answer_type=MistralAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),

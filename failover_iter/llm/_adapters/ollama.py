@@ -67,6 +67,7 @@ def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         'ollama llama'
     """
     factory = factory_class(client.chat)(
+        client=client,
         answer_type=OllamaAnswer,
         arguments=arguments,
         structured=bool(arguments.get("format")),

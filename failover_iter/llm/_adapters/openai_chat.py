@@ -107,6 +107,7 @@ def openai_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
     """
     create = client.chat.completions.create
     factory = factory_class(client.close)(
+        client=client,
         answer_type=OpenAIChatAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),

@@ -108,6 +108,7 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
     """
     create = client.responses.create
     factory = factory_class(client.close)(
+        client=client,
         answer_type=OpenAIResponsesAnswer,
         arguments=arguments,
         messages_argument="messages" if "messages" in arguments else "input",
