@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any, ClassVar
 
 from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
 from failover_iter.llm._errors import ProviderError
+
+#: Numbers for the answers of this process.
+_numbers = count(1)
 
 
 class Answer:
@@ -23,9 +27,11 @@ class Answer:
     #: The provider's finish reasons that mean that the provider has failed.
     failure_reasons: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, model: str, *, structured: bool = False) -> None:
+    def __init__(self, model: str, *, source: str = "", structured: bool = False) -> None:
         self.model = model
+        self.source = source
         self.structured = structured
+        self.number = next(_numbers)
         self.has_content = False
         #: Whether the answer continues an interrupted one; only then it may be empty.
         self.is_continuation = False
@@ -43,7 +49,15 @@ class Answer:
         raise NotImplementedError
 
     def _chunk(self, raw: object, **fields: Any) -> Chunk:
-        return Chunk(provider=self.provider, model=self.model, raw=raw, **fields)
+        return Chunk(
+            provider=self.provider,
+            model=self.model,
+            source=self.source,
+            answer=self.number,
+            continues=self.is_continuation,
+            raw=raw,
+            **fields,
+        )
 
     def text(self, text: str | None, raw: object) -> Iterator[Chunk]:
         """Yield a piece of text; nothing if it is empty, as in a ping."""

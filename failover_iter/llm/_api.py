@@ -10,6 +10,7 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
+    Sequence,
 )
 from dataclasses import replace
 from datetime import timedelta
@@ -59,7 +60,7 @@ class ChatOptions(TypedDict, total=False):
     """
 
     retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
-    mid_stream: Literal["restart", "raise", "skip", "resume"] | Skip | Resume | Decide
+    mid_stream: Literal["restart", "raise", "resume"] | Resume | Decide
     attempts: int | None
     reset_on_progress: bool
     wait: Seconds | Callable[[Failed], Seconds]
@@ -110,7 +111,7 @@ def chat_stream(
 
     Raises:
         TypeError: An option or a source has the wrong type.
-        ValueError: An option has a value that is not allowed.
+        ValueError: An option has a value that is not allowed; `mid_stream="skip"` is not.
         NoSources: `sources` is empty.
 
     The stream raises the error of the last source: the exception of its SDK, or a `ProviderError`
@@ -128,6 +129,7 @@ def chat_stream(
         'Hello'
     """
     options = _DEFAULTS | options
+    _refuse_skip(sources, options["mid_stream"])
     stream = failover_stream(sources, mark_takeovers=mark_takeovers, **options)
     continuing = _continuing(sources, options["mid_stream"])
     return (
@@ -165,7 +167,7 @@ def achat_stream(
 
     Raises:
         TypeError: An option or a source has the wrong type.
-        ValueError: An option has a value that is not allowed.
+        ValueError: An option has a value that is not allowed; `mid_stream="skip"` is not.
         NoSources: `sources` is empty.
 
     The stream raises the error of the last source, as `chat_stream` does.
@@ -183,6 +185,7 @@ def achat_stream(
         'Hello'
     """
     options = _DEFAULTS | options
+    _refuse_skip(sources, options["mid_stream"])
     stream = afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
     continuing = _continuing(sources, options["mid_stream"])
     return (
@@ -197,6 +200,19 @@ _DEFAULTS: dict[str, Any] = {
     "mid_stream": "raise",
     "commit_when": has_content,
 }
+
+
+def _refuse_skip(sources: Iterable[Any], mid_stream: object) -> None:
+    """Refuse "skip": two answers to one question are not the same sequence."""
+    modes = [("mid_stream", mid_stream)]
+    if isinstance(sources, Sequence):
+        modes += [("Source(mid_stream=...)", getattr(each, "mid_stream", None)) for each in sources]
+    for option, mode in modes:
+        if mode == "skip" or isinstance(mode, Skip):
+            raise ValueError(
+                f"{option} must be 'raise', 'restart' or continue_with(...) in a chat stream, got "
+                f"{mode!r}: another answer never repeats what was delivered"
+            )
 
 
 def _continuing(sources: Iterable[Any], mid_stream: object) -> Iterator[Any] | None:

@@ -52,6 +52,8 @@ class ChatFactory:
     """A factory of answers; its subclasses read the stream, blocking or async."""
 
     answer_type: type[Answer]
+    #: Name of the source.
+    name: str = ""
     #: The SDK's client. Some clients close their connections when they are collected, so the source
     #: keeps it alive: it may be the only one that does.
     client: Any = field(default=None, repr=False)
@@ -80,7 +82,9 @@ class ChatFactory:
     def request(self, progress: Progress[Any]) -> Request:
         """Build the request for a whole answer, or for the rest of an interrupted one."""
         answer = self.answer_type(
-            str(self.arguments.get(self.model_argument, "")), structured=self.structured
+            str(self.arguments.get(self.model_argument, "")),
+            source=self.name,
+            structured=self.structured,
         )
         text = _text_so_far(progress)
         if not text:
@@ -113,7 +117,8 @@ class ChatFactory:
     def source(self, name: str | None) -> Source[Any]:
         """Return the source for the user, named after provider and model by default."""
         model = self.arguments.get(self.model_argument, "")
-        return Source(self, name=name or f"{self.answer_type.provider} {model}".strip())
+        name = name or f"{self.answer_type.provider} {model}".strip()
+        return Source(replace(self, name=name), name=name)
 
     def __call__(self, progress: Progress[Any] = _START) -> Any:
         """Open one answer."""

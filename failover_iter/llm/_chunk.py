@@ -69,6 +69,8 @@ class Chunk:
     A provider's pings and bookkeeping events are not delivered as chunks, so every chunk is
     progress. The last chunk of an answer has a `finish_reason` and no text. It is delivered after
     the provider has ended the stream without an error, so an answer that has one is complete.
+    `answer` changes where another attempt takes over: what was delivered before is then void,
+    unless `continues` is true.
 
     Example:
         >>> from failover_iter.llm import Chunk
@@ -95,6 +97,13 @@ class Chunk:
     """Name of the provider's protocol: "openai", "anthropic", ..."""
     model: str = ""
     """Name of the model that was asked."""
+    source: str = ""
+    """Name of the source, which tells two deployments of one model apart."""
+    answer: int = 0
+    """Number of the answer that the chunk belongs to, unique within the process; each attempt makes
+    a new answer. 0 in chunks that come from no adapter."""
+    continues: bool = False
+    """Whether this answer continues the one delivered before it. If it does not, it starts over."""
     raw: Any = None
     """The SDK object that the chunk was made from."""
 

@@ -63,6 +63,8 @@ class AttemptUsage:
     """Name of the provider's protocol."""
     model: str
     """Name of the model that was asked."""
+    source: str = ""
+    """Name of the source."""
     usage: Usage
     """The reported token counts."""
 
@@ -92,6 +94,8 @@ class Message:
     """Name of the provider that finished the answer."""
     model: str
     """Name of the model that finished the answer."""
+    source: str = ""
+    """Name of the source that finished the answer."""
 
 
 class _Collector:
@@ -118,20 +122,34 @@ class _Collector:
             raise TypeError(f"a chat stream yields Chunk and Takeover objects, got {item!r}")
 
     def _add(self, chunk: Chunk) -> None:
-        last = self.last
-        if last and not self.marked and _label(last) != _label(chunk):
-            raise ValueError(
-                f"{_label(chunk)} took over from {_label(last)} without a Takeover marker: to "
-                "collect the stream, make it with mark_takeovers=True"
-            )
+        if self.last and not self.marked:
+            self._check_takeover(self.last, chunk)
         self.last = chunk
         self.text.append(chunk.text)
         self.reasoning.append(chunk.reasoning)
         if chunk.tool_call:
             self.calls.setdefault(chunk.tool_call.index, []).append(chunk.tool_call)
         if chunk.usage:
-            used = AttemptUsage(provider=chunk.provider, model=chunk.model, usage=chunk.usage)
-            self.usage.append(used)
+            self.usage.append(
+                AttemptUsage(
+                    provider=chunk.provider,
+                    model=chunk.model,
+                    source=chunk.source,
+                    usage=chunk.usage,
+                )
+            )
+
+    def _check_takeover(self, last: Chunk, chunk: Chunk) -> None:
+        """Start over if the chunk begins a new answer; refuse it if that is unknown."""
+        if last.answer and chunk.answer:
+            if last.answer != chunk.answer and not chunk.continues:
+                self.restart()
+        elif _label(last) != _label(chunk):
+            raise ValueError(
+                f"{_label(chunk)} took over from {_label(last)} without a Takeover marker: to "
+                "collect a stream whose chunks come from no adapter, make it with "
+                "mark_takeovers=True"
+            )
 
     def message(self) -> Message:
         last = self.last or Chunk()
@@ -143,6 +161,7 @@ class _Collector:
             usage=tuple(self.usage),
             provider=last.provider,
             model=last.model,
+            source=last.source,
         )
 
 
@@ -161,14 +180,16 @@ def _join_pieces(pieces: list[ToolCallDelta]) -> ToolCall:
 def collect(stream: Iterable[Chunk | Takeover]) -> Message:
     """Read a chat stream to its end, close it, and return the finished message.
 
-    A `Takeover` that restarts discards the message so far; one that resumes continues it. Pass
-    `mark_takeovers=True` to `chat_stream` if another provider may take over mid-stream.
+    Where another attempt took over, its answer replaces the message so far, or continues it. The
+    chunks of the adapters say which (`Chunk.answer`, `Chunk.continues`). For chunks that you make
+    yourself, the `Takeover` markers do: pass `mark_takeovers=True` to `chat_stream` if another
+    provider may take over mid-stream.
 
     Args:
         stream: A stream made by `chat_stream`.
 
     Raises:
-        ValueError: Another provider took over without a `Takeover` marker.
+        ValueError: A source that is no adapter took over without a `Takeover` marker.
         TypeError: The stream yields something other than chunks and `Takeover` markers.
 
     An error that the stream raises is raised unchanged.
@@ -197,7 +218,7 @@ async def acollect(stream: AsyncIterable[Chunk | Takeover]) -> Message:
         stream: A stream made by `achat_stream`.
 
     Raises:
-        ValueError: Another provider took over without a `Takeover` marker.
+        ValueError: A source that is no adapter took over without a `Takeover` marker.
         TypeError: The stream yields something other than chunks and `Takeover` markers.
 
     An error that the stream raises is raised unchanged.

@@ -1,9 +1,10 @@
 """A server on loopback that speaks the wire protocols of LLM providers, and fails as they do.
 
 The first part of the path selects the protocol, and the model's name selects the fault:
-"drop-after-3" breaks off after three tokens, "ok" sends a good answer. The part of the name after a
-"~" is ignored, so each test can use a unique model and count its requests. The server uses only
-sockets and asyncio: a fault is made of bytes and of the connection, and no framework may repair it.
+"drop-after-3" breaks off after three tokens, "ok" sends a good answer, and "drop-after-3+ok" does
+one after the other. The part of the name after a "~" is ignored, so each test can use a unique
+model and count its requests. The server uses only sockets and asyncio: a fault is made of bytes and
+of the connection, and no framework may repair it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Request:
         self.body: dict[str, Any] = json.loads(body) if body else {}
         self.protocol: Protocol = PROTOCOLS[self.path.split("/")[1]]
         self.model: str = self.body.get("model") or self._model_in_path()
-        self.fault = self.model.partition("~")[0].removeprefix("claude-")
+        self.faults = self.model.partition("~")[0].removeprefix("claude-").split("+")
+        self.fault = self.faults[0]
 
     def _model_in_path(self) -> str:
         return next(part for part in self.path.split("/") if "~" in part).partition(":")[0]
@@ -73,6 +75,8 @@ class Server:
         try:
             request = await read_request(reader)
             self.requests[request.model].append(request.body)
+            number = len(self.requests[request.model])
+            request.fault = request.faults[min(number, len(request.faults)) - 1]
             self._count(request.model, 1)
             try:
                 await answer(request, reader, writer)
