@@ -27,10 +27,18 @@ class Answer:
     #: The provider's finish reasons that mean that the provider has failed.
     failure_reasons: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, model: str, *, source: str = "", structured: bool = False) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        source: str = "",
+        structured: bool = False,
+        finish_required: bool = True,
+    ) -> None:
         self.model = model
         self.source = source
         self.structured = structured
+        self.finish_required = finish_required
         self.number = next(_numbers)
         self.has_content = False
         #: Whether the answer continues an interrupted one; only then it may be empty.
@@ -61,6 +69,8 @@ class Answer:
 
     def text(self, text: str | None, raw: object) -> Iterator[Chunk]:
         """Yield a piece of text; nothing if it is empty, as in a ping."""
+        if not isinstance(text, str | None):
+            raise TypeError(f"a piece of text must be a str, got {type(text).__name__}")
         if text and self.may_repeat:
             text = self._without_repeat(text)
         if text:
@@ -117,6 +127,8 @@ class Answer:
         yield self._last()
 
     def _last(self) -> Chunk:
+        if self.reason is None and self.has_content and not self.finish_required:
+            self.reason = "stop"
         if self.reason is None:
             if self.has_content:
                 raise self.error("the answer was cut off: no finish reason arrived", code="cut")

@@ -29,9 +29,9 @@ from failover_iter import (
     afailover_stream,
     failover_stream,
 )
-from failover_iter.llm._chat import with_continuation
 from failover_iter.llm._chunk import has_content
 from failover_iter.llm._continue import ContinueWith
+from failover_iter.llm._factory import with_continuation
 from failover_iter.llm._transient import is_transient
 
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]

@@ -17,11 +17,6 @@ def is_plain(message: object, *roles: str) -> TypeGuard[Mapping[str, Any]]:
     return fields.get("role") in roles and isinstance(fields.get("content"), str)
 
 
-def as_list(value: Any) -> list[Any]:
-    """Return a list unchanged, and any other value in a list."""
-    return value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]
-
-
 def split_system(messages: Iterable[Any]) -> tuple[list[str], list[Any]]:
     """Return the texts of the system messages, and the other messages."""
     system: list[str] = []

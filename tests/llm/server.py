@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +24,8 @@ from llm.faults import PARTIAL_TEXT, REJECTS_CONTINUATION, STATUSES, Status, Ste
 from llm.other_protocols import PROTOCOLS
 from llm.protocols import Protocol
 
+#: The pieces of a stream that ends well, or a status and the body of an error.
+Scripted = list[bytes] | tuple[int, Any]
 CHUNKED = {"Transfer-Encoding": "chunked", "Connection": "close"}
 HANG_SECONDS = 20.0  # a connection that hangs is closed after this time
 
@@ -38,6 +40,8 @@ class Request:
         self.model: str = self.body.get("model") or self._model_in_path()
         self.faults = self.model.partition("~")[0].removeprefix("claude-").split("+")
         self.fault = self.faults[0]
+        #: What a test scripted for this model: the pieces of a stream, or a status and a body.
+        self.scripted: Scripted | None = None
 
     def _model_in_path(self) -> str:
         return next(part for part in self.path.split("/") if "~" in part).partition(":")[0]
@@ -48,6 +52,8 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        #: By model, what each of its requests gets; the last also those that follow.
+        self.scripts: dict[str, list[Scripted]] = {}
         self.open: Counter[str] = Counter()
         self.changed = threading.Condition()
         self.loop = asyncio.new_event_loop()
@@ -77,6 +83,8 @@ class Server:
             self.requests[request.model].append(request.body)
             number = len(self.requests[request.model])
             request.fault = request.faults[min(number, len(request.faults)) - 1]
+            scripts = self.scripts.get(request.model)
+            request.scripted = scripts and scripts[min(number, len(scripts)) - 1]
             self._count(request.model, 1)
             try:
                 await answer(request, reader, writer)
@@ -115,6 +123,11 @@ async def answer(
     request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Answer one request, the only one of its connection."""
+    if isinstance(request.scripted, tuple):
+        code, error = request.scripted
+        headers = {"Content-Type": "application/json"}
+        await whole(writer, code, headers, json.dumps(error).encode())
+        return
     status = STATUSES.get(request.fault)
     if request.fault == REJECTS_CONTINUATION and PARTIAL_TEXT.strip() in json.dumps(request.body):
         status = Status(400)
@@ -156,7 +169,7 @@ async def stream(
         reader.read(1)
     )  # the client sends nothing more, so this ends when it leaves
     try:
-        for step in script(request.fault, protocol):
+        for step in steps_of(request):
             if gone.done():
                 return
             match step:
@@ -182,6 +195,13 @@ async def stream(
         gone.cancel()
         with suppress(asyncio.CancelledError, ConnectionError):
             await gone
+
+
+def steps_of(request: Request) -> Iterable[Step]:
+    """Return the steps of a stream: those that the test scripted, or those of the fault."""
+    if isinstance(request.scripted, list):
+        return [Step("head"), *(Step("send", data) for data in request.scripted), Step("end")]
+    return script(request.fault, request.protocol)
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

@@ -24,6 +24,7 @@ from failover_iter.llm import (
     openai_responses,
 )
 from failover_iter.llm._answer import Answer
+from failover_iter.llm._opening import Opening
 from llm.fakes import MESSAGES, Client, choice, record
 
 
@@ -32,7 +33,7 @@ def test_repr_hides_the_arguments() -> None:
     dual = litellm_completion(model="m", messages=MESSAGES, api_key="secret")
     blocking = openai_chat(Client(), model="m", messages=MESSAGES)
     factory: Any = blocking.factory
-    shown = repr([dual, dual.factory(), blocking, factory.request(Progress())])
+    shown = repr([dual, dual.factory(), blocking, Opening(factory, Progress())])
     assert "Hi" not in shown
     assert "secret" not in shown
 
@@ -40,7 +41,7 @@ def test_repr_hides_the_arguments() -> None:
 def test_the_first_of_several_choices_is_delivered() -> None:
     """With n=2 the second choice is not delivered."""
     client = Client(choice("a"), choice("b", index=1), choice(None, "stop"))
-    chunks = list(chat_stream([openai_chat(client, model="m", messages=MESSAGES)]))
+    chunks = list(chat_stream([openai_chat(client, model="m", messages=MESSAGES, n=2)]))
     assert [chunk.text for chunk in chunks] == ["a", ""]
 
 
@@ -167,7 +168,7 @@ def test_gemini_continues_after_a_plain_question() -> None:
     client = Client()
     so_far = Progress(delivered=1, items=(Chunk(text="It"),))
     factory: Any = gemini_chat(client, model="m", contents="Hi").factory
-    assert list(factory.request(so_far).arguments["contents"][0]["parts"]) == [{"text": "Hi"}]
+    assert list(Opening(factory, so_far).request()["contents"][0]["parts"]) == [{"text": "Hi"}]
 
 
 def candidate(*parts: Any, reason: Any = None) -> Any:

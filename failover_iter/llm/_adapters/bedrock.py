@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import SyncChatFactory
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._messages import Arguments, is_plain, split_system
+from failover_iter.llm._reading import SyncChatFactory
 
 __all__ = ["bedrock_converse"]
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Protocol, overload
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import factory_class, has_format
 from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._factory import has_format
 from failover_iter.llm._messages import Arguments
+from failover_iter.llm._reading import factory_class
 
 __all__ = ["cohere_chat"]
 

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Protocol, overload
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import AsyncChatFactory, DualChatFactory, DualStream
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._messages import Arguments, as_list, is_plain, split_system
+from failover_iter.llm._field import as_list
+from failover_iter.llm._messages import Arguments, is_plain, split_system
+from failover_iter.llm._reading import AsyncChatFactory, DualChatFactory, DualStream
 from failover_iter.llm._status import as_mapping
 
 __all__ = ["gemini_chat"]

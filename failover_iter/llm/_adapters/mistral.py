@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 from failover_iter import Source
-from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
-from failover_iter.llm._chat import DualChatFactory, DualStream, has_format
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer, asks_for_several
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._messages import as_list
+from failover_iter.llm._factory import has_format
+from failover_iter.llm._reading import DualChatFactory, DualStream
 
 __all__ = ["mistral_chat"]
 
@@ -35,26 +34,12 @@ class MistralAnswer(OpenAIChatAnswer):
         """Yield the chunks of one event."""
         return super().read(event.data)
 
-    def read_delta(self, delta: Any, event: object) -> Iterator[Chunk]:
-        """Yield the chunks of a delta; its content may be a list of text and reasoning parts."""
-        parts = as_list(delta.content)
-        for part in parts:
-            if isinstance(part, str):
-                yield from self.text(part, event)
-            elif thoughts := getattr(part, "thinking", None):
-                for thought in thoughts:
-                    yield from self.reasoning(getattr(thought, "text", None), event)
-            else:
-                yield from self.text(getattr(part, "text", None), event)
-        for call in delta.tool_calls or ():
-            yield from self.read_tool_call(call, event)
-
-    def read_tool_call(self, call: Any, event: object) -> Iterator[Chunk]:
-        """Yield a whole tool call, or a piece of one."""
-        function, arguments = call.function, call.function.arguments
-        if not isinstance(arguments, str):
-            arguments = json.dumps(arguments)
-        yield from self.tool(call.index, event, id=call.id, name=function.name, arguments=arguments)
+    def read_tool_call(
+        self, key: object, call_id: str | None, function: Any, event: object
+    ) -> Iterator[Chunk]:
+        """Yield a tool call; the SDK's default for a missing id is the word "null"."""
+        call_id = None if call_id == "null" else call_id
+        return super().read_tool_call(key, call_id, function, event)
 
 
 def mistral_chat(
@@ -89,6 +74,7 @@ def mistral_chat(
         answer_type=MistralAnswer,
         arguments=arguments,
         structured=has_format(arguments.get("response_format")),
+        answer_options={"several_choices": asks_for_several(arguments)},
         prefill_fields={"prefix": True},
         echoes_prefill=True,
         call=lambda arguments: chat.stream(**arguments),

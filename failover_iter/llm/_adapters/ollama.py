@@ -8,8 +8,9 @@ from typing import Any, ClassVar, overload
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class
 from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._factory import AsyncClient, SyncClient
+from failover_iter.llm._reading import factory_class
 
 __all__ = ["ollama_chat"]
 
@@ -32,7 +33,9 @@ class OllamaAnswer(Answer):
             yield from self.tool(key, event, name=name, arguments=arguments)
         if event.done:
             self.set_usage(event, event.prompt_eval_count, event.eval_count)
-            self.set_finish_reason(event.done_reason or "stop", event)
+            # Old servers send no reason. An empty one means that the connection was closed.
+            reason = event.done_reason
+            self.set_finish_reason("stop" if reason is None else reason, event)
 
 
 @overload

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, overload
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class, has_format
 from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
 from failover_iter.llm._messages import Arguments
+from failover_iter.llm._reading import factory_class
 from failover_iter.llm._status import as_mapping
 
 __all__ = ["openai_responses"]
