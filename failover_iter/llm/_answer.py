@@ -107,6 +107,15 @@ class Answer:
         call = ToolCallDelta(index=index, id=id, name=name, arguments=arguments or "")
         yield self._chunk(raw, tool_call=call)
 
+    def other(self, kind: str, raw: object) -> Iterator[Chunk]:
+        """Yield content that is neither text, reasoning nor a tool call; it is in `raw`."""
+        self.has_content = True
+        yield self._chunk(raw, other=kind)
+
+    def opaque(self, part: Mapping[str, Any], raw: object) -> Iterator[Chunk]:
+        """Yield what the next request has to send back, such as a signature."""
+        yield self._chunk(raw, opaque=part)
+
     def set_finish_reason(self, reason: str | None, raw: object) -> None:
         """Hold the provider's finish reason until the end; raise if it means a failure."""
         if not reason:

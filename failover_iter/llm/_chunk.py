@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -85,6 +86,11 @@ class Chunk:
     """A piece of the reasoning that the model reveals."""
     tool_call: ToolCallDelta | None = None
     """A piece of a tool call."""
+    other: str = ""
+    """Kind of content that is none of the above, in the provider's word: an image, audio, a
+    citation ("citation"), a tool that the provider runs. The content itself is in `raw`."""
+    opaque: Mapping[str, Any] | None = None
+    """What this provider's next request needs back unchanged: a signature, encrypted reasoning."""
     finish_reason: FinishReason | None = None
     """Why the answer ended; set on the last chunk."""
     raw_finish_reason: str | None = None
@@ -109,10 +115,10 @@ class Chunk:
 
 
 def has_content(chunk: Chunk) -> bool:
-    """Whether a chunk holds content: text, reasoning or a piece of a tool call.
+    """Whether a chunk holds content: text, reasoning, a piece of a tool call, or anything else.
 
     This is the default of `commit_when` in `chat_stream`: a source commits with its first content.
-    A finish reason is not content.
+    A finish reason and a signature are not content.
 
     Args:
         chunk: A chunk of a chat stream.
@@ -122,4 +128,4 @@ def has_content(chunk: Chunk) -> bool:
         >>> has_content(Chunk(text="Hello")), has_content(Chunk(finish_reason="stop"))
         (True, False)
     """
-    return bool(chunk.text or chunk.reasoning or chunk.tool_call)
+    return bool(chunk.text or chunk.reasoning or chunk.tool_call or chunk.other)

@@ -86,6 +86,8 @@ class Message:
     """All reasoning that the model revealed."""
     tool_calls: tuple[ToolCall, ...]
     """The tool calls, in order."""
+    others: tuple[Chunk, ...] = ()
+    """The chunks with other content (images, audio, citations), which is in their `raw`."""
     finish_reason: FinishReason | None
     """Why the answer ended; `None` if the last chunk had no finish reason, or none arrived."""
     usage: tuple[AttemptUsage, ...]
@@ -108,6 +110,7 @@ class _Collector:
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self.calls: dict[int, list[ToolCallDelta]] = {}
+        self.others: list[Chunk] = []
         self.last: Chunk | None = None
 
     def add(self, item: object) -> None:
@@ -129,6 +132,8 @@ class _Collector:
         self.reasoning.append(chunk.reasoning)
         if chunk.tool_call:
             self.calls.setdefault(chunk.tool_call.index, []).append(chunk.tool_call)
+        if chunk.other:
+            self.others.append(chunk)
         if chunk.usage:
             self.usage.append(
                 AttemptUsage(
@@ -157,6 +162,7 @@ class _Collector:
             text="".join(self.text),
             reasoning="".join(self.reasoning),
             tool_calls=tuple(_join_pieces(pieces) for _, pieces in sorted(self.calls.items())),
+            others=tuple(self.others),
             finish_reason=last.finish_reason,
             usage=tuple(self.usage),
             provider=last.provider,

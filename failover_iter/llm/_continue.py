@@ -22,9 +22,14 @@ INSTRUCTION: Final = (
 
 
 def _mode(progress: Progress[Any]) -> Mode:
-    """Return "raise" after part of a tool call or of structured output: neither can be joined."""
+    """Return "raise" after content that cannot be joined."""
     pieces = [item for item in progress.items if isinstance(item, Chunk)]
-    return "raise" if any(piece.tool_call or piece.structured for piece in pieces) else "resume"
+    return "resume" if all(map(_can_be_joined, pieces)) else "raise"
+
+
+def _can_be_joined(piece: Chunk) -> bool:
+    """Whether a piece can be continued: not one of a tool call, a format, or an image."""
+    return not (piece.tool_call or piece.structured or piece.other not in {"", "citation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,8 @@ def continue_with(
     """Let the next provider continue an interrupted answer: `mid_stream=continue_with(...)`.
 
     The next provider receives the conversation and the text so far. This is not used once part of
-    a tool call or of structured output was delivered; the error is raised instead.
+    a tool call, of structured output, or of an image or the like was delivered; the error is raised
+    instead.
 
     A provider that rejects the continuation (with status 400 or 422) counts as failed, and the next
     one is tried. If none is left, the stream raises the error that interrupted the answer, with the

@@ -28,6 +28,14 @@ def record(**attributes: Any) -> Any:
     return SimpleNamespace(**attributes)
 
 
+def records(value: Any) -> Any:
+    """Return the value with a record instead of each dict, but for the arguments of a call."""
+    if isinstance(value, dict):
+        members = {name: each if name == "args" else records(each) for name, each in value.items()}
+        return SimpleNamespace(**members)
+    return [records(each) for each in value] if isinstance(value, list) else value
+
+
 class _Chat:
     """The attribute `chat` of a client: Ollama calls it, the others its attributes."""
 

@@ -246,7 +246,11 @@ def test_close_error_after_a_good_end() -> None:
 
 
 def test_stream_without_close() -> None:
-    """A client may return an async iterable that has no `close`."""
+    """A client may return an iterable that has no `close`, blocking or async."""
+    plain: Any = Client()
+    plain.chat.completions = record(create=lambda **_: iter([choice("a", "stop")]))
+    stream = chat_stream([openai_chat(plain, model="m", messages=MESSAGES)])
+    assert [chunk.text for chunk in stream] == ["a", ""]
 
     class Bare:
         async def __aiter__(self) -> AsyncIterator[Any]:

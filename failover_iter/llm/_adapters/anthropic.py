@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, ClassVar, overload
 
@@ -9,6 +10,7 @@ from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
+from failover_iter.llm._field import field
 from failover_iter.llm._messages import Arguments, split_system
 from failover_iter.llm._reading import factory_class
 from failover_iter.llm._status import as_mapping
@@ -31,16 +33,27 @@ class AnthropicAnswer(Answer):
     }
     read_tokens: int | None = None
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: By index, the type of each block.
+        self.blocks: dict[int, str] = {}
+        #: By index, the input that a block began with; only gateways send it there.
+        self.inputs: dict[int, Any] = {}
+        #: By index, the thinking so far, which is sent back together with its signature.
+        self.thoughts: dict[int, dict[str, str]] = {}
+
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; the SDK itself raises error events."""
         match event.type:
             case "message_start":
                 self.read_tokens = event.message.usage.input_tokens
-            case "content_block_start" if event.content_block.type == "tool_use":
-                block = event.content_block
-                yield from self.tool(event.index, event, id=block.id, name=block.name)
+            case "content_block_start":
+                self.blocks[event.index] = event.content_block.type
+                yield from self.read_start(event.index, event.content_block, event)
             case "content_block_delta":
-                yield from self.read_delta(event.delta, event)
+                yield from self.read_delta(event.index, event.delta, event)
+            case "content_block_stop":
+                yield from self.read_stop(event.index, event)
             case "message_delta":
                 # This usage is the total; only older models leave out the input tokens.
                 read = getattr(event.usage, "input_tokens", None)
@@ -50,17 +63,69 @@ class AnthropicAnswer(Answer):
             case _:
                 pass
 
-    def read_delta(self, delta: Any, event: Any) -> Iterator[Chunk]:
-        """Yield a piece of a block, unless it belongs to a tool that the provider runs itself."""
+    def read_start(self, index: int, block: Any, event: Any) -> Iterator[Chunk]:
+        """Yield what a block begins with; gateways put whole blocks there."""
+        match block.type:
+            case "text":
+                yield from self.text(field(block, "text"), event)
+            case "thinking":
+                self.thoughts[index] = {"type": "thinking", "thinking": "", "signature": ""}
+                yield from self.think(index, event, **_members(block, "thinking", "signature"))
+            case "redacted_thinking":
+                yield from self.opaque(_members(block, "type", "data"), event)
+            case "tool_use":
+                self.inputs[index] = field(block, "input")
+                yield from self.tool(index, event, id=block.id, name=block.name)
+            case kind:  # the call or the result of a tool that the provider runs itself
+                yield from self.other(kind, event)
+
+    def read_delta(self, index: int, delta: Any, event: Any) -> Iterator[Chunk]:
+        """Yield a piece of a block."""
         match delta.type:
             case "text_delta":
                 yield from self.text(delta.text, event)
             case "thinking_delta":
-                yield from self.reasoning(delta.thinking, event)
-            case "input_json_delta" if event.index in self.tool_indexes and delta.partial_json:
-                yield from self.tool(event.index, event, arguments=delta.partial_json)
-            case _:
-                pass
+                yield from self.think(index, event, thinking=delta.thinking)
+            case "signature_delta":
+                yield from self.think(index, event, signature=delta.signature)
+            case "citations_delta":
+                yield from self.other("citation", event)
+            case "input_json_delta" if index in self.tool_indexes:
+                if delta.partial_json:
+                    self.inputs.pop(index, None)
+                    yield from self.tool(index, event, arguments=delta.partial_json)
+            case kind:
+                yield from self.other(self.blocks.get(index, kind), event)
+
+    def think(
+        self, index: int, event: Any, *, thinking: str = "", signature: str = ""
+    ) -> Iterator[Chunk]:
+        """Yield a piece of reasoning, and keep it for the next request."""
+        thought = self.thoughts.get(index)
+        if thought is not None:
+            thought["thinking"] += thinking
+            thought["signature"] += signature
+        yield from self.reasoning(thinking, event)
+
+    def read_stop(self, index: int, event: Any) -> Iterator[Chunk]:
+        """Yield what is complete at the end of a block."""
+        whole_input = self.inputs.pop(index, None)
+        if whole_input:
+            yield from self.tool(index, event, arguments=json.dumps(whole_input))
+        thought = self.thoughts.pop(index, None)
+        if thought and thought["signature"]:
+            yield from self.opaque(thought, event)
+
+    def end(self) -> Iterator[Chunk]:
+        """Yield the rest; gateways leave out the end of a block."""
+        for index in [*self.inputs, *self.thoughts]:
+            yield from self.read_stop(index, self.reason_event)
+        yield from super().end()
+
+
+def _members(block: Any, *names: str) -> dict[str, Any]:
+    """Return these members of a block as a dict; a missing one is empty."""
+    return {name: field(block, name) or "" for name in names}
 
 
 def _prepare(arguments: Arguments) -> Arguments:

@@ -29,17 +29,23 @@ class BedrockAnswer(Answer):
     }
     failure_reasons = frozenset({"malformed_model_output", "malformed_tool_use"})
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: By index, the reasoning so far, which is sent back together with its signature.
+        self.thoughts: dict[int, dict[str, str]] = {}
+
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; an event that the SDK could not read has an empty body."""
         kind, body = next(iter(event.items()))
         match kind:
             case "contentBlockStart":
-                use = self.required(body, "start", event).get("toolUse")
-                if use:
-                    index = body["contentBlockIndex"]
-                    yield from self.tool(index, event, id=use["toolUseId"], name=use["name"])
+                yield from self.read_start(self.required(body, "start", event), body, event)
             case "contentBlockDelta":
                 yield from self.read_delta(self.required(body, "delta", event), body, event)
+            case "contentBlockStop":
+                thought = self.thoughts.pop(body.get("contentBlockIndex"), {})
+                if "signature" in thought:
+                    yield from self.opaque({"reasoningContent": {"reasoningText": thought}}, event)
             case "messageStop":
                 self.set_finish_reason(self.required(body, "stopReason", event), event)
             case "metadata":
@@ -54,13 +60,43 @@ class BedrockAnswer(Answer):
             raise self.error("an event could not be read", code="hole", raw=event)
         return body[name]
 
-    def read_delta(self, delta: Any, body: Mapping[str, Any], event: object) -> Iterator[Chunk]:
-        """Yield a piece of text, of reasoning, or of a tool call."""
-        yield from self.reasoning(delta.get("reasoningContent", {}).get("text"), event)
-        yield from self.text(delta.get("text"), event)
-        if "toolUse" in delta:
-            arguments = delta["toolUse"].get("input")
-            yield from self.tool(body["contentBlockIndex"], event, arguments=arguments)
+    def read_start(
+        self, start: Mapping[str, Any], body: Mapping[str, Any], event: object
+    ) -> Iterator[Chunk]:
+        """Yield the start of a tool call, or of content that is no text."""
+        for kind, block in start.items():
+            if kind == "toolUse":
+                call_id, name = block["toolUseId"], block["name"]
+                yield from self.tool(body["contentBlockIndex"], event, id=call_id, name=name)
+            else:
+                yield from self.other(kind, event)
+
+    def read_delta(
+        self, delta: Mapping[str, Any], body: Mapping[str, Any], event: object
+    ) -> Iterator[Chunk]:
+        """Yield a piece of text, of reasoning, of a tool call, or of anything else."""
+        for kind, piece in delta.items():
+            match kind:
+                case "text":
+                    yield from self.text(piece, event)
+                case "reasoningContent":
+                    yield from self.think(body.get("contentBlockIndex", 0), piece, event)
+                case "toolUse":
+                    arguments = piece.get("input")
+                    yield from self.tool(body["contentBlockIndex"], event, arguments=arguments)
+                case _:
+                    yield from self.other(kind, event)
+
+    def think(self, index: int, piece: Mapping[str, Any], event: object) -> Iterator[Chunk]:
+        """Yield a piece of reasoning, and keep it for the next request."""
+        if "redactedContent" in piece:
+            yield from self.opaque({"reasoningContent": dict(piece)}, event)
+            return
+        thought = self.thoughts.setdefault(index, {"text": ""})
+        thought["text"] += piece.get("text", "")
+        if "signature" in piece:
+            thought["signature"] = thought.get("signature", "") + piece["signature"]
+        yield from self.reasoning(piece.get("text"), event)
 
 
 def _prepare(arguments: Arguments) -> Arguments:

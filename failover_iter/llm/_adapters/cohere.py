@@ -10,6 +10,7 @@ from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._factory import has_format
+from failover_iter.llm._field import field
 from failover_iter.llm._messages import Arguments
 from failover_iter.llm._reading import factory_class
 
@@ -46,10 +47,12 @@ class CohereAnswer(Answer):
         """Yield the chunks of one event; an error event raises, an unknown one is ignored."""
         delta: Any = getattr(event, "delta", None)
         match event.type:
-            case "content-delta":
-                content = delta.message.content
-                yield from self.reasoning(getattr(content, "thinking", None), event)
-                yield from self.text(content.text, event)
+            case "content-start" | "content-delta":
+                content = field(delta, "message", "content")
+                yield from self.reasoning(field(content, "thinking"), event)
+                yield from self.text(field(content, "text"), event)
+            case "citation-start":
+                yield from self.other("citation", event)
             case "tool-plan-delta":
                 yield from self.reasoning(delta.message.tool_plan, event)
             case "tool-call-start" | "tool-call-delta":

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, overload
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._field import as_list
+from failover_iter.llm._field import as_list, field, first_of
 from failover_iter.llm._messages import Arguments, is_plain, split_system
 from failover_iter.llm._reading import AsyncChatFactory, DualChatFactory, DualStream
 from failover_iter.llm._status import as_mapping
@@ -64,24 +64,46 @@ class GeminiAnswer(Answer):
         if usage:
             self.set_usage(usage, usage.prompt_token_count, usage.candidates_token_count)
         for candidate in (event.candidates or ())[:1]:
-            for part in (candidate.content and candidate.content.parts) or ():
+            for part in as_list(field(candidate, "content", "parts")):
                 yield from self.read_part(part, event)
+            if first_of(candidate, "citation_metadata", "grounding_metadata"):
+                yield from self.other("citation", event)
             self.set_finish_reason(_reason_name(candidate.finish_reason), event)
-        blocked = event.prompt_feedback and event.prompt_feedback.block_reason
+        blocked = field(event, "prompt_feedback", "block_reason")
         if blocked and not self.has_content:
             self.set_finish_reason(_reason_name(blocked), event)
 
     def read_part(self, part: Any, event: object) -> Iterator[Chunk]:
-        """Yield a part: text, reasoning, or a whole function call."""
-        if part.function_call:
-            call = part.function_call
+        """Yield a part: text, reasoning, a whole function call, or anything else."""
+        call, text = field(part, "function_call"), field(part, "text")
+        index = None
+        if call:
+            index = len(self.tool_indexes)
             arguments = json.dumps(call.args or {})
-            key = len(self.tool_indexes)
-            yield from self.tool(key, event, id=call.id, name=call.name, arguments=arguments)
-        elif part.thought:
-            yield from self.reasoning(part.text, event)
+            yield from self.tool(index, event, id=call.id, name=call.name, arguments=arguments)
+        elif field(part, "thought"):
+            yield from self.reasoning(text, event)
         else:
-            yield from self.text(part.text, event)
+            yield from self.text(text, event)
+        for kind in _OTHER_PARTS:
+            if field(part, kind):
+                yield from self.other(kind, event)
+        signature = field(part, "thought_signature")
+        if signature:
+            kept = {"thought_signature": signature, "tool_call": index}
+            yield from self.opaque(kept, event)
+
+
+#: The parts of an answer that are no text.
+_OTHER_PARTS = (
+    "inline_data",
+    "file_data",
+    "executable_code",
+    "code_execution_result",
+    "function_response",
+    "tool_call",
+    "tool_response",
+)
 
 
 def _reason_name(reason: Any) -> str | None:

@@ -10,6 +10,7 @@ from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._factory import AsyncClient, SyncClient
+from failover_iter.llm._field import field
 from failover_iter.llm._reading import factory_class
 
 __all__ = ["ollama_chat"]
@@ -31,6 +32,8 @@ class OllamaAnswer(Answer):
             arguments = json.dumps(dict(call.function.arguments))
             key, name = len(self.tool_indexes), call.function.name
             yield from self.tool(key, event, name=name, arguments=arguments)
+        if field(message, "images"):
+            yield from self.other("image", event)
         if event.done:
             self.set_usage(event, event.prompt_eval_count, event.eval_count)
             # Old servers send no reason. An empty one means that the connection was closed.

@@ -72,16 +72,23 @@ class OpenAIChatAnswer(Answer):
         legacy = field(delta, "function_call")
         if legacy is not None:
             yield from self.read_tool_call("function_call", None, legacy, event)
+        for member, kind in _OTHER_MEMBERS.items():
+            if field(delta, member):
+                yield from self.other(kind, event)
 
     def read_part(self, part: Any, event: object) -> Iterator[Chunk]:
         """Yield a part of the content: usually a text, in Mistral's answers also reasoning."""
         if isinstance(part, str):
             yield from self.text(part, event)
             return
-        for thought in as_list(field(part, "thinking")):
-            text = thought if isinstance(thought, str) else field(thought, "text")
-            yield from self.reasoning(text, event)
-        yield from self.text(field(part, "text"), event)
+        thoughts, text = field(part, "thinking"), field(part, "text")
+        for thought in as_list(thoughts):
+            yield from self.reasoning(
+                thought if isinstance(thought, str) else field(thought, "text"), event
+            )
+        yield from self.text(text, event)
+        if thoughts is None and text is None:  # an image, a document, a reference
+            yield from self.other(str(field(part, "type")), event)
 
     def read_tool_call(
         self, key: object, call_id: str | None, function: Any, event: object
@@ -111,6 +118,10 @@ class OpenAIChatAnswer(Answer):
         code = first_of(details, "code", "type")
         message = field(details, "message") or "the provider sent an error"
         return self.error(message, code=None if code is None else str(code), raw=event)
+
+
+#: The members of a delta that are no text, and our words for them.
+_OTHER_MEMBERS = {"audio": "audio", "images": "image", "annotations": "citation"}
 
 
 def asks_for_several(arguments: Arguments) -> bool:

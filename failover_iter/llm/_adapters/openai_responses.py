@@ -9,6 +9,7 @@ from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
+from failover_iter.llm._field import as_list, field
 from failover_iter.llm._messages import Arguments
 from failover_iter.llm._reading import factory_class
 from failover_iter.llm._status import as_mapping
@@ -28,9 +29,36 @@ class OpenAIResponsesAnswer(Answer):
     }
     refused = False
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: The indexes of the function calls whose arguments have arrived in pieces.
+        self.in_pieces: set[int] = set()
+
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; most types of event are bookkeeping."""
         match event.type:
+            case "response.output_item.added" if event.item.type == "function_call":
+                item = event.item
+                yield from self.tool(event.output_index, event, id=item.call_id, name=item.name)
+            case "response.output_item.done":
+                yield from self.read_item(event.item, event.output_index, event)
+            case "response.output_text.annotation.added":
+                yield from self.other("citation", event)
+            case "response.completed" | "response.incomplete":
+                yield from self.read_missing(event.response, event)
+                self.read_end(event.response, event)
+            case "response.failed":
+                raise self.error_from(event.response.error, event)
+            case "error":
+                raise self.error_from(event, event)
+            case kind if kind.endswith((".delta", ".partial_image")):
+                yield from self.read_delta(kind, event)
+            case _:
+                pass
+
+    def read_delta(self, kind: str, event: Any) -> Iterator[Chunk]:
+        """Yield a piece of an item."""
+        match kind:
             case "response.output_text.delta":
                 yield from self.text(event.delta, event)
             case "response.refusal.delta":
@@ -38,19 +66,37 @@ class OpenAIResponsesAnswer(Answer):
                 yield from self.text(event.delta, event)
             case "response.reasoning_text.delta" | "response.reasoning_summary_text.delta":
                 yield from self.reasoning(event.delta, event)
-            case "response.output_item.added" if event.item.type == "function_call":
-                item = event.item
-                yield from self.tool(event.output_index, event, id=item.call_id, name=item.name)
             case "response.function_call_arguments.delta":
+                self.in_pieces.add(event.output_index)
                 yield from self.tool(event.output_index, event, arguments=event.delta)
-            case "response.completed" | "response.incomplete":
-                self.read_end(event.response, event)
-            case "response.failed":
-                raise self.error_from(event.response.error, event)
-            case "error":
-                raise self.error_from(event, event)
-            case _:
+            case _:  # audio, an image, code, the input of another tool
+                yield from self.other(kind.split(".")[1], event)
+
+    def read_item(self, item: Any, index: int, event: Any) -> Iterator[Chunk]:
+        """Yield what only the finished item has: encrypted reasoning, an image, other calls."""
+        match item.type:
+            case "message":
                 pass
+            case "reasoning":
+                if field(item, "encrypted_content"):
+                    yield from self.opaque(_as_input(item), event)
+            case "function_call":
+                if index not in self.in_pieces and item.arguments:
+                    self.in_pieces.add(index)
+                    yield from self.tool(
+                        index, event, id=item.call_id, name=item.name, arguments=item.arguments
+                    )
+            case kind:
+                yield from self.other(kind, event)
+
+    def read_missing(self, response: Any, event: Any) -> Iterator[Chunk]:
+        """Yield the whole output of an answer of which nothing arrived before its end."""
+        if self.has_content:
+            return
+        for index, item in enumerate(as_list(field(response, "output"))):
+            for part in as_list(field(item, "content")) if item.type == "message" else ():
+                yield from self.text(field(part, "text"), event)
+            yield from self.read_item(item, index, event)
 
     def read_end(self, response: Any, event: Any) -> None:
         """Read the last event: the response is complete, or a limit or a filter ended it."""
@@ -66,6 +112,13 @@ class OpenAIResponsesAnswer(Answer):
         """Build the exception for an error object."""
         code, message = getattr(details, "code", None), getattr(details, "message", None)
         return self.error(message or "the provider sent an error", code=code, raw=event)
+
+
+def _as_input(item: Any) -> dict[str, Any]:
+    """Return a reasoning item in the form in which the next request sends it back."""
+    names = ("id", "type", "encrypted_content")
+    summary = [{"type": "summary_text", "text": part.text} for part in field(item, "summary") or ()]
+    return {name: field(item, name) for name in names} | {"summary": summary}
 
 
 def _prepare(arguments: Arguments) -> Arguments:
