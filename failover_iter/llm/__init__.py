@@ -14,8 +14,15 @@ from failover_iter.llm._adapters.ollama import ollama_chat
 from failover_iter.llm._adapters.openai_chat import openai_chat
 from failover_iter.llm._adapters.openai_responses import openai_responses
 from failover_iter.llm._api import ChatOptions, achat_stream, chat_stream
-from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage, has_content
-from failover_iter.llm._collect import AttemptUsage, Message, ToolCall, acollect, collect
+from failover_iter.llm._chunk import (
+    AttemptUsage,
+    Chunk,
+    FinishReason,
+    ToolCallDelta,
+    Usage,
+    has_content,
+)
+from failover_iter.llm._collect import Message, ToolCall, acollect, collect
 from failover_iter.llm._continue import ContinueWith, continue_with
 from failover_iter.llm._errors import ProviderError
 from failover_iter.llm._retry_after import retry_after

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any, ClassVar
 
-from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
+from failover_iter.llm._chunk import AttemptUsage, Chunk, FinishReason, ToolCallDelta, Usage
 from failover_iter.llm._errors import ProviderError
 
 #: Numbers for the answers of this process.
@@ -46,6 +46,8 @@ class Answer:
         self.reason: str | None = None
         self.reason_event: Any = None
         self.usage: Usage | None = None
+        #: What the failed attempts before this one had used.
+        self.earlier_usage: list[AttemptUsage] = []
         self.tool_indexes: dict[object, int] = {}
         #: Text that was delivered before and that the answer may repeat at its start.
         self.may_repeat = ""
@@ -124,9 +126,23 @@ class Answer:
             raise self.error(f"the answer ended with {reason!r}", code=reason, raw=raw)
         self.reason, self.reason_event = reason, raw
 
-    def set_usage(self, raw: object, input_tokens: int | None, output_tokens: int | None) -> None:
+    def set_usage(
+        self,
+        raw: object,
+        input_tokens: int | None,
+        output_tokens: int | None,
+        *,
+        cached: int | None = None,
+        reasoning: int | None = None,
+    ) -> None:
         """Hold the usage until the end; a later report replaces an earlier one."""
-        self.usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens, raw=raw)
+        self.usage = Usage(
+            input_tokens=input_tokens,
+            cached_input_tokens=cached,
+            output_tokens=output_tokens,
+            reasoning_tokens=reasoning,
+            raw=raw,
+        )
 
     def end(self) -> Iterator[Chunk]:
         """Yield the rest after the SDK's iterator has ended; raise if the answer is incomplete."""
@@ -146,7 +162,11 @@ class Answer:
         if not (self.has_content or self.is_continuation) and reason in {"stop", "tool_calls"}:
             raise self.error("the answer is empty", code="empty", raw=self.reason_event)
         return self._chunk(
-            self.reason_event, finish_reason=reason, raw_finish_reason=self.reason, usage=self.usage
+            self.reason_event,
+            finish_reason=reason,
+            raw_finish_reason=self.reason,
+            usage=self.usage,
+            earlier_usage=tuple(self.earlier_usage),
         )
 
     def normalized_reason(self, reason: str) -> FinishReason:

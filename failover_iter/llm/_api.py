@@ -30,8 +30,9 @@ from failover_iter import (
     failover_stream,
 )
 from failover_iter.llm._chunk import has_content
+from failover_iter.llm._context import ChatContext
 from failover_iter.llm._continue import ContinueWith
-from failover_iter.llm._factory import with_continuation
+from failover_iter.llm._factory import in_context
 from failover_iter.llm._transient import is_transient
 
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
@@ -130,13 +131,10 @@ def chat_stream(
     """
     options = _DEFAULTS | options
     _refuse_skip(sources, options["mid_stream"])
-    stream = failover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    continuing = _continuing(sources, options["mid_stream"])
-    return (
-        failover_stream(continuing, mark_takeovers=mark_takeovers, **options)
-        if continuing
-        else stream
-    )
+    # This checks the arguments; the stream itself reads the sources with what they share.
+    failover_stream(sources, mark_takeovers=mark_takeovers, **options)
+    linked = _linked(sources, options["mid_stream"])
+    return failover_stream(linked, mark_takeovers=mark_takeovers, **options)
 
 
 @overload
@@ -186,13 +184,10 @@ def achat_stream(
     """
     options = _DEFAULTS | options
     _refuse_skip(sources, options["mid_stream"])
-    stream = afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    continuing = _continuing(sources, options["mid_stream"])
-    return (
-        afailover_stream(continuing, mark_takeovers=mark_takeovers, **options)
-        if continuing
-        else stream
-    )
+    # This checks the arguments; the stream itself reads the sources with what they share.
+    afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
+    linked = _linked(sources, options["mid_stream"])
+    return afailover_stream(linked, mark_takeovers=mark_takeovers, **options)
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -215,17 +210,23 @@ def _refuse_skip(sources: Iterable[Any], mid_stream: object) -> None:
             )
 
 
-def _continuing(sources: Iterable[Any], mid_stream: object) -> Iterator[Any] | None:
-    """Return the sources set up to continue an answer, or None in any other mode."""
-    if not isinstance(mid_stream, ContinueWith):
-        return None
-    return _continuing_sources(sources, mid_stream)
+def _linked(sources: Any, mid_stream: object) -> Any:
+    """Return the sources as the parts of one stream, in the same kind of iterable."""
+    context = ChatContext()
+    if isinstance(mid_stream, ContinueWith):
+        return _continuing_sources(sources, context, mid_stream)
+    if isinstance(sources, Sequence):
+        return [in_context(source, context) for source in sources]
+    return (in_context(source, context) for source in sources)
 
 
-def _continuing_sources(sources: Iterable[Any], continuation: ContinueWith) -> Iterator[Any]:
+def _continuing_sources(
+    sources: Iterable[Any], context: ChatContext, continuation: ContinueWith
+) -> Iterator[Any]:
     # A source is pulled from here only after the previous one has failed for good.
     for source in sources:
         rejections: list[None] = []
-        yield with_continuation(source, continuation, partial(rejections.append, None))
+        on_rejected = partial(rejections.append, None)
+        yield in_context(source, context, continuation=continuation, on_rejected=on_rejected)
         if rejections and continuation.or_restart:
             yield replace(source, mid_stream="restart")

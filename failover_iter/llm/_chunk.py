@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["Chunk", "FinishReason", "ToolCallDelta", "Usage", "has_content"]
+__all__ = ["AttemptUsage", "Chunk", "FinishReason", "ToolCallDelta", "Usage", "has_content"]
 
 #: Why an answer ended, in the same words for every provider. `Chunk.raw_finish_reason` keeps the
 #: provider's own word.
@@ -26,19 +26,56 @@ FinishReason: TypeAlias = Literal[
 class Usage:
     """Token counts as reported by the provider; `None` for a count that it did not report.
 
+    The counts mean the same for every provider, so they add up: `input_tokens` includes the cached
+    tokens, and `output_tokens` includes the reasoning.
+
     Example:
         >>> from failover_iter.llm import Usage
-        >>> usage = Usage(output_tokens=12)
-        >>> usage.input_tokens, usage.output_tokens
-        (None, 12)
+        >>> total = Usage(input_tokens=7, output_tokens=12) + Usage(input_tokens=7)
+        >>> total.input_tokens, total.output_tokens, total.cached_input_tokens
+        (14, 12, None)
     """
 
     input_tokens: int | None = None
-    """Number of tokens in the conversation."""
+    """Number of tokens in the conversation, cached or not."""
+    cached_input_tokens: int | None = None
+    """How many of them were read from the provider's cache."""
     output_tokens: int | None = None
-    """Number of tokens in the answer."""
+    """Number of tokens in the answer, its reasoning included."""
+    reasoning_tokens: int | None = None
+    """How many of them are reasoning."""
     raw: Any = None
-    """The provider's own usage record, which may hold more than these two counts."""
+    """The provider's own usage record, which may hold more than these counts; `None` in a sum."""
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the sum of each count; a count that only one side has is taken as it is."""
+        counts = [each.name for each in fields(Usage) if each.name != "raw"]
+        return Usage(**{name: _sum(getattr(self, name), getattr(other, name)) for name in counts})
+
+
+def _sum(one: int | None, two: int | None) -> int | None:
+    return two if one is None else one + (two or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptUsage:
+    """The token usage of one attempt, as its provider reported it.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, Usage, collect
+        >>> last = Chunk(finish_reason="stop", model="gpt", usage=Usage(output_tokens=12))
+        >>> [(each.model, each.usage.output_tokens) for each in collect([last]).usage]
+        [('gpt', 12)]
+    """
+
+    provider: str
+    """Name of the provider's protocol."""
+    model: str
+    """Name of the model that was asked."""
+    source: str = ""
+    """Name of the source."""
+    usage: Usage
+    """The reported token counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +134,9 @@ class Chunk:
     """The provider's own word for the finish reason."""
     usage: Usage | None = None
     """Token counts; set on the last chunk if the provider reports them."""
+    earlier_usage: tuple[AttemptUsage, ...] = ()
+    """What the attempts that failed before had used, as far as their providers reported it; set on
+    the last chunk."""
     structured: bool = False
     """Whether the text is part of structured output: the request asked for a format (JSON)."""
     provider: str = ""

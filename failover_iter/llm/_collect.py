@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from failover_iter import Takeover
-from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
+from failover_iter.llm._chunk import AttemptUsage, Chunk, FinishReason, ToolCallDelta, Usage
 
-__all__ = ["AttemptUsage", "Message", "ToolCall", "acollect", "collect"]
+__all__ = ["Message", "ToolCall", "acollect", "collect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,29 +47,6 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptUsage:
-    """The token usage of one attempt, as its provider reported it.
-
-    Most providers report no usage for an answer that was interrupted.
-
-    Example:
-        >>> from failover_iter.llm import Chunk, Usage, collect
-        >>> last = Chunk(finish_reason="stop", model="gpt", usage=Usage(output_tokens=12))
-        >>> [(each.model, each.usage.output_tokens) for each in collect([last]).usage]
-        [('gpt', 12)]
-    """
-
-    provider: str
-    """Name of the provider's protocol."""
-    model: str
-    """Name of the model that was asked."""
-    source: str = ""
-    """Name of the source."""
-    usage: Usage
-    """The reported token counts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A finished answer, as returned by `collect` and `acollect`.
 
@@ -91,13 +68,19 @@ class Message:
     finish_reason: FinishReason | None
     """Why the answer ended; `None` if the last chunk had no finish reason, or none arrived."""
     usage: tuple[AttemptUsage, ...]
-    """The usage of each attempt that reported it, in order; never added up, never estimated."""
+    """The usage of each attempt that reported it, in order, also of those that failed; never
+    estimated. `total_usage` adds it up."""
     provider: str
     """Name of the provider that finished the answer."""
     model: str
     """Name of the model that finished the answer."""
     source: str = ""
     """Name of the source that finished the answer."""
+
+    @property
+    def total_usage(self) -> Usage:
+        """The usage of all attempts, added up."""
+        return sum((attempt.usage for attempt in self.usage), Usage())
 
 
 class _Collector:
@@ -134,6 +117,7 @@ class _Collector:
             self.calls.setdefault(chunk.tool_call.index, []).append(chunk.tool_call)
         if chunk.other:
             self.others.append(chunk)
+        self.usage += chunk.earlier_usage
         if chunk.usage:
             self.usage.append(
                 AttemptUsage(

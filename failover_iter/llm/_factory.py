@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from failover_iter import Progress, Source
 from failover_iter.llm._answer import Answer
+from failover_iter.llm._context import ChatContext
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._messages import Arguments
 from failover_iter.llm._status import as_mapping
@@ -61,6 +62,8 @@ class ChatFactory:
     prefill_fields: Mapping[str, Any] | None = None
     #: Whether the provider's answer repeats the prefill.
     echoes_prefill: bool = False
+    #: What the attempts of the stream share; None outside of a chat stream.
+    context: ChatContext | None = field(default=None, repr=False)
     continuation: ContinueWith | None = None
     #: Called when a continuation is rejected.
     on_rejected: Callable[[], None] | None = None
@@ -97,12 +100,9 @@ def has_format(value: object) -> bool:
     return value is not None and as_mapping(value).get("type") != "text"
 
 
-def with_continuation(
-    source: Any, continuation: ContinueWith, on_rejected: Callable[[], None] | None
-) -> Any:
-    """Return an adapter's source set up to continue in this way; any other source unchanged."""
+def in_context(source: Any, context: ChatContext, **changes: Any) -> Any:
+    """Return an adapter's source as a part of this chat stream; any other source unchanged."""
     factory: Any = getattr(source, "factory", None)
     if not isinstance(factory, ChatFactory):
         return source
-    continuing = replace(factory, continuation=continuation, on_rejected=on_rejected)
-    return replace(source, factory=continuing)
+    return replace(source, factory=replace(factory, context=context, **changes))

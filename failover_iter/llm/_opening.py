@@ -7,7 +7,8 @@ from typing import Any
 
 from failover_iter import Progress
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chunk import Chunk
+from failover_iter.llm._chunk import AttemptUsage, Chunk
+from failover_iter.llm._context import ChatContext
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._errors import ProviderError
 from failover_iter.llm._factory import ChatFactory
@@ -26,6 +27,7 @@ class Opening:
     def __init__(self, factory: ChatFactory, progress: Progress[Any]) -> None:
         self.factory = factory
         self.progress = progress
+        self.context = factory.context or ChatContext()
 
     def request(self) -> Arguments:
         """Begin an answer, and return the arguments of its request."""
@@ -66,11 +68,21 @@ class Opening:
 
     def end(self) -> Iterator[Chunk]:
         """Yield what is left after the SDK's iterator has ended; raise if the answer is cut off."""
+        self.answer.earlier_usage = self.context.failed_usage
         return self.answer.end()
 
-    def check_rejection(self, error: Exception) -> None:
-        """Raise the error that interrupted the answer if its continuation was rejected."""
+    def failed(self, error: Exception) -> None:
+        """Keep the usage; raise the error of the interruption if its continuation was rejected."""
         answer = self.answer
+        if answer.usage is not None:
+            self.context.failed_usage.append(
+                AttemptUsage(
+                    provider=answer.provider,
+                    model=answer.model,
+                    source=answer.source,
+                    usage=answer.usage,
+                )
+            )
         if (
             not answer.is_continuation
             or answer.has_content

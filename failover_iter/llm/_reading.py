@@ -38,7 +38,7 @@ class SyncChatFactory(ChatFactory):
                     yield from opening.read(event)
             yield from opening.end()
         except Exception as error:
-            opening.check_rejection(error)
+            opening.failed(error)
             raise
 
 
@@ -60,7 +60,7 @@ class AsyncChatFactory(ChatFactory):
             for chunk in opening.end():
                 yield chunk
         except Exception as error:
-            opening.check_rejection(error)
+            opening.failed(error)
             raise
 
 

@@ -18,6 +18,10 @@ from failover_iter.llm._status import as_mapping
 __all__ = ["anthropic_messages"]
 
 
+#: Input tokens that Anthropic counts apart: read from its cache, and written to it.
+_CACHES = ("cache_read_input_tokens", "cache_creation_input_tokens")
+
+
 class AnthropicAnswer(Answer):
     """An answer that arrives in content blocks."""
 
@@ -31,10 +35,11 @@ class AnthropicAnswer(Answer):
         "refusal": "content_filter",
         "pause_turn": "pause",
     }
-    read_tokens: int | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        #: The token counts so far.
+        self.counts: dict[str, int] = {}
         #: By index, the type of each block.
         self.blocks: dict[int, str] = {}
         #: By index, the input that a block began with; only gateways send it there.
@@ -46,7 +51,7 @@ class AnthropicAnswer(Answer):
         """Yield the chunks of one event; the SDK itself raises error events."""
         match event.type:
             case "message_start":
-                self.read_tokens = event.message.usage.input_tokens
+                self.read_usage(field(event, "message", "usage"))
             case "content_block_start":
                 self.blocks[event.index] = event.content_block.type
                 yield from self.read_start(event.index, event.content_block, event)
@@ -55,13 +60,21 @@ class AnthropicAnswer(Answer):
             case "content_block_stop":
                 yield from self.read_stop(event.index, event)
             case "message_delta":
-                # This usage is the total; only older models leave out the input tokens.
-                read = getattr(event.usage, "input_tokens", None)
-                read = self.read_tokens if read is None else read
-                self.set_usage(event.usage, read, event.usage.output_tokens)
+                self.read_usage(event.usage)
                 self.set_finish_reason(event.delta.stop_reason, event)
             case _:
                 pass
+
+    def read_usage(self, usage: Any) -> None:
+        """Hold the usage; each report is the total so far, and may leave out what it began with."""
+        for name in ("input_tokens", *_CACHES, "output_tokens"):
+            count = field(usage, name)
+            if count is not None:
+                self.counts[name] = count
+        cached = self.counts.get(_CACHES[0])
+        read = [self.counts[name] for name in ("input_tokens", *_CACHES) if name in self.counts]
+        total = sum(read) if read else None
+        self.set_usage(usage, total, self.counts.get("output_tokens"), cached=cached)
 
     def read_start(self, index: int, block: Any, event: Any) -> Iterator[Chunk]:
         """Yield what a block begins with; gateways put whole blocks there."""

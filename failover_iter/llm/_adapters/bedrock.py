@@ -49,10 +49,17 @@ class BedrockAnswer(Answer):
             case "messageStop":
                 self.set_finish_reason(self.required(body, "stopReason", event), event)
             case "metadata":
-                usage = self.required(body, "usage", event)
-                self.set_usage(usage, usage.get("inputTokens"), usage.get("outputTokens"))
+                self.read_usage(self.required(body, "usage", event))
             case _:
                 pass
+
+    def read_usage(self, usage: Mapping[str, Any]) -> None:
+        """Hold the usage; the tokens of the cache are counted apart."""
+        names = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+        read = [usage[name] for name in names if usage.get(name) is not None]
+        total = sum(read) if read else None
+        cached = usage.get("cacheReadInputTokens")
+        self.set_usage(usage, total, usage.get("outputTokens"), cached=cached)
 
     def required(self, body: Mapping[str, Any], name: str, event: object) -> Any:
         """Return a required member of an event; without it the answer has a hole, so raise."""

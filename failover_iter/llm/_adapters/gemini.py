@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar, Protocol, overload
 
 from failover_iter import Source
@@ -60,9 +61,7 @@ class GeminiAnswer(Answer):
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; if the prompt was blocked, it holds only the reason."""
-        usage = event.usage_metadata
-        if usage:
-            self.set_usage(usage, usage.prompt_token_count, usage.candidates_token_count)
+        self.read_usage(field(event, "usage_metadata"))
         for candidate in (event.candidates or ())[:1]:
             for part in as_list(field(candidate, "content", "parts")):
                 yield from self.read_part(part, event)
@@ -72,6 +71,20 @@ class GeminiAnswer(Answer):
         blocked = field(event, "prompt_feedback", "block_reason")
         if blocked and not self.has_content:
             self.set_finish_reason(_reason_name(blocked), event)
+
+    def read_usage(self, usage: Any) -> None:
+        """Hold the usage; thoughts and the results of Google's own tools are counted apart."""
+        if not usage:
+            return
+        count = partial(field, usage)
+        thoughts = count("thoughts_token_count")
+        self.set_usage(
+            usage,
+            _sum(count("prompt_token_count"), count("tool_use_prompt_token_count")),
+            _sum(count("candidates_token_count"), thoughts),
+            cached=count("cached_content_token_count"),
+            reasoning=thoughts,
+        )
 
     def read_part(self, part: Any, event: object) -> Iterator[Chunk]:
         """Yield a part: text, reasoning, a whole function call, or anything else."""
@@ -92,6 +105,11 @@ class GeminiAnswer(Answer):
         if signature:
             kept = {"thought_signature": signature, "tool_call": index}
             yield from self.opaque(kept, event)
+
+
+def _sum(*counts: int | None) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 #: The parts of an answer that are no text.

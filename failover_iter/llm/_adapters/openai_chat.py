@@ -107,6 +107,8 @@ class OpenAIChatAnswer(Answer):
                 usage,
                 first_of(usage, "prompt_tokens", "input_tokens"),
                 first_of(usage, "completion_tokens", "output_tokens"),
+                cached=field(usage, "prompt_tokens_details", "cached_tokens"),
+                reasoning=field(usage, "completion_tokens_details", "reasoning_tokens"),
             )
 
     def normalized_reason(self, reason: str) -> FinishReason:
@@ -150,6 +152,14 @@ class ToolCallKeys:
         return key
 
 
+def _prepare(arguments: Arguments) -> Arguments:
+    """Ask for the usage, unless the user says otherwise; None leaves it out."""
+    arguments.setdefault("stream_options", {"include_usage": True})
+    if arguments["stream_options"] is None:
+        del arguments["stream_options"]
+    return arguments
+
+
 @overload
 def openai_chat(
     client: SyncClient, *, name: str | None = None, finish: Finish = "required", **arguments: Any
@@ -164,8 +174,9 @@ def openai_chat(
     """Return a source that asks OpenAI, or a compatible endpoint, through its chat completions.
 
     Compatible endpoints are those of vLLM, Azure, DeepSeek, OpenRouter and many others. Create the
-    client with `max_retries=0`; otherwise its own retries delay a switch by seconds. To receive
-    usage, pass `stream_options={"include_usage": True}`.
+    client with `max_retries=0`; otherwise its own retries delay a switch by seconds. The adapter
+    asks for the usage. For an endpoint that does not know `stream_options`, pass
+    `stream_options=None`.
 
     Args:
         client: An `OpenAI`, an `AsyncOpenAI`, or a variant such as `AzureOpenAI`.
@@ -202,6 +213,7 @@ def openai_chat(
             "finish_required": finish == "required",
             "several_choices": asks_for_several(arguments),
         },
+        prepare=_prepare,
         call=lambda arguments: create(**arguments, stream=True),
     )
     return factory.source(name)

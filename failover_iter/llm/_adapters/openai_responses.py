@@ -102,7 +102,13 @@ class OpenAIResponsesAnswer(Answer):
         """Read the last event: the response is complete, or a limit or a filter ended it."""
         usage, details = response.usage, response.incomplete_details
         if usage:
-            self.set_usage(usage, usage.input_tokens, usage.output_tokens)
+            self.set_usage(
+                usage,
+                field(usage, "input_tokens"),
+                field(usage, "output_tokens"),
+                cached=field(usage, "input_tokens_details", "cached_tokens"),
+                reasoning=field(usage, "output_tokens_details", "reasoning_tokens"),
+            )
         reason = "refusal" if self.refused else "completed"
         if event.type == "response.incomplete":
             reason = (details and details.reason) or "incomplete"
