@@ -25,14 +25,15 @@ from failover_iter.llm._chunk import (
 from failover_iter.llm._collect import Message, ToolCall, acollect, collect
 from failover_iter.llm._continue import ContinueWith, continue_with
 from failover_iter.llm._errors import ProviderError
+from failover_iter.llm._kinds import ErrorKind, error_kind, is_transient, is_unavailable
 from failover_iter.llm._retry_after import retry_after
-from failover_iter.llm._transient import is_transient, is_unavailable
 
 __all__ = [
     "AttemptUsage",
     "ChatOptions",
     "Chunk",
     "ContinueWith",
+    "ErrorKind",
     "FinishReason",
     "Message",
     "ProviderError",
@@ -47,6 +48,7 @@ __all__ = [
     "cohere_chat",
     "collect",
     "continue_with",
+    "error_kind",
     "gemini_chat",
     "groq_chat",
     "has_content",

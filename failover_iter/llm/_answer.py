@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from failover_iter.llm._chunk import AttemptUsage, Chunk, FinishReason, ToolCallDelta, Usage
 from failover_iter.llm._errors import ProviderError
@@ -34,15 +34,21 @@ class Answer:
         source: str = "",
         structured: bool = False,
         finish_required: bool = True,
+        refusals: Literal["answer", "switch"] = "answer",
     ) -> None:
         self.model = model
         self.source = source
         self.structured = structured
         self.finish_required = finish_required
+        self.refusals = refusals
         self.number = next(_numbers)
         self.has_content = False
-        #: Whether the answer continues an interrupted one; only then it may be empty.
+        #: Whether the answer continues what was delivered.
+        self.continues = False
+        #: Whether the request asked for the rest of an answer; only then it may be empty.
         self.is_continuation = False
+        #: The id of a response that the provider goes on making when the stream breaks.
+        self.response_id: str | None = None
         self.reason: str | None = None
         self.reason_event: Any = None
         self.usage: Usage | None = None
@@ -64,7 +70,7 @@ class Answer:
             model=self.model,
             source=self.source,
             answer=self.number,
-            continues=self.is_continuation,
+            continues=self.continues,
             raw=raw,
             **fields,
         )
@@ -87,6 +93,12 @@ class Answer:
         new = self.held.removeprefix(self.may_repeat)
         self.may_repeat = self.held = ""
         return new
+
+    def refusal(self, text: str | None, raw: object) -> Iterator[Chunk]:
+        """Yield a piece of the text of a refusal; raise if refusals should cause a switch."""
+        if text and self.refusals == "switch":
+            raise self.error("the model refused", code="refusal", raw=raw)
+        return self.text(text, raw)
 
     def reasoning(self, text: str | None, raw: object) -> Iterator[Chunk]:
         """Yield a piece of reasoning; nothing if it is empty."""
@@ -159,6 +171,10 @@ class Answer:
                 raise self.error("the answer was cut off: no finish reason arrived", code="cut")
             raise self.error("the stream ended without an answer", code="empty")
         reason = self.normalized_reason(self.reason)
+        if reason == "content_filter" and self.refusals == "switch":
+            raise self.error(
+                "the answer was refused or filtered", code="content_filter", raw=self.reason_event
+            )
         if not (self.has_content or self.is_continuation) and reason in {"stop", "tool_calls"}:
             raise self.error("the answer is empty", code="empty", raw=self.reason_event)
         return self._chunk(

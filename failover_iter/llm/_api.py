@@ -30,10 +30,10 @@ from failover_iter import (
     failover_stream,
 )
 from failover_iter.llm._chunk import has_content
-from failover_iter.llm._context import ChatContext
+from failover_iter.llm._context import ChatContext, Refusals
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._factory import in_context
-from failover_iter.llm._transient import is_transient
+from failover_iter.llm._kinds import error_kind, is_transient
 
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
 
@@ -74,6 +74,7 @@ class ChatOptions(TypedDict, total=False):
     give_up_after: Seconds | None
     on_exhausted: Literal["last", "group"]
     on_event: Callable[[Event], object] | None
+    refusals: Refusals
 
 
 @overload
@@ -100,6 +101,9 @@ def chat_stream(
       clear the screen, use "restart" with `mark_takeovers=True`. Use `continue_with(...)` to let
       the next provider continue the answer.
     - `commit_when=has_content`: chunks without content are discarded if their provider fails.
+    - `refusals="answer"`: a refusal, or an answer that a filter cut off, is an answer with the
+      finish reason "content_filter". With "switch" the next provider is asked instead, also if the
+      refusal is an HTTP error.
     - `wait` is 0. With `attempts` above 1, set it to `retry_after(...)`.
     - `idle_timeout` is not set. It is the number of seconds to wait for the next chunk; a
       provider's pings do not count.
@@ -131,10 +135,12 @@ def chat_stream(
     """
     options = _DEFAULTS | options
     _refuse_skip(sources, options["mid_stream"])
+    _check_refusals(options["refusals"])
+    plain = {name: value for name, value in options.items() if name != "refusals"}
     # This checks the arguments; the stream itself reads the sources with what they share.
-    failover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    linked = _linked(sources, options["mid_stream"])
-    return failover_stream(linked, mark_takeovers=mark_takeovers, **options)
+    failover_stream(sources, mark_takeovers=mark_takeovers, **plain)
+    sources, options = _linked(sources, options)
+    return failover_stream(sources, mark_takeovers=mark_takeovers, **options)
 
 
 @overload
@@ -184,16 +190,19 @@ def achat_stream(
     """
     options = _DEFAULTS | options
     _refuse_skip(sources, options["mid_stream"])
+    _check_refusals(options["refusals"])
+    plain = {name: value for name, value in options.items() if name != "refusals"}
     # This checks the arguments; the stream itself reads the sources with what they share.
-    afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    linked = _linked(sources, options["mid_stream"])
-    return afailover_stream(linked, mark_takeovers=mark_takeovers, **options)
+    afailover_stream(sources, mark_takeovers=mark_takeovers, **plain)
+    sources, options = _linked(sources, options)
+    return afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
 
 
 _DEFAULTS: dict[str, Any] = {
     "retry_on": is_transient,
     "mid_stream": "raise",
     "commit_when": has_content,
+    "refusals": "answer",
 }
 
 
@@ -210,23 +219,44 @@ def _refuse_skip(sources: Iterable[Any], mid_stream: object) -> None:
             )
 
 
-def _linked(sources: Any, mid_stream: object) -> Any:
-    """Return the sources as the parts of one stream, in the same kind of iterable."""
-    context = ChatContext()
-    if isinstance(mid_stream, ContinueWith):
-        return _continuing_sources(sources, context, mid_stream)
-    if isinstance(sources, Sequence):
-        return [in_context(source, context) for source in sources]
-    return (in_context(source, context) for source in sources)
+def _linked(sources: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the sources as the parts of one stream, and the options of that stream."""
+    context = ChatContext(refusals=options.pop("refusals"))
+    strategy, retry_on = options["mid_stream"], options["retry_on"]
+    if context.refusals == "switch":
+        options["retry_on"] = partial(_is_refusal_or, retry_on)
+    if isinstance(strategy, ContinueWith):
+        options["mid_stream"] = _decide(context, strategy)
+    return _parts(sources, context, strategy), options
 
 
-def _continuing_sources(
-    sources: Iterable[Any], context: ChatContext, continuation: ContinueWith
-) -> Iterator[Any]:
+def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> Iterator[Any]:
     # A source is pulled from here only after the previous one has failed for good.
     for source in sources:
-        rejections: list[None] = []
-        on_rejected = partial(rejections.append, None)
-        yield in_context(source, context, continuation=continuation, on_rejected=on_rejected)
-        if rejections and continuation.or_restart:
-            yield replace(source, mid_stream="restart")
+        own = getattr(source, "mid_stream", None)
+        mode = own if isinstance(own, ContinueWith) else strategy
+        continuation = mode if isinstance(mode, ContinueWith) else None
+        part = in_context(source, context, continuation)
+        if isinstance(own, ContinueWith):
+            part = replace(part, mid_stream=_decide(context, own))
+        yield part
+        state = getattr(getattr(part, "factory", None), "state", None)
+        if continuation and continuation.ends_in_restart and state and state.rejected_all:
+            yield replace(part, mid_stream="restart")
+
+
+def _decide(context: ChatContext, continuation: ContinueWith) -> Decide:
+    return Decide(partial(context.mode, continuation), keep=None)
+
+
+def _is_refusal_or(retry_on: Any, error: Exception) -> bool:
+    """Whether the error is a refusal, or matches the `retry_on` of the user."""
+    if error_kind(error) == "filtered":
+        return True
+    is_class = isinstance(retry_on, type | tuple)
+    return isinstance(error, retry_on) if is_class else retry_on(error)
+
+
+def _check_refusals(value: object) -> None:
+    if value not in {"answer", "switch"}:
+        raise ValueError(f"refusals must be 'answer' or 'switch', got {value!r}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from failover_iter.llm._status import is_transient_status, status_of_code
+from failover_iter.llm._kinds import TRANSIENT, ErrorKind, kind_of
+from failover_iter.llm._status import status_of_code
 
 __all__ = ["ProviderError"]
 
@@ -24,7 +25,8 @@ class ProviderError(Exception):
             None if unknown.
         code: The provider's name for the error. The adapters add "cut", "empty" and "hole".
         retry_after: How long the provider asks to wait, in seconds; None if it did not say.
-        request_error: Whether the request is at fault; derived from `status` by default.
+        request_error: Whether the request is at fault; derived from `code` and `status` by default.
+            The attribute `kind` is the `error_kind`.
         raw: The SDK object that reported the error.
 
     Example:
@@ -53,9 +55,11 @@ class ProviderError(Exception):
         self.status = status if status is not None else status_of_code(code)
         self.code = code
         self.retry_after = retry_after
-        if request_error is None:
-            request_error = self.status is not None and not is_transient_status(self.status)
-        self.request_error = request_error
+        kind = kind_of([code], self.status, message) or "overloaded"
+        if request_error is not None and request_error != (kind not in TRANSIENT):
+            kind = "bad_request" if request_error else "overloaded"
+        self.kind: ErrorKind = kind
+        self.request_error = kind not in TRANSIENT
         self.raw = raw
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from failover_iter import Progress, Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._context import ChatContext
+from failover_iter.llm._context import ChatContext, SourceState
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._messages import Arguments
 from failover_iter.llm._status import as_mapping
@@ -60,13 +60,20 @@ class ChatFactory:
     #: Extra fields that mark a message as the start of the answer (a prefill); None if the
     #: provider takes no prefill.
     prefill_fields: Mapping[str, Any] | None = None
+    #: Arguments that a request with a prefill needs.
+    prefill_arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     #: Whether the provider's answer repeats the prefill.
     echoes_prefill: bool = False
-    #: What the attempts of the stream share; None outside of a chat stream.
+    #: Whether the request offers tools.
+    offers_tools: bool = False
+    #: Requests for the rest of a response that the provider goes on making: first its stream, then
+    #: all of it. It gets the id, and the last chunk that was delivered, or None.
+    reattach: Callable[[str, Any], list[Arguments]] | None = None
+    #: What the attempts of the stream, and those of this source, share; outside of a chat stream
+    #: each attempt stands alone.
     context: ChatContext | None = field(default=None, repr=False)
-    continuation: ContinueWith | None = None
-    #: Called when a continuation is rejected.
-    on_rejected: Callable[[], None] | None = None
+    state: SourceState | None = field(default=None, repr=False)
+    continuation: ContinueWith = field(default=ContinueWith())
 
     def answer(self) -> Answer:
         """Return a new answer."""
@@ -74,6 +81,7 @@ class ChatFactory:
             str(self.arguments.get(self.model_argument, "")),
             source=self.name,
             structured=self.structured,
+            refusals=self.context.refusals if self.context else "answer",
             **self.answer_options,
         )
 
@@ -100,9 +108,12 @@ def has_format(value: object) -> bool:
     return value is not None and as_mapping(value).get("type") != "text"
 
 
-def in_context(source: Any, context: ChatContext, **changes: Any) -> Any:
+def in_context(source: Any, context: ChatContext, continuation: ContinueWith | None) -> Any:
     """Return an adapter's source as a part of this chat stream; any other source unchanged."""
     factory: Any = getattr(source, "factory", None)
     if not isinstance(factory, ChatFactory):
         return source
-    return replace(source, factory=replace(factory, context=context, **changes))
+    changes: dict[str, Any] = {"context": context, "state": SourceState()}
+    if continuation is not None:
+        changes["continuation"] = continuation
+    return replace(source, factory=replace(factory, **changes))

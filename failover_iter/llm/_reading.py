@@ -31,15 +31,18 @@ class SyncChatFactory(ChatFactory):
     def __call__(self, progress: Progress[Any] = _START) -> Iterator[Chunk]:
         """Open one answer."""
         opening = Opening(self, progress)
-        arguments = opening.request()
-        try:
-            with _closing(self.call(arguments)) as events:
-                for event in events:
-                    yield from opening.read(event)
-            yield from opening.end()
-        except Exception as error:
-            opening.failed(error)
-            raise
+        for arguments in opening.requests():
+            try:
+                with _closing(self.call(arguments)) as events:
+                    for event in events:
+                        yield from opening.read(event)
+                yield from opening.end()
+            except Exception as error:
+                if not opening.was_rejected(error):
+                    raise
+            else:
+                return
+        raise opening.interruption()
 
 
 class AsyncChatFactory(ChatFactory):
@@ -48,20 +51,23 @@ class AsyncChatFactory(ChatFactory):
     async def __call__(self, progress: Progress[Any] = _START) -> AsyncIterator[Chunk]:
         """Open one answer."""
         opening = Opening(self, progress)
-        arguments = opening.request()
-        try:
-            opened = (self.acall or self.call)(arguments)
-            if not hasattr(opened, "__aiter__"):
-                opened = await opened
-            async with _aclosing(opened) as events:
-                async for event in events:
-                    for chunk in opening.read(event):
-                        yield chunk
-            for chunk in opening.end():
-                yield chunk
-        except Exception as error:
-            opening.failed(error)
-            raise
+        for arguments in opening.requests():
+            try:
+                opened = (self.acall or self.call)(arguments)
+                if not hasattr(opened, "__aiter__"):
+                    opened = await opened
+                async with _aclosing(opened) as events:
+                    async for event in events:
+                        for chunk in opening.read(event):
+                            yield chunk
+                for chunk in opening.end():
+                    yield chunk
+            except Exception as error:
+                if not opening.was_rejected(error):
+                    raise
+            else:
+                return
+        raise opening.interruption()
 
 
 class DualChatFactory(ChatFactory):

@@ -61,15 +61,17 @@ STATUSES = {
     "status-404": Status(404),
     "status-422": Status(422),
 }
-REQUEST_ERRORS = [name for name, status in STATUSES.items() if 400 <= status.code < 408]
-REQUEST_ERRORS.append("status-422")
-ACCESS_ERRORS = [
+REQUEST_ERRORS = [
+    "status-400",
+    "status-400-context-length",
     "status-400-bad-key",
-    "status-400-no-credit",
     "status-401",
-    "status-402",
     "status-403",
+    "status-404",
+    "status-422",
 ]
+#: Of these, those for which the provider cannot be used at all.
+ACCESS_ERRORS = ["status-400-bad-key", "status-401", "status-403", "status-404"]
 #: These call for another provider, before any content.
 BEFORE_CONTENT = [
     *(name for name in STATUSES if name not in REQUEST_ERRORS),

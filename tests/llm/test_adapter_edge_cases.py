@@ -168,7 +168,9 @@ def test_gemini_continues_after_a_plain_question() -> None:
     client = Client()
     so_far = Progress(delivered=1, items=(Chunk(text="It"),))
     factory: Any = gemini_chat(client, model="m", contents="Hi").factory
-    assert list(Opening(factory, so_far).request()["contents"][0]["parts"]) == [{"text": "Hi"}]
+    assert list(next(Opening(factory, so_far).requests())["contents"][0]["parts"]) == [
+        {"text": "Hi"}
+    ]
 
 
 def candidate(*parts: Any, reason: Any = None) -> Any:

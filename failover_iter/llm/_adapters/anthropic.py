@@ -194,6 +194,7 @@ def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any
         client=client,
         answer_type=AnthropicAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=any(map(has_format, formats)),
         prepare=_prepare,
         prefill_fields={},

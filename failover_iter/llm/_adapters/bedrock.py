@@ -152,6 +152,7 @@ def bedrock_converse(
         client=client,
         answer_type=BedrockAnswer,
         arguments=arguments,
+        offers_tools="toolConfig" in arguments,
         model_argument="modelId",
         structured="outputConfig" in arguments,
         prepare=_prepare,

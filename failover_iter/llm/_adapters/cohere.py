@@ -167,6 +167,7 @@ def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         client=client,
         answer_type=CohereAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
         call=lambda arguments: _events(client, arguments),
         acall=lambda arguments: _aevents(client, arguments),

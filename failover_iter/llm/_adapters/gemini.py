@@ -240,6 +240,7 @@ def gemini_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         client=client,
         answer_type=GeminiAnswer,
         arguments=arguments,
+        offers_tools=bool(_config_option(config, "tools")),
         messages_argument="messages" if "messages" in arguments else "contents",
         structured=mime != "text/plain",
         prepare=_prepare,

@@ -67,6 +67,7 @@ def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Sour
         client=client,
         answer_type=GroqAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
         answer_options={"several_choices": asks_for_several(arguments)},
         prefill_fields={},

@@ -109,6 +109,7 @@ def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[D
     return DualChatFactory(
         answer_type=LitellmAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
         answer_options={"several_choices": asks_for_several(arguments)},
         call=_events,

@@ -73,6 +73,7 @@ def mistral_chat(
         client=client,
         answer_type=MistralAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
         answer_options={"several_choices": asks_for_several(arguments)},
         prefill_fields={"prefix": True},

@@ -76,6 +76,7 @@ def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         client=client,
         answer_type=OllamaAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=bool(arguments.get("format")),
         prefill_fields={},
         call=lambda arguments: client.chat(**arguments, stream=True),

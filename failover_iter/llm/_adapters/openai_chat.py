@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias, overload
+from typing import Any, ClassVar, Final, Literal, TypeAlias, overload
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
@@ -18,6 +18,17 @@ __all__ = ["openai_chat"]
 
 #: Whether every complete answer has a finish reason.
 Finish: TypeAlias = Literal["required", "optional"]
+#: How an endpoint takes the start of an answer.
+Prefill: TypeAlias = Literal["plain", "vllm", "deepseek"]
+#: For each, the fields of the last message, and arguments of the request.
+_PREFILLS: Final[dict[Prefill, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "plain": ({}, {}),
+    "vllm": (
+        {},
+        {"extra_body": {"continue_final_message": True, "add_generation_prompt": False}},
+    ),
+    "deepseek": ({"prefix": True}, {}),
+}
 
 
 class OpenAIChatAnswer(Answer):
@@ -65,7 +76,7 @@ class OpenAIChatAnswer(Answer):
             yield from self.read_part(part, event)
         refusal = field(delta, "refusal")
         self.refused = self.refused or bool(refusal)
-        yield from self.text(refusal, event)
+        yield from self.refusal(refusal, event)
         for call in as_list(field(delta, "tool_calls")):
             key = self.calls.key(field(call, "index"), field(call, "id"))
             yield from self.read_tool_call(key, field(call, "id"), field(call, "function"), event)
@@ -162,14 +173,29 @@ def _prepare(arguments: Arguments) -> Arguments:
 
 @overload
 def openai_chat(
-    client: SyncClient, *, name: str | None = None, finish: Finish = "required", **arguments: Any
+    client: SyncClient,
+    *,
+    name: str | None = None,
+    finish: Finish = "required",
+    prefill: Prefill | None = None,
+    **arguments: Any,
 ) -> Source[Iterator[Chunk]]: ...
 @overload
 def openai_chat(
-    client: AsyncClient, *, name: str | None = None, finish: Finish = "required", **arguments: Any
+    client: AsyncClient,
+    *,
+    name: str | None = None,
+    finish: Finish = "required",
+    prefill: Prefill | None = None,
+    **arguments: Any,
 ) -> Source[AsyncIterator[Chunk]]: ...
 def openai_chat(
-    client: Any, *, name: str | None = None, finish: Finish = "required", **arguments: Any
+    client: Any,
+    *,
+    name: str | None = None,
+    finish: Finish = "required",
+    prefill: Prefill | None = None,
+    **arguments: Any,
 ) -> Source[Any]:
     """Return a source that asks OpenAI, or a compatible endpoint, through its chat completions.
 
@@ -183,13 +209,16 @@ def openai_chat(
         name: Name of the source in events, errors and the log; "openai" and the model by default.
         finish: "optional" for an endpoint that never sends a finish reason: an answer that simply
             ends then counts as complete, so one that was cut off cannot be recognized.
+        prefill: How the endpoint takes the start of an answer, for `continue_with("prefill")`:
+            "plain" (a last message of the assistant), "vllm", or "deepseek" (its beta endpoint).
+            None, the default: it does not, as OpenAI's own models.
         arguments: Arguments of `client.chat.completions.create`: model, messages, ... If there
             are several choices (`n`), only the first is delivered.
 
     Raises:
         AttributeError: `client` is not a client of this SDK.
         TypeError: `name` is not a str.
-        ValueError: `finish` is neither "required" nor "optional".
+        ValueError: `finish` or `prefill` has a value that is not allowed.
 
     Example:
         >>> from failover_iter.llm import openai_chat
@@ -203,17 +232,23 @@ def openai_chat(
     """
     if finish not in {"required", "optional"}:
         raise ValueError(f"finish must be 'required' or 'optional', got {finish!r}")
+    if prefill is not None and prefill not in _PREFILLS:
+        allowed = ", ".join(map(repr, _PREFILLS))
+        raise ValueError(f"prefill must be one of {allowed}, or None, got {prefill!r}")
     create = client.chat.completions.create
     factory = factory_class(client.close)(
         client=client,
         answer_type=OpenAIChatAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
         answer_options={
             "finish_required": finish == "required",
             "several_choices": asks_for_several(arguments),
         },
         prepare=_prepare,
+        prefill_fields=None if prefill is None else _PREFILLS[prefill][0],
+        prefill_arguments={} if prefill is None else _PREFILLS[prefill][1],
         call=lambda arguments: create(**arguments, stream=True),
     )
     return factory.source(name)

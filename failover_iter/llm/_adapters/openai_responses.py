@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, overload
 
 from failover_iter import Source
@@ -29,14 +30,19 @@ class OpenAIResponsesAnswer(Answer):
     }
     refused = False
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, in_background: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.in_background = in_background
         #: The indexes of the function calls whose arguments have arrived in pieces.
         self.in_pieces: set[int] = set()
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; most types of event are bookkeeping."""
         match event.type:
+            case "response.created" if self.in_background:
+                self.response_id = event.response.id
+            case "poll":
+                yield from self.read_poll(event.response, event)
             case "response.output_item.added" if event.item.type == "function_call":
                 item = event.item
                 yield from self.tool(event.output_index, event, id=item.call_id, name=item.name)
@@ -48,6 +54,7 @@ class OpenAIResponsesAnswer(Answer):
                 yield from self.read_missing(event.response, event)
                 self.read_end(event.response, event)
             case "response.failed":
+                self.response_id = None
                 raise self.error_from(event.response.error, event)
             case "error":
                 raise self.error_from(event, event)
@@ -63,7 +70,7 @@ class OpenAIResponsesAnswer(Answer):
                 yield from self.text(event.delta, event)
             case "response.refusal.delta":
                 self.refused = True
-                yield from self.text(event.delta, event)
+                yield from self.refusal(event.delta, event)
             case "response.reasoning_text.delta" | "response.reasoning_summary_text.delta":
                 yield from self.reasoning(event.delta, event)
             case "response.function_call_arguments.delta":
@@ -98,6 +105,17 @@ class OpenAIResponsesAnswer(Answer):
                 yield from self.text(field(part, "text"), event)
             yield from self.read_item(item, index, event)
 
+    def read_poll(self, response: Any, event: Any) -> Iterator[Chunk]:
+        """Yield a response that was asked for as a whole, because its stream has expired."""
+        status = field(response, "status")
+        if status in {"queued", "in_progress"}:
+            raise self.error(f"the response is {status}", code="server_error", raw=event)
+        if status not in {"completed", "incomplete"}:
+            self.response_id = None
+            raise self.error_from(field(response, "error"), event)
+        yield from self.read_missing(response, event)
+        self.read_end(response, event)
+
     def read_end(self, response: Any, event: Any) -> None:
         """Read the last event: the response is complete, or a limit or a filter ended it."""
         usage, details = response.usage, response.incomplete_details
@@ -110,7 +128,7 @@ class OpenAIResponsesAnswer(Answer):
                 reasoning=field(usage, "output_tokens_details", "reasoning_tokens"),
             )
         reason = "refusal" if self.refused else "completed"
-        if event.type == "response.incomplete":
+        if "incomplete" in {event.type.split(".")[-1], field(response, "status")}:
             reason = (details and details.reason) or "incomplete"
         self.set_finish_reason(reason, event)
 
@@ -134,6 +152,40 @@ def _prepare(arguments: Arguments) -> Arguments:
     return arguments
 
 
+def _reattach(response_id: str, last: Any) -> list[Arguments]:
+    """Return the requests for the rest of a background response: its stream, then all of it."""
+    number = field(last, "raw", "sequence_number")
+    after = {} if number is None else {"starting_after": number}
+    return [{"response_id": response_id, "stream": True, **after}, {"response_id": response_id}]
+
+
+@dataclass(frozen=True)
+class _Poll:
+    """The event that stands for a response that was asked for as a whole."""
+
+    response: Any
+    type: str = "poll"
+
+
+def _call(client: Any, arguments: Arguments) -> Any:
+    """Make a response, or ask for the rest of one."""
+    if "response_id" not in arguments:
+        return client.responses.create(**arguments, stream=True)
+    answer = client.responses.retrieve(**arguments)
+    return answer if "stream" in arguments else [_Poll(answer)]
+
+
+async def _acall(client: Any, arguments: Arguments) -> Any:
+    if "response_id" not in arguments:
+        return await client.responses.create(**arguments, stream=True)
+    answer = await client.responses.retrieve(**arguments)
+    return answer if "stream" in arguments else _polled(answer)
+
+
+async def _polled(answer: Any) -> AsyncIterator[Any]:
+    yield _Poll(answer)
+
+
 @overload
 def openai_responses(
     client: SyncClient, *, name: str | None = None, **arguments: Any
@@ -146,6 +198,12 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
     """Return a source that asks OpenAI through its Responses API.
 
     Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
+
+    With `background=True` OpenAI goes on making the response when its stream breaks. Then the next
+    attempt in the same stream asks for the rest of it, and never posts the request again: it goes
+    on with the stream, and where that has expired, it asks for the whole response. While that is
+    not finished, the attempt fails, so set `attempts` and `wait`. After content was delivered this
+    needs `mid_stream=continue_with(...)` or "restart".
 
     Args:
         client: An `OpenAI` or `AsyncOpenAI`.
@@ -166,14 +224,18 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
         >>> openai_responses(Client(), model="gpt", input="Why is the sky blue?").name
         'openai gpt'
     """
-    create = client.responses.create
+    in_background = bool(arguments.get("background"))
     factory = factory_class(client.close)(
         client=client,
         answer_type=OpenAIResponsesAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         messages_argument="messages" if "messages" in arguments else "input",
         structured=has_format(as_mapping(arguments.get("text")).get("format")),
         prepare=_prepare,
-        call=lambda arguments: create(**arguments, stream=True),
+        answer_options={"in_background": in_background},
+        reattach=_reattach if in_background else None,
+        call=lambda arguments: _call(client, arguments),
+        acall=lambda arguments: _acall(client, arguments),
     )
     return factory.source(name)
