@@ -68,7 +68,7 @@ class ChatFactory:
     offers_tools: bool = False
     #: Requests for the rest of a response that the provider goes on making: first its stream, then
     #: all of it. It gets the id, and the last chunk that was delivered, or None.
-    reattach: Callable[[str, Any], list[Arguments]] | None = None
+    reattach: Callable[[str, Any], tuple[Arguments, Arguments]] | None = None
     #: What the attempts of the stream, and those of this source, share; outside of a chat stream
     #: each attempt stands alone.
     context: ChatContext | None = field(default=None, repr=False)

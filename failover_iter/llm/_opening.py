@@ -88,16 +88,15 @@ class Opening:
         """Yield the requests for the rest of a response that the provider goes on making."""
         assert self.factory.reattach is not None  # noqa: S101 (for the type checkers)
         last = self.progress.last if self.progress.delivered else None
-        first, *others = self.factory.reattach(response_id, last)
+        its_stream, all_of_it = self.factory.reattach(response_id, last)
         self._begin()
         self.answer.is_continuation = self.may_be_rejected = True
-        yield first
-        for arguments in others:
-            self._begin()
-            self.answer.is_continuation = True
-            self.answer.may_repeat = text  # all of it comes again
-            self.may_be_rejected = False
-            yield arguments
+        yield its_stream
+        self._begin()
+        self.answer.is_continuation = True
+        self.answer.may_repeat = text
+        self.may_be_rejected = False
+        yield all_of_it
 
     def read(self, event: Any) -> list[Chunk]:
         """Return the chunks of one event of the SDK; raise if it cannot be read."""

@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from llm.faults import PARTIAL_TEXT, REJECTS_CONTINUATION, STATUSES, Status, Step, script
 from llm.other_protocols import PROTOCOLS
@@ -34,8 +34,8 @@ class Request:
     """A client's request."""
 
     def __init__(self, path: str, body: bytes) -> None:
-        self.path = unquote(path).partition("?")[0]
-        self.body: dict[str, Any] = json.loads(body) if body else {}
+        self.path, _, query = unquote(path).partition("?")
+        self.body: dict[str, Any] = json.loads(body) if body else dict(parse_qsl(query))
         self.protocol: Protocol = PROTOCOLS[self.path.split("/")[1]]
         self.model: str = self.body.get("model") or self._model_in_path()
         self.faults = self.model.partition("~")[0].removeprefix("claude-").split("+")

@@ -152,11 +152,11 @@ def _prepare(arguments: Arguments) -> Arguments:
     return arguments
 
 
-def _reattach(response_id: str, last: Any) -> list[Arguments]:
+def _reattach(response_id: str, last: Any) -> tuple[Arguments, Arguments]:
     """Return the requests for the rest of a background response: its stream, then all of it."""
     number = field(last, "raw", "sequence_number")
     after = {} if number is None else {"starting_after": number}
-    return [{"response_id": response_id, "stream": True, **after}, {"response_id": response_id}]
+    return {"response_id": response_id, "stream": True, **after}, {"response_id": response_id}
 
 
 @dataclass(frozen=True)
