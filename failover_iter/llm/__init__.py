@@ -20,6 +20,7 @@ from failover_iter.llm._chunk import (
     FinishReason,
     ToolCallDelta,
     Usage,
+    has_answer,
     has_content,
 )
 from failover_iter.llm._collect import Message, ToolCall, acollect, collect
@@ -51,6 +52,7 @@ __all__ = [
     "error_kind",
     "gemini_chat",
     "groq_chat",
+    "has_answer",
     "has_content",
     "is_transient",
     "is_unavailable",

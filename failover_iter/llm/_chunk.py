@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["AttemptUsage", "Chunk", "FinishReason", "ToolCallDelta", "Usage", "has_content"]
+__all__ = [
+    "AttemptUsage",
+    "Chunk",
+    "FinishReason",
+    "ToolCallDelta",
+    "Usage",
+    "has_answer",
+    "has_content",
+]
 
 #: Why an answer ended, in the same words for every provider. `Chunk.raw_finish_reason` keeps the
 #: provider's own word.
@@ -169,3 +177,20 @@ def has_content(chunk: Chunk) -> bool:
         (True, False)
     """
     return bool(chunk.text or chunk.reasoning or chunk.tool_call or chunk.other)
+
+
+def has_answer(chunk: Chunk) -> bool:
+    """Whether a chunk holds a part of the answer itself: any content but reasoning.
+
+    A value for `commit_when` in `chat_stream`: a source commits with the first piece of its answer.
+    Its reasoning is held back until then, and discarded if it fails while it thinks.
+
+    Args:
+        chunk: A chunk of a chat stream.
+
+    Example:
+        >>> from failover_iter.llm import Chunk, has_answer
+        >>> has_answer(Chunk(text="Hello")), has_answer(Chunk(reasoning="Hm"))
+        (True, False)
+    """
+    return bool(chunk.text or chunk.tool_call or chunk.other)

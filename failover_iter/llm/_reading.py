@@ -12,7 +12,13 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,7 +39,7 @@ class SyncChatFactory(ChatFactory):
         opening = Opening(self, progress)
         for arguments in opening.requests():
             try:
-                with _closing(self.call(arguments)) as events:
+                with _closing(self.call(arguments)) as opened, _iterator(opened) as events:
                     for event in events:
                         yield from opening.read(event)
                 yield from opening.end()
@@ -56,7 +62,7 @@ class AsyncChatFactory(ChatFactory):
                 opened = (self.acall or self.call)(arguments)
                 if not hasattr(opened, "__aiter__"):
                     opened = await opened
-                async with _aclosing(opened) as events:
+                async with _aclosing(opened), _aiterator(opened) as events:
                     async for event in events:
                         for chunk in opening.read(event):
                             yield chunk
@@ -126,6 +132,12 @@ def _closing(events: Any) -> Generator[Any, None, None]:
         _close(events)
 
 
+def _iterator(opened: Any) -> AbstractContextManager[Any]:
+    """Return the iterator of a stream; it is closed before the stream if it is another object."""
+    events = iter(opened)
+    return nullcontext(events) if events is opened else _closing(events)
+
+
 def _close(events: Any) -> None:
     close = getattr(events, "close", None)
     if close is not None:
@@ -148,6 +160,12 @@ async def _aclosing(events: Any) -> AsyncGenerator[Any, None]:
         raise
     else:
         await _aclose(events)
+
+
+def _aiterator(opened: Any) -> AbstractAsyncContextManager[Any]:
+    """Return the async iterator of a stream, as `_iterator` does."""
+    events = aiter(opened)
+    return nullcontext(events) if events is opened else _aclosing(events)
 
 
 async def _aclose(events: Any) -> None:

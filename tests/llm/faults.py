@@ -208,7 +208,8 @@ STREAMS = {
     **dict.fromkeys(["empty", "preamble-only", "finish-only"], _empty),
     "error-event-after-0": _error_first,
     **dict.fromkeys(
-        ["tool-calls", "tool-cut", "reasoning", "length", "filtered", "no-usage"], _special
+        ["tool-calls", "tool-cut", "reasoning", "reasoning-cut", "length", "filtered", "no-usage"],
+        _special,
     ),
 }
 MID_STREAM_STEPS = {

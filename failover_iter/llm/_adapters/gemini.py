@@ -134,19 +134,18 @@ async def _events(call: Any, arguments: Arguments) -> AsyncIterator[Any]:
     """Yield the SDK's events, and close the connection, which the SDK's `aclose()` leaves open.
 
     Cancelling a read closes it, because the cancellation reaches every generator that the stream is
-    made of. So on the way out there is one more read, with a timeout of 0.
+    made of. So on the way out there is one more read, which is cancelled at once.
     """
     events = await call(**arguments)
     try:
         async for event in events:
             yield event
     except GeneratorExit:
-        import asyncio
+        import anyio  # google-genai requires it; it cancels under asyncio and trio alike
 
-        with suppress(TimeoutError, StopAsyncIteration):
-            async with asyncio.timeout(0):
-                while True:
-                    await anext(events)
+        with anyio.move_on_after(0), suppress(StopAsyncIteration):
+            while True:
+                await anext(events)
         raise
     finally:
         await events.aclose()
