@@ -1,20 +1,21 @@
 """The async driver: a real async generator that does what the core answers.
 
 It is the twin of the blocking one (`sync.py`), step by step. An async generator cannot delegate, so
-it pulls each item, and what the consumer does at a `yield` is caught there. The only `try` that
-blames the source is the one around its pull.
+it loops over the items, and what the consumer does at a `yield` is caught there. The `try` around
+that loop blames the source. Whatever our own lines in it raise, a callback or a signal handler for
+example, is marked with `spare`: the source is not to blame.
 """
 
 from __future__ import annotations
 
+from itertools import repeat
 from types import AsyncGeneratorType
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 from warnings import warn
 
 from failover_iter._core.commands import Open, Raise, Return, Sleep
-from failover_iter._core.deadlines import READY
 from failover_iter._core.notes import leaked, raise_unchanged
-from failover_iter._core.sources import not_iterable, wrong_flavour
+from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
@@ -22,29 +23,33 @@ from failover_iter._drivers.clock import async_library, async_sleep, async_time,
 from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._validation import is_awaitable, offers
-from failover_iter.errors import StreamTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
+    from typing import Self
 
     from failover_iter._core.commands import Command
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
     from failover_iter._types import Puller
 
+#: What is counted in another place draws from this.
+_UNCOUNTED: Final = repeat(True)
+
 
 async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     """Deliver one stream."""
-    source: AsyncSource | None = None
+    source: Any = None
     command: Command | None = None
-    attempt: Any = None
-    held: Any = None
+    items: Any = None
     left: Any = None
-    item = thrown = sent = waited_for = None
+    item = thrown = sent = None
     try:
         command = run.start(async_time(), log)
         while True:
             match command:
+                case None:
+                    pass  # the source goes on, after an answer to the consumer
                 case Open():
                     source = AsyncSource(run, command.attempt)
                     await source.open()
@@ -59,45 +64,34 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 case _:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
-            attempt, iterator = source.attempt, source.iterator
-            held, left, on_item = attempt.held, run.delivered.left, run.delivered.on_item
-            source.check_deadline()
-            puller, pulls, goes_on = source.puller, source.start_pulls(), source.goes_on
-            while goes_on:
-                if held:
-                    item = attempt.pop_held()
-                    goes_on = False  # asked below
-                else:
+            items, left, on_item = source.items()
+            try:
+                async for item in items:
                     try:
-                        item = (
-                            await anext(iterator)
-                            if pulls is None
-                            else puller.item
-                            if (waited_for := next(pulls)) is READY
-                            else await puller.finish_pull(pulls, waited_for)
-                        )
-                    except StopAsyncIteration:
-                        source.end()
-                        break
+                        next(left)  # counts it
+                        if on_item is not None:
+                            on_item(item)
                     except BaseException as error:
-                        source.failure = error
-                        break
-                    next(left)  # counts it
-                    if on_item is not None:
-                        on_item(item)
+                        source.spare(error)
+                        raise
+                    try:
+                        sent = yield item
+                    except BaseException as error:
+                        thrown = error
+                    else:
+                        if sent is None:
+                            continue
+                    break
+            except BaseException as error:
+                source.failure = error
+            # Out of the `except`, or the source would run as if it handled what is thrown.
+            if thrown is not None or sent is not None:
+                await source.answer(thrown, sent)
                 thrown = sent = None
-                try:
-                    sent = yield item
-                except BaseException as error:
-                    thrown = error
-                # Out of the `except`, or the source would run as if it handled what is thrown.
-                if thrown is not None or sent is not None:
-                    await source.answer(thrown, sent)
-                    goes_on = source.goes_on
-                elif not goes_on:
-                    source.check_deadline()
-                    goes_on = source.goes_on
-            command = await source.finish()
+            elif source.failure is None:
+                source.exhausted(items)
+            if not source.goes_on:
+                command = await source.finish()
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             await source.interrupt(error)
@@ -106,8 +100,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.release()
-        item = thrown = sent = waited_for = None
-        attempt = iterator = held = left = on_item = puller = pulls = None
+        item = thrown = sent = items = left = on_item = None
         del run, source, command
 
 
@@ -199,30 +192,32 @@ class AsyncSource(OpenedSource):
                 self.run.opened_ended()
         elif not offers(opened, "__aiter__"):
             name = self.attempt.source.name
+            refuse_text(name, opened)
             if offers(opened, "__iter__"):
                 raise wrong_flavour(name, "async")
             self.failure = not_iterable(name, "async iterable", opened)
 
-    def start_pulls(self) -> Any:
-        """Return an iterator of pulls with a deadline; None if the source has none."""
-        deadline = self.attempt.deadline
-        if deadline is None or not deadline.is_lasting or not self.is_open:
-            return None
-        return self.puller.start_pulls(self.iterator)
-
-    def check_deadline(self) -> None:
-        """The source has failed if the time of the stream is up while items are held."""
+    def items(self) -> tuple[AsyncIterable[Any], Iterator[bool], Callable[[Any], object] | None]:
+        """Return what to deliver next, and how each item of it is counted and kept."""
         attempt = self.attempt
-        if attempt.held and attempt.deadline is not None:
-            try:
-                attempt.deadline.check_stream()
-            except StreamTimeout as error:
-                self.fail(error)
+        if attempt.held or not self.is_open:  # a source that did not commit has none
+            return Held(self), _UNCOUNTED, None
+        delivered, deadline = attempt.delivered, attempt.deadline
+        is_generator = type(self.iterator) is AsyncGeneratorType
+        items: Any = self.iterator if is_generator else _Iterable(self.iterator)
+        if deadline is not None and deadline.is_lasting:
+            items = self.puller.items(self.iterator)
+        return items, delivered.left, delivered.on_item
+
+    def exhausted(self, items: AsyncIterable[Any]) -> None:
+        """What `items()` returned has ended: the source too, unless it was the held items."""
+        if not isinstance(items, Held):
+            self.end()
 
     @property
     def goes_on(self) -> bool:
         """Whether an item is held, or the source may yield one."""
-        return bool(self.attempt.held) or self.is_open
+        return self.failure is None and (bool(self.attempt.held) or not self.has_ended)
 
     def end(self, *, check_complete: bool = True) -> None:
         """The source has ended. In answer to a throw it need not be complete."""
@@ -357,6 +352,42 @@ class AsyncSource(OpenedSource):
         """Drop all references, also that to what waits."""
         super().release()
         self.puller = None
+
+
+class Held:
+    """The items that were received before the attempt committed. They are counted here."""
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: AsyncSource) -> None:
+        self._source = source
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        attempt = self._source.attempt
+        if not attempt.held:
+            raise StopAsyncIteration
+        try:
+            if attempt.deadline is not None:
+                attempt.deadline.check_stream()
+            return attempt.pop_held()
+        except BaseException as error:
+            self._source.spare(error)
+            raise
+
+
+class _Iterable:
+    """An async iterable over an iterator, which itself may lack `__aiter__`."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterator = iterator
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._iterator
 
 
 def _new_puller(deadline: SourceDeadline) -> Puller:

@@ -38,6 +38,10 @@ class OpenedSource:
         self.failure = error
         self.attempt.held.clear()
 
+    def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
+        """Remember an error that the source is not to blame for."""
+        self.spared, self.by_consumer = error, by_consumer
+
     @property
     def is_open(self) -> bool:
         """Whether there may be more to deliver."""

@@ -15,7 +15,7 @@ from weakref import ref
 
 from failover_iter._core.commands import Open, Raise, Return, Sleep
 from failover_iter._core.notes import leaked, raise_unchanged
-from failover_iter._core.sources import not_iterable, wrong_flavour
+from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._drivers import log
 from failover_iter._drivers.clock import clock
@@ -204,6 +204,7 @@ class SyncSource(OpenedSource):
             return
         kind, name = type(opened), self.attempt.source.name
         self.by_index = kind in _WALKED_BY_INDEX
+        refuse_text(name, opened)
         if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
             return
         if hasattr(kind, "__aiter__") or hasattr(kind, "__await__"):
@@ -216,10 +217,6 @@ class SyncSource(OpenedSource):
         """The source has ended. In answer to a throw it need not be complete."""
         if not self.has_ended:
             self.has_ended, self.value, self.check_complete = True, value, check_complete
-
-    def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
-        """Remember an error that the source is not to blame for."""
-        self.spared, self.by_consumer = error, by_consumer
 
     def raised_while_held(self, error: BaseException) -> None:
         """An error came out of the held items: the source is to blame only for its `send`."""

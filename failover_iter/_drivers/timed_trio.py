@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator
+    from collections.abc import AsyncIterator, Awaitable
+    from typing import Self
 
     from failover_iter._core.deadlines import SourceDeadline
 
@@ -25,15 +26,13 @@ class Puller:
     def __init__(self, deadline: SourceDeadline) -> None:
         self._deadline = deadline
 
-    def start_pulls(self, iterator: AsyncIterator[Any]) -> Iterator[Any]:
-        """Pull item by item: yield what `finish_pull` has to await."""
-        while True:
-            self._deadline.check_stream()
-            yield iterator.__anext__()
+    def items(self, iterator: AsyncIterator[Any]) -> Items:
+        """Return the items of the source, each pulled before its deadline."""
+        return Items(self, iterator)
 
-    async def finish_pull(self, _pulls: Iterator[Any], pulled: Awaitable[Any]) -> Any:
-        """Await what was pulled, before its deadline."""
-        return await self.wait(pulled)
+    def check_stream(self) -> None:
+        """Raise if the time of the stream is up."""
+        self._deadline.check_stream()
 
     async def wait(self, awaitable: Awaitable[Any]) -> Any:
         """Await this, in the time that there is for it."""
@@ -55,3 +54,20 @@ class Puller:
             raise self._deadline.expired() from answer
         finally:
             del answer
+
+
+class Items:
+    """The items of a source, each pulled before its deadline."""
+
+    __slots__ = ("_iterator", "_puller")
+
+    def __init__(self, puller: Puller, iterator: AsyncIterator[Any]) -> None:
+        self._puller = puller
+        self._iterator = iterator
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        self._puller.check_stream()
+        return await self._puller.wait(self._iterator.__anext__())
