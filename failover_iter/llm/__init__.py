@@ -26,7 +26,13 @@ from failover_iter.llm._chunk import (
 from failover_iter.llm._collect import Message, ToolCall, acollect, collect
 from failover_iter.llm._continue import ContinueWith, continue_with
 from failover_iter.llm._errors import ProviderError
-from failover_iter.llm._kinds import ErrorKind, error_kind, is_transient, is_unavailable
+from failover_iter.llm._kinds import (
+    ErrorKind,
+    error_kind,
+    is_lasting,
+    is_transient,
+    is_unavailable,
+)
 from failover_iter.llm._retry_after import retry_after
 
 __all__ = [
@@ -54,6 +60,7 @@ __all__ = [
     "groq_chat",
     "has_answer",
     "has_content",
+    "is_lasting",
     "is_transient",
     "is_unavailable",
     "litellm_completion",

@@ -33,7 +33,8 @@ from failover_iter.llm._chunk import has_content
 from failover_iter.llm._context import ChatContext, Refusals
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._factory import in_context
-from failover_iter.llm._kinds import error_kind, is_transient
+from failover_iter.llm._kinds import error_kind, is_lasting, is_transient
+from failover_iter.llm._retry_after import is_too_long
 
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
 
@@ -61,6 +62,7 @@ class ChatOptions(TypedDict, total=False):
     """
 
     retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+    switch_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool] | None
     mid_stream: Literal["restart", "raise", "resume"] | Resume | Decide
     attempts: int | None
     reset_on_progress: bool
@@ -96,7 +98,10 @@ def chat_stream(
 
     The defaults that differ from those of `failover_stream`, and two options to consider:
 
-    - `retry_on=is_transient`. Use `is_unavailable` to fail over on a lack of access, too.
+    - `retry_on=is_transient`.
+    - `switch_on=is_lasting`: after a lack of credit or access, or for a model that does not exist,
+      the next source is asked, and this one is not tried again. With `switch_on=None` and the
+      `retry_on` above, a lack of access is raised.
     - `mid_stream="raise"`: an error after the first content is raised to the caller. If you can
       clear the screen, use "restart" with `mark_takeovers=True`. Use `continue_with(...)` to let
       the next provider continue the answer.
@@ -104,7 +109,8 @@ def chat_stream(
     - `refusals="answer"`: a refusal, or an answer that a filter cut off, is an answer with the
       finish reason "content_filter". With "switch" the next provider is asked instead, also if the
       refusal is an HTTP error.
-    - `wait` is 0. With `attempts` above 1, set it to `retry_after(...)`.
+    - `wait` is 0. With `attempts` above 1, set it to `retry_after(...)`; a source that asks for a
+      longer pause than its maximum is left at once.
     - `idle_timeout` is not set. It is the number of seconds to wait for the next chunk; a
       provider's pings do not count.
 
@@ -200,6 +206,7 @@ def achat_stream(
 
 _DEFAULTS: dict[str, Any] = {
     "retry_on": is_transient,
+    "switch_on": is_lasting,
     "mid_stream": "raise",
     "commit_when": has_content,
     "refusals": "answer",
@@ -222,12 +229,28 @@ def _refuse_skip(sources: Iterable[Any], mid_stream: object) -> None:
 def _linked(sources: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the sources as the parts of one stream, and the options of that stream."""
     context = ChatContext(refusals=options.pop("refusals"))
-    strategy, retry_on = options["mid_stream"], options["retry_on"]
-    if context.refusals == "switch":
-        options["retry_on"] = partial(_is_refusal_or, retry_on)
+    strategy = options["mid_stream"]
     if isinstance(strategy, ContinueWith):
         options["mid_stream"] = _decide(context, strategy)
+    options["switch_on"] = partial(_leaves, context, options.get("wait"), options["switch_on"])
     return _parts(sources, context, strategy), options
+
+
+def _leaves(context: ChatContext, wait: object, switch_on: Any, error: Exception) -> bool:
+    """Whether the stream leaves the source at once after this error."""
+    return (
+        error is context.interruption  # the source has rejected every continuation
+        or (context.refusals == "switch" and error_kind(error) == "filtered")
+        or is_too_long(wait, error)
+        or _matches(switch_on, error)
+    )
+
+
+def _matches(switch_on: Any, error: Exception) -> bool:
+    if switch_on is None:
+        return False
+    is_class = isinstance(switch_on, type | tuple)
+    return isinstance(error, switch_on) if is_class else switch_on(error)
 
 
 def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> Iterator[Any]:
@@ -247,14 +270,6 @@ def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> It
 
 def _decide(context: ChatContext, continuation: ContinueWith) -> Decide:
     return Decide(partial(context.mode, continuation), keep=None)
-
-
-def _is_refusal_or(retry_on: Any, error: Exception) -> bool:
-    """Whether the error is a refusal, or matches the `retry_on` of the user."""
-    if error_kind(error) == "filtered":
-        return True
-    is_class = isinstance(retry_on, type | tuple)
-    return isinstance(error, retry_on) if is_class else retry_on(error)
 
 
 def _check_refusals(value: object) -> None:

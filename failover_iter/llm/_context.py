@@ -20,6 +20,8 @@ class ChatContext:
     refusals: Refusals = "answer"
     #: What the failed attempts had used, as far as it is known.
     failed_usage: list[AttemptUsage] = field(default_factory=list[AttemptUsage])
+    #: The error that is raised after a provider has rejected every continuation.
+    interruption: Exception | None = None
     #: Whether the last request offered tools.
     offered_tools: bool = False
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter.llm._status import codes_of, normalized, status_of
 
-__all__ = ["ErrorKind", "error_kind", "is_transient", "is_unavailable"]
+__all__ = ["ErrorKind", "error_kind", "is_lasting", "is_transient", "is_unavailable"]
 
 #: What an error means.
 #:
@@ -48,6 +48,9 @@ TRANSIENT: Final = frozenset[ErrorKind](
 )
 #: Kinds that say that this provider cannot be used, now or until somebody acts.
 UNAVAILABLE: Final = TRANSIENT | {"auth", "no_model"}
+
+#: Kinds that do not go away by asking the same provider again.
+LASTING: Final = frozenset[ErrorKind]({"quota", "auth", "no_model"})
 
 #: Codes that mean something else than the HTTP status that they come with, normalized.
 _CODE_KINDS: Final[dict[str, ErrorKind]] = {
@@ -311,3 +314,20 @@ def is_unavailable(error: Exception) -> bool:
         (False, True)
     """
     return error_kind(error) in UNAVAILABLE
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether asking the same provider again is of no use; the default of `switch_on`.
+
+    True for the kinds "quota", "auth" and "no_model" (see `error_kind`): somebody has to act first.
+    The stream leaves the source at once, whatever `attempts` are left.
+
+    Args:
+        error: An exception raised by a source.
+
+    Example:
+        >>> from failover_iter.llm import ProviderError, is_lasting
+        >>> is_lasting(ProviderError("no credit", status=402)), is_lasting(TimeoutError())
+        (True, False)
+    """
+    return error_kind(error) in LASTING

@@ -142,6 +142,7 @@ class Opening:
             error.add_note(
                 f"{self.factory.name} rejected the continuation: {type(self.rejection).__name__}"
             )
+        self.context.interruption = error
         return error
 
 

@@ -73,6 +73,12 @@ class _RetryAfter:
         return min(delay, self.maximum)
 
 
+def is_too_long(wait: object, error: Exception) -> bool:
+    """Whether the provider asks for a longer pause than this `wait` allows."""
+    delay = requested_delay(error) if isinstance(wait, _RetryAfter) else None
+    return delay is not None and delay > wait.maximum  # type: ignore[attr-defined]
+
+
 def requested_delay(error: Exception) -> float | None:
     """Return the delay that the provider requests, in seconds, or None."""
     if isinstance(error, ProviderError):

@@ -61,17 +61,7 @@ STATUSES = {
     "status-404": Status(404),
     "status-422": Status(422),
 }
-REQUEST_ERRORS = [
-    "status-400",
-    "status-400-context-length",
-    "status-400-bad-key",
-    "status-401",
-    "status-403",
-    "status-404",
-    "status-422",
-]
-#: Of these, those for which the provider cannot be used at all.
-ACCESS_ERRORS = ["status-400-bad-key", "status-401", "status-403", "status-404"]
+REQUEST_ERRORS = ["status-400", "status-400-context-length", "status-422"]
 #: These call for another provider, before any content.
 BEFORE_CONTENT = [
     *(name for name in STATUSES if name not in REQUEST_ERRORS),
