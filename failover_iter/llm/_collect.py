@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +65,8 @@ class Message:
     """The tool calls, in order."""
     others: tuple[Chunk, ...] = ()
     """The chunks with other content (images, audio, citations), which is in their `raw`."""
+    opaque: tuple[Mapping[str, Any], ...] = ()
+    """What the next request to the provider needs back unchanged, with the provider's name."""
     finish_reason: FinishReason | None
     """Why the answer ended; `None` if the last chunk had no finish reason, or none arrived."""
     usage: tuple[AttemptUsage, ...]
@@ -76,6 +78,32 @@ class Message:
     """Name of the model that finished the answer."""
     source: str = ""
     """Name of the source that finished the answer."""
+
+    def as_turns(self) -> list[dict[str, Any]]:
+        """Return the message as turns to append to the conversation.
+
+        They are in the form that every adapter understands, that of OpenAI's chat completions.
+        Signatures and encrypted reasoning are kept for the provider that they came from; the
+        adapters of the other providers drop them.
+
+        Example:
+            >>> from failover_iter.llm import Chunk, collect
+            >>> collect([Chunk(text="Hello"), Chunk(finish_reason="stop")]).as_turns()
+            [{'role': 'assistant', 'content': 'Hello'}]
+        """
+        turn: dict[str, Any] = {"role": "assistant", "content": self.text or None}
+        if self.tool_calls:
+            turn["tool_calls"] = [
+                {
+                    "id": call.id or f"call_{place}",
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.text or "{}"},
+                }
+                for place, call in enumerate(self.tool_calls)
+            ]
+        if self.opaque:
+            turn["opaque"] = list(self.opaque)
+        return [turn]
 
     @property
     def total_usage(self) -> Usage:
@@ -94,6 +122,7 @@ class _Collector:
         self.reasoning: list[str] = []
         self.calls: dict[int, list[ToolCallDelta]] = {}
         self.others: list[Chunk] = []
+        self.opaque: list[Mapping[str, Any]] = []
         self.last: Chunk | None = None
 
     def add(self, item: object) -> None:
@@ -115,6 +144,8 @@ class _Collector:
         self.reasoning.append(chunk.reasoning)
         if chunk.tool_call:
             self.calls.setdefault(chunk.tool_call.index, []).append(chunk.tool_call)
+        if chunk.opaque is not None:
+            self.opaque.append({"provider": chunk.provider, "part": chunk.opaque})
         if chunk.other:
             self.others.append(chunk)
         self.usage += chunk.earlier_usage
@@ -147,6 +178,7 @@ class _Collector:
             reasoning="".join(self.reasoning),
             tool_calls=tuple(_join_pieces(pieces) for _, pieces in sorted(self.calls.items())),
             others=tuple(self.others),
+            opaque=tuple(self.opaque),
             finish_reason=last.finish_reason,
             usage=tuple(self.usage),
             provider=last.provider,

@@ -27,4 +27,4 @@ def as_list(value: Any) -> list[Any]:
     """Return a list or tuple as a list, nothing as an empty one, and any other value in a list."""
     if not value:
         return []
-    return list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
+    return list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType]

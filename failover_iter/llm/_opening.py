@@ -56,7 +56,7 @@ class Opening:
 
     def _ladder(self, text: str) -> Iterator[Arguments]:
         """Yield the requests for the rest of the answer that the provider has not rejected yet."""
-        rungs = [rung for rung in self.factory.continuation.ladder if rung != "restart"]
+        rungs: list[How] = [rung for rung in self.factory.continuation.ladder if rung != "restart"]
         if self.factory.prefill_fields is None:
             rungs = ["instruct" if rung == "prefill" else rung for rung in rungs]
         for rung in list(dict.fromkeys(rungs))[self.state.rejected :]:

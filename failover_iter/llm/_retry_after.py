@@ -75,8 +75,10 @@ class _RetryAfter:
 
 def is_too_long(wait: object, error: Exception) -> bool:
     """Whether the provider asks for a longer pause than this `wait` allows."""
-    delay = requested_delay(error) if isinstance(wait, _RetryAfter) else None
-    return delay is not None and delay > wait.maximum  # type: ignore[attr-defined]
+    if not isinstance(wait, _RetryAfter):
+        return False
+    delay = requested_delay(error)
+    return delay is not None and delay > wait.maximum
 
 
 def requested_delay(error: Exception) -> float | None:

@@ -11,7 +11,16 @@ from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
 from failover_iter.llm._field import field
-from failover_iter.llm._messages import Arguments, split_system
+from failover_iter.llm._messages import (
+    Arguments,
+    Image,
+    Turn,
+    format_of,
+    function_of,
+    joined,
+    parameters_of,
+    split_system,
+)
 from failover_iter.llm._reading import factory_class
 from failover_iter.llm._status import as_mapping
 
@@ -108,7 +117,7 @@ class AnthropicAnswer(Answer):
                     self.inputs.pop(index, None)
                     yield from self.tool(index, event, arguments=delta.partial_json)
             case kind:
-                yield from self.other(self.blocks.get(index, kind), event)
+                yield from self.other(self.blocks.get(index, str(kind)), event)
 
     def think(
         self, index: int, event: Any, *, thinking: str = "", signature: str = ""
@@ -142,15 +151,55 @@ def _members(block: Any, *names: str) -> dict[str, Any]:
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """Move system messages from the conversation into the argument `system`."""
-    system, messages = split_system(arguments.get("messages", ()))
-    arguments["messages"] = messages
+    """Convert OpenAI's form: messages, tools and format; system messages become an argument."""
+    system, turns = split_system(arguments.get("messages", ()))
+    arguments["messages"] = joined(
+        (_message(turn) if isinstance(turn, Turn) else turn for turn in turns), "content"
+    )
     if system:
         existing: Any = arguments.get("system") or ()
         texts = [existing, *system] if isinstance(existing, str) else system
         blocks = [{"type": "text", "text": text} for text in texts]
         arguments["system"] = blocks if isinstance(existing, str) else [*existing, *blocks]
+    if "tools" in arguments:
+        arguments["tools"] = [_tool(tool) for tool in arguments["tools"]]
+    schema = format_of(arguments.pop("response_format", None))
+    if schema is not None:
+        arguments["output_config"] = {"format": {"type": "json_schema", "schema": schema.schema}}
     return arguments
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    content = [_block(part) for part in turn.parts]
+    if turn.role == "tool":
+        result = {"type": "tool_result", "tool_use_id": turn.call_id, "content": content}
+        return {"role": "user", "content": [result], "is_result": True}
+    thoughts = [dict(part) for part in turn.opaque_of("anthropic")]
+    if [block.keys() for block in content] == [{"type", "text"}] and not (turn.calls or thoughts):
+        return {"role": turn.role, "content": turn.text}
+    content = thoughts + content  # thinking goes first, with its signature
+    content += [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}
+        for call in turn.calls
+    ]
+    return {"role": turn.role, "content": content}
+
+
+def _block(part: dict[str, Any] | Image) -> dict[str, Any]:
+    if not isinstance(part, Image):
+        return part
+    if part.url:
+        return {"type": "image", "source": {"type": "url", "url": part.url}}
+    source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+    return {"type": "image", "source": source}
+
+
+def _tool(tool: Any) -> Any:
+    function = function_of(tool)
+    if function is None:
+        return tool
+    described = {name: function[name] for name in ("name", "description") if name in function}
+    return described | {"input_schema": parameters_of(function)}
 
 
 @overload
@@ -188,7 +237,7 @@ def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any
         'anthropic claude'
     """
     create = client.messages.create
-    formats = [arguments.get("output_format")]
+    formats = [arguments.get("output_format"), format_of(arguments.get("response_format"))]
     formats.append(as_mapping(arguments.get("output_config")).get("format"))
     factory = factory_class(client.close)(
         client=client,

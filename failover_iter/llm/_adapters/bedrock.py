@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._messages import Arguments, is_plain, split_system
+from failover_iter.llm._messages import (
+    Arguments,
+    Image,
+    Turn,
+    function_of,
+    joined,
+    parameters_of,
+    split_system,
+)
 from failover_iter.llm._reading import SyncChatFactory
 
 __all__ = ["bedrock_converse"]
@@ -107,18 +116,48 @@ class BedrockAnswer(Answer):
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """Turn texts into lists of blocks, and move system messages into the argument `system`."""
-    system, messages = split_system(arguments.get("messages", ()))
-    arguments["messages"] = [
-        {**message, "content": [{"text": message["content"]}]}
-        if is_plain(message, "user", "assistant")
-        else message
-        for message in messages
-    ]
+    """Convert OpenAI's form: messages and tools; system messages become an argument."""
+    system, turns = split_system(arguments.get("messages", ()))
+    arguments["messages"] = joined(
+        (_message(turn) if isinstance(turn, Turn) else turn for turn in turns), "content"
+    )
     if system:
         blocks = [{"text": text} for text in system]
         arguments["system"] = [*arguments.get("system", ()), *blocks]
+    tools = arguments.pop("tools", None)
+    if tools:
+        arguments["toolConfig"] = {"tools": [_tool(tool) for tool in tools]}
     return arguments
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    content = [_block(part) for part in turn.parts]
+    if turn.role == "tool":
+        result = {"toolUseId": turn.call_id, "content": content}
+        return {"role": "user", "content": [{"toolResult": result}], "is_result": True}
+    content = [dict(part) for part in turn.opaque_of("bedrock")] + content
+    content += [
+        {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
+        for call in turn.calls
+    ]
+    return {"role": turn.role, "content": content}
+
+
+def _block(part: dict[str, Any] | Image) -> dict[str, Any]:
+    if not isinstance(part, Image):
+        return {"text": part["text"]}
+    if part.url:
+        raise ValueError("Bedrock takes images as data (a data: URL), not by their address")
+    kind = part.media_type.partition("/")[2]
+    return {"image": {"format": kind, "source": {"bytes": b64decode(part.data)}}}
+
+
+def _tool(tool: Any) -> Any:
+    function = function_of(tool)
+    if function is None:
+        return tool
+    described = {name: function[name] for name in ("name", "description") if name in function}
+    return {"toolSpec": described | {"inputSchema": {"json": parameters_of(function)}}}
 
 
 def bedrock_converse(
@@ -152,7 +191,7 @@ def bedrock_converse(
         client=client,
         answer_type=BedrockAnswer,
         arguments=arguments,
-        offers_tools="toolConfig" in arguments,
+        offers_tools=bool(arguments.keys() & {"toolConfig", "tools"}),
         model_argument="modelId",
         structured="outputConfig" in arguments,
         prepare=_prepare,

@@ -11,7 +11,7 @@ from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._factory import has_format
 from failover_iter.llm._field import field
-from failover_iter.llm._messages import Arguments
+from failover_iter.llm._messages import Arguments, format_of, turn_of, without_opaque
 from failover_iter.llm._reading import factory_class
 
 __all__ = ["cohere_chat"]
@@ -131,6 +131,24 @@ async def _aevents(client: Any, arguments: Arguments) -> AsyncIterator[Any]:
             yield event
 
 
+def _prepare(arguments: Arguments) -> Arguments:
+    """Convert what Cohere wants otherwise: the format, and no content instead of None."""
+    schema = format_of(arguments.get("response_format"))
+    if schema is not None:
+        arguments["response_format"] = {"type": "json_object", "schema": schema.schema}
+    messages = without_opaque(arguments.get("messages", ()))
+    arguments["messages"] = [_message(message) for message in messages]
+    return arguments
+
+
+def _message(message: Any) -> Any:
+    turn = turn_of(message)
+    if turn is None:
+        return message
+    fields = {name: value for name, value in message.items() if value is not None}
+    return fields | {"role": turn.role}
+
+
 @overload
 def cohere_chat(
     client: _Client, *, name: str | None = None, **arguments: Any
@@ -169,6 +187,7 @@ def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         arguments=arguments,
         offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
+        prepare=_prepare,
         call=lambda arguments: _events(client, arguments),
         acall=lambda arguments: _aevents(client, arguments),
     )

@@ -10,6 +10,7 @@ from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer, asks_for_s
 from failover_iter.llm._chunk import Chunk
 from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
 from failover_iter.llm._field import field
+from failover_iter.llm._messages import prepare_chat
 from failover_iter.llm._reading import factory_class
 
 __all__ = ["groq_chat"]
@@ -71,6 +72,7 @@ def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Sour
         structured=has_format(arguments.get("response_format")),
         answer_options={"several_choices": asks_for_several(arguments)},
         prefill_fields={},
+        prepare=prepare_chat,
         call=lambda arguments: create(**arguments, stream=True),
     )
     return factory.source(name)

@@ -10,7 +10,7 @@ from failover_iter import Source
 from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer, asks_for_several
 from failover_iter.llm._chunk import Chunk
 from failover_iter.llm._factory import has_format
-from failover_iter.llm._messages import Arguments
+from failover_iter.llm._messages import Arguments, prepare_chat
 from failover_iter.llm._reading import DualChatFactory, DualStream
 
 __all__ = ["litellm_completion"]
@@ -112,6 +112,7 @@ def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[D
         offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
         answer_options={"several_choices": asks_for_several(arguments)},
+        prepare=prepare_chat,
         call=_events,
         acall=_aevents,
     ).source(name)

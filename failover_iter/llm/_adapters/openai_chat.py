@@ -11,7 +11,7 @@ from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
 from failover_iter.llm._field import as_list, field, first_of
-from failover_iter.llm._messages import Arguments
+from failover_iter.llm._messages import Arguments, prepare_chat
 from failover_iter.llm._reading import factory_class
 
 __all__ = ["openai_chat"]
@@ -165,6 +165,7 @@ class ToolCallKeys:
 
 def _prepare(arguments: Arguments) -> Arguments:
     """Ask for the usage, unless the user says otherwise; None leaves it out."""
+    arguments = prepare_chat(arguments)
     arguments.setdefault("stream_options", {"include_usage": True})
     if arguments["stream_options"] is None:
         del arguments["stream_options"]

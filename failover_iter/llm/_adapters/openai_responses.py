@@ -11,7 +11,7 @@ from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
 from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
 from failover_iter.llm._field import as_list, field
-from failover_iter.llm._messages import Arguments
+from failover_iter.llm._messages import Arguments, Image, Turn, format_of, function_of, turn_of
 from failover_iter.llm._reading import factory_class
 from failover_iter.llm._status import as_mapping
 
@@ -146,10 +146,49 @@ def _as_input(item: Any) -> dict[str, Any]:
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """Pass `messages` as `input`, which accepts the same plain messages."""
+    """Convert OpenAI's chat form: messages become `input`, the format becomes `text`."""
     if "messages" in arguments:
         arguments["input"] = arguments.pop("messages")
+    given = arguments.get("input")
+    if isinstance(given, list):
+        turns = [(turn_of(message), message) for message in as_list(given)]
+        items = [[message] if turn is None else _items(turn) for turn, message in turns]
+        arguments["input"] = [item for group in items for item in group]
+    if "tools" in arguments:
+        arguments["tools"] = [_tool(tool) for tool in arguments["tools"]]
+    schema = format_of(arguments.pop("response_format", None))
+    if schema is not None:
+        kind = {"type": "json_schema", "name": schema.name, "schema": schema.schema}
+        arguments["text"] = {**as_mapping(arguments.get("text")), "format": kind}
     return arguments
+
+
+def _items(turn: Turn) -> list[dict[str, Any]]:
+    """Return a turn as items: reasoning, a message, calls, or the output of a call."""
+    if turn.role == "tool":
+        return [{"type": "function_call_output", "call_id": turn.call_id, "output": turn.text}]
+    items = [dict(part) for part in turn.opaque_of("openai") if part.get("type") == "reasoning"]
+    if any(isinstance(part, Image) for part in turn.parts):
+        items.append({"role": turn.role, "content": [_part(part) for part in turn.parts]})
+    elif turn.parts:
+        items.append({"role": turn.role, "content": turn.text})
+    calls = [
+        {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.text}
+        for call in turn.calls
+    ]
+    return items + calls
+
+
+def _part(part: dict[str, Any] | Image) -> dict[str, Any]:
+    if not isinstance(part, Image):
+        return {"type": "input_text", "text": part["text"]}
+    url = part.url or f"data:{part.media_type};base64,{part.data}"
+    return {"type": "input_image", "image_url": url}
+
+
+def _tool(tool: Any) -> Any:
+    function = function_of(tool)
+    return tool if function is None else {"type": "function", "strict": False, **function}
 
 
 def _reattach(response_id: str, last: Any) -> tuple[Arguments, Arguments]:
@@ -231,7 +270,8 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
         arguments=arguments,
         offers_tools=bool(arguments.get("tools")),
         messages_argument="messages" if "messages" in arguments else "input",
-        structured=has_format(as_mapping(arguments.get("text")).get("format")),
+        structured=has_format(as_mapping(arguments.get("text")).get("format"))
+        or has_format(arguments.get("response_format")),
         prepare=_prepare,
         answer_options={"in_background": in_background},
         reattach=_reattach if in_background else None,
