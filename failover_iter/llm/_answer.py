@@ -191,5 +191,7 @@ class Answer:
         return "tool_calls" if known == "stop" and self.tool_indexes else known
 
     def error(self, message: str, **fields: Any) -> ProviderError:
-        """Build an error with this answer's provider and model."""
-        return ProviderError(message, provider=self.provider, model=self.model, **fields)
+        """Build an error with this answer's provider, model and source."""
+        return ProviderError(
+            message, provider=self.provider, model=self.model, source=self.source, **fields
+        )

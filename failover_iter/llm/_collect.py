@@ -42,7 +42,7 @@ class ToolCall:
             return json.loads(self.text or "{}")
         except ValueError as error:
             raise ValueError(
-                f"the arguments of tool {self.name!r} are not valid JSON: {self.text!r}"
+                f"the arguments of tool {self.name!r} are not valid JSON (length {len(self.text)})"
             ) from error
 
 
@@ -134,7 +134,9 @@ class _Collector:
             self._add(item)
             self.marked = False
         else:
-            raise TypeError(f"a chat stream yields Chunk and Takeover objects, got {item!r}")
+            raise TypeError(
+                f"a chat stream yields Chunk and Takeover objects, got a {type(item).__name__}"
+            )
 
     def _add(self, chunk: Chunk) -> None:
         if self.last and not self.marked:

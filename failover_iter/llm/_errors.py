@@ -21,6 +21,7 @@ class ProviderError(Exception):
         message: Description of the failure.
         provider: Name of the provider's protocol; empty by default.
         model: Name of the model that was asked; empty by default.
+        source: Name of the source, which tells deployments of a model apart; empty by default.
         status: The HTTP status that corresponds to the error; derived from `code` by default, or
             None if unknown.
         code: The provider's name for the error. The adapters add "cut", "empty" and "hole".
@@ -42,6 +43,7 @@ class ProviderError(Exception):
         *,
         provider: str = "",
         model: str = "",
+        source: str = "",
         status: int | None = None,
         code: str | None = None,
         retry_after: float | None = None,
@@ -52,6 +54,7 @@ class ProviderError(Exception):
         self.message = message
         self.provider = provider
         self.model = model
+        self.source = source
         self.status = status if status is not None else status_of_code(code)
         self.code = code
         self.retry_after = retry_after
@@ -63,6 +66,7 @@ class ProviderError(Exception):
         self.raw = raw
 
     def __str__(self) -> str:
-        """Return provider, model, message and code in one line."""
-        prefix = f"{self.provider} ({self.model}): " if self.provider else ""
+        """Return the source, or provider and model, and message and code in one line."""
+        where = self.source or (f"{self.provider} ({self.model})" if self.provider else "")
+        prefix = f"{where}: " if where else ""
         return f"{prefix}{self.message}{f' [{self.code}]' if self.code else ''}"

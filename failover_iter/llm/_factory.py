@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from failover_iter import Progress, Source
 from failover_iter.llm._answer import Answer
@@ -93,14 +94,27 @@ class ChatFactory:
         return list(messages)
 
     def source(self, name: str | None) -> Source[Any]:
-        """Return the source for the user, named after provider and model by default."""
+        """Return the source for the user, named after provider, model and place by default."""
         model = self.arguments.get(self.model_argument, "")
-        name = name or f"{self.answer_type.provider} {model}".strip()
+        place = _place(self.client)
+        parts = [self.answer_type.provider, str(model), f"({place})" if place else ""]
+        name = name or " ".join(part for part in parts if part)
         return Source(replace(self, name=name), name=name)
 
     def __call__(self, progress: Progress[Any] = _START) -> Any:
         """Open one answer."""
         raise NotImplementedError
+
+
+#: The hosts of the providers themselves; any other tells deployments of one model apart.
+_HOSTS = ("api.openai.com", "api.anthropic.com", "api.groq.com")
+
+
+def _place(client: Any) -> str:
+    """Return the host that a client asks, or its region; empty for the provider's own host."""
+    host = urlsplit(str(getattr(client, "base_url", ""))).netloc.rpartition("@")[2]
+    region = getattr(getattr(client, "meta", None), "region_name", None)
+    return "" if host in _HOSTS else host or str(region or "")
 
 
 def has_format(value: object) -> bool:

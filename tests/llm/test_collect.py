@@ -104,7 +104,7 @@ def test_empty_stream() -> None:
 
 def test_other_items_are_refused() -> None:
     """A stream of other items is refused."""
-    with pytest.raises(TypeError, match="yields Chunk and Takeover objects, got 'text'"):
+    with pytest.raises(TypeError, match="yields Chunk and Takeover objects, got a str"):
         collect(["text"])  # type: ignore[list-item]
 
 
@@ -112,7 +112,7 @@ def test_invalid_arguments() -> None:
     """Arguments that are not JSON are kept as text; parsing them raises."""
     (call,) = collect([TOOL]).tool_calls
     assert call.text == "{"
-    with pytest.raises(ValueError, match="arguments of tool None are not valid JSON: '{'"):
+    with pytest.raises(ValueError, match="of tool None are not valid JSON \\(length 1\\)"):
         _ = call.arguments
 
 
