@@ -34,6 +34,7 @@ from failover_iter.llm._kinds import (
     is_unavailable,
 )
 from failover_iter.llm._retry_after import retry_after
+from failover_iter.llm._whole import achat, chat
 
 __all__ = [
     "AttemptUsage",
@@ -47,10 +48,12 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "Usage",
+    "achat",
     "achat_stream",
     "acollect",
     "anthropic_messages",
     "bedrock_converse",
+    "chat",
     "chat_stream",
     "cohere_chat",
     "collect",

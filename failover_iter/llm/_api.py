@@ -33,6 +33,7 @@ from failover_iter.llm._chunk import has_content
 from failover_iter.llm._context import ChatContext, Refusals
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._factory import in_context
+from failover_iter.llm._judged import Judge, judged
 from failover_iter.llm._kinds import error_kind, is_lasting, is_transient
 from failover_iter.llm._retry_after import is_too_long
 
@@ -139,14 +140,10 @@ def chat_stream(
         >>> "".join(chunk.text for chunk in chat_stream([primary, backup]))
         'Hello'
     """
-    options = _DEFAULTS | options
-    _refuse_skip(sources, options["mid_stream"])
-    _check_refusals(options["refusals"])
-    plain = {name: value for name, value in options.items() if name != "refusals"}
-    # This checks the arguments; the stream itself reads the sources with what they share.
-    failover_stream(sources, mark_takeovers=mark_takeovers, **plain)
-    sources, options = _linked(sources, options)
-    return failover_stream(sources, mark_takeovers=mark_takeovers, **options)
+    stream: Generator[Any, Any, Any] = open_stream(
+        failover_stream, sources, mark_takeovers=mark_takeovers, **options
+    )
+    return stream
 
 
 @overload
@@ -194,14 +191,24 @@ def achat_stream(
         >>> asyncio.run(acollect(achat_stream([primary, backup]))).text
         'Hello'
     """
+    stream: AsyncGenerator[Any, Any] = open_stream(
+        afailover_stream, sources, mark_takeovers=mark_takeovers, **options
+    )
+    return stream
+
+
+def open_stream(
+    make: Callable[..., Any], sources: Any, *, judge: Judge | None = None, **options: Any
+) -> Any:
+    """Return the stream over these sources, blocking or async, as `make` makes it."""
     options = _DEFAULTS | options
     _refuse_skip(sources, options["mid_stream"])
-    _check_refusals(options["refusals"])
-    plain = {name: value for name, value in options.items() if name != "refusals"}
-    # This checks the arguments; the stream itself reads the sources with what they share.
-    afailover_stream(sources, mark_takeovers=mark_takeovers, **plain)
-    sources, options = _linked(sources, options)
-    return afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
+    refusals = options.pop("refusals")
+    if refusals not in {"answer", "switch"}:
+        raise ValueError(f"refusals must be 'answer' or 'switch', got {refusals!r}")
+    make(sources, **options)  # this checks the arguments; nothing is opened
+    sources, options = _linked(sources, options, refusals, judge)
+    return make(sources, **options)
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -226,14 +233,17 @@ def _refuse_skip(sources: Iterable[Any], mid_stream: object) -> None:
             )
 
 
-def _linked(sources: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _linked(
+    sources: Any, options: dict[str, Any], refusals: Refusals, judge: Judge | None
+) -> tuple[Any, dict[str, Any]]:
     """Return the sources as the parts of one stream, and the options of that stream."""
-    context = ChatContext(refusals=options.pop("refusals"))
+    context = ChatContext(refusals=refusals)
     strategy = options["mid_stream"]
     if isinstance(strategy, ContinueWith):
         options["mid_stream"] = _decide(context, strategy)
     options["switch_on"] = partial(_leaves, context, options.get("wait"), options["switch_on"])
-    return _parts(sources, context, strategy), options
+    parts = _parts(sources, context, strategy)
+    return (parts if judge is None else (judged(part, judge) for part in parts)), options
 
 
 def _leaves(context: ChatContext, wait: object, switch_on: Any, error: Exception) -> bool:
@@ -270,8 +280,3 @@ def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> It
 
 def _decide(context: ChatContext, continuation: ContinueWith) -> Decide:
     return Decide(partial(context.mode, continuation), keep=None)
-
-
-def _check_refusals(value: object) -> None:
-    if value not in {"answer", "switch"}:
-        raise ValueError(f"refusals must be 'answer' or 'switch', got {value!r}")

@@ -79,6 +79,22 @@ class Message:
     source: str = ""
     """Name of the source that finished the answer."""
 
+    def parse(self, model: Any = None) -> Any:
+        """Return the text as what it says: JSON, or an object of a pydantic model.
+
+        Args:
+            model: A pydantic model; None returns what `json.loads` does.
+
+        Raises:
+            ValueError: The text is not valid.
+
+        Example:
+            >>> from failover_iter.llm import Chunk, collect
+            >>> collect([Chunk(text='{"city": "Ulm"}')]).parse()
+            {'city': 'Ulm'}
+        """
+        return json.loads(self.text) if model is None else model.model_validate_json(self.text)
+
     def as_turns(self) -> list[dict[str, Any]]:
         """Return the message as turns to append to the conversation.
 

@@ -58,6 +58,7 @@ _CODE_KINDS: Final[dict[str, ErrorKind]] = {
     "cut": "connection",
     "empty": "unreadable",
     "hole": "unreadable",
+    "notaccepted": "unreadable",
     "refusal": "filtered",
     # OpenAI and compatible endpoints
     "capacityexceeded": "overloaded",

@@ -39,7 +39,7 @@ class SyncChatFactory(ChatFactory):
         opening = Opening(self, progress)
         for arguments in opening.requests():
             try:
-                with _closing(self.call(arguments)) as opened, _iterator(opened) as events:
+                with closing_sync(self.call(arguments)) as opened, _iterator(opened) as events:
                     for event in events:
                         yield from opening.read(event)
                 yield from opening.end()
@@ -62,7 +62,7 @@ class AsyncChatFactory(ChatFactory):
                 opened = (self.acall or self.call)(arguments)
                 if not hasattr(opened, "__aiter__"):
                     opened = await opened
-                async with _aclosing(opened), _aiterator(opened) as events:
+                async with closing_async(opened), _aiterator(opened) as events:
                     async for event in events:
                         for chunk in opening.read(event):
                             yield chunk
@@ -115,7 +115,7 @@ def _add_close_note(error: BaseException, close_error: Exception) -> None:
 
 
 @contextmanager
-def _closing(events: Any) -> Generator[Any, None, None]:
+def closing_sync(events: Any) -> Generator[Any, None, None]:
     """Close the SDK's stream; an error while closing never hides an earlier one."""
     try:
         yield events
@@ -135,7 +135,7 @@ def _closing(events: Any) -> Generator[Any, None, None]:
 def _iterator(opened: Any) -> AbstractContextManager[Any]:
     """Return the iterator of a stream; it is closed before the stream if it is another object."""
     events = iter(opened)
-    return nullcontext(events) if events is opened else _closing(events)
+    return nullcontext(events) if events is opened else closing_sync(events)
 
 
 def _close(events: Any) -> None:
@@ -145,8 +145,8 @@ def _close(events: Any) -> None:
 
 
 @asynccontextmanager
-async def _aclosing(events: Any) -> AsyncGenerator[Any, None]:
-    """Close the SDK's async stream, as `_closing` does."""
+async def closing_async(events: Any) -> AsyncGenerator[Any, None]:
+    """Close the SDK's async stream, as `closing_sync` does."""
     try:
         yield events
     except GeneratorExit:
@@ -165,7 +165,7 @@ async def _aclosing(events: Any) -> AsyncGenerator[Any, None]:
 def _aiterator(opened: Any) -> AbstractAsyncContextManager[Any]:
     """Return the async iterator of a stream, as `_iterator` does."""
     events = aiter(opened)
-    return nullcontext(events) if events is opened else _aclosing(events)
+    return nullcontext(events) if events is opened else closing_async(events)
 
 
 async def _aclose(events: Any) -> None:

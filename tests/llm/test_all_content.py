@@ -8,19 +8,16 @@ from typing import Any
 import pytest
 
 from failover_iter.llm import (
-    Chunk,
-    Message,
     ProviderError,
-    chat_stream,
     collect,
     continue_with,
     has_content,
 )
 from llm.cases import skip_unless_installed
-from llm.fakes import Client, records, source_of
 from llm.faults import BACKUP_TEXT
 from llm.harness import Harness
 from llm.other_protocols import PROTOCOLS
+from llm.parts import parts_of
 from llm.protocols import sse
 from llm.sdks import SDKS
 
@@ -306,18 +303,6 @@ ANSWERS: dict[str, tuple[str, list[bytes], dict[str, Any]]] = {
 }
 
 
-def parts_of(message: Message, items: list[Any]) -> dict[str, Any]:
-    """Return what the message has."""
-    found = {
-        "text": message.text,
-        "reasoning": message.reasoning,
-        "calls": [(call.id, call.arguments) for call in message.tool_calls],
-        "others": [chunk.other for chunk in message.others],
-        "opaque": [dict(chunk.opaque) for chunk in items if chunk.opaque],
-    }
-    return {name: value for name, value in found.items() if value}
-
-
 @pytest.mark.parametrize("flavour", ["sync", "async"])
 @pytest.mark.parametrize(
     "name",
@@ -351,131 +336,3 @@ def test_an_image_is_not_continued(harness: Harness) -> None:
         assert isinstance(error, ProviderError) == (text is None)
         assert (items[2:] != []) == (text is not None)
         assert text is None or collect(items).text == "Hi" + BACKUP_TEXT
-
-
-# The same for the SDKs that are no part of every installation, with fake clients.
-
-
-def read(adapter: str, *events: Any) -> list[Chunk]:
-    """Return the chunks of an answer."""
-    return list(chat_stream([source_of(adapter, Client(*events))]))
-
-
-def gemini(*parts: dict[str, Any], **members: Any) -> Any:
-    """Return a chunk of google-genai."""
-    candidate = {"content": {"parts": list(parts)}, "finish_reason": "STOP", **members}
-    return records({"usage_metadata": None, "candidates": [candidate]})
-
-
-def cohere(kind: str, **content: Any) -> Any:
-    """Return an event of cohere's."""
-    return records({"type": kind, "delta": {"message": {"content": content}}})
-
-
-COHERE_END = records({"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": None}})
-THOUGHT = {"reasoningContent": {"text": "hm"}}
-
-
-def block(index: int, **given: Any) -> dict[str, Any]:
-    """Return an event of a block of Bedrock's: its start or a piece."""
-    kind = "contentBlockStart" if "start" in given else "contentBlockDelta"
-    return {kind: {"contentBlockIndex": index, **given}}
-
-
-BEDROCK_END = {"messageStop": {"stopReason": "end_turn"}}
-MISTRAL_END = {"data": {"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]}}
-FAKES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
-    "gemini": (
-        "gemini_chat",
-        [
-            gemini(
-                {"function_call": {"id": "a", "name": "w", "args": ULM}, "thought_signature": b"s"},
-                {"inline_data": b"PNG"},
-                {"text": "hm", "thought": True},
-                grounding_metadata=SOURCES,
-            )
-        ],
-        {
-            "reasoning": "hm",
-            "calls": [("a", ULM)],
-            "others": ["inline_data", "citation"],
-            "opaque": [{"thought_signature": b"s", "tool_call": 0}],
-        },
-    ),
-    "cohere": (
-        "cohere_chat",
-        [
-            cohere("content-start", text="H"),
-            cohere("content-delta", text="i"),
-            cohere("citation-start"),
-            COHERE_END,
-        ],
-        {"text": "Hi", "others": ["citation"]},
-    ),
-    "ollama": (
-        "ollama_chat",
-        [
-            records(
-                {
-                    "message": {
-                        "thinking": None,
-                        "content": "",
-                        "tool_calls": None,
-                        "images": ["PNG"],
-                    },
-                    "done": True,
-                    "done_reason": "stop",
-                    "prompt_eval_count": 1,
-                    "eval_count": 1,
-                }
-            )
-        ],
-        {"others": ["image"]},
-    ),
-    "mistral": (
-        "mistral_chat",
-        [
-            records({"data": {"choices": [{"delta": {"content": [{"type": "reference"}]}}]}}),
-            records(MISTRAL_END),
-        ],
-        {"others": ["reference"]},
-    ),
-    "bedrock": (
-        "bedrock_converse",
-        [
-            block(0, delta=THOUGHT),
-            block(0, delta={"reasoningContent": {"signature": "SIG"}}),
-            {"contentBlockStop": {"contentBlockIndex": 0}},
-            block(1, delta={"reasoningContent": {"redactedContent": b"R"}}),
-            block(2, start={"image": {"format": "png"}}),
-            block(2, delta={"image": {"source": {"bytes": b"PNG"}}}),
-            block(3, delta={"text": "Hi", "citation": {"title": "t"}}),
-            {"contentBlockStop": {"contentBlockIndex": 3}},
-            BEDROCK_END,
-        ],
-        {
-            "text": "Hi",
-            "reasoning": "hm",
-            "others": ["image", "image", "citation"],
-            "opaque": [
-                {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "SIG"}}},
-                {"reasoningContent": {"redactedContent": b"R"}},
-            ],
-        },
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FAKES)
-def test_it_is_delivered_from_a_fake(name: str) -> None:
-    """What the SDK's objects hold reaches the consumer."""
-    adapter, events, expected = FAKES[name]
-    items = read(adapter, *events)
-    assert parts_of(collect(items), items) == expected
-
-
-def test_a_signature_is_not_content() -> None:
-    """An answer of a signature alone is empty."""
-    with pytest.raises(ProviderError, match=r"\[empty\]"):
-        read("gemini_chat", gemini({"text": "", "thought_signature": b"s"}))
-    assert not has_content(Chunk(opaque={}))
