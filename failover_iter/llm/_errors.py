@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from failover_iter.llm._kinds import TRANSIENT, ErrorKind, kind_of
+from failover_iter.llm._kinds import TRANSIENT, ErrorKind, KnownKind, kind_of
 from failover_iter.llm._status import status_of_code
 
 __all__ = ["ProviderError"]
 
 
-class ProviderError(Exception):
+class ProviderError(KnownKind):
     """An answer failed, but the SDK raised no exception.
 
     Adapters raise it for an error that the provider sent within its stream, for a finish reason

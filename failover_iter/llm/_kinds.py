@@ -213,6 +213,12 @@ _UNREACHABLE: Final = frozenset(
 )
 
 
+class KnownKind(Exception):
+    """The base class of the error that knows its kind, `ProviderError`."""
+
+    kind: ErrorKind
+
+
 def error_kind(error: BaseException) -> ErrorKind:
     """Return what an error means, in the same words for every SDK.
 
@@ -228,9 +234,7 @@ def error_kind(error: BaseException) -> ErrorKind:
         >>> error_kind(TimeoutError()), error_kind(ConnectionResetError()), error_kind(KeyError())
         ('timeout', 'connection', 'unknown')
     """
-    from failover_iter.llm._errors import ProviderError  # which imports this module
-
-    if isinstance(error, ProviderError):
+    if isinstance(error, KnownKind):
         return error.kind
     by_class = _class_kind(error)
     if by_class not in TRANSIENT:
