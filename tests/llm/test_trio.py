@@ -98,4 +98,4 @@ def test_the_page_has_the_table() -> None:
     text = PAGE.read_text("utf-8")
     assert "| openai, anthropic, cohere, ollama, groq | yes |" in text
     assert "| google-genai | yes, with `httpx_async_client`; not with aiohttp |" in text
-    assert "| mistralai, litellm | no |" in text
+    assert "| mistralai | no |" in text
