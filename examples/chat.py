@@ -69,7 +69,7 @@ def answer(sources: list[Source[Any]]) -> Message:
     """Print an answer while it arrives, and return the finished message."""
     stream = chat_stream(
         sources,
-        mid_stream=continue_with("prefill", or_restart=True),
+        mid_stream=continue_with(["prefill", "instruct", "restart"]),
         mark_takeovers=True,
     )
     with closing(stream):

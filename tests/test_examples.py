@@ -26,7 +26,7 @@ TOLD = {
     "replica_scan": r"row 4,750: primary.db breaks\n10,000 of 10,000 rows: each exactly once\n",
     "chat": (
         r"> Why is the sky blue\?\n"
-        r"Because blue light \[anthropic rest goes on\] scatters far more\.\n"
+        r"Because blue light \[anthropic rest \(\S+\) goes on\] scatters far more\.\n"
         r"\(anthropic: stop\)\n"
     ),
     "flaky_feed": r"100 lines over \d\d+ connections: each once\n",

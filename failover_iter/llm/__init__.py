@@ -14,35 +14,56 @@ from failover_iter.llm._adapters.ollama import ollama_chat
 from failover_iter.llm._adapters.openai_chat import openai_chat
 from failover_iter.llm._adapters.openai_responses import openai_responses
 from failover_iter.llm._api import ChatOptions, achat_stream, chat_stream
-from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage, has_content
-from failover_iter.llm._collect import AttemptUsage, Message, ToolCall, acollect, collect
+from failover_iter.llm._chunk import (
+    AttemptUsage,
+    Chunk,
+    FinishReason,
+    ToolCallDelta,
+    Usage,
+    has_answer,
+    has_content,
+)
+from failover_iter.llm._collect import Message, ToolCall, acollect, collect
 from failover_iter.llm._continue import ContinueWith, continue_with
 from failover_iter.llm._errors import ProviderError
+from failover_iter.llm._kinds import (
+    ErrorKind,
+    error_kind,
+    is_lasting,
+    is_transient,
+    is_unavailable,
+)
 from failover_iter.llm._retry_after import retry_after
-from failover_iter.llm._transient import is_transient, is_unavailable
+from failover_iter.llm._whole import achat, chat
 
 __all__ = [
     "AttemptUsage",
     "ChatOptions",
     "Chunk",
     "ContinueWith",
+    "ErrorKind",
     "FinishReason",
     "Message",
     "ProviderError",
     "ToolCall",
     "ToolCallDelta",
     "Usage",
+    "achat",
     "achat_stream",
     "acollect",
     "anthropic_messages",
     "bedrock_converse",
+    "chat",
     "chat_stream",
     "cohere_chat",
     "collect",
     "continue_with",
+    "error_kind",
     "gemini_chat",
     "groq_chat",
+    "has_answer",
     "has_content",
+    "is_lasting",
     "is_transient",
     "is_unavailable",
     "litellm_completion",

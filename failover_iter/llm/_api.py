@@ -10,6 +10,7 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
+    Sequence,
 )
 from dataclasses import replace
 from datetime import timedelta
@@ -28,10 +29,13 @@ from failover_iter import (
     afailover_stream,
     failover_stream,
 )
-from failover_iter.llm._chat import with_continuation
 from failover_iter.llm._chunk import has_content
+from failover_iter.llm._context import ChatContext, Refusals
 from failover_iter.llm._continue import ContinueWith
-from failover_iter.llm._transient import is_transient
+from failover_iter.llm._factory import in_context
+from failover_iter.llm._judged import Judge, judged
+from failover_iter.llm._kinds import error_kind, is_lasting, is_transient
+from failover_iter.llm._retry_after import is_too_long
 
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
 
@@ -59,7 +63,8 @@ class ChatOptions(TypedDict, total=False):
     """
 
     retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
-    mid_stream: Literal["restart", "raise", "skip", "resume"] | Skip | Resume | Decide
+    switch_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool] | None
+    mid_stream: Literal["restart", "raise", "resume"] | Resume | Decide
     attempts: int | None
     reset_on_progress: bool
     wait: Seconds | Callable[[Failed], Seconds]
@@ -72,6 +77,7 @@ class ChatOptions(TypedDict, total=False):
     give_up_after: Seconds | None
     on_exhausted: Literal["last", "group"]
     on_event: Callable[[Event], object] | None
+    refusals: Refusals
 
 
 @overload
@@ -93,12 +99,19 @@ def chat_stream(
 
     The defaults that differ from those of `failover_stream`, and two options to consider:
 
-    - `retry_on=is_transient`. Use `is_unavailable` to fail over on a lack of access, too.
+    - `retry_on=is_transient`.
+    - `switch_on=is_lasting`: after a lack of credit or access, or for a model that does not exist,
+      the next source is asked, and this one is not tried again. With `switch_on=None` and the
+      `retry_on` above, a lack of access is raised.
     - `mid_stream="raise"`: an error after the first content is raised to the caller. If you can
       clear the screen, use "restart" with `mark_takeovers=True`. Use `continue_with(...)` to let
       the next provider continue the answer.
     - `commit_when=has_content`: chunks without content are discarded if their provider fails.
-    - `wait` is 0. With `attempts` above 1, set it to `retry_after(...)`.
+    - `refusals="answer"`: a refusal, or an answer that a filter cut off, is an answer with the
+      finish reason "content_filter". With "switch" the next provider is asked instead, also if the
+      refusal is an HTTP error.
+    - `wait` is 0. With `attempts` above 1, set it to `retry_after(...)`; a source that asks for a
+      longer pause than its maximum is left at once.
     - `idle_timeout` is not set. It is the number of seconds to wait for the next chunk; a
       provider's pings do not count.
 
@@ -110,7 +123,7 @@ def chat_stream(
 
     Raises:
         TypeError: An option or a source has the wrong type.
-        ValueError: An option has a value that is not allowed.
+        ValueError: An option has a value that is not allowed; `mid_stream="skip"` is not.
         NoSources: `sources` is empty.
 
     The stream raises the error of the last source: the exception of its SDK, or a `ProviderError`
@@ -127,14 +140,10 @@ def chat_stream(
         >>> "".join(chunk.text for chunk in chat_stream([primary, backup]))
         'Hello'
     """
-    options = _DEFAULTS | options
-    stream = failover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    continuing = _continuing(sources, options["mid_stream"])
-    return (
-        failover_stream(continuing, mark_takeovers=mark_takeovers, **options)
-        if continuing
-        else stream
+    stream: Generator[Any, Any, Any] = open_stream(
+        failover_stream, sources, mark_takeovers=mark_takeovers, **options
     )
+    return stream
 
 
 @overload
@@ -165,7 +174,7 @@ def achat_stream(
 
     Raises:
         TypeError: An option or a source has the wrong type.
-        ValueError: An option has a value that is not allowed.
+        ValueError: An option has a value that is not allowed; `mid_stream="skip"` is not.
         NoSources: `sources` is empty.
 
     The stream raises the error of the last source, as `chat_stream` does.
@@ -182,34 +191,92 @@ def achat_stream(
         >>> asyncio.run(acollect(achat_stream([primary, backup]))).text
         'Hello'
     """
-    options = _DEFAULTS | options
-    stream = afailover_stream(sources, mark_takeovers=mark_takeovers, **options)
-    continuing = _continuing(sources, options["mid_stream"])
-    return (
-        afailover_stream(continuing, mark_takeovers=mark_takeovers, **options)
-        if continuing
-        else stream
+    stream: AsyncGenerator[Any, Any] = open_stream(
+        afailover_stream, sources, mark_takeovers=mark_takeovers, **options
     )
+    return stream
+
+
+def open_stream(
+    make: Callable[..., Any], sources: Any, *, judge: Judge | None = None, **options: Any
+) -> Any:
+    """Return the stream over these sources, blocking or async, as `make` makes it."""
+    options = _DEFAULTS | options
+    _refuse_skip(sources, options["mid_stream"])
+    refusals = options.pop("refusals")
+    if refusals not in {"answer", "switch"}:
+        raise ValueError(f"refusals must be 'answer' or 'switch', got {refusals!r}")
+    make(sources, **options)  # this checks the arguments; nothing is opened
+    sources, options = _linked(sources, options, refusals, judge)
+    return make(sources, **options)
 
 
 _DEFAULTS: dict[str, Any] = {
     "retry_on": is_transient,
+    "switch_on": is_lasting,
     "mid_stream": "raise",
     "commit_when": has_content,
+    "refusals": "answer",
 }
 
 
-def _continuing(sources: Iterable[Any], mid_stream: object) -> Iterator[Any] | None:
-    """Return the sources set up to continue an answer, or None in any other mode."""
-    if not isinstance(mid_stream, ContinueWith):
-        return None
-    return _continuing_sources(sources, mid_stream)
+def _refuse_skip(sources: Iterable[Any], mid_stream: object) -> None:
+    """Refuse "skip": two answers to one question are not the same sequence."""
+    modes = [("mid_stream", mid_stream)]
+    if isinstance(sources, Sequence):
+        modes += [("Source(mid_stream=...)", getattr(each, "mid_stream", None)) for each in sources]
+    for option, mode in modes:
+        if mode == "skip" or isinstance(mode, Skip):
+            raise ValueError(
+                f"{option} must be 'raise', 'restart' or continue_with(...) in a chat stream, got "
+                f"{mode!r}: another answer never repeats what was delivered"
+            )
 
 
-def _continuing_sources(sources: Iterable[Any], continuation: ContinueWith) -> Iterator[Any]:
+def _linked(
+    sources: Any, options: dict[str, Any], refusals: Refusals, judge: Judge | None
+) -> tuple[Any, dict[str, Any]]:
+    """Return the sources as the parts of one stream, and the options of that stream."""
+    context = ChatContext(refusals=refusals)
+    strategy = options["mid_stream"]
+    if isinstance(strategy, ContinueWith):
+        options["mid_stream"] = _decide(context, strategy)
+    options["switch_on"] = partial(_leaves, context, options.get("wait"), options["switch_on"])
+    parts = _parts(sources, context, strategy)
+    return (parts if judge is None else (judged(part, judge) for part in parts)), options
+
+
+def _leaves(context: ChatContext, wait: object, switch_on: Any, error: Exception) -> bool:
+    """Whether the stream leaves the source at once after this error."""
+    return (
+        error is context.interruption  # the source has rejected every continuation
+        or (context.refusals == "switch" and error_kind(error) == "filtered")
+        or is_too_long(wait, error)
+        or _matches(switch_on, error)
+    )
+
+
+def _matches(switch_on: Any, error: Exception) -> bool:
+    if switch_on is None:
+        return False
+    is_class = isinstance(switch_on, type | tuple)
+    return isinstance(error, switch_on) if is_class else switch_on(error)
+
+
+def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> Iterator[Any]:
     # A source is pulled from here only after the previous one has failed for good.
     for source in sources:
-        rejections: list[None] = []
-        yield with_continuation(source, continuation, partial(rejections.append, None))
-        if rejections and continuation.or_restart:
-            yield replace(source, mid_stream="restart")
+        own = getattr(source, "mid_stream", None)
+        mode = own if isinstance(own, ContinueWith) else strategy
+        continuation = mode if isinstance(mode, ContinueWith) else None
+        part = in_context(source, context, continuation)
+        if isinstance(own, ContinueWith):
+            part = replace(part, mid_stream=_decide(context, own))
+        yield part
+        state = getattr(getattr(part, "factory", None), "state", None)
+        if continuation and continuation.ends_in_restart and state and state.rejected_all:
+            yield replace(part, mid_stream="restart")
+
+
+def _decide(context: ChatContext, continuation: ContinueWith) -> Decide:
+    return Decide(partial(context.mode, continuation), keep=None)

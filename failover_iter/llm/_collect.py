@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from failover_iter import Takeover
-from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
+from failover_iter.llm._chunk import AttemptUsage, Chunk, FinishReason, ToolCallDelta, Usage
 
-__all__ = ["AttemptUsage", "Message", "ToolCall", "acollect", "collect"]
+__all__ = ["Message", "ToolCall", "acollect", "collect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,29 +42,8 @@ class ToolCall:
             return json.loads(self.text or "{}")
         except ValueError as error:
             raise ValueError(
-                f"the arguments of tool {self.name!r} are not valid JSON: {self.text!r}"
+                f"the arguments of tool {self.name!r} are not valid JSON (length {len(self.text)})"
             ) from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptUsage:
-    """The token usage of one attempt, as its provider reported it.
-
-    Most providers report no usage for an answer that was interrupted.
-
-    Example:
-        >>> from failover_iter.llm import Chunk, Usage, collect
-        >>> last = Chunk(finish_reason="stop", model="gpt", usage=Usage(output_tokens=12))
-        >>> [(each.model, each.usage.output_tokens) for each in collect([last]).usage]
-        [('gpt', 12)]
-    """
-
-    provider: str
-    """Name of the provider's protocol."""
-    model: str
-    """Name of the model that was asked."""
-    usage: Usage
-    """The reported token counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +63,68 @@ class Message:
     """All reasoning that the model revealed."""
     tool_calls: tuple[ToolCall, ...]
     """The tool calls, in order."""
+    others: tuple[Chunk, ...] = ()
+    """The chunks with other content (images, audio, citations), which is in their `raw`."""
+    opaque: tuple[Mapping[str, Any], ...] = ()
+    """What the next request to the provider needs back unchanged, with the provider's name."""
     finish_reason: FinishReason | None
     """Why the answer ended; `None` if the last chunk had no finish reason, or none arrived."""
     usage: tuple[AttemptUsage, ...]
-    """The usage of each attempt that reported it, in order; never added up, never estimated."""
+    """The usage of each attempt that reported it, in order, also of those that failed; never
+    estimated. `total_usage` adds it up."""
     provider: str
     """Name of the provider that finished the answer."""
     model: str
     """Name of the model that finished the answer."""
+    source: str = ""
+    """Name of the source that finished the answer."""
+
+    def parse(self, model: Any = None) -> Any:
+        """Return the text as what it says: JSON, or an object of a pydantic model.
+
+        Args:
+            model: A pydantic model; None returns what `json.loads` does.
+
+        Raises:
+            ValueError: The text is not valid.
+
+        Example:
+            >>> from failover_iter.llm import Chunk, collect
+            >>> collect([Chunk(text='{"city": "Ulm"}')]).parse()
+            {'city': 'Ulm'}
+        """
+        return json.loads(self.text) if model is None else model.model_validate_json(self.text)
+
+    def as_turns(self) -> list[dict[str, Any]]:
+        """Return the message as turns to append to the conversation.
+
+        They are in the form that every adapter understands, that of OpenAI's chat completions.
+        Signatures and encrypted reasoning are kept for the provider that they came from; the
+        adapters of the other providers drop them.
+
+        Example:
+            >>> from failover_iter.llm import Chunk, collect
+            >>> collect([Chunk(text="Hello"), Chunk(finish_reason="stop")]).as_turns()
+            [{'role': 'assistant', 'content': 'Hello'}]
+        """
+        turn: dict[str, Any] = {"role": "assistant", "content": self.text or None}
+        if self.tool_calls:
+            turn["tool_calls"] = [
+                {
+                    "id": call.id or f"call_{place}",
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.text or "{}"},
+                }
+                for place, call in enumerate(self.tool_calls)
+            ]
+        if self.opaque:
+            turn["opaque"] = list(self.opaque)
+        return [turn]
+
+    @property
+    def total_usage(self) -> Usage:
+        """The usage of all attempts, added up."""
+        return sum((attempt.usage for attempt in self.usage), Usage())
 
 
 class _Collector:
@@ -104,6 +137,8 @@ class _Collector:
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self.calls: dict[int, list[ToolCallDelta]] = {}
+        self.others: list[Chunk] = []
+        self.opaque: list[Mapping[str, Any]] = []
         self.last: Chunk | None = None
 
     def add(self, item: object) -> None:
@@ -115,23 +150,44 @@ class _Collector:
             self._add(item)
             self.marked = False
         else:
-            raise TypeError(f"a chat stream yields Chunk and Takeover objects, got {item!r}")
+            raise TypeError(
+                f"a chat stream yields Chunk and Takeover objects, got a {type(item).__name__}"
+            )
 
     def _add(self, chunk: Chunk) -> None:
-        last = self.last
-        if last and not self.marked and _label(last) != _label(chunk):
-            raise ValueError(
-                f"{_label(chunk)} took over from {_label(last)} without a Takeover marker: to "
-                "collect the stream, make it with mark_takeovers=True"
-            )
+        if self.last and not self.marked:
+            self._check_takeover(self.last, chunk)
         self.last = chunk
         self.text.append(chunk.text)
         self.reasoning.append(chunk.reasoning)
         if chunk.tool_call:
             self.calls.setdefault(chunk.tool_call.index, []).append(chunk.tool_call)
+        if chunk.opaque is not None:
+            self.opaque.append({"provider": chunk.provider, "part": chunk.opaque})
+        if chunk.other:
+            self.others.append(chunk)
+        self.usage += chunk.earlier_usage
         if chunk.usage:
-            used = AttemptUsage(provider=chunk.provider, model=chunk.model, usage=chunk.usage)
-            self.usage.append(used)
+            self.usage.append(
+                AttemptUsage(
+                    provider=chunk.provider,
+                    model=chunk.model,
+                    source=chunk.source,
+                    usage=chunk.usage,
+                )
+            )
+
+    def _check_takeover(self, last: Chunk, chunk: Chunk) -> None:
+        """Start over if the chunk begins a new answer; refuse it if that is unknown."""
+        if last.answer and chunk.answer:
+            if last.answer != chunk.answer and not chunk.continues:
+                self.restart()
+        elif _label(last) != _label(chunk):
+            raise ValueError(
+                f"{_label(chunk)} took over from {_label(last)} without a Takeover marker: to "
+                "collect a stream whose chunks come from no adapter, make it with "
+                "mark_takeovers=True"
+            )
 
     def message(self) -> Message:
         last = self.last or Chunk()
@@ -139,10 +195,13 @@ class _Collector:
             text="".join(self.text),
             reasoning="".join(self.reasoning),
             tool_calls=tuple(_join_pieces(pieces) for _, pieces in sorted(self.calls.items())),
+            others=tuple(self.others),
+            opaque=tuple(self.opaque),
             finish_reason=last.finish_reason,
             usage=tuple(self.usage),
             provider=last.provider,
             model=last.model,
+            source=last.source,
         )
 
 
@@ -161,14 +220,16 @@ def _join_pieces(pieces: list[ToolCallDelta]) -> ToolCall:
 def collect(stream: Iterable[Chunk | Takeover]) -> Message:
     """Read a chat stream to its end, close it, and return the finished message.
 
-    A `Takeover` that restarts discards the message so far; one that resumes continues it. Pass
-    `mark_takeovers=True` to `chat_stream` if another provider may take over mid-stream.
+    Where another attempt took over, its answer replaces the message so far, or continues it. The
+    chunks of the adapters say which (`Chunk.answer`, `Chunk.continues`). For chunks that you make
+    yourself, the `Takeover` markers do: pass `mark_takeovers=True` to `chat_stream` if another
+    provider may take over mid-stream.
 
     Args:
         stream: A stream made by `chat_stream`.
 
     Raises:
-        ValueError: Another provider took over without a `Takeover` marker.
+        ValueError: A source that is no adapter took over without a `Takeover` marker.
         TypeError: The stream yields something other than chunks and `Takeover` markers.
 
     An error that the stream raises is raised unchanged.
@@ -197,7 +258,7 @@ async def acollect(stream: AsyncIterable[Chunk | Takeover]) -> Message:
         stream: A stream made by `achat_stream`.
 
     Raises:
-        ValueError: Another provider took over without a `Takeover` marker.
+        ValueError: A source that is no adapter took over without a `Takeover` marker.
         TypeError: The stream yields something other than chunks and `Takeover` markers.
 
     An error that the stream raises is raised unchanged.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from failover_iter.llm._status import is_transient_status, status_of_code
+from failover_iter.llm._kinds import TRANSIENT, ErrorKind, KnownKind, kind_of
+from failover_iter.llm._status import status_of_code
 
 __all__ = ["ProviderError"]
 
 
-class ProviderError(Exception):
+class ProviderError(KnownKind):
     """An answer failed, but the SDK raised no exception.
 
     Adapters raise it for an error that the provider sent within its stream, for a finish reason
@@ -20,11 +21,13 @@ class ProviderError(Exception):
         message: Description of the failure.
         provider: Name of the provider's protocol; empty by default.
         model: Name of the model that was asked; empty by default.
+        source: Name of the source, which tells deployments of a model apart; empty by default.
         status: The HTTP status that corresponds to the error; derived from `code` by default, or
             None if unknown.
         code: The provider's name for the error. The adapters add "cut", "empty" and "hole".
         retry_after: How long the provider asks to wait, in seconds; None if it did not say.
-        request_error: Whether the request is at fault; derived from `status` by default.
+        request_error: Whether the request is at fault; derived from `code` and `status` by default.
+            The attribute `kind` is the `error_kind`.
         raw: The SDK object that reported the error.
 
     Example:
@@ -40,6 +43,7 @@ class ProviderError(Exception):
         *,
         provider: str = "",
         model: str = "",
+        source: str = "",
         status: int | None = None,
         code: str | None = None,
         retry_after: float | None = None,
@@ -50,15 +54,19 @@ class ProviderError(Exception):
         self.message = message
         self.provider = provider
         self.model = model
+        self.source = source
         self.status = status if status is not None else status_of_code(code)
         self.code = code
         self.retry_after = retry_after
-        if request_error is None:
-            request_error = self.status is not None and not is_transient_status(self.status)
-        self.request_error = request_error
+        kind = kind_of([code], self.status, message) or "overloaded"
+        if request_error is not None and request_error != (kind not in TRANSIENT):
+            kind = "bad_request" if request_error else "overloaded"
+        self.kind: ErrorKind = kind
+        self.request_error = kind not in TRANSIENT
         self.raw = raw
 
     def __str__(self) -> str:
-        """Return provider, model, message and code in one line."""
-        prefix = f"{self.provider} ({self.model}): " if self.provider else ""
+        """Return the source, or provider and model, and message and code in one line."""
+        where = self.source or (f"{self.provider} ({self.model})" if self.provider else "")
+        prefix = f"{where}: " if where else ""
         return f"{prefix}{self.message}{f' [{self.code}]' if self.code else ''}"

@@ -73,6 +73,14 @@ class _RetryAfter:
         return min(delay, self.maximum)
 
 
+def is_too_long(wait: object, error: Exception) -> bool:
+    """Whether the provider asks for a longer pause than this `wait` allows."""
+    if not isinstance(wait, _RetryAfter):
+        return False
+    delay = requested_delay(error)
+    return delay is not None and delay > wait.maximum
+
+
 def requested_delay(error: Exception) -> float | None:
     """Return the delay that the provider requests, in seconds, or None."""
     if isinstance(error, ProviderError):

@@ -48,17 +48,17 @@ _CODES: Final = {
     "modeltimeoutexception": 408,
     "resourcenotfoundexception": 404,
     "serviceunavailableexception": 503,
+    "modelerrorexception": 424,
+    "modelnotreadyexception": _TOO_MANY,
+    "servicequotaexceededexception": _REQUEST,
     "throttlingexception": _TOO_MANY,
     "validationexception": _REQUEST,
 }
 
-#: Timeout, conflict, too early, too many requests; like every 5xx, worth asking another provider.
-_TRANSIENT: Final = frozenset({408, 409, 425, _TOO_MANY})
 
-
-def is_transient_status(status: int) -> bool:
-    """Whether another provider may succeed with the same request after this status."""
-    return status in _TRANSIENT or status >= _SERVER
+def normalized(code: object) -> str:
+    """Return an error code in lower case, without underscores."""
+    return str(code).replace("_", "").casefold()
 
 
 def status_of_code(code: object) -> int | None:
@@ -69,16 +69,18 @@ def status_of_code(code: object) -> int | None:
         return None
     if code.isdecimal():
         return status_of_code(int(code))
-    return _CODES.get(code.replace("_", "").casefold())
+    return _CODES.get(normalized(code))
+
+
+def codes_of(error: BaseException) -> list[object]:
+    """Return the codes and statuses of an SDK's error, from wherever the SDK keeps them."""
+    return [*_attribute_codes(error), *_aws_codes(error), *_body_codes(error)]
 
 
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status of an SDK's error, or the status that its code corresponds to."""
-    for code in (*_attribute_codes(error), *_aws_codes(error), *_body_codes(error)):
-        status = status_of_code(code)
-        if status is not None:
-            return status
-    return None
+    statuses = map(status_of_code, codes_of(error))
+    return next((status for status in statuses if status is not None), None)
 
 
 def _attribute_codes(error: Any) -> Iterable[object]:

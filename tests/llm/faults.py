@@ -61,15 +61,7 @@ STATUSES = {
     "status-404": Status(404),
     "status-422": Status(422),
 }
-REQUEST_ERRORS = [name for name, status in STATUSES.items() if 400 <= status.code < 408]
-REQUEST_ERRORS.append("status-422")
-ACCESS_ERRORS = [
-    "status-400-bad-key",
-    "status-400-no-credit",
-    "status-401",
-    "status-402",
-    "status-403",
-]
+REQUEST_ERRORS = ["status-400", "status-400-context-length", "status-422"]
 #: These call for another provider, before any content.
 BEFORE_CONTENT = [
     *(name for name in STATUSES if name not in REQUEST_ERRORS),
@@ -206,7 +198,8 @@ STREAMS = {
     **dict.fromkeys(["empty", "preamble-only", "finish-only"], _empty),
     "error-event-after-0": _error_first,
     **dict.fromkeys(
-        ["tool-calls", "tool-cut", "reasoning", "length", "filtered", "no-usage"], _special
+        ["tool-calls", "tool-cut", "reasoning", "reasoning-cut", "length", "filtered", "no-usage"],
+        _special,
     ),
 }
 MID_STREAM_STEPS = {

@@ -16,7 +16,7 @@ from failover_iter import Source, Takeover
 from failover_iter.llm import achat_stream, chat_stream
 from llm.faults import PING_SECONDS, QUICK_FAULTS, SLOW_FAULTS, STALL_FAULTS
 from llm.sdks import SDK
-from llm.server import Server, running
+from llm.server import Scripted, Server, running
 
 LONG, SHORT = 20.0, 0.5  # seconds
 
@@ -83,6 +83,12 @@ class Harness:
     def model(self, fault: str) -> str:
         """Return a unique model name with this fault."""
         return f"{fault}~{next(self._numbers)}"
+
+    def scripted(self, *answers: Scripted) -> str:
+        """Return a unique model name whose requests get these answers, one after the other."""
+        model = self.model("scripted")
+        self.server.scripts[model] = list(answers)
+        return model
 
     def source(
         self, sdk: SDK, flavour: str, model: str, *, seconds: float = LONG, **more: Any

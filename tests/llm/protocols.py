@@ -104,6 +104,8 @@ class Protocol:
         if kind == "reasoning":
             thought = self.thought("hm")
             return [*self.start(), thought, self.token("yes", 0), *self.finish(), *self.done()]
+        if kind == "reasoning-cut":
+            return [*self.start(), self.thought("hm")]
         if kind == "no-usage":
             return [*self.start(), self.token("yes", 0), *self.finish_without_usage(), *self.done()]
         calls = self.tool_calls()

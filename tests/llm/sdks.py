@@ -166,7 +166,6 @@ SDKS = {
             openai_chat,
             _stainless("openai", "OpenAI", "/v1"),
             _stainless("openai", "AsyncOpenAI", "/v1"),
-            more=_USAGE,
         ),
         SDK(
             "openai-responses",

@@ -1,9 +1,10 @@
 """A server on loopback that speaks the wire protocols of LLM providers, and fails as they do.
 
 The first part of the path selects the protocol, and the model's name selects the fault:
-"drop-after-3" breaks off after three tokens, "ok" sends a good answer. The part of the name after a
-"~" is ignored, so each test can use a unique model and count its requests. The server uses only
-sockets and asyncio: a fault is made of bytes and of the connection, and no framework may repair it.
+"drop-after-3" breaks off after three tokens, "ok" sends a good answer, and "drop-after-3+ok" does
+one after the other. The part of the name after a "~" is ignored, so each test can use a unique
+model and count its requests. The server uses only sockets and asyncio: a fault is made of bytes and
+of the connection, and no framework may repair it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import socket
 import struct
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from llm.faults import PARTIAL_TEXT, REJECTS_CONTINUATION, STATUSES, Status, Step, script
 from llm.other_protocols import PROTOCOLS
 from llm.protocols import Protocol
 
+#: The pieces of a stream that ends well, or a status and the body of an error.
+Scripted = list[bytes] | tuple[int, Any]
 CHUNKED = {"Transfer-Encoding": "chunked", "Connection": "close"}
 HANG_SECONDS = 20.0  # a connection that hangs is closed after this time
 
@@ -31,11 +34,14 @@ class Request:
     """A client's request."""
 
     def __init__(self, path: str, body: bytes) -> None:
-        self.path = unquote(path).partition("?")[0]
-        self.body: dict[str, Any] = json.loads(body) if body else {}
+        self.path, _, query = unquote(path).partition("?")
+        self.body: dict[str, Any] = json.loads(body) if body else dict(parse_qsl(query))
         self.protocol: Protocol = PROTOCOLS[self.path.split("/")[1]]
         self.model: str = self.body.get("model") or self._model_in_path()
-        self.fault = self.model.partition("~")[0].removeprefix("claude-")
+        self.faults = self.model.partition("~")[0].removeprefix("claude-").split("+")
+        self.fault = self.faults[0]
+        #: What a test scripted for this model: the pieces of a stream, or a status and a body.
+        self.scripted: Scripted | None = None
 
     def _model_in_path(self) -> str:
         return next(part for part in self.path.split("/") if "~" in part).partition(":")[0]
@@ -46,6 +52,8 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        #: By model, what each of its requests gets; the last also those that follow.
+        self.scripts: dict[str, list[Scripted]] = {}
         self.open: Counter[str] = Counter()
         self.changed = threading.Condition()
         self.loop = asyncio.new_event_loop()
@@ -73,6 +81,10 @@ class Server:
         try:
             request = await read_request(reader)
             self.requests[request.model].append(request.body)
+            number = len(self.requests[request.model])
+            request.fault = request.faults[min(number, len(request.faults)) - 1]
+            scripts = self.scripts.get(request.model)
+            request.scripted = scripts and scripts[min(number, len(scripts)) - 1]
             self._count(request.model, 1)
             try:
                 await answer(request, reader, writer)
@@ -111,6 +123,11 @@ async def answer(
     request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Answer one request, the only one of its connection."""
+    if isinstance(request.scripted, tuple):
+        code, error = request.scripted
+        headers = {"Content-Type": "application/json"}
+        await whole(writer, code, headers, json.dumps(error).encode())
+        return
     status = STATUSES.get(request.fault)
     if request.fault == REJECTS_CONTINUATION and PARTIAL_TEXT.strip() in json.dumps(request.body):
         status = Status(400)
@@ -152,7 +169,7 @@ async def stream(
         reader.read(1)
     )  # the client sends nothing more, so this ends when it leaves
     try:
-        for step in script(request.fault, protocol):
+        for step in steps_of(request):
             if gone.done():
                 return
             match step:
@@ -178,6 +195,13 @@ async def stream(
         gone.cancel()
         with suppress(asyncio.CancelledError, ConnectionError):
             await gone
+
+
+def steps_of(request: Request) -> Iterable[Step]:
+    """Return the steps of a stream: those that the test scripted, or those of the fault."""
+    if isinstance(request.scripted, list):
+        return [Step("head"), *(Step("send", data) for data in request.scripted), Step("end")]
+    return script(request.fault, request.protocol)
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

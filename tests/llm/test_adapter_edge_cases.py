@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from types import SimpleNamespace
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -25,52 +24,8 @@ from failover_iter.llm import (
     openai_responses,
 )
 from failover_iter.llm._answer import Answer
-
-MESSAGES = [{"role": "user", "content": "Hi"}]
-
-
-def record(**attributes: Any) -> Any:
-    """Return an object with these attributes."""
-    return SimpleNamespace(**attributes)
-
-
-class Client:
-    """A fake of any blocking client: it answers with these events, and keeps the requests."""
-
-    def __init__(self, *events: Any, close: Callable[[], None] | None = None) -> None:
-        self.events = events
-        self.requests: list[Any] = []
-        self.chat = record(completions=record(create=self.create))
-        self.messages = self.responses = record(create=self.create)
-        self.models = record(generate_content_stream=self.create)
-        self.aio = record(models=record(generate_content_stream=None))
-        self.on_close = close
-
-    def create(self, **arguments: Any) -> Any:
-        """Answer with the events."""
-        self.requests.append(arguments)
-        return self if self.on_close else iter(self.events)
-
-    def converse_stream(self, **arguments: Any) -> Any:
-        """Answer with the events in the form of boto3."""
-        return {"stream": self.create(**arguments)}
-
-    def __iter__(self) -> Iterator[Any]:
-        for event in self.events:
-            if isinstance(event, Exception):
-                raise event
-            yield event
-
-    def close(self) -> None:
-        """Close the stream, or the client."""
-        if self.on_close:
-            self.on_close()
-
-
-def choice(text: str | None, reason: str | None = None, index: int = 0) -> Any:
-    """Return a chunk of chat completions."""
-    delta = record(content=text, tool_calls=None)
-    return record(choices=[record(index=index, delta=delta, finish_reason=reason)], usage=None)
+from failover_iter.llm._opening import Opening
+from llm.fakes import MESSAGES, Client, choice, record
 
 
 def test_repr_hides_the_arguments() -> None:
@@ -78,7 +33,7 @@ def test_repr_hides_the_arguments() -> None:
     dual = litellm_completion(model="m", messages=MESSAGES, api_key="secret")
     blocking = openai_chat(Client(), model="m", messages=MESSAGES)
     factory: Any = blocking.factory
-    shown = repr([dual, dual.factory(), blocking, factory.request(Progress())])
+    shown = repr([dual, dual.factory(), blocking, Opening(factory, Progress())])
     assert "Hi" not in shown
     assert "secret" not in shown
 
@@ -86,7 +41,7 @@ def test_repr_hides_the_arguments() -> None:
 def test_the_first_of_several_choices_is_delivered() -> None:
     """With n=2 the second choice is not delivered."""
     client = Client(choice("a"), choice("b", index=1), choice(None, "stop"))
-    chunks = list(chat_stream([openai_chat(client, model="m", messages=MESSAGES)]))
+    chunks = list(chat_stream([openai_chat(client, model="m", messages=MESSAGES, n=2)]))
     assert [chunk.text for chunk in chunks] == ["a", ""]
 
 
@@ -213,7 +168,9 @@ def test_gemini_continues_after_a_plain_question() -> None:
     client = Client()
     so_far = Progress(delivered=1, items=(Chunk(text="It"),))
     factory: Any = gemini_chat(client, model="m", contents="Hi").factory
-    assert list(factory.request(so_far).arguments["contents"][0]["parts"]) == [{"text": "Hi"}]
+    assert list(next(Opening(factory, so_far).requests())["contents"][0]["parts"]) == [
+        {"text": "Hi"}
+    ]
 
 
 def candidate(*parts: Any, reason: Any = None) -> Any:
@@ -291,7 +248,11 @@ def test_close_error_after_a_good_end() -> None:
 
 
 def test_stream_without_close() -> None:
-    """A client may return an async iterable that has no `close`."""
+    """A client may return an iterable that has no `close`, blocking or async."""
+    plain: Any = Client()
+    plain.chat.completions = record(create=lambda **_: iter([choice("a", "stop")]))
+    stream = chat_stream([openai_chat(plain, model="m", messages=MESSAGES)])
+    assert [chunk.text for chunk in stream] == ["a", ""]
 
     class Bare:
         async def __aiter__(self) -> AsyncIterator[Any]:

@@ -7,8 +7,17 @@ from typing import Any
 
 import pytest
 
-from failover_iter.llm import Message, achat_stream, acollect, chat_stream, collect, is_transient
+from failover_iter.llm import (
+    Message,
+    achat_stream,
+    acollect,
+    chat_stream,
+    collect,
+    has_answer,
+    is_transient,
+)
 from llm.cases import cases
+from llm.faults import BACKUP_TEXT
 from llm.harness import Harness
 from llm.sdks import MESSAGES, SDK
 
@@ -48,6 +57,17 @@ def test_reasoning(harness: Harness, sdk: SDK, flavour: str) -> None:
     """Reasoning is kept apart from the text."""
     message = message_of(harness, sdk, flavour, "reasoning")
     assert (message.reasoning, message.text) == ("hm", "yes")
+
+
+@pytest.mark.parametrize(("sdk", "flavour"), cases())
+def test_reasoning_may_be_held_back(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """The first reasoning commits; with `has_answer` it is discarded if the model breaks off."""
+    models = harness.model("reasoning-cut"), harness.model("ok")
+    sources = [harness.source(sdk, flavour, model) for model in models]
+    chunks, error = harness.deliver(flavour, sources)
+    assert ([chunk.reasoning for chunk in chunks], is_transient(error)) == (["hm"], True)
+    chunks, error = harness.deliver(flavour, sources, commit_when=has_answer)
+    assert (error, collect(chunks).reasoning, collect(chunks).text) == (None, "", BACKUP_TEXT)
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())

@@ -89,7 +89,7 @@ def test_bug_is_not_an_outage() -> None:
         list(chat_stream([wrong, good]))
 
 
-@pytest.mark.parametrize("mode", ["raise", continue_with("instruct", or_restart=True)])
+@pytest.mark.parametrize("mode", ["raise", continue_with(["instruct", "restart"])])
 def test_no_sources(mode: Any) -> None:
     """An empty list is refused at the call, in every mode."""
     with pytest.raises(NoSources):

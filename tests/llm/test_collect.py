@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,8 +69,25 @@ def test_resume() -> None:
     assert (message.text, message.provider) == ("Hello", "b")
 
 
+def test_unmarked_restart_of_an_adapter() -> None:
+    """A chunk of another answer starts the message over, although the model is the same."""
+    old = replace(TOOL, answer=1, text="Hel", source="east")
+    new = replace(LAST, provider="a", model="1", answer=2, source="west")
+    message = message_of([old, replace(USED, answer=1, source="east"), new])
+    assert (message.text, message.tool_calls, message.source) == ("", (), "west")
+    assert [each.source for each in message.usage] == ["east", "west"]
+
+
+def test_unmarked_continuation_of_an_adapter() -> None:
+    """A chunk of an answer that continues the one before goes on with the message."""
+    parts = [replace(FIRST, answer=1), Chunk(text="lo", answer=2, continues=True)]
+    assert message_of(parts).text == "Hello"
+    more = Chunk(text="!", answer=2, continues=True)
+    assert message_of([*parts, more]).text == "Hello!"
+
+
 def test_unmarked_takeover_is_refused() -> None:
-    """Without a marker it is unknown whether another provider continues the text."""
+    """Of a source that is no adapter it is unknown whether it continues the text."""
     with pytest.raises(
         ValueError, match=r"b \(2\) took over from a \(1\) without a Takeover marker"
     ):
@@ -86,7 +104,7 @@ def test_empty_stream() -> None:
 
 def test_other_items_are_refused() -> None:
     """A stream of other items is refused."""
-    with pytest.raises(TypeError, match="yields Chunk and Takeover objects, got 'text'"):
+    with pytest.raises(TypeError, match="yields Chunk and Takeover objects, got a str"):
         collect(["text"])  # type: ignore[list-item]
 
 
@@ -94,7 +112,7 @@ def test_invalid_arguments() -> None:
     """Arguments that are not JSON are kept as text; parsing them raises."""
     (call,) = collect([TOOL]).tool_calls
     assert call.text == "{"
-    with pytest.raises(ValueError, match="arguments of tool None are not valid JSON: '{'"):
+    with pytest.raises(ValueError, match="of tool None are not valid JSON \\(length 1\\)"):
         _ = call.arguments
 
 

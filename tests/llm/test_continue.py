@@ -120,10 +120,10 @@ def test_a_rejected_continuation(harness: Harness, sdk: SDK, flavour: str) -> No
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
 def test_a_rejected_continuation_may_start_over(harness: Harness, sdk: SDK, flavour: str) -> None:
-    """With `or_restart` such a provider is asked again for a new answer, after a marker."""
+    """With "restart" at the end such a provider is asked again for a new answer, after a marker."""
     models = harness.model("cut-after-3"), harness.model(REJECTS_CONTINUATION)
     sources = [harness.source(sdk, flavour, model) for model in models]
-    mode = continue_with("prefill", or_restart=True)
+    mode = continue_with(["prefill", "restart"])
     items, error = harness.deliver(flavour, sources, mid_stream=mode, mark_takeovers=True)
     assert error is None
     (place,) = [place for place, item in enumerate(items) if isinstance(item, Takeover)]
@@ -145,7 +145,7 @@ def test_bad_request_is_not_a_rejection(harness: Harness) -> None:
     """A 400 at the start of an answer is raised, as in any other mode."""
     models = harness.model("status-400"), harness.model("ok")
     sources = [harness.source(OPENAI, "sync", model) for model in models]
-    mode = continue_with("prefill", or_restart=True)
+    mode = continue_with(["prefill", "restart"])
     items, error = harness.deliver("sync", sources, mid_stream=mode)
     assert items == []
     assert not is_transient(error)
@@ -221,9 +221,15 @@ def test_rejection_without_an_interruption(harness: Harness) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"how": "guess"}, ValueError, "how must be 'prefill', 'instruct' or a function"),
+        ({"how": "guess"}, ValueError, "how must be 'prefill', 'instruct', 'restart'"),
+        ({"how": ["restart", "prefill"]}, ValueError, "'restart' \\(last\\)"),
+        ({"how": []}, ValueError, "how must name at least one way"),
         ({"how": "prefill", "instruction": 1}, TypeError, "instruction must be a str, got 1"),
-        ({"how": "prefill", "or_restart": 1}, TypeError, "or_restart must be True or False"),
+        (
+            {"how": "prefill", "with_tools": "go"},
+            ValueError,
+            "with_tools must be 'raise', 'restart'",
+        ),
     ],
 )
 def test_wrong_use(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

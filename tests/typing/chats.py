@@ -93,7 +93,7 @@ assert_type(
     chat_stream(
         [one],
         retry_on=is_unavailable,
-        mid_stream=continue_with("instruct", or_restart=True),
+        mid_stream=continue_with("instruct", with_tools="continue"),
         attempts=2,
         wait=retry_after(maximum=3, otherwise=backoff(1)),
         idle_timeout=10,

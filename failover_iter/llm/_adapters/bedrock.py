@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import SyncChatFactory
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._messages import Arguments, is_plain, split_system
+from failover_iter.llm._messages import (
+    Arguments,
+    Image,
+    Turn,
+    function_of,
+    joined,
+    parameters_of,
+    split_system,
+)
+from failover_iter.llm._reading import SyncChatFactory
 
 __all__ = ["bedrock_converse"]
 
@@ -29,24 +38,37 @@ class BedrockAnswer(Answer):
     }
     failure_reasons = frozenset({"malformed_model_output", "malformed_tool_use"})
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: By index, the reasoning so far, which is sent back together with its signature.
+        self.thoughts: dict[int, dict[str, str]] = {}
+
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; an event that the SDK could not read has an empty body."""
         kind, body = next(iter(event.items()))
         match kind:
             case "contentBlockStart":
-                use = self.required(body, "start", event).get("toolUse")
-                if use:
-                    index = body["contentBlockIndex"]
-                    yield from self.tool(index, event, id=use["toolUseId"], name=use["name"])
+                yield from self.read_start(self.required(body, "start", event), body, event)
             case "contentBlockDelta":
                 yield from self.read_delta(self.required(body, "delta", event), body, event)
+            case "contentBlockStop":
+                thought = self.thoughts.pop(body.get("contentBlockIndex"), {})
+                if "signature" in thought:
+                    yield from self.opaque({"reasoningContent": {"reasoningText": thought}}, event)
             case "messageStop":
                 self.set_finish_reason(self.required(body, "stopReason", event), event)
             case "metadata":
-                usage = self.required(body, "usage", event)
-                self.set_usage(usage, usage.get("inputTokens"), usage.get("outputTokens"))
+                self.read_usage(self.required(body, "usage", event))
             case _:
                 pass
+
+    def read_usage(self, usage: Mapping[str, Any]) -> None:
+        """Hold the usage; the tokens of the cache are counted apart."""
+        names = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+        read = [usage[name] for name in names if usage.get(name) is not None]
+        total = sum(read) if read else None
+        cached = usage.get("cacheReadInputTokens")
+        self.set_usage(usage, total, usage.get("outputTokens"), cached=cached)
 
     def required(self, body: Mapping[str, Any], name: str, event: object) -> Any:
         """Return a required member of an event; without it the answer has a hole, so raise."""
@@ -54,28 +76,88 @@ class BedrockAnswer(Answer):
             raise self.error("an event could not be read", code="hole", raw=event)
         return body[name]
 
-    def read_delta(self, delta: Any, body: Mapping[str, Any], event: object) -> Iterator[Chunk]:
-        """Yield a piece of text, of reasoning, or of a tool call."""
-        yield from self.reasoning(delta.get("reasoningContent", {}).get("text"), event)
-        yield from self.text(delta.get("text"), event)
-        if "toolUse" in delta:
-            arguments = delta["toolUse"].get("input")
-            yield from self.tool(body["contentBlockIndex"], event, arguments=arguments)
+    def read_start(
+        self, start: Mapping[str, Any], body: Mapping[str, Any], event: object
+    ) -> Iterator[Chunk]:
+        """Yield the start of a tool call, or of content that is no text."""
+        for kind, block in start.items():
+            if kind == "toolUse":
+                call_id, name = block["toolUseId"], block["name"]
+                yield from self.tool(body["contentBlockIndex"], event, id=call_id, name=name)
+            else:
+                yield from self.other(kind, event)
+
+    def read_delta(
+        self, delta: Mapping[str, Any], body: Mapping[str, Any], event: object
+    ) -> Iterator[Chunk]:
+        """Yield a piece of text, of reasoning, of a tool call, or of anything else."""
+        for kind, piece in delta.items():
+            match kind:
+                case "text":
+                    yield from self.text(piece, event)
+                case "reasoningContent":
+                    yield from self.think(body.get("contentBlockIndex", 0), piece, event)
+                case "toolUse":
+                    arguments = piece.get("input")
+                    yield from self.tool(body["contentBlockIndex"], event, arguments=arguments)
+                case _:
+                    yield from self.other(kind, event)
+
+    def think(self, index: int, piece: Mapping[str, Any], event: object) -> Iterator[Chunk]:
+        """Yield a piece of reasoning, and keep it for the next request."""
+        if "redactedContent" in piece:
+            yield from self.opaque({"reasoningContent": dict(piece)}, event)
+            return
+        thought = self.thoughts.setdefault(index, {"text": ""})
+        thought["text"] += piece.get("text", "")
+        if "signature" in piece:
+            thought["signature"] = thought.get("signature", "") + piece["signature"]
+        yield from self.reasoning(piece.get("text"), event)
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """Turn texts into lists of blocks, and move system messages into the argument `system`."""
-    system, messages = split_system(arguments.get("messages", ()))
-    arguments["messages"] = [
-        {**message, "content": [{"text": message["content"]}]}
-        if is_plain(message, "user", "assistant")
-        else message
-        for message in messages
-    ]
+    """Convert OpenAI's form: messages and tools; system messages become an argument."""
+    system, turns = split_system(arguments.get("messages", ()))
+    arguments["messages"] = joined(
+        (_message(turn) if isinstance(turn, Turn) else turn for turn in turns), "content"
+    )
     if system:
         blocks = [{"text": text} for text in system]
         arguments["system"] = [*arguments.get("system", ()), *blocks]
+    tools = arguments.pop("tools", None)
+    if tools:
+        arguments["toolConfig"] = {"tools": [_tool(tool) for tool in tools]}
     return arguments
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    content = [_block(part) for part in turn.parts]
+    if turn.role == "tool":
+        result = {"toolUseId": turn.call_id, "content": content}
+        return {"role": "user", "content": [{"toolResult": result}], "is_result": True}
+    content = [dict(part) for part in turn.opaque_of("bedrock")] + content
+    content += [
+        {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
+        for call in turn.calls
+    ]
+    return {"role": turn.role, "content": content}
+
+
+def _block(part: dict[str, Any] | Image) -> dict[str, Any]:
+    if not isinstance(part, Image):
+        return {"text": part["text"]}
+    if part.url:
+        raise ValueError("Bedrock takes images as data (a data: URL), not by their address")
+    kind = part.media_type.partition("/")[2]
+    return {"image": {"format": kind, "source": {"bytes": b64decode(part.data)}}}
+
+
+def _tool(tool: Any) -> Any:
+    function = function_of(tool)
+    if function is None:
+        return tool
+    described = {name: function[name] for name in ("name", "description") if name in function}
+    return {"toolSpec": described | {"inputSchema": {"json": parameters_of(function)}}}
 
 
 def bedrock_converse(
@@ -106,8 +188,10 @@ def bedrock_converse(
     """
     takes_prefill = "claude" in str(arguments.get("modelId", ""))
     return SyncChatFactory(
+        client=client,
         answer_type=BedrockAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.keys() & {"toolConfig", "tools"}),
         model_argument="modelId",
         structured="outputConfig" in arguments,
         prepare=_prepare,

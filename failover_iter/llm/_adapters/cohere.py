@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Protocol, overload
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import factory_class, has_format
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._messages import Arguments
+from failover_iter.llm._factory import has_format
+from failover_iter.llm._field import field
+from failover_iter.llm._messages import Arguments, format_of, turn_of, without_opaque
+from failover_iter.llm._reading import factory_class
 
 __all__ = ["cohere_chat"]
 
@@ -45,10 +47,12 @@ class CohereAnswer(Answer):
         """Yield the chunks of one event; an error event raises, an unknown one is ignored."""
         delta: Any = getattr(event, "delta", None)
         match event.type:
-            case "content-delta":
-                content = delta.message.content
-                yield from self.reasoning(getattr(content, "thinking", None), event)
-                yield from self.text(content.text, event)
+            case "content-start" | "content-delta":
+                content = field(delta, "message", "content")
+                yield from self.reasoning(field(content, "thinking"), event)
+                yield from self.text(field(content, "text"), event)
+            case "citation-start":
+                yield from self.other("citation", event)
             case "tool-plan-delta":
                 yield from self.reasoning(delta.message.tool_plan, event)
             case "tool-call-start" | "tool-call-delta":
@@ -127,6 +131,24 @@ async def _aevents(client: Any, arguments: Arguments) -> AsyncIterator[Any]:
             yield event
 
 
+def _prepare(arguments: Arguments) -> Arguments:
+    """Convert what Cohere wants otherwise: the format, and no content instead of None."""
+    schema = format_of(arguments.get("response_format"))
+    if schema is not None:
+        arguments["response_format"] = {"type": "json_object", "schema": schema.schema}
+    messages = without_opaque(arguments.get("messages", ()))
+    arguments["messages"] = [_message(message) for message in messages]
+    return arguments
+
+
+def _message(message: Any) -> Any:
+    turn = turn_of(message)
+    if turn is None:
+        return message
+    fields = {name: value for name, value in message.items() if value is not None}
+    return fields | {"role": turn.role}
+
+
 @overload
 def cohere_chat(
     client: _Client, *, name: str | None = None, **arguments: Any
@@ -160,9 +182,12 @@ def cohere_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
     """
     # The SDK wraps the client's own methods, so only these show whether the client is async.
     factory = factory_class(client.with_raw_response.chat_stream)(
+        client=client,
         answer_type=CohereAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
+        prepare=_prepare,
         call=lambda arguments: _events(client, arguments),
         acall=lambda arguments: _aevents(client, arguments),
     )

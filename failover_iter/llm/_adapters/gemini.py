@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
+from mimetypes import guess_type
 from typing import Any, ClassVar, Protocol, overload
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import AsyncChatFactory, DualChatFactory, DualStream
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._messages import Arguments, as_list, is_plain, split_system
+from failover_iter.llm._factory import has_format
+from failover_iter.llm._field import as_list, field, first_of
+from failover_iter.llm._messages import (
+    Arguments,
+    Image,
+    Turn,
+    format_of,
+    function_of,
+    joined,
+    split_system,
+)
+from failover_iter.llm._reading import AsyncChatFactory, DualChatFactory, DualStream
 from failover_iter.llm._status import as_mapping
 
 __all__ = ["gemini_chat"]
@@ -59,28 +72,67 @@ class GeminiAnswer(Answer):
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; if the prompt was blocked, it holds only the reason."""
-        usage = event.usage_metadata
-        if usage:
-            self.set_usage(usage, usage.prompt_token_count, usage.candidates_token_count)
+        self.read_usage(field(event, "usage_metadata"))
         for candidate in (event.candidates or ())[:1]:
-            for part in (candidate.content and candidate.content.parts) or ():
+            for part in as_list(field(candidate, "content", "parts")):
                 yield from self.read_part(part, event)
+            if first_of(candidate, "citation_metadata", "grounding_metadata"):
+                yield from self.other("citation", event)
             self.set_finish_reason(_reason_name(candidate.finish_reason), event)
-        blocked = event.prompt_feedback and event.prompt_feedback.block_reason
+        blocked = field(event, "prompt_feedback", "block_reason")
         if blocked and not self.has_content:
             self.set_finish_reason(_reason_name(blocked), event)
 
+    def read_usage(self, usage: Any) -> None:
+        """Hold the usage; thoughts and the results of Google's own tools are counted apart."""
+        if not usage:
+            return
+        count = partial(field, usage)
+        thoughts = count("thoughts_token_count")
+        self.set_usage(
+            usage,
+            _sum(count("prompt_token_count"), count("tool_use_prompt_token_count")),
+            _sum(count("candidates_token_count"), thoughts),
+            cached=count("cached_content_token_count"),
+            reasoning=thoughts,
+        )
+
     def read_part(self, part: Any, event: object) -> Iterator[Chunk]:
-        """Yield a part: text, reasoning, or a whole function call."""
-        if part.function_call:
-            call = part.function_call
+        """Yield a part: text, reasoning, a whole function call, or anything else."""
+        call, text = field(part, "function_call"), field(part, "text")
+        index = None
+        if call:
+            index = len(self.tool_indexes)
             arguments = json.dumps(call.args or {})
-            key = len(self.tool_indexes)
-            yield from self.tool(key, event, id=call.id, name=call.name, arguments=arguments)
-        elif part.thought:
-            yield from self.reasoning(part.text, event)
+            yield from self.tool(index, event, id=call.id, name=call.name, arguments=arguments)
+        elif field(part, "thought"):
+            yield from self.reasoning(text, event)
         else:
-            yield from self.text(part.text, event)
+            yield from self.text(text, event)
+        for kind in _OTHER_PARTS:
+            if field(part, kind):
+                yield from self.other(kind, event)
+        signature = field(part, "thought_signature")
+        if signature:
+            kept = {"thought_signature": signature, "tool_call": index}
+            yield from self.opaque(kept, event)
+
+
+def _sum(*counts: int | None) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+#: The parts of an answer that are no text.
+_OTHER_PARTS = (
+    "inline_data",
+    "file_data",
+    "executable_code",
+    "code_execution_result",
+    "function_response",
+    "tool_call",
+    "tool_response",
+)
 
 
 def _reason_name(reason: Any) -> str | None:
@@ -93,42 +145,98 @@ async def _events(call: Any, arguments: Arguments) -> AsyncIterator[Any]:
     """Yield the SDK's events, and close the connection, which the SDK's `aclose()` leaves open.
 
     Cancelling a read closes it, because the cancellation reaches every generator that the stream is
-    made of. So on the way out there is one more read, with a timeout of 0.
+    made of. So on the way out there is one more read, which is cancelled at once.
     """
     events = await call(**arguments)
     try:
         async for event in events:
             yield event
     except GeneratorExit:
-        import asyncio
+        import anyio  # google-genai requires it; it cancels under asyncio and trio alike
 
-        with suppress(TimeoutError, StopAsyncIteration):
-            async with asyncio.timeout(0):
-                while True:
-                    await anext(events)
+        with anyio.move_on_after(0), suppress(StopAsyncIteration):
+            while True:
+                await anext(events)
         raise
     finally:
         await events.aclose()
 
 
 def _prepare(arguments: Arguments) -> Arguments:
-    """Turn plain messages into contents, and system messages into an instruction in the config."""
+    """Convert OpenAI's form: messages, tools and format; the last two belong into the config."""
     if "messages" in arguments:
         arguments["contents"] = arguments.pop("messages")
+    tools = arguments.pop("tools", None)
+    if tools:
+        arguments["config"] = _with_options(arguments.get("config"), tools=_tools(tools))
+    schema = format_of(arguments.pop("response_format", None))
+    if schema is not None:
+        options = {"response_mime_type": "application/json", "response_json_schema": schema.schema}
+        arguments["config"] = _with_options(arguments.get("config"), **options)
     contents = arguments.get("contents")
     if isinstance(contents, list):
         system, turns = split_system(as_list(contents))
-        arguments["contents"] = [_content(turn) for turn in turns]
+        arguments["contents"] = _contents(turns)
         if system:
             arguments["config"] = _with_instructions(arguments.get("config"), system)
     return arguments
 
 
-def _content(message: Any) -> Any:
-    if not is_plain(message, "user", "assistant"):
-        return message
-    role = "model" if message["role"] == "assistant" else "user"
-    return {"role": role, "parts": [{"text": message["content"]}]}
+def _contents(turns: list[Any]) -> list[Any]:
+    names: dict[str, str] = {}
+    contents: list[Any] = []
+    for turn in turns:
+        if isinstance(turn, Turn):
+            names.update({call.id: call.name for call in turn.calls})
+            contents.append(_content(turn, names))
+        else:
+            contents.append(turn)
+    return (
+        joined(contents, "parts") if all(isinstance(each, dict) for each in contents) else contents
+    )
+
+
+def _content(turn: Turn, names: dict[str, str]) -> dict[str, Any]:
+    if turn.role == "tool":
+        response = {"name": names.get(turn.call_id, ""), "response": {"result": turn.text}}
+        return {"role": "user", "parts": [{"function_response": response}], "is_result": True}
+    parts = [_part(part) for part in turn.parts]
+    calls = [{"function_call": {"name": c.name, "args": c.arguments}} for c in turn.calls]
+    for kept in turn.opaque_of("gemini"):
+        index = kept["tool_call"]
+        owners = calls[index : index + 1] if index is not None else parts[-1:]
+        for owner in owners:
+            owner["thought_signature"] = kept["thought_signature"]
+    return {"role": "model" if turn.role == "assistant" else "user", "parts": parts + calls}
+
+
+def _part(part: dict[str, Any] | Image) -> dict[str, Any]:
+    if not isinstance(part, Image):
+        return {"text": part["text"]}
+    if part.url:
+        kind = guess_type(part.url)[0] or "image/*"
+        return {"file_data": {"file_uri": part.url, "mime_type": kind}}
+    return {"inline_data": {"mime_type": part.media_type, "data": b64decode(part.data)}}
+
+
+def _tools(tools: list[Any]) -> list[Any]:
+    """Return the functions as declarations in one tool, and all other tools unchanged."""
+    functions = [function_of(tool) for tool in tools]
+    declarations = [
+        {name: each[name] for name in ("name", "description") if name in each}
+        | ({"parameters_json_schema": each["parameters"]} if "parameters" in each else {})
+        for each in functions
+        if each is not None
+    ]
+    others = [tool for tool in tools if function_of(tool) is None]
+    return [*others, {"function_declarations": declarations}] if declarations else others
+
+
+def _with_options(config: Any, **options: Any) -> Any:
+    """Return a copy of the config with these options."""
+    if hasattr(config, "model_copy"):
+        return config.model_copy(update=options)
+    return {**as_mapping(config), **options}
 
 
 def _with_instructions(config: Any, system: list[str]) -> Any:
@@ -140,9 +248,7 @@ def _with_instructions(config: Any, system: list[str]) -> Any:
             f"{type(existing).__name__}"
         )
     instruction = "\n\n".join([existing, *system] if existing else system)
-    if hasattr(config, "model_copy"):
-        return config.model_copy(update={"system_instruction": instruction})
-    return {**as_mapping(config), "system_instruction": instruction}
+    return _with_options(config, system_instruction=instruction)
 
 
 def _config_option(config: Any, option: str) -> Any:
@@ -196,10 +302,12 @@ def gemini_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
     models = client.models
     amodels = client.aio.models if hasattr(client, "aio") else models
     factory = (AsyncChatFactory if amodels is models else DualChatFactory)(
+        client=client,
         answer_type=GeminiAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools") or _config_option(config, "tools")),
         messages_argument="messages" if "messages" in arguments else "contents",
-        structured=mime != "text/plain",
+        structured=mime != "text/plain" or has_format(arguments.get("response_format")),
         prepare=_prepare,
         call=lambda arguments: models.generate_content_stream(**arguments),
         acall=lambda arguments: _events(amodels.generate_content_stream, arguments),

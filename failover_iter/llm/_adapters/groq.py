@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, overload
 
 from failover_iter import Source
-from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
-from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class, has_format
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer, asks_for_several
 from failover_iter.llm._chunk import Chunk
+from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
+from failover_iter.llm._field import field
+from failover_iter.llm._messages import prepare_chat
+from failover_iter.llm._reading import factory_class
 
 __all__ = ["groq_chat"]
 
@@ -20,12 +23,11 @@ class GroqAnswer(OpenAIChatAnswer):
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; Groq's record reports failures and usage."""
-        groq_record = getattr(event, "x_groq", None)
-        error = getattr(groq_record, "error", None)
+        error = field(event, "x_groq", "error")
         if error:
             raise self.error(str(error), code="server_error", raw=event)
         yield from super().read(event)
-        self.read_usage(getattr(groq_record, "usage", None))
+        self.read_usage(field(event, "x_groq", "usage"))
 
 
 @overload
@@ -63,10 +65,14 @@ def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Sour
     """
     create = client.chat.completions.create
     factory = factory_class(client.close)(
+        client=client,
         answer_type=GroqAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
+        answer_options={"several_choices": asks_for_several(arguments)},
         prefill_fields={},
+        prepare=prepare_chat,
         call=lambda arguments: create(**arguments, stream=True),
     )
     return factory.source(name)

@@ -7,10 +7,11 @@ from importlib import import_module
 from typing import Any, Final
 
 from failover_iter import Source
-from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
-from failover_iter.llm._chat import DualChatFactory, DualStream, has_format
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer, asks_for_several
 from failover_iter.llm._chunk import Chunk
-from failover_iter.llm._messages import Arguments
+from failover_iter.llm._factory import has_format
+from failover_iter.llm._messages import Arguments, prepare_chat
+from failover_iter.llm._reading import DualChatFactory, DualStream
 
 __all__ = ["litellm_completion"]
 
@@ -34,10 +35,7 @@ class LitellmAnswer(OpenAIChatAnswer):
         if event is _TRUNCATED:
             self.reason = None
             return
-        self.read_usage(getattr(event, "usage", None))
-        for choice in event.choices[:1]:
-            yield from self.read_delta(choice.delta, event)
-            self.set_finish_reason(choice.finish_reason, event)
+        yield from super().read(event)
 
 
 def _was_truncated(stream: Any) -> bool:
@@ -111,7 +109,10 @@ def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[D
     return DualChatFactory(
         answer_type=LitellmAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
+        answer_options={"several_choices": asks_for_several(arguments)},
+        prepare=prepare_chat,
         call=_events,
         acall=_aevents,
     ).source(name)

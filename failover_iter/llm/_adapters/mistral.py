@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Protocol
+from hashlib import sha256
+from typing import Any, ClassVar, Final, Protocol
 
 from failover_iter import Source
-from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer
-from failover_iter.llm._chat import DualChatFactory, DualStream, has_format
+from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer, asks_for_several
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._messages import as_list
+from failover_iter.llm._factory import has_format
+from failover_iter.llm._messages import Arguments, prepare_chat, turn_of
+from failover_iter.llm._reading import DualChatFactory, DualStream
+from failover_iter.llm._status import as_mapping
 
 __all__ = ["mistral_chat"]
+
+_ID_LENGTH: Final = 9
 
 
 class _Client(Protocol):
@@ -35,26 +39,40 @@ class MistralAnswer(OpenAIChatAnswer):
         """Yield the chunks of one event."""
         return super().read(event.data)
 
-    def read_delta(self, delta: Any, event: object) -> Iterator[Chunk]:
-        """Yield the chunks of a delta; its content may be a list of text and reasoning parts."""
-        parts = as_list(delta.content)
-        for part in parts:
-            if isinstance(part, str):
-                yield from self.text(part, event)
-            elif thoughts := getattr(part, "thinking", None):
-                for thought in thoughts:
-                    yield from self.reasoning(getattr(thought, "text", None), event)
-            else:
-                yield from self.text(getattr(part, "text", None), event)
-        for call in delta.tool_calls or ():
-            yield from self.read_tool_call(call, event)
+    def read_tool_call(
+        self, key: object, call_id: str | None, function: Any, event: object
+    ) -> Iterator[Chunk]:
+        """Yield a tool call; the SDK's default for a missing id is the word "null"."""
+        call_id = None if call_id == "null" else call_id
+        return super().read_tool_call(key, call_id, function, event)
 
-    def read_tool_call(self, call: Any, event: object) -> Iterator[Chunk]:
-        """Yield a whole tool call, or a piece of one."""
-        function, arguments = call.function, call.function.arguments
-        if not isinstance(arguments, str):
-            arguments = json.dumps(arguments)
-        yield from self.tool(call.index, event, id=call.id, name=function.name, arguments=arguments)
+
+def _prepare(arguments: Arguments) -> Arguments:
+    """Convert what Mistral wants otherwise: the role of developers, and the ids of calls."""
+    arguments = prepare_chat(arguments)
+    arguments["messages"] = [_message(message) for message in arguments.get("messages", ())]
+    return arguments
+
+
+def _message(message: Any) -> Any:
+    turn = turn_of(message)
+    if turn is None:
+        return message
+    fields = dict(message) | {"role": turn.role}
+    if turn.calls:
+        calls = zip(fields["tool_calls"], turn.calls, strict=True)
+        fields["tool_calls"] = [
+            {**as_mapping(call), "id": _call_id(known.id)} for call, known in calls
+        ]
+    if turn.call_id:
+        fields["tool_call_id"] = _call_id(turn.call_id)
+    return fields
+
+
+def _call_id(call_id: str) -> str:
+    """Return an id as Mistral requires it, nine letters or digits; the same for the same id."""
+    is_mistral = len(call_id) == _ID_LENGTH and call_id.isalnum()
+    return call_id if is_mistral else sha256(call_id.encode()).hexdigest()[:_ID_LENGTH]
 
 
 def mistral_chat(
@@ -85,11 +103,15 @@ def mistral_chat(
     """
     chat = client.chat
     return DualChatFactory(
+        client=client,
         answer_type=MistralAnswer,
         arguments=arguments,
+        offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
+        answer_options={"several_choices": asks_for_several(arguments)},
         prefill_fields={"prefix": True},
         echoes_prefill=True,
+        prepare=_prepare,
         call=lambda arguments: chat.stream(**arguments),
         acall=lambda arguments: chat.stream_async(**arguments),
     ).source(name)

@@ -8,8 +8,11 @@ from typing import Any, ClassVar, overload
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chat import AsyncClient, SyncClient, factory_class
 from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._factory import AsyncClient, SyncClient
+from failover_iter.llm._field import field
+from failover_iter.llm._messages import Arguments, Image, Turn, format_of, turn_of
+from failover_iter.llm._reading import factory_class
 
 __all__ = ["ollama_chat"]
 
@@ -30,9 +33,44 @@ class OllamaAnswer(Answer):
             arguments = json.dumps(dict(call.function.arguments))
             key, name = len(self.tool_indexes), call.function.name
             yield from self.tool(key, event, name=name, arguments=arguments)
+        if field(message, "images"):
+            yield from self.other("image", event)
         if event.done:
             self.set_usage(event, event.prompt_eval_count, event.eval_count)
-            self.set_finish_reason(event.done_reason or "stop", event)
+            # Old servers send no reason. An empty one means that the connection was closed.
+            reason = event.done_reason
+            self.set_finish_reason("stop" if reason is None else reason, event)
+
+
+def _prepare(arguments: Arguments) -> Arguments:
+    """Convert OpenAI's form: images, tool calls and their results, and the format."""
+    schema = format_of(arguments.pop("response_format", None))
+    if schema is not None:
+        arguments["format"] = schema.schema
+    names: dict[str, str] = {}
+    messages: list[Any] = []
+    for message in arguments.get("messages", ()):
+        turn = turn_of(message)
+        names.update({call.id: call.name for call in turn.calls} if turn else {})
+        messages.append(message if turn is None else _message(turn, names))
+    arguments["messages"] = messages
+    return arguments
+
+
+def _message(turn: Turn, names: dict[str, str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": turn.role, "content": turn.text}
+    images = [part for part in turn.parts if isinstance(part, Image)]
+    if any(image.url for image in images):
+        raise ValueError("Ollama takes images as data (a data: URL), not by their address")
+    if images:
+        fields["images"] = [image.data for image in images]
+    if turn.calls:
+        fields["tool_calls"] = [
+            {"function": {"name": call.name, "arguments": call.arguments}} for call in turn.calls
+        ]
+    if turn.role == "tool":
+        fields["tool_name"] = names.get(turn.call_id, "")
+    return fields
 
 
 @overload
@@ -67,10 +105,13 @@ def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         'ollama llama'
     """
     factory = factory_class(client.chat)(
+        client=client,
         answer_type=OllamaAnswer,
         arguments=arguments,
-        structured=bool(arguments.get("format")),
+        offers_tools=bool(arguments.get("tools")),
+        structured=bool(arguments.get("format") or arguments.get("response_format")),
         prefill_fields={},
+        prepare=_prepare,
         call=lambda arguments: client.chat(**arguments, stream=True),
     )
     return factory.source(name)
