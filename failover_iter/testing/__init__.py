@@ -8,6 +8,7 @@ and checks the result. Requires `hypothesis`: `pip install failover-iter[testing
 from failover_iter.testing._composed import attempts_at_most, equals, survives, within
 from failover_iter.testing._conformance import check_failover_laws
 from failover_iter.testing._faults import Bug, Interrupt
+from failover_iter.testing._file_server import FileAnswer, FileRequest, FileServer, file_server
 from failover_iter.testing._inject import inject
 from failover_iter.testing._loop import JumpingLoop
 from failover_iter.testing._must_see import NeverHappened, must_see
@@ -45,6 +46,9 @@ __all__ = [
     "Bug",
     "Consumer",
     "FaultServer",
+    "FileAnswer",
+    "FileRequest",
+    "FileServer",
     "Interrupt",
     "Interruption",
     "JumpingLoop",
@@ -66,6 +70,7 @@ __all__ = [
     "check_resumable",
     "equals",
     "fault_server",
+    "file_server",
     "inject",
     "must_see",
     "plans",
