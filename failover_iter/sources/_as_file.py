@@ -95,9 +95,7 @@ class _Raw(io.RawIOBase):
         return self._position
 
     def close(self) -> None:
-        """Close the stream, once."""
-        if self.closed:
-            return
+        """Close the stream. The buffer calls this once."""
         try:
             close = getattr(self._chunks, "close", None) or getattr(self._stream, "close", None)
             if close is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from failover_iter import Progress, Source
@@ -23,7 +23,7 @@ from failover_iter.sources._remote_file import (
     SameFile,
     parse_range,
 )
-from failover_iter.sources._response import Response, host_of
+from failover_iter.sources._response import Response, host_of, shown_url
 
 
 def new_download(
@@ -39,6 +39,22 @@ def new_download(
     opener = (async_opener_of if is_async(client) else opener_of)(function, client)
     file = RemoteFile(str(url), same_file, first, last)
     return Download(client, url, request, file, opener)
+
+
+def resumed_download(
+    client: Any,
+    url: str,
+    same_file: SameFile,
+    *,
+    first: int,
+    known: KnownFile | None,
+    on_known: Callable[[KnownFile], None],
+) -> Source[Generator[bytes]]:
+    """The rest of a file of which an earlier process has written the first bytes."""
+    download = new_download("get", client, url, same_file, {})
+    # Not the whole address: it may be written to a file, and be signed anew for each process.
+    file = replace(download.file, address=shown_url(url), first=first, known=known)
+    return as_source(url, replace(download, file=file, on_known=on_known).chunks)
 
 
 def as_source(url: object, factory: Callable[[Progress[Any]], Any]) -> Source[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
 
@@ -82,6 +82,17 @@ class KnownFile:
     version: Version
     versions: Mapping[str, Version] = field(default_factory=dict[str, Version])
     """The version at each address: the ETags of mirrors may differ, those of one mirror not."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data, for the next process."""
+        versions = {address: astuple(version) for address, version in self.versions.items()}
+        return {"size": self.size, "version": astuple(self.version), "versions": versions}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> KnownFile:
+        """Make an object of what `to_json` has returned."""
+        versions = {address: Version(*parts) for address, parts in data["versions"].items()}
+        return cls(data["size"], Version(*data["version"]), versions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ class FileAnswer:
     """How `file_server` answers one request. By default it serves the file correctly.
 
     Args:
-        cut: after how many bytes of the body the answer breaks off; None: it does not.
+        cut: after how many bytes of the body the answer breaks off; None: it does not. After all
+            bytes of a chunked body, its end is missing.
         end: how it breaks off: "fin" closes the connection, "reset" resets it, "stall" falls
             silent until the client disconnects.
         ranges: what a request with `Range` receives: "right" the range; "ignored" the whole file;
@@ -181,7 +182,7 @@ class _Handler(LoopbackHandler):
         if answer.framing == "chunked":
             headers["Transfer-Encoding"] = "chunked"
         self._begin(status, {**headers, **answer.headers})
-        breaks = answer.cut is not None and answer.cut < len(body)
+        breaks = answer.cut is not None and answer.cut <= len(body)
         with suppress(OSError):  # the client has disconnected
             if answer.framing == "chunked":
                 self.wfile.write(b"%x\r\n" % len(body) if body else b"")

@@ -20,10 +20,10 @@ class LoopbackServer(ThreadingHTTPServer):
 
     daemon_threads = False  # so that server_close waits for them
 
-    def __init__(self, handler: type[LoopbackHandler]) -> None:
+    def __init__(self, handler: type[LoopbackHandler], port: int) -> None:
         self.stopped = threading.Event()
         handler.stopped = self.stopped
-        super().__init__(("127.0.0.1", 0), handler)
+        super().__init__(("127.0.0.1", port), handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing."""
@@ -69,9 +69,9 @@ class LoopbackHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(handler: type[LoopbackHandler], name: str) -> Generator[LoopbackServer]:
+def serving(handler: type[LoopbackHandler], name: str, port: int = 0) -> Generator[LoopbackServer]:
     """Run a server. At the end of the block, it and all its threads stop."""
-    server = LoopbackServer(handler)
+    server = LoopbackServer(handler, port)
     thread = threading.Thread(target=server.serve_forever, args=(GLANCE,), name=name)
     thread.start()
     try:

@@ -46,7 +46,7 @@ def line(letter: str) -> bytes:
 
 @contextmanager
 def fault_server(
-    plan: Plan, *, tick: float = 0.05, item: Callable[[str], bytes] = line
+    plan: Plan, *, tick: float = 0.05, item: Callable[[str], bytes] = line, port: int = 0
 ) -> Generator[FaultServer]:
     r"""Serve a plan over HTTP on the loopback interface: test a pipeline with its real client.
 
@@ -62,6 +62,7 @@ def fault_server(
         plan: what the sources do; the server ignores the consumer.
         tick: the length of a tick in real seconds.
         item: turns a letter into bytes of the body; by default, one line of text.
+        port: the port of the server; by default, a free one.
 
     Yields:
         The server, with its `urls` and the `requests` so far. At the end of the block, the server
@@ -75,7 +76,7 @@ def fault_server(
         b'a\nb\n'
     """
     handler = type("Handler", (_Handler,), {})
-    with serving(handler, "fault_server") as http:
+    with serving(handler, "fault_server", port) as http:
         server = handler.faults = FaultServer(plan, tick, item, http.server_address[1])  # type: ignore[attr-defined]  # of the class made above
         yield server
 

@@ -62,6 +62,7 @@ CASES = {
     "cut three times": Case(([cut(), cut(cut=1), cut(cut=199_998), whole()],)),
     "chunked": Case(([cut(framing="chunked"), whole(framing="chunked")],)),
     "chunked, then sized": Case(([cut(framing="chunked"), whole()],)),
+    "cut after the last byte": Case(([cut(), cut(cut=200_000, framing="chunked"), whole()],)),
     "busy": Case(([cut(), FileAnswer(status=503), FileAnswer(status=429), whole()],)),
     "redirected": Case(([whole(status=302, headers={"Location": "/1/elsewhere"}), whole()],)),
     "no ranges": Case(([cut(), cut(cut=200_000, ranges="ignored"), whole(ranges="ignored")],)),
