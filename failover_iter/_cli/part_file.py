@@ -78,7 +78,7 @@ class PartFile:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def finish(self) -> None:
-        """Give the complete file its name."""
+        """Rename the complete file."""
         os.fsync(self._file.fileno())
         self._path.replace(self._target)
         self._description.unlink(missing_ok=True)

@@ -89,7 +89,7 @@ class Progress:
             self._bar.update(size)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop drawing the bar."""
         if self._bar is not None:
             self._bar.close()
 

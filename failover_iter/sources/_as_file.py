@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-#: Bytes that the file reads ahead and hands out in small reads.
+#: Bytes that the file reads ahead for small reads.
 BUFFER_SIZE = 64 * 1024
 
 

@@ -58,7 +58,7 @@ def resumed_download(
 
 
 def as_source(url: object, factory: Callable[[Progress[Any]], Any]) -> Source[Any]:
-    """The source of a download: it brings its position, its name, and when to give it up."""
+    """Return the source of a download, with its cursor and its name."""
     return Source(factory, name=host_of(url), mid_stream=BY_BYTES, reset_on_progress=True)
 
 

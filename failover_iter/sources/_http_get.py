@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from failover_iter.sources._response import Response, shown_url
 
-#: Bytes that requests reads at once; the other clients hand on what has arrived.
+#: Bytes that requests reads at once; the other clients return the bytes that have arrived.
 READ_SIZE = 64 * 1024
 
 

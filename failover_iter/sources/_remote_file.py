@@ -42,7 +42,7 @@ BY_BYTES = Resume(start=0, advance=add_size)
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a response says about the version of the file."""
+    """The version of the file, as a response describes it."""
 
     etag: str | None
     modified: str | None
@@ -53,7 +53,7 @@ class Version:
     def of(cls, headers: Mapping[str, str]) -> Version:
         """Read the header fields of a response."""
         etag, modified = headers.get("ETag"), headers.get("Last-Modified")
-        if etag is not None:  # a date must not stand in for an entity tag (RFC 9110, 13.1.5)
+        if etag is not None:  # a date must not replace an entity tag (RFC 9110, 13.1.5)
             return cls(etag, modified, etag if etag.startswith('"') else None)
         strong = modified is not None and _is_strong_date(modified, headers.get("Date") or "")
         return cls(None, modified, modified if strong else None)
@@ -76,7 +76,7 @@ def _is_strong_date(modified: str, date: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """What a stream knows of the file from which it has delivered."""
+    """The file from which a stream has delivered, as far as it is known."""
 
     size: int | None
     version: Version

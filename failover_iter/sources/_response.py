@@ -16,7 +16,7 @@ TRANSIENT = {408, 421, 425, 429}
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a source needs to know of a response.
+    """The parts of a response that a source needs.
 
     Attributes:
         url: the address for messages, without anything secret.
@@ -71,7 +71,7 @@ def check_status(response: Response, *expected: int) -> None:
 
 
 def check_encoding(response: Response) -> None:
-    """Raise if the body is not sent as it is."""
+    """Raise if the body is encoded."""
     encoding = response.headers.get("Content-Encoding") or "identity"
     transfer = response.headers.get("Transfer-Encoding") or "chunked"
     if encoding.lower() != "identity":
