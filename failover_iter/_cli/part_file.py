@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -78,8 +77,7 @@ class PartFile:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def finish(self) -> None:
-        """Rename the complete file."""
-        os.fsync(self._file.fileno())
+        """Rename the complete file. Like curl, it does not wait for the disk."""
         self._path.replace(self._target)
         self._description.unlink(missing_ok=True)
 
