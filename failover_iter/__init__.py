@@ -23,6 +23,7 @@ import typing as _typing  # `failover_iter.typing` is a module of this package
 if _typing.TYPE_CHECKING:
     from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
+    from failover_iter._in_thread import in_thread
     from failover_iter._mid_stream import Bookmark, Decide, Progress, Resume, Skip
     from failover_iter._source import Source
     from failover_iter.errors import (
@@ -45,6 +46,7 @@ if _typing.TYPE_CHECKING:
         Exhausted,
         Failed,
         Opening,
+        PassedOver,
         Switched,
         Takeover,
         Waiting,
@@ -57,12 +59,13 @@ else:
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
+        "_in_thread": "in_thread",
         "_mid_stream": "Bookmark Decide Progress Resume Skip",
         "_source": "Source",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
-        "events": "Closed Committed Completed Event Exhausted Failed Opening Switched Takeover "
-        "Waiting",
+        "events": "Closed Committed Completed Event Exhausted Failed Opening PassedOver Switched "
+        "Takeover Waiting",
         "policy": "Policy",
         "trace": "Trace",
     }
@@ -97,6 +100,7 @@ __all__ = [
     "FailoverError",
     "NoSources",
     "Opening",
+    "PassedOver",
     "Policy",
     "Progress",
     "Resume",
@@ -115,4 +119,5 @@ __all__ = [
     "backoff",
     "failover",
     "failover_stream",
+    "in_thread",
 ]

@@ -58,7 +58,7 @@ def _shown(strategy: Any, *first: object) -> str:
 @public
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """What a source yields to say "you are here" without an item.
+    """An object that a source yields to say "you are here" without an item.
 
     A source with a cursor (`Resume(start=..., advance=...)`, or the same with `Decide`) yields a
     bookmark where the other side sends a position without data: a resume token, a heartbeat, the

@@ -6,10 +6,19 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Final, Generic, TypeAlias
 
-from failover_iter._mid_stream import MidStream, Progress
+from failover_iter._mid_stream import Bookmark, MidStream, Progress
 from failover_iter._options import CHECKS, CommitWhen, CompleteWhen, Limit, Options, Wait
 from failover_iter._types import UNSET, OpenedT, RetryOn, T, Unset, public
-from failover_iter._validation import check_bool, check_factory, suggest_options
+from failover_iter._validation import (
+    check_callback,
+    check_factory,
+    is_async,
+    shown,
+    suggest_options,
+)
+
+#: Makes a blocked source return: called with what its factory returned, and with the memo.
+Abort: TypeAlias = Callable[[Any, dict[str, Any]], object]
 
 
 @public
@@ -26,9 +35,18 @@ class Source(Generic[OpenedT]):
             `async () -> AsyncIterable`. With `mid_stream="resume"` or `Decide` it is called with
             a `Progress`.
         name: name in events, errors and the log. Default: the name of the factory.
-        close: `False`: never close what the factory returns.
+        close: `False`: never close what the factory returns. A function: called with what the
+            factory returned, instead of the `close` of that object, for example
+            `lambda call: call.cancel()`. An iterator that is another object is closed first. In
+            an async stream the function may return an awaitable.
+        abort: `(opened, memo) -> anything`, thread-safe: makes a blocked source return. Called
+            once, from the consumer's thread, when a blocking source is abandoned (a timeout
+            expired, or the consumer left). `opened` is what the factory returned, `memo` the
+            dictionary of the stream in which a generator can leave a handle. Not called while
+            the factory itself blocks, nor once the source is being closed. Its errors are logged.
         retry_on: which errors count as failures of this source: an exception class, a tuple of
             them, or a predicate on the error.
+        switch_on: which errors leave this source at once, whatever `attempts` are left.
         mid_stream: how this source takes over. "raise": it is skipped once the stream has
             delivered an item.
         attempts: how often this source is tried; `None` = no limit.
@@ -65,8 +83,10 @@ class Source(Generic[OpenedT]):
     factory: Callable[[], OpenedT] | Callable[[Progress], OpenedT]
     _: KW_ONLY
     name: str | None = None
-    close: bool = True
+    close: bool | Callable[[Any], object] = True
+    abort: Abort | None = None
     retry_on: RetryOn | Unset = UNSET
+    switch_on: RetryOn | Unset | None = UNSET
     mid_stream: MidStream | Unset = UNSET
     attempts: int | Unset | None = UNSET
     reset_on_progress: bool | Unset = UNSET
@@ -80,22 +100,50 @@ class Source(Generic[OpenedT]):
 
     def __post_init__(self) -> None:
         """Check the factory and each option that was given."""
+        factory: object = self.factory
+        if isinstance(factory, Source):
+            raise TypeError(
+                "Source(factory) must be a factory, got a Source: use "
+                "dataclasses.replace(source, ...) to change its options"
+            )
         check_factory("Source(factory)", self.factory)
         if not isinstance(self.name, str | None):
             raise TypeError(f"Source(name=...) must be a str or None, got {self.name!r}")
-        check_bool("Source(close=...)", self.close)
+        _check_close("Source(close=...)", self.close)
+        _check_abort("Source(abort=...)", self.abort, self.factory)
         for option, value in options_of(self).items():
             CHECKS[option](option, value)
 
     def __repr__(self) -> str:
         """Show the factory by its name, and the options that were given."""
-        name = getattr(self.factory, "__qualname__", None) or repr(self.factory)
+        name = getattr(self.factory, "__qualname__", None) or shown(self.factory)
         given = [name.rpartition("<locals>.")[2]]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if value is not field.default:
-                given.append(f"{field.name}={value!r}")
+                given.append(f"{field.name}={shown(value) if callable(value) else repr(value)}")
         return f"{type(self).__qualname__}({', '.join(given)})"
+
+
+def _check_close(option: str, value: object) -> None:
+    """Accept True, False or a function, also an async one."""
+    if not isinstance(value, bool) and not callable(value):
+        raise TypeError(
+            f"{option} must be True, False or a function that closes what the factory returned, "
+            f"got {shown(value)}"
+        )
+
+
+def _check_abort(option: str, value: object, factory: object) -> None:
+    """Accept a plain function, for a blocking source."""
+    if value is None:
+        return
+    check_callback(option, value, "a function (opened, memo) -> anything, or None")
+    if is_async(factory):
+        raise TypeError(
+            f"{option} is for blocking sources, which a thread pulls, got {shown(value)} for the "
+            f"async {shown(factory)}: an async source is cancelled, so it needs no abort"
+        )
 
 
 #: The options that a `Source` may set for itself.
@@ -117,7 +165,7 @@ def merged_options(source: Any, options: Options) -> Options:
     if mode in ("restart", "raise") and options.reset_on_progress:
         own.setdefault("reset_on_progress", False)  # the stream's value cannot apply to it
     if options.mid_stream == "raise" and mode not in (None, "raise"):
-        name = source.name or getattr(source.factory, "__name__", repr(source.factory))
+        name = source.name or getattr(source.factory, "__name__", shown(source.factory))
         raise ValueError(
             f"mid_stream={mode!r} of source {name!r} can never take effect: the stream has "
             "mid_stream='raise', so it ends at the first failure after an item"
@@ -125,10 +173,10 @@ def merged_options(source: Any, options: Options) -> Options:
     return replace(options, **own)
 
 
-#: The result of a sync factory.
-Opened: TypeAlias = Iterable[T]
-#: The result of an async factory.
-AOpened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
+#: The result of a sync factory; bookmarks are not delivered.
+Opened: TypeAlias = Iterable[T | Bookmark]
+#: The result of an async factory; bookmarks are not delivered.
+AOpened: TypeAlias = AsyncIterable[T | Bookmark] | Awaitable[AsyncIterable[T | Bookmark]]
 #: The sources of a sync stream.
 Factories: TypeAlias = Iterable[
     Callable[[], Opened[T]] | Callable[[Progress], Opened[T]] | Source[Opened[T]]

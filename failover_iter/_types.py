@@ -18,7 +18,7 @@ from typing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable
     from typing import Protocol
 
     from typing_extensions import TypeVar as DefaultTypeVar
@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     class Puller(Protocol):
         """Waits for an async source until its deadline."""
 
-        def start_pulls(self, iterator: AsyncIterator[Any], /) -> Iterator[Any]:
-            """Pull item by item: yield `READY`, or what `finish_pull` needs."""
+        @property
+        def wrong_use(self) -> Exception | None:
+            """What the next pull raises, if the source was closed after its last item."""
             ...
 
-        def finish_pull(self, pulls: Iterator[Any], waited_for: Any, /) -> Awaitable[Any]:
-            """Finish, in time, a pull that has to wait; return the item."""
+        def check(self) -> None:
+            """Raise what forbids a further pull: the time of the stream is up, for example."""
+            ...
+
+        def items(self, iterator: AsyncIterator[Any], /) -> AsyncIterable[Any]:
+            """Return the items of the source, each pulled in time."""
             ...
 
         def wait(self, awaitable: Awaitable[Any], /) -> Awaitable[Any]:

@@ -14,7 +14,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Generator, Iterable
 from typing import Any, Literal, NotRequired, Protocol, Required, TypedDict, overload
 
-from failover_iter._mid_stream import MidStream
+from failover_iter._mid_stream import Bookmark, MidStream
 from failover_iter._options import CommitWhen, CompleteWhen, Limit, Wait
 from failover_iter._source import AFactories, Factories
 from failover_iter._types import Mode, P, RetryOn, T
@@ -39,6 +39,7 @@ class StreamOptions(TypedDict):
     """The options of `failover_stream`, `afailover_stream`, `failover` and `Policy`."""
 
     retry_on: Required[RetryOn]
+    switch_on: NotRequired[RetryOn | None]
     mid_stream: NotRequired[MidStream | None]
     attempts: NotRequired[int | None]
     reset_on_progress: NotRequired[bool]
@@ -60,13 +61,13 @@ class Decorator(Protocol):
 
     @overload
     def __call__(
-        self, function: Callable[P, Coroutine[Any, Any, AsyncIterable[T]]], /
+        self, function: Callable[P, Coroutine[Any, Any, AsyncIterable[T | Bookmark]]], /
     ) -> Callable[P, AsyncGenerator[T, Any]]: ...
     @overload
     def __call__(
-        self, function: Callable[P, AsyncIterable[T]], /
+        self, function: Callable[P, AsyncIterable[T | Bookmark]], /
     ) -> Callable[P, AsyncGenerator[T, Any]]: ...
     @overload
     def __call__(
-        self, function: Callable[P, Iterable[T]], /
+        self, function: Callable[P, Iterable[T | Bookmark]], /
     ) -> Callable[P, Generator[T, Any, Any]]: ...

@@ -25,6 +25,7 @@ from failover_iter import (
     failover,
     failover_stream,
 )
+from failover_iter._validation import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -114,6 +115,34 @@ def test_classes_that_retry_on_refuses(
             give(retry_on=retry_on)
         with pytest.raises(TypeError, match="^" + message):
             Source(good, retry_on=retry_on)  # type: ignore[arg-type]
+
+
+@ways
+@pytest.mark.parametrize("listed", [KeyboardInterrupt, BaseException, BaseExceptionGroup])
+def test_classes_that_switch_on_refuses(
+    give: Callable[..., object], listed: type[BaseException]
+) -> None:
+    """It takes what `retry_on` takes, and says its own name."""
+    message = (
+        "switch_on takes subclasses of Exception (one, or a tuple of them) or a predicate, got "
+    )
+    for switch_on in (listed, (OSError, listed)):
+        with refuses(TypeError, message):
+            give(retry_on=OSError, switch_on=switch_on)
+        with refuses(TypeError, message):
+            Source(good, switch_on=switch_on)  # type: ignore[arg-type]
+
+
+@ways
+def test_an_empty_switch_on(give: Callable[..., object]) -> None:
+    """An empty tuple is refused: None says that nothing leaves a source at once."""
+    message = "switch_on must name at least one exception class, got (): leave it out if no failure"
+    with refuses(ValueError, message):
+        give(retry_on=OSError, switch_on=())
+    with refuses(ValueError, message):
+        Source(good, switch_on=())
+    give(retry_on=OSError, switch_on=None)
+    give(retry_on=OSError, switch_on=SourceError)
 
 
 @ways
@@ -240,6 +269,7 @@ class AsyncCallback:
 
 CALLBACKS: dict[str, Callable[[Any], object]] = {
     "retry_on": lambda callback: Policy(retry_on=callback),
+    "switch_on": lambda callback: Policy(retry_on=OSError, switch_on=callback),
     "wait": lambda callback: Policy(retry_on=OSError, wait=callback),
     "commit_when": lambda callback: Policy(retry_on=OSError, commit_when=callback),
     "complete_when": lambda callback: Policy(retry_on=OSError, complete_when=callback),
@@ -252,6 +282,7 @@ CALLBACKS: dict[str, Callable[[Any], object]] = {
 
 ALLOWED = {
     "retry_on": "an exception class, a tuple of them (not a list), or a predicate",
+    "switch_on": "an exception class, a tuple of them (not a list), or a predicate",
     "wait": "seconds, a timedelta or a function Failed -> seconds (0: no pause)",
     "commit_when": "a number of items or a function item -> bool",
     "complete_when": "a function item -> bool, or None",
@@ -276,7 +307,8 @@ ALLOWED = {
 )
 def test_coroutine_functions_as_callbacks(option: str, callback: Any) -> None:
     """Each callback option refuses coroutine functions, also wrapped ones."""
-    message = f"{option} must be {ALLOWED[option]}, and a plain function, got {callback!r}: its"
+    got = shown(callback)
+    message = f"{option} must be {ALLOWED[option]}, and a plain function, got {got}: its result"
     with refuses(TypeError, message):
         CALLBACKS[option](callback)
 

@@ -43,7 +43,15 @@ VALUES: list[Any] = [
     Options(retry_on=OSError),
     Options(retry_on=(OSError, ValueError), mid_stream=Skip(key=str), wait=timedelta(seconds=1)),
     Source(opens),
-    Source(opens, name="a", close=False, attempts=None, retry_on=OSError, mid_stream="raise"),
+    Source(
+        opens,
+        name="a",
+        close=False,
+        attempts=None,
+        retry_on=OSError,
+        switch_on=None,
+        mid_stream="raise",
+    ),
 ]
 
 
@@ -78,6 +86,7 @@ def test_the_defaults() -> None:
     options = Options(retry_on=OSError)
     expected = {
         "retry_on": OSError,
+        "switch_on": None,
         "mid_stream": None,
         "attempts": 1,
         "reset_on_progress": False,
@@ -93,8 +102,8 @@ def test_the_defaults() -> None:
     assert (Skip().key, Resume().keep) == (None, 0)
     assert (Decide(len).keep, Decide(len).key) == (0, None)  # type: ignore[arg-type]
     source = Source(opens)
-    assert (source.name, source.close) == (None, True)
-    own = {field.name for field in fields(source)} - {"factory", "name", "close"}
+    assert (source.name, source.close, source.abort) == (None, True, None)
+    own = {field.name for field in fields(source)} - {"factory", "name", "close", "abort"}
     assert {getattr(source, name) for name in own} == {UNSET}
     assert repr(UNSET) == "UNSET"
 
@@ -236,9 +245,13 @@ def test_a_source_refuses_the_same(
     [
         (lambda: Source(5), TypeError, "Source(factory) must be a factory (a callable"),
         (lambda: Source(opens()), TypeError, "Source(factory) must be a factory, got the iterator"),
-        (lambda: Source(Source(opens)), TypeError, "Source(factory) must be a factory (a callable"),
+        (
+            lambda: Source(Source(opens)),
+            TypeError,
+            "Source(factory) must be a factory, got a Source: ",
+        ),
         (lambda: Source(opens, name=5), TypeError, "Source(name=...) must be a str or None, got 5"),
-        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True or False"),
+        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True, False or"),
         (lambda: Skip(key=5), TypeError, "Skip(key=...) must be a function item -> str |"),
         (
             lambda: Skip(key=coroutine),
@@ -343,5 +356,5 @@ def test_a_policy_takes_no_other_attribute() -> None:
 def test_the_repr_names_the_policy() -> None:
     """The repr shows the public name of the class, and each option."""
     assert repr(Policy(retry_on=OSError)).startswith(
-        "Policy(retry_on=<class 'OSError'>, mid_stream"
+        "Policy(retry_on=<class 'OSError'>, switch_on=None, mid_stream"
     )

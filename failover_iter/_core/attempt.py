@@ -6,12 +6,14 @@ The core passes an `Attempt` to the driver, which opens the source and keeps the
 
 from __future__ import annotations
 
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.digest import Measure, size_of
 from failover_iter._core.usage import as_bool, mark_usage_error
 from failover_iter._mid_stream import Bookmark
 from failover_iter._types import UNSET
+from failover_iter._validation import shown
 from failover_iter.errors import DivergedStream
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Attempt:
     #: How many items are still to be dropped, and how many there were at first; or their size.
     to_replay = 0
     skipped = 0
-    #: What the delivered items are compared by, and the same for the dropped ones.
+    #: The measure of the delivered items, and that of the dropped ones.
     measure: Measure | None = None
     _replayed: Measure | None = None
     #: Whether the source has a cursor: a `Bookmark` from it is not an item.
@@ -99,7 +101,9 @@ class Attempt:
                 return self.diverged is not None
         if self.most is not None:
             self._held_items += 1
-            if self._is_too_many(self._held_items):
+            delivered = 0 if self._starts_over else self.delivered.count
+            if delivered + self._held_items > self.most:
+                self._yielded_too_many()
                 return True
         self.held.append(item)
         return not self.unmet
@@ -158,8 +162,32 @@ class Attempt:
 
     @property
     def on_item(self) -> Callable[[Any], object] | None:
-        """What to call with each item after the commit; true if it must not be delivered."""
-        return self._sift if self.is_sifted else self.delivered.on_item
+        """Called with each item after the commit; true if that must not be delivered."""
+        on_item = self.delivered.on_item
+        if self.most is not None:
+            on_item = self._sift_surplus(on_item, self.most)
+        return self._sift_bookmarks(on_item) if self.has_cursor else on_item
+
+    def _sift_bookmarks(self, on_item: Any) -> Callable[[Any], object]:
+        def sift(item: Any) -> object:
+            if type(item) is Bookmark:
+                self._take(item)
+                return True
+            return on_item(item)  # a stream with a cursor keeps the last item
+
+        return sift
+
+    def _sift_surplus(self, on_item: Any, most: int) -> Callable[[Any], object]:
+        delivered, left = self.delivered, self.delivered.left
+        last_left = delivered.left_after(most)  # unless some were counted one by one
+
+        def sift(item: Any) -> object:
+            if length_hint(left) <= last_left + delivered.counted:
+                self._yielded_too_many()
+                return True
+            return None if on_item is None else on_item(item)
+
+        return sift
 
     def note(self, item: Any) -> bool:
         """Count an item that arrived after the commit; False if it must not be delivered."""
@@ -168,31 +196,21 @@ class Attempt:
         self.delivered.note(item)
         return True
 
-    def _sift(self, item: Any) -> bool:
-        if not self.admits(item):
-            return True
-        if self.delivered.on_item is not None:
-            self.delivered.on_item(item)
-        return False
-
     def admits(self, item: Any) -> bool:
         """Whether to deliver an item that arrived after the commit; a bookmark takes effect."""
         if self.has_cursor and type(item) is Bookmark:
             self._take(item)
             return False
-        return self.most is None or not self._is_too_many(1)
+        if self.most is None or self.delivered.count < self.most:
+            return True
+        self._yielded_too_many()
+        return False
 
-    def _is_too_many(self, items: int) -> bool:
-        """Whether the stream has too many items with so many more; the attempt has failed then."""
-        starts_over = self.mode == "restart" and not (self.is_committed or self._has_restarted)
-        delivered = 0 if starts_over else self.delivered.count
-        if self.most is None or delivered + items <= self.most:
-            return False
+    def _yielded_too_many(self) -> None:
         self.surplus = self.diverged = DivergedStream(
             f"{self.source.name} yielded an item after the {self.most} that were expected "
             "(expect_items)"
         )
-        return True
 
     def _receive_bookmark(self, bookmark: Bookmark) -> None:
         self.is_alive = True
@@ -209,18 +227,23 @@ class Attempt:
         if bookmark.cursor is UNSET or cursor is None:
             return
         delivered.holds_restart = False
-        if self.mode == "restart" and not (self.is_committed or self._has_restarted):
+        if self._starts_over:
             delivered.restart_at_bookmark()
             self._has_restarted = True
         # A position among dropped items is known in items only, and behind a cursor that advances.
         if not self.to_replay or (cursor.advance is None and not self.is_sized):
             cursor.move(bookmark.cursor, delivered.count - self.to_replay)
 
+    @property
+    def _starts_over(self) -> bool:
+        """Whether the items start over, and neither a commit nor a bookmark has begun that."""
+        return self.mode == "restart" and not (self.is_committed or self._has_restarted)
+
     # After the commit.
 
     def commit(self) -> None:
         """Deliver from now on: first the marker, then the held items."""
-        if self.mode == "restart" and not self._has_restarted:
+        if self._starts_over:
             self.delivered.restart()
         self.delivered.committed()
         self.is_committed = True
@@ -236,6 +259,8 @@ class Attempt:
             self.marker = None
             return item
         self.delivered.note(item)
+        if self.delivered.cursor is not None:
+            self.delivered.cursor.check()
         if self.has_cursor:
             while self.held and type(self.held[-1]) is Bookmark:
                 self._take(self.held.pop())
@@ -245,7 +270,7 @@ class Attempt:
         """Refuse a value that is sent while items are held: the source is ahead of it."""
         if self.held:
             raise TypeError(
-                f"cannot send {value!r} while held items are delivered (commit_when): "
+                f"cannot send {shown(value)} while held items are delivered (commit_when): "
                 f"{self.source.name} is ahead by {len(self.held)}"
             )
 

@@ -97,6 +97,8 @@ def _find_unmet(levels: Sequence[Level], items: Sequence[Any]) -> tuple[int, Sou
 
 def find_limit(levels: Sequence[Level]) -> tuple[int, int] | None:
     """How many items the stream may have, and which level says so: the innermost of several."""
+    if len(levels) == 1 and levels[0].source.options.expect_items is None:
+        return None  # as most streams
     limit: tuple[int, int] | None = None
     for index, expected in values_of(levels, "expect_items"):
         if expected is not None and (limit is None or expected < limit[0]):

@@ -17,6 +17,8 @@ from failover_iter._types import UNSET
 from failover_iter._validation import identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from failover_iter._mid_stream import Progress
 
 
@@ -33,11 +35,9 @@ class Cursor:
     def __init__(self, strategy: Resume | Decide) -> None:
         self._strategy = strategy
         self.advance: Any = strategy.advance
-        self._value: Any = UNSET  # until it moves
-        #: How many items had been delivered, since the last restart, where it was set.
-        self.at = 0
         #: How many bookmarks have set it.
         self.bookmarks = 0
+        self.restart()
 
     @property
     def start(self) -> Any:
@@ -45,37 +45,49 @@ class Cursor:
         start = self._strategy.start
         return None if start is UNSET else deepcopy(start)
 
-    @property
-    def value(self) -> Any:
-        """The cursor; before it has moved, a new copy of `start` each time."""
-        return self.start if self._value is UNSET else self._value
-
-    def add(self, item: Any) -> None:
-        """Fold a delivered item in; called only if there is an `advance`."""
-        try:
-            value: Any = self.advance(self.value, item)
-        except StopIteration as leak:  # called from C, it would be taken for the end of the source
-            raise RuntimeError("the function of advance raised StopIteration") from leak
-        if type(value) is CoroutineType:
-            value.close()
-            raise mark_usage_error(
-                TypeError(f"the function of advance must return a cursor, got a coroutine: {value}")
-            )
-        self._value = value
-
-    def move(self, value: Any, at: int) -> None:
-        """Set the cursor to a bookmark that comes after so many delivered items."""
-        self._value, self.at = value, at
-        self.bookmarks += 1
-
     def restart(self) -> None:
         """Go back to the start: the items start over."""
-        self._value, self.at = UNSET, 0
+        self.value = self.start
+        #: Whether `value` may differ from `start`.
+        self.has_moved = False
+        #: How many items had been delivered, since the last restart, where it was set.
+        self.at = 0
+
+    def shown(self) -> Any:
+        """The cursor for a factory, which may change its own copy of `start`."""
+        return self.value if self.has_moved else self.start
+
+    def folding(self, keep: Callable[[Any], object]) -> Callable[[Any], None]:
+        """Return a function that keeps a delivered item, and folds it in."""
+        advance = self.advance
+
+        def fold(item: Any) -> None:
+            keep(item)
+            try:
+                self.value = advance(self.value, item)
+            except StopIteration as leak:  # called from C, it would be the end of the source
+                raise RuntimeError("the function of advance raised StopIteration") from leak
+
+        return fold
+
+    def check(self) -> None:
+        """Refuse an `advance` that returns a coroutine; asked after the first items."""
+        value: object = self.value
+        if isinstance(value, CoroutineType):
+            value.close()
+            raise mark_usage_error(
+                TypeError("the function of advance must return a cursor, got a coroutine")
+            )
+
+    def move(self, value: Any, at: int) -> None:
+        """Set the cursor to a bookmark that comes after this many delivered items."""
+        self.value, self.at, self.has_moved = value, at, True
+        self.bookmarks += 1
 
     def go_on_from(self, seed: Progress, at: int) -> None:
-        """Begin where an earlier stream stopped, after so many items."""
+        """Begin where an earlier stream stopped, after this many items."""
         if seed.cursor is not None:
-            self._value, self.at = seed.cursor, at
+            self.value, self.at, self.has_moved = seed.cursor, at, True
         elif seed.delivered and self.start is not None:
             raise ValueError(
                 f"progress.cursor must say where to go on after {seed.delivered} delivered items, "

@@ -79,6 +79,10 @@ class Delivered:
         """Items delivered since the last restart."""
         return self.counted + _MANY - length_hint(self.left)
 
+    def left_after(self, count: int) -> int:
+        """How much of `left` is left once it has counted this many items alone."""
+        return _MANY - count
+
     @property
     def total(self) -> int:
         """Items delivered in all."""
@@ -102,7 +106,7 @@ class Delivered:
 
     @property
     def memo(self) -> dict[str, Any]:
-        """What the sources remember; made when it is asked for."""
+        """A dict for what the sources remember; made when it is asked for."""
         if self._memo is None:
             self._memo = {}
         return self._memo
@@ -122,11 +126,20 @@ class Delivered:
         if lacks_measure:
             self.measures = {**(self.measures or {}), place: Measure(key, size)}
         if self.calls_back:
-            self.on_item = self._keep_and_call
+            self.on_item = self._composed()
         return True
 
+    def _composed(self) -> Callable[[Any], object]:
+        """One function for all that is done with a delivered item."""
+        keep: Callable[[Any], object] = self.items.append
+        if self.measures is not None:
+            keep = self._keep_and_measure
+        if self.cursor is not None and self.cursor.advance is not None:
+            return self.cursor.folding(keep)
+        return keep
+
     def _lacks_cursor(self, options: Options, name: str | None) -> bool:
-        """Give the stream a cursor if these options ask for one; True if it misses items."""
+        """Add the cursor that these options ask for, if any; True if it misses items."""
         strategy = options.strategy
         if not has_cursor(strategy):
             return False
@@ -150,16 +163,13 @@ class Delivered:
         if self.on_item is not None:
             self.on_item(item)
 
-    def _keep_and_call(self, item: Any) -> None:
+    def _keep_and_measure(self, item: Any) -> None:
         self.items.append(item)
-        if self.measures is not None:
-            for measure in self.measures.values():
-                measure.add(item)
-        if self.cursor is not None and self.cursor.advance is not None:
-            self.cursor.add(item)
+        for measure in (self.measures or {}).values():
+            measure.add(item)
 
     def measure_of(self, key: Key | None, size: Size | None) -> Measure | None:
-        """What a replay is compared with by these functions."""
+        """The measure of the delivered items by these functions, if there is one."""
         return (self.measures or {}).get((identity(key), identity(size)))
 
     def restart(self) -> None:
@@ -184,6 +194,8 @@ class Delivered:
         self.has_delivered = True
         self.holds_restart = False
         self.to_discard = None
+        if self.cursor is not None:
+            self.cursor.has_moved = True
 
     def progress(
         self,
@@ -213,7 +225,7 @@ class Delivered:
             delivered=self.count,
             last=items[-1] if items else None,
             items=kept,
-            cursor=None if cursor is None else cursor.value,
+            cursor=None if cursor is None else cursor.shown(),
             **common,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._core.usage import mark_usage_error
+from failover_iter._validation import shown
 
 if TYPE_CHECKING:
     from hashlib import blake2b
@@ -30,13 +31,13 @@ def update_digest(digest: blake2b, key: Key, item: Any) -> None:
         tag, data = b"i", format(int(value), "x").encode()
     else:
         raise mark_usage_error(
-            TypeError(f"the function of key must return a str, bytes or int, got {value!r}")
+            TypeError(f"the function of key must return a str, bytes or int, got {shown(value)}")
         )
     digest.update(b"%b%d:%b" % (tag, len(data), data))
 
 
 def update_content(digest: blake2b, key: Key, piece: Any) -> None:
-    """Add the content of a piece as it is: where it was cut makes no difference."""
+    """Add the content of a piece: where it was cut makes no difference."""
     value = _key_of(key, piece)
     if isinstance(value, str):
         digest.update(value.encode("utf-8", "surrogatepass"))
@@ -66,13 +67,13 @@ def size_of(size: Size, item: Any) -> int:
         raise RuntimeError("the function of size raised StopIteration") from leak
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise mark_usage_error(
-            TypeError(f"the function of size must return an int of at least 0, got {value!r}")
+            TypeError(f"the function of size must return an int of at least 0, got {shown(value)}")
         )
     return value
 
 
 class Measure:
-    """What a strategy compares of the delivered items with a replay: size and content, or keys."""
+    """Size and content, or keys, by which delivered items are compared with a replay."""
 
     __slots__ = ("_add", "digest", "key", "size", "total")
 
@@ -96,7 +97,7 @@ class Measure:
             self._add(self.digest, self.key, item)
 
     def has_same_keys(self, other: Measure) -> bool:
-        """Whether the same keys were added to both; true if there is no key."""
+        """Whether the same keys were added to both; true without a key."""
         if self.digest is None or other.digest is None:
             return True
         return self.digest.digest() == other.digest.digest()

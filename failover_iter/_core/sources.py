@@ -6,6 +6,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from failover_iter._core.cursor import has_cursor
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
 from failover_iter._source import Source, merged_options, options_of
@@ -17,6 +18,7 @@ from failover_iter._validation import (
     is_async,
     is_generator_function,
     offers,
+    shown,
 )
 from failover_iter.errors import NoSources
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from failover_iter._options import Options
+    from failover_iter._source import Abort
     from failover_iter._types import Flavour
 
 _NO_OPTIONS: Final = frozenset[str]()
@@ -42,6 +45,9 @@ class Group:
         self.options = options
         #: Checked where they are a list; a lazy iterable is read anew at each opening.
         self.factories = read_factories(factories, None, options)
+        names = Names()
+        for source in self.sources:
+            names.tell_apart(source)
 
     @property
     def sources(self) -> tuple[ResolvedSource, ...]:
@@ -69,8 +75,12 @@ class ResolvedSource:
     """A source as the core uses it: its factory, and the options that hold for it."""
 
     # Class attributes are what most sources never change: to make one is half the work then.
-    #: Whether the stream closes what the factory returns.
+    #: Whether the stream closes what the factory returns, and the function that does it, if not
+    #: the `close` of that object.
     owned = True
+    closer: Callable[[Any], object] | None = None
+    #: Makes the source return when it is blocked in a thread.
+    abort: Abort | None = None
     #: The options that the `Source` itself sets.
     own: frozenset[str] = _NO_OPTIONS
     #: Whether its own mode may refuse a takeover.
@@ -98,6 +108,12 @@ class ResolvedSource:
         self._name = name
 
     @property
+    def has_cursor(self) -> bool:
+        """Whether it, or a source in it, knows where the stream is."""
+        inside = () if self.group is None else self.group.leaves()
+        return has_cursor(self.options.strategy) or any(leaf.has_cursor for leaf in inside)
+
+    @property
     def shows_progress(self) -> bool:
         """Whether an attempt that brings the stream further can be told from a repetition."""
         group = self.group
@@ -105,6 +121,27 @@ class ResolvedSource:
             return self.options.shows_progress
         own = [leaf for leaf in group.leaves() if "mid_stream" in leaf.own]
         return not group.sources or any(leaf.shows_progress for leaf in own)
+
+
+class Names:
+    """The names of the last sources of a queue: those with the same name get a number."""
+
+    def __init__(self) -> None:
+        #: By factory and name: a number, and the factory, so that no other object gets its id.
+        self._numbers: dict[tuple[object, str], tuple[int, object]] = {}
+
+    def tell_apart(self, source: ResolvedSource) -> None:
+        """Number a source if another one has its name; the same factory is the same source."""
+        name, place = source.name, identity(source.factory)
+        number, _ = self._numbers.pop((place, name), (0, None))
+        if not number:
+            same = [each for (_, other), (each, _) in self._numbers.items() if other == name]
+            number = max(same, default=0) + 1
+        self._numbers[place, name] = number, source.factory
+        if len(self._numbers) > _REMEMBERED:
+            del self._numbers[next(iter(self._numbers))]
+        if number > 1:
+            source.name = f"{name}#{number}"
 
 
 class SourceQueue:
@@ -117,6 +154,8 @@ class SourceQueue:
     _left: Iterator[Any] | None = None
     _index = 0
     _opened: dict[object, object] | None = None
+    _first: ResolvedSource | None = None
+    _names: Names | None = None
 
     def __init__(
         self,
@@ -142,8 +181,19 @@ class SourceQueue:
         if self._left is None:  # not before: `factories` may be anything
             self._left = iter(self._sources)
         for item in self._left:
-            return self._read(item) if self.lazy else item
+            source: ResolvedSource = self._read(item) if self.lazy else item
+            if self._first is None:
+                self._first = source
+            else:
+                self._tell_apart(self._first, source)
+            return source
         return None
+
+    def _tell_apart(self, first: ResolvedSource, source: ResolvedSource) -> None:
+        if self._names is None:
+            self._names = Names()
+            self._names.tell_apart(first)
+        self._names.tell_apart(source)
 
     def _read(self, item: object) -> ResolvedSource:
         try:
@@ -177,13 +227,18 @@ def read_factories(
         if options.reset_on_progress and not any(source.shows_progress for source in sources):
             raise options.no_progress()
         return sources
-    if callable(factories) or isinstance(factories, str | bytes | Source):
+    got = repr(factories) if isinstance(factories, Source) else shown(factories)
+    got = f"factories must be an iterable of factories, got {got}"
+    is_iterable = offers(factories, "__iter__") or offers(factories, "__getitem__")
+    if callable(factories) and is_iterable and not isinstance(factories, type):
         raise TypeError(
-            f"factories must be an iterable of factories, got {factories!r}: "
-            "put the source into a list, [source], even if it is the only one"
+            f"{got}, which is also callable: pass iter(...) of it to read the factories from it, "
+            "or [...] with it alone if it is the factory of the only source"
         )
-    if not (offers(factories, "__iter__") or offers(factories, "__getitem__")):
-        raise TypeError(f"factories must be an iterable of factories, got {factories!r}")
+    if callable(factories) or isinstance(factories, str | bytes | Source):
+        raise TypeError(f"{got}: put the source into a list, [source], even if it is the only one")
+    if not is_iterable:
+        raise TypeError(got)
     return factories
 
 
@@ -207,7 +262,9 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
     if isinstance(item, Source):
         source = ResolvedSource(item.factory, index, merged_options(item, options))
         source.name = item.name
-        source.owned = item.close
+        source.owned = item.close is not False
+        source.closer = item.close if callable(item.close) else None
+        source.abort = item.abort
         source.own = frozenset(options_of(item))
         source.has_own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)
     else:
@@ -215,6 +272,13 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
         source = ResolvedSource(item, index, options)
     if isinstance(source.factory, Group):
         source.group = group = source.factory
+        if source.closer is not None or source.abort is not None:
+            raise mark_usage_error(
+                ValueError(
+                    f"source {source.name!r} is a Policy.source, which opens nothing itself: set "
+                    "close and abort on the sources in it"
+                )
+            )
         if "mid_stream" not in source.own and group.sources:
             source.has_own_mode = all(leaf.has_own_mode for leaf in group.leaves())
     else:
@@ -237,6 +301,8 @@ def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
     """Refuse a source that belongs to the other kind of stream."""
     if flavour == "sync" and is_async(source.factory):
         raise wrong_flavour(source.name, flavour)
+    if flavour == "sync" and source.closer is not None and is_async(source.closer):
+        raise mark_usage_error(async_close(source.name, source.closer))
     if flavour == "async" and is_generator_function(source.factory):
         raise wrong_flavour(source.name, flavour)
     if source.group is not None:
@@ -246,18 +312,39 @@ def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
 
 def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
     """The error for a source that belongs to the other kind of stream."""
-    is_, use = ("async", "afailover_stream (or Policy.astream)")
+    is_, use = "async", "afailover_stream (or Policy.astream) for it"
     if flavour == "async":
-        is_, use = ("sync", "failover_stream (or Policy.stream)")
-    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use} for it"))
+        is_, use = "sync", "failover_stream (or Policy.stream) for it, or in_thread(factory)"
+    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use}"))
+
+
+def async_close(name: str, closed: object) -> TypeError:
+    """The error for a `close` that a blocking stream would have to await."""
+    return TypeError(
+        f"Source(close=...) of {name!r} must be a plain function in a blocking stream, which "
+        f"cannot await, got {shown(closed)}"
+    )
 
 
 def not_iterable(name: str, kind: str, opened: object) -> TypeError:
     """The error for a factory whose result cannot be iterated; it begins as Python's own."""
     return TypeError(
         f"{type(opened).__name__!r} object is not {'an ' * (kind != 'iterable')}{kind}: "
-        f"the factory of source {name!r} must return an {kind}, got {opened!r}"
+        f"the factory of source {name!r} must return an {kind}, got {shown(opened)}"
     )
+
+
+def refuse_text(name: str, opened: object) -> None:
+    """Refuse a factory that returned all of a text at once: its items would be characters."""
+    if isinstance(opened, str | bytes):
+        kind = type(opened).__name__
+        items = "characters" if isinstance(opened, str) else "numbers"
+        raise mark_usage_error(
+            TypeError(
+                f"the factory of source {name!r} returned a {kind}, whose items would be single "
+                f"{items}: yield it, or return a list of {kind} objects"
+            )
+        )
 
 
 def _check_group(source: ResolvedSource) -> None:
@@ -294,7 +381,7 @@ def _check_parameters(source: ResolvedSource) -> None:
     except ValueError:  # a builtin that has no signature
         return
     except TypeError as mismatch:
-        got = f"{source.factory!r} ({mismatch})"
+        got = f"{shown(source.factory)} ({mismatch})"
     else:
         return
     if source.resumable:

@@ -1,50 +1,57 @@
 """The async driver: a real async generator that does what the core answers.
 
 It is the twin of the blocking one (`sync.py`), step by step. An async generator cannot delegate, so
-it pulls each item, and what the consumer does at a `yield` is caught there. The only `try` that
-blames the source is the one around its pull.
+it loops over the items, and what the consumer does at a `yield` is caught there. The `try` around
+that loop blames the source. Whatever our own lines in it raise, a callback or a signal handler for
+example, is marked with `spare`: the source is not to blame.
 """
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+from itertools import repeat
 from types import AsyncGeneratorType
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 from warnings import warn
 
 from failover_iter._core.commands import Open, Raise, Return, Sleep
-from failover_iter._core.deadlines import READY
 from failover_iter._core.notes import leaked, raise_unchanged
-from failover_iter._core.sources import not_iterable, wrong_flavour
+from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
+from failover_iter._drivers.async_items import Held, IterableOver
 from failover_iter._drivers.clock import async_library, async_sleep, async_time, give_way
 from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
 from failover_iter._drivers.opened import OpenedSource
-from failover_iter._validation import is_awaitable, offers
-from failover_iter.errors import StreamTimeout
+from failover_iter._validation import is_awaitable, offers, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 
     from failover_iter._core.commands import Command
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
     from failover_iter._types import Puller
 
+#: What is counted in another place draws from this.
+_UNCOUNTED: Final = repeat(True)
+
 
 async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     """Deliver one stream."""
-    source: AsyncSource | None = None
+    source: Any = None
     command: Command | None = None
-    attempt: Any = None
-    held: Any = None
+    items: Any = None
     left: Any = None
-    item = thrown = sent = waited_for = None
+    item = thrown = sent = None
     try:
         command = run.start(async_time(), log)
         while True:
             match command:
+                case None:
+                    pass  # the source goes on, after an answer to the consumer
                 case Open():
                     source = AsyncSource(run, command.attempt)
                     await source.open()
@@ -59,47 +66,37 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 case _:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
-            attempt, iterator = source.attempt, source.iterator
-            held, left, on_item = attempt.held, run.delivered.left, attempt.on_item
-            source.check_deadline()
-            puller, pulls, goes_on = source.puller, source.start_pulls(), source.goes_on
-            while goes_on:
-                if held:
-                    item = attempt.pop_held()
-                    goes_on = False  # asked below
-                else:
+            items, left, on_item = source.items()
+            try:
+                async for item in items:
                     try:
-                        item = (
-                            await anext(iterator)
-                            if pulls is None
-                            else puller.item
-                            if (waited_for := next(pulls)) is READY
-                            else await puller.finish_pull(pulls, waited_for)
-                        )
-                    except StopAsyncIteration:
-                        source.end()
-                        break
+                        is_sifted_out = on_item is not None and on_item(item)
+                        if not is_sifted_out:
+                            next(left)  # counts it
                     except BaseException as error:
-                        source.failure = error
-                        break
-                    if on_item is not None and on_item(item):
-                        source.check_surplus()  # it is not delivered
-                        goes_on = source.goes_on
+                        source.spare(error)
+                        raise
+                    if is_sifted_out:
+                        source.check_surplus()
                         continue
-                    next(left)  # counts it
+                    try:
+                        sent = yield item
+                    except BaseException as error:
+                        thrown = error
+                    else:
+                        if sent is None:
+                            continue
+                    break
+            except BaseException as error:
+                source.failure = error
+            # Out of the `except`, or the source would run as if it handled what is thrown.
+            if thrown is not None or sent is not None:
+                await source.answer(thrown, sent)
                 thrown = sent = None
-                try:
-                    sent = yield item
-                except BaseException as error:
-                    thrown = error
-                # Out of the `except`, or the source would run as if it handled what is thrown.
-                if thrown is not None or sent is not None:
-                    await source.answer(thrown, sent)
-                    goes_on = source.goes_on
-                elif not goes_on:
-                    source.check_deadline()
-                    goes_on = source.goes_on
-            command = await source.finish()
+            elif source.failure is None:
+                source.exhausted(items)
+            if not source.goes_on:
+                command = await source.finish()
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             await source.interrupt(error)
@@ -108,8 +105,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.release()
-        item = thrown = sent = waited_for = None
-        attempt = iterator = held = left = on_item = puller = pulls = None
+        item = thrown = sent = items = left = on_item = None
         del run, source, command
 
 
@@ -119,9 +115,14 @@ class AsyncSource(OpenedSource):
     #: The object that waits for it, if it has a timeout.
     puller: Any = None
 
+    @property
+    def owned(self) -> bool:
+        """Whether to close it. A thread is always closed, and knows what of the source is."""
+        return self.worker is not None or self.attempt.source.owned
+
     def __del__(self, warn: Callable[..., None] = warn) -> None:
         """Warn if the event loop has gone, so that nothing could close the source."""
-        if self.iterable is not None and self.attempt.source.owned:
+        if self.iterable is not None and self.owned:
             name = self.attempt.source.name
             text = f"an async stream was not closed before its event loop: {name} is still open"
             warn(text, ResourceWarning, source=self)
@@ -133,11 +134,11 @@ class AsyncSource(OpenedSource):
         attempt, iterator = self.attempt, self.iterator
         while True:
             try:
-                if attempt.deadline is None:
+                if self.puller is None:
                     item = await anext(iterator)
                 else:
-                    attempt.deadline.check_stream()
-                    item = await self._in_time(anext(iterator))
+                    self.puller.check()
+                    item = await self.puller.wait(anext(iterator))
             except StopAsyncIteration:
                 break
             except BaseException as error:
@@ -172,7 +173,7 @@ class AsyncSource(OpenedSource):
         factory, args = attempt.source.factory, attempt.args
         attempt.args = ()  # a traceback holds on to the attempt
         if attempt.deadline is not None:
-            self.puller = _new_puller(attempt.deadline)
+            self.puller = _new_puller(self, attempt.deadline)
         opened: Any = None
         try:
             self.iterable = opened = factory(*args)
@@ -196,35 +197,49 @@ class AsyncSource(OpenedSource):
 
     def _check_opened(self, opened: object) -> None:
         """Refuse an object that an async stream cannot iterate."""
+        self._check_thread(opened)
         if isinstance(opened, AsyncGeneratorType):
             if opened.ag_frame is None:
                 self.run.opened_ended()
         elif not offers(opened, "__aiter__"):
             name = self.attempt.source.name
+            refuse_text(name, opened)
             if offers(opened, "__iter__"):
                 raise wrong_flavour(name, "async")
             self.failure = not_iterable(name, "async iterable", opened)
 
-    def start_pulls(self) -> Any:
-        """Return an iterator of pulls with a deadline; None if the source has none."""
-        deadline = self.attempt.deadline
-        if deadline is None or not deadline.is_lasting or not self.is_open:
-            return None
-        return self.puller.start_pulls(self.iterator)
+    def _check_thread(self, opened: Any) -> None:
+        """Hand on the options of the source to what `in_thread` made."""
+        in_thread = sys.modules.get("failover_iter._drivers.thread_source")  # imported by its user
+        if in_thread is not None and isinstance(opened, in_thread.ThreadSource):
+            self.worker = opened
+            opened.serve(self)
+        elif self.attempt.source.abort is not None:
+            name, got = self.attempt.source.name, shown(opened)
+            text = f"Source(abort=...) of {name!r} is for a blocking source: in an async stream it "
+            raise mark_usage_error(TypeError(f"{text}needs in_thread(factory), got {got}"))
 
-    def check_deadline(self) -> None:
-        """The source has failed if the time of the stream is up while items are held."""
+    def items(self) -> tuple[AsyncIterable[Any], Iterator[bool], Callable[[Any], object] | None]:
+        """Return what to deliver next, and how each item of it is counted and kept."""
         attempt = self.attempt
-        if attempt.held and attempt.deadline is not None:
-            try:
-                attempt.deadline.check_stream()
-            except StreamTimeout as error:
-                self.fail(error)
+        if attempt.held or not self.is_open:  # a source that did not commit has none
+            return Held(self), _UNCOUNTED, None
+        delivered, deadline = attempt.delivered, attempt.deadline
+        is_generator = type(self.iterator) is AsyncGeneratorType
+        items: Any = self.iterator if is_generator else IterableOver(self.iterator)
+        if deadline is not None and (deadline.is_lasting or self.puller.wrong_use is not None):
+            items = self.puller.items(self.iterator)
+        return items, delivered.left, attempt.on_item
+
+    def exhausted(self, items: AsyncIterable[Any]) -> None:
+        """What `items()` returned has ended: the source too, unless it was the held items."""
+        if not isinstance(items, Held):
+            self.end()
 
     @property
     def goes_on(self) -> bool:
         """Whether an item is held, or the source may yield one."""
-        return bool(self.attempt.held) or self.is_open
+        return self.failure is None and (bool(self.attempt.held) or not self.has_ended)
 
     def end(self, *, check_complete: bool = True) -> None:
         """The source has ended. In answer to a throw it need not be complete."""
@@ -248,8 +263,8 @@ class AsyncSource(OpenedSource):
         attempt.check_sent(value)
         asend = self.iterator.asend
         try:
-            if attempt.deadline is not None:
-                attempt.deadline.check_stream()
+            if self.puller is not None:
+                self.puller.check()
             item = await self._in_time(asend(value))
         except StopAsyncIteration:
             self.end()
@@ -289,8 +304,8 @@ class AsyncSource(OpenedSource):
         """Deliver the item with which the source has answered, unless it is a bookmark."""
         if self.attempt.admits(item):
             self.attempt.held.append(item)
-        else:
-            self.check_surplus()
+        elif self.attempt.surplus is not None:
+            self.fail(self.attempt.surplus)
 
     async def finish(self) -> Command:
         """Close the source, and ask the core what follows."""
@@ -298,13 +313,15 @@ class AsyncSource(OpenedSource):
         close_error = None
         try:
             if error is None:
-                if needs_close(self.iterable, self.iterator):
+                if needs_close(self.iterable, self.iterator, self.attempt.source):
                     close_error = await self.close()
                 return run.ended(None, close_error, check_complete=self.check_complete)
             close_error = await self.close()
             if self.is_to_blame(error):
-                return run.failed(error, close_error)
-            return run.left(error, close_error, by_consumer=self.by_consumer)
+                return run.failed(error, close_error, abandoned=self.is_abandoned)
+            return run.left(
+                error, close_error, by_consumer=self.by_consumer, abandoned=self.is_abandoned
+            )
         finally:
             self.release()
             del run, error, close_error
@@ -320,7 +337,7 @@ class AsyncSource(OpenedSource):
                 raise
             finally:
                 if self.run.state is not State.DONE:
-                    self.run.interrupted(error, close_error)
+                    self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
         finally:
             self.release()
             del error
@@ -336,8 +353,8 @@ class AsyncSource(OpenedSource):
 
     async def close_iterator(self) -> None:
         """Close the iterator, once."""
-        if self.attempt.source.owned and not self.is_iterator_closed:
-            closing = acloser_of(self.iterator)
+        if self.owned and not self.is_iterator_closed:
+            closing = self._closing_of(self.iterator)
             if closing is not None:
                 # No signal handler runs between these two lines: it is closed once, not never.
                 self.is_iterator_closed = True
@@ -345,11 +362,17 @@ class AsyncSource(OpenedSource):
 
     async def close_iterable(self) -> None:
         """Close the iterable, once, if it is not the iterator."""
-        if self.attempt.source.owned and not self.is_iterable_closed:
-            closing = None if self.iterable is self.iterator else acloser_of(self.iterable)
+        if self.owned and not self.is_iterable_closed:
+            closing = None if self.iterable is self.iterator else self._closing_of(self.iterable)
             if closing is not None:
                 self.is_iterable_closed = True
                 await closed(closing())
+
+    def _closing_of(self, opened: Any) -> Callable[[], object] | None:
+        """What closes the iterator or the iterable, if anything does."""
+        if self.closer is not None and opened is self.iterable is not None:
+            return partial(self.closer, opened)
+        return acloser_of(opened)
 
     async def close(self) -> Exception | None:
         """Close the source; return an Exception raised by that, raise any other."""
@@ -368,13 +391,13 @@ class AsyncSource(OpenedSource):
         self.puller = None
 
 
-def _new_puller(deadline: SourceDeadline) -> Puller:
+def _new_puller(source: AsyncSource, deadline: SourceDeadline) -> Puller:
     """Return a puller for the library that runs this task."""
     match async_library():
         case "trio":
             from failover_iter._drivers import timed_trio
 
-            return timed_trio.Puller(deadline)
+            return timed_trio.Puller(deadline, source.close, source.attempt.source.name)
         case "asyncio":
             from failover_iter._drivers import timed_asyncio
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from failover_iter._core.deadlines import READY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+    from typing import Self
 
     from failover_iter._core.deadlines import SourceDeadline
 
@@ -25,6 +26,9 @@ class Puller:
     """Waits for the source of one attempt for as long as its deadline allows."""
 
     __slots__ = ("_deadline", "_fired", "_loop", "_timer", "_waited_for", "item")
+
+    #: Under trio: why the source was closed after its last item.
+    wrong_use: Exception | None = None
 
     def __init__(self, deadline: SourceDeadline) -> None:
         self._deadline = deadline
@@ -35,14 +39,20 @@ class Puller:
         #: The result of the last step.
         self.item: Any = None
 
-    def start_pulls(self, iterator: AsyncIterator[Any]) -> Any:
-        """Pull item by item: yield READY, or what the source waits for, for `finish_pull`."""
-        if isinstance(iterator, AsyncGeneratorType):
-            return self._steps(iterator.__anext__)
-        return self._steps(lambda: _awaited(iterator.__anext__()))
+    def check(self) -> None:
+        """Raise what is wrong, before a pull: the time of the stream is up."""
+        self._deadline.check_stream()
+
+    def items(self, iterator: AsyncIterator[Any]) -> Items:
+        """Return the items of the source, each pulled before its deadline."""
+        is_generator = isinstance(iterator, AsyncGeneratorType)
+        pull = iterator.__anext__ if is_generator else lambda: _awaited(iterator.__anext__())
+        steps: Any = self._steps(pull)
+        return Items(self, steps)
 
     @coroutine
     def _steps(self, pull: Callable[[], Any]) -> Any:
+        """Pull item by item: yield READY, or what the source waits for, for `finish_pull`."""
         deadline = self._deadline
         has_end = deadline.has_end
         while True:
@@ -129,6 +139,28 @@ class Puller:
         else:
             self._fired = True
             self._waited_for.cancel()
+
+
+class Items:
+    """The items of a source, each pulled before its deadline."""
+
+    __slots__ = ("_puller", "_steps")
+
+    def __init__(self, puller: Puller, steps: Iterator[Any]) -> None:
+        self._puller = puller
+        self._steps = steps
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        waited_for = next(self._steps)
+        if waited_for is READY:
+            return self._puller.item
+        try:
+            return await self._puller.finish_pull(self._steps, waited_for)
+        finally:
+            del waited_for  # a future holds the error whose traceback holds this frame
 
 
 def _cancellation(answer: BaseException | None) -> asyncio.CancelledError:

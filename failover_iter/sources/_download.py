@@ -23,7 +23,7 @@ from failover_iter.sources._remote_file import (
     SameFile,
     parse_range,
 )
-from failover_iter.sources._response import Response, host_of, shown_url
+from failover_iter.sources._response import Response, host_of, is_final, shown_url
 
 
 def new_download(
@@ -59,7 +59,13 @@ def resumed_download(
 
 def as_source(url: object, factory: Callable[[Progress[Any]], Any]) -> Source[Any]:
     """Return the source of a download, with its cursor and its name."""
-    return Source(factory, name=host_of(url), mid_stream=BY_BYTES, reset_on_progress=True)
+    return Source(
+        factory,
+        name=host_of(url),
+        mid_stream=BY_BYTES,
+        reset_on_progress=True,
+        switch_on=is_final,
+    )
 
 
 @dataclass(frozen=True, slots=True)

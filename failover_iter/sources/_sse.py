@@ -32,6 +32,7 @@ from failover_iter.sources._response import (
     check_encoding,
     check_status,
     host_of,
+    is_final,
 )
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def sse(client: Any, url: Any, **request: Any) -> Source[Any]:
         name=host_of(url),
         mid_stream=BY_EVENT_ID,
         reset_on_progress=True,
+        switch_on=is_final,
         wait=_Wait(backoff()),
     )
 

@@ -165,10 +165,10 @@ def test_a_seed_without_a_cursor_is_refused() -> None:
 
 def test_a_decorated_function_inside_a_stream() -> None:
     """It goes on from the outer cursor, yields again what is to be dropped, and keeps the memo."""
-    memos = []
+    inside: list[Progress[int]] = []
 
     def reads(*, progress: Progress[int] = Progress()) -> Iterator[Any]:
-        memos.append(progress.memo)
+        inside.append(progress)
         for number in range(progress.cursor, 6):
             yield number
             if not progress.failures:
@@ -189,7 +189,11 @@ def test_a_decorated_function_inside_a_stream() -> None:
     )
     assert got == [0, 1, 2, 3, 4, 5]
     assert (seen[1].cursor, seen[1].delivered, seen[1].to_replay) == (1, 3, 2)
-    assert all(memo is seen[0].memo for memo in memos)
+    assert [(each.delivered, each.total, each.to_replay) for each in inside] == [
+        (1, 3, 0),  # what the outer stream is still to drop was not delivered by this one
+        (2, 4, 1),
+    ]
+    assert all(each.memo is seen[0].memo for each in inside)
 
 
 # Skipping by size.

@@ -10,6 +10,7 @@ import pytest
 from failover_iter import (
     Closed,
     Completed,
+    Decide,
     Failed,
     NoSources,
     Opening,
@@ -104,6 +105,26 @@ def test_a_source_with_its_own_mode_in_a_group(own: Any) -> None:
     assert told[0] == told[1]
     expected = {"restart": "1 2 2 3 3 1 2 3 4 5", "skip": "1 2 2 1 2 3 3 4 5"}
     assert told[0][1] == expected[outer]
+
+
+def test_the_own_mode_of_a_source_is_its_own() -> None:
+    """The next source in the group takes over as the outer level does, not as the one before."""
+    own: Any = Source(B, mid_stream="resume")
+    for sources in ([A, own, C], [A, PLAIN.source([own, C])]):
+        play = Play(sources, mid_stream="skip")
+        expected = ["open a", "open b from 1", "open c skip 1", "return value"]
+        assert play.through("1x 1x 1.") == expected
+
+
+def test_a_decision_holds_in_the_group_that_it_opened() -> None:
+    """Until the group delivers an item, its sources take over as the outer `Decide` said."""
+    decided: list[int] = []
+    decide: Any = Decide(lambda progress: decided.append(progress.delivered) or "skip")
+    for policy in (PLAIN, Policy(retry_on=OSError, mid_stream="raise")):
+        play = after_a(Source(policy.source([B, C]).factory, mid_stream=decide))
+        assert play.attempt.to_replay == 1
+        assert show(play.fail()) == "open c skip 1"
+    assert decided == [1, 1]
 
 
 # An attempt in a group that the source does not end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,7 +58,7 @@ class Positions(Behaviour):
     # The fold.
 
     def test_an_error_of_advance_is_the_consumers(self, flavour: SyncFlavour) -> None:
-        """It is raised as it is, although `retry_on` lists it; the source is closed."""
+        """It is raised unchanged, although `retry_on` lists it; the source is closed."""
         closed: list[str] = []
         error = reset()
 
@@ -113,7 +114,7 @@ class Positions(Behaviour):
         assert len(seen) == 1
 
     def test_each_stream_and_restart_has_its_own_start(self, flavour: SyncFlavour) -> None:
-        """Whatever a factory or `advance` does to its cursor, `start` stays as it is."""
+        """Whatever a factory or `advance` does to its cursor, `start` never changes."""
         start: list[int] = []
         seen: list[list[int]] = []
 
@@ -273,6 +274,21 @@ class Positions(Behaviour):
             ("c", 3, 1, "resume"),
         ]
 
+    def test_the_fold_goes_on_from_a_bookmark(self, flavour: SyncFlavour) -> None:
+        """Gaps in the numbering are known to the source alone."""
+        source, seen = self.script(flavour, [1, Bookmark(100), 2, 3, reset()], [4])
+        stream = flavour.stream([source] * 2, mid_stream=Resume(start=0, advance=count))
+        assert flavour.drain(stream) == [1, 2, 3, 4]
+        assert self.positions(seen)[1:] == [(102, 3, 0, "resume")]
+
+    def test_replayed_items_count_as_in_a_skip(self, flavour: SyncFlavour) -> None:
+        """For `commit_when` and `allow_empty`: nothing is held that need not be."""
+        source, _ = self.script(flavour, [1, 2, 3, reset()], [1, 2, 3, 4, reset()], [1, 2, 3, 4])
+        stream = flavour.stream(
+            [source] * 3, mid_stream=BY_BOOKMARKS, commit_when=3, allow_empty=False
+        )
+        assert flavour.drain(stream) == [1, 2, 3, 4]
+
     def test_a_source_that_ends_before_it_has_replayed_the_rest(self, flavour: SyncFlavour) -> None:
         """It has diverged, as under "skip"."""
         source, seen = self.script(flavour, [1, Bookmark("a"), 2, 3, reset()], [2])
@@ -372,7 +388,7 @@ class Positions(Behaviour):
     # Restarts.
 
     def test_a_decision_to_restart_holds_until_an_item(self, flavour: SyncFlavour) -> None:
-        """A fresh start that fails once more does not come back to the dead token."""
+        """A fresh start that fails once more does not use the dead token again."""
         asked: list[Any] = []
 
         def decide(progress: Progress[Any]) -> Any:
@@ -419,7 +435,7 @@ class Positions(Behaviour):
         stream = flavour.stream([source] * 3, mid_stream=strategy, mark_takeovers=True)
         got = flavour.drain(stream)
         assert [got[0], got[1], got[3]] == [1, 2, 7]
-        # The consumer is told of the restart, which no item has shown yet.
+        # The marker reports the restart, of which no item has arrived yet.
         assert isinstance(got[2], Takeover)
         assert (got[2].mode, got[2].delivered, len(got)) == ("restart", 2, 4)
         assert self.positions(seen)[1:] == [
@@ -500,6 +516,28 @@ class Positions(Behaviour):
         ]
         assert opened == [*[("own", 1)] * 4, ("own", 2), ("source", 1), ("source", 2)]
 
+    def test_reset_on_progress_of_a_group(self, flavour: SyncFlavour) -> None:
+        """It holds for a group whose sources have their own mode, and for one of lazy sources."""
+        source, _ = self.script(flavour, *[[1, reset()]] * 4, [reset()])
+        own = Source(source, mid_stream=Resume(start=0, advance=count))
+        policy = Policy(retry_on=ConnectionError)
+        stream = flavour.stream([policy.source([own])], attempts=2, reset_on_progress=True)
+        got = [flavour.next(stream) for _ in range(4)]
+        with pytest.raises(ConnectionError):
+            flavour.next(stream)
+        assert got == [1] * 4
+
+        class Lazy:
+            def __iter__(self) -> Iterator[Any]:
+                return iter([own])
+
+        flavour.stream([policy.source(Lazy())], reset_on_progress=True)
+        for wrong in (policy.source([self.source(flavour, 1)]), self.source(flavour, 1)):
+            with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
+                flavour.stream([wrong], reset_on_progress=True)
+        with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
+            Policy(retry_on=OSError, reset_on_progress=True).source([self.source(flavour, 1)])
+
     def test_reset_on_progress_with_decide(self, flavour: SyncFlavour) -> None:
         """An attempt that repeats items has brought the stream no further."""
         modes = iter(["resume", "restart", "restart"])
@@ -544,6 +582,30 @@ class QuietFeeds(Behaviour):
         stream = flavour.stream([source], idle_timeout=1, mid_stream=Resume(start=0))
         with pytest.raises(SourceTimeout, match="produced no item for 1 s"):
             flavour.drain(stream)
+
+    def test_an_abandoned_source_moves_nothing(self, flavour: SyncFlavour) -> None:
+        """The items that a blocked source yields too late are yielded again by the next one."""
+        if flavour.name == "async":
+            pytest.skip("an async source is cancelled, and yields no more")
+        seen: list[int] = []
+        gone_on = threading.Event()
+
+        def source(progress: Progress[int]) -> Iterator[Any]:
+            seen.append(progress.cursor)
+            for number in range(progress.cursor, 4):
+                if number == 2 and len(seen) == 1:
+                    flavour.clock.sleep(5)
+                    gone_on.set()
+                yield number
+                yield Bookmark(number + 1)
+
+        stream = flavour.stream(
+            [source] * 2, idle_timeout=1, mid_stream=Resume(start=0, advance=count)
+        )
+        got = [flavour.next(stream) for _ in range(3)]
+        flavour.clock.wake_all()
+        assert gone_on.wait(10)
+        assert (got + flavour.drain(stream), seen) == ([0, 1, 2, 3], [0, 2])
 
     def feed(self, flavour: SyncFlavour, items: list[Any]) -> Any:
         """A source that waits 0.7 s before each of these, and twice that before None."""

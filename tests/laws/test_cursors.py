@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from failover_iter import DivergedStream, TruncatedStream, failover_stream
 from support.cursors import FLAVOURS, Cursors, check_cursors, check_sized, naive, skips_by_count
 
 CASES = {
@@ -77,6 +78,69 @@ sized = st.lists(st.tuples(cut_at, st.integers(0, 5)), min_size=1, max_size=4)
 def test_pieces_that_are_cut_elsewhere(flavour: str, data: Any, sources: Any) -> None:
     """Sources that cut the same content differently deliver it once, with the same digest."""
     check_sized(data, sources, flavour)
+
+
+# The number of items.
+
+
+def check_expected(size: int, expected: int, commit_when: int, combinator: Any) -> None:
+    """Neither fewer items nor more: whatever is delivered was expected."""
+
+    def source() -> Any:
+        yield from range(size)
+
+    got: list[int] = []
+    outcome: type[Exception] | None = None
+    options = {"retry_on": OSError, "expect_items": expected, "commit_when": commit_when}
+    try:
+        for item in combinator([source], **options):
+            got.append(item)
+    except (TruncatedStream, DivergedStream) as error:
+        outcome = type(error)
+    assert outcome is (
+        None if size == expected else TruncatedStream if size < expected else DivergedStream
+    )
+    is_held = commit_when > expected < size
+    assert got == ([] if is_held else [*range(min(size, expected))])
+
+
+@given(st.integers(0, 5), st.integers(0, 5), st.integers(1, 4))
+def test_the_number_of_items_is_that_of_a_complete_stream(
+    size: int, expected: int, commit_when: int
+) -> None:
+    """Fewer items are a cut stream, and the first one too many is not delivered."""
+    check_expected(size, expected, commit_when, failover_stream)
+
+
+def delivers_the_surplus(factories: Any, *, expect_items: int, **_: Any) -> Any:
+    """Looks at the number of items when all of them were delivered."""
+    number = 0
+    for item in factories[0]():
+        number += 1
+        yield item
+    if number > expect_items:
+        raise DivergedStream
+    if number < expect_items:
+        raise TruncatedStream
+
+
+def stops_at_the_last_item(factories: Any, *, expect_items: int, **_: Any) -> Any:
+    """Takes a source that has more items for a complete one."""
+    number = 0
+    for number, item in enumerate(factories[0](), 1):
+        if number > expect_items:
+            return
+        yield item
+    if number < expect_items:
+        raise TruncatedStream
+
+
+@pytest.mark.parametrize("mutant", [delivers_the_surplus, stops_at_the_last_item])
+def test_streams_that_count_wrongly_are_killed(mutant: Any) -> None:
+    """One item too many finds both bugs."""
+    check_expected(2, 2, 1, mutant)
+    with pytest.raises(AssertionError):
+        check_expected(3, 2, 1, mutant)
 
 
 # Mutants.

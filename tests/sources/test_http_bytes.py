@@ -187,6 +187,13 @@ def test_only_the_missing_bytes_are_requested(read: Any) -> None:
     assert set(ranges[1:]) in ({"bytes=100000-"}, {"bytes=65536-"})
 
 
+@pytest.mark.parametrize("name", ["gone", "changed", "shifted", "encoded later"])
+def test_a_mirror_that_cannot_help_is_left_at_once(name: str) -> None:
+    """Such a failure uses up no further attempt."""
+    _, ranges = read_case(with_httpx, CASES[name])
+    assert len(ranges) == 2
+
+
 def test_the_validator_is_sent() -> None:
     """If-Range has the strong ETag, else the date if it is strong, else nothing."""
     sent = {}

@@ -38,7 +38,7 @@ def count(cursor: int, item: int) -> int:
 
 @dataclass(frozen=True)
 class Cursors:
-    """What the source does, and the options."""
+    """The script of the source, and the options."""
 
     size: int = 6
     #: For each opening, after how many numbers it fails; later ones come to the end.
@@ -67,7 +67,7 @@ class Cursors:
 
 @dataclass
 class Seen:
-    """What the consumer and the source saw."""
+    """A record of what the consumer and the source saw."""
 
     case: Cursors
     got: list[int] = field(default_factory=list)
@@ -124,7 +124,7 @@ FLAVOURS = ["sync", *(loop.name for loop in LOOPS)]
 
 
 def check_cursors(case: Cursors, flavour: str = "sync", combinator: Any = None) -> None:
-    """Each number arrives once and in order, and each opening begins where it has to."""
+    """Each number arrives once and in order, and each opening begins at the right number."""
     seen = Seen(case)
     options: dict[str, Any] = {
         "retry_on": ConnectionError,
