@@ -308,6 +308,24 @@ def test_a_client_that_is_closed_early_closes_its_connection(server: TextServer)
     assert asyncio.run(first_line()) == TEXT[0]
 
 
+def test_one_mode_read_along() -> None:
+    """`--mode` shows the scenarios of one mode, `--slow` waits after each, a table ends it."""
+    out, pauses = StringIO(), list[float]()
+    assert demo(out, mode="resume", pause=pauses.append) == 0
+    assert pauses == [1.0] * 6
+    table = out.getvalue().split("as expected  ")[-1].splitlines()
+    assert [line.split()[-2:] for line in table[1:4]] == [["yes", "yes"]] * 3
+    assert 'mid_stream="skip"' not in out.getvalue()
+
+
+def test_it_fits_into_a_narrow_terminal(screen: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, text is wrapped at its width."""
+    monkeypatch.setenv("COLUMNS", "60")
+    demo(screen, mode="raise")
+    text = screen.getvalue().partition("delivered:")[0]
+    assert max(map(len, re.sub(r"\x1b\[\d+m", "", text).splitlines())) <= 60
+
+
 # The command line.
 
 
@@ -364,7 +382,7 @@ def test_version_if_it_is_not_installed(
 @pytest.mark.parametrize("code", [0, 1])
 def test_the_exit_code_is_that_of_the_demo(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """The return value of the demo is the exit code of the command."""
-    monkeypatch.setattr(_demo, "demo", lambda: code)
+    monkeypatch.setattr(_demo, "demo", lambda **_: code)
     monkeypatch.setattr(sys, "argv", ["failover-iter", "demo"])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(__main__.__file__, run_name="__main__")
@@ -374,7 +392,7 @@ def test_the_exit_code_is_that_of_the_demo(monkeypatch: pytest.MonkeyPatch, code
 def test_a_closed_pipe_is_not_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Piped into `head`, the command exits quietly, with the exit code of SIGPIPE."""
 
-    def write_to_closed_pipe() -> int:
+    def write_to_closed_pipe(**_: object) -> int:
         raise BrokenPipeError
 
     monkeypatch.setattr(_demo, "demo", write_to_closed_pipe)

@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from shutil import get_terminal_size
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -19,6 +20,7 @@ from failover_iter._cli.demo_servers import CUT, END, FAILURES, IDLE, TEXT, afet
 from failover_iter.trace import Trace
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import TextIO
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     PullAll: TypeAlias = Callable[["Scenario", TextServer, TextServer, "Outcome"], None]
 
 _WIDTH: Final = 96
+_SLOW: Final = 1.0
 _BOLD: Final = 1
 _RED: Final = 31
 _GREEN: Final = 32
@@ -119,29 +122,47 @@ class Outcome:
         return tuple(self.lines) == scenario.lines and isinstance(self.error, error_type)
 
 
-def demo(out: TextIO | None = None) -> int:
-    """Run each scenario, sync and async, and print the outcomes.
+def run_demo(arguments: Namespace) -> int:
+    """Run the command."""
+    return demo(mode=arguments.mode, pause=time.sleep if arguments.slow else None)
+
+
+def demo(
+    out: TextIO | None = None,
+    *,
+    mode: str | None = None,
+    pause: Callable[[float], object] | None = None,
+) -> int:
+    """Run each scenario (of one mode), sync and async, and print the outcomes.
 
     Returns 1 if any outcome was not the expected one, else 0.
     """
-    report = _Report(out or sys.stdout)
+    report = _Report(out or sys.stdout, pause)
+    scenarios = [each for each in SCENARIOS if mode is None or each.mid_stream == mode]
     start = time.perf_counter()
     with serving() as primary, serving() as replica:
         report.introduction(primary, replica)
+        servers = primary, replica
         expected = [
-            *_run_all(_pull, "failover_stream", primary, replica, report),
-            *_run_all(_pull_async, "afailover_stream, with asyncio", primary, replica, report),
+            list(_run_all(scenarios, _pull, "failover_stream", servers, report)),
+            list(_run_all(scenarios, _pull_async, "afailover_stream (asyncio)", servers, report)),
         ]
-    report.summary(expected, time.perf_counter() - start)
-    return 0 if all(expected) else 1
+    report.table(scenarios, *expected)
+    every = [*expected[0], *expected[1]]
+    report.summary(every, time.perf_counter() - start)
+    return 0 if all(every) else 1
 
 
 def _run_all(
-    pull: PullAll, api: str, primary: TextServer, replica: TextServer, report: _Report
+    scenarios: Sequence[Scenario],
+    pull: PullAll,
+    api: str,
+    servers: tuple[TextServer, TextServer],
+    report: _Report,
 ) -> Iterator[bool]:
     report.heading(api)
-    for number, scenario in enumerate(SCENARIOS, 1):
-        outcome = _run(scenario, pull, primary, replica)
+    for number, scenario in enumerate(scenarios, 1):
+        outcome = _run(scenario, pull, *servers)
         report.scenario(f"{number}. {scenario.title}", scenario, outcome)
         yield outcome.is_expected(scenario)
 
@@ -223,18 +244,23 @@ class _Collect(logging.Handler):
 class _Report:
     """Prints the outcomes."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, pause: Callable[[float], object] | None) -> None:
         self._out = out
+        self._pause = pause
         self._colours = _has_colours(out)
+        self._width = min(_WIDTH, get_terminal_size().columns) if out.isatty() else _WIDTH
 
     def introduction(self, primary: TextServer, replica: TextServer) -> None:
         """Explain the setup."""
-        self._write(
+        servers = (
             f"Two HTTP servers stream the same {len(TEXT)} lines of text: primary on port "
-            f"{primary.port}, replica on port {replica.port}.",
-            f"Primary fails after line {CUT}, by resetting the TCP connection unless stated "
-            "otherwise.",
+            f"{primary.port}, replica on port {replica.port}."
         )
+        failure = (
+            f"Primary fails after line {CUT}, by resetting the TCP connection unless stated "
+            "otherwise."
+        )
+        self._write(*wrap(servers, self._width), *wrap(failure, self._width))
 
     def heading(self, api: str) -> None:
         """Start a section."""
@@ -256,6 +282,18 @@ class _Report:
         for message in outcome.logged:
             self._entry("log", message)
         self._write(str(outcome.trace))
+        if self._pause is not None:
+            self._pause(_SLOW)
+
+    def table(
+        self, scenarios: Sequence[Scenario], sync: Sequence[bool], asyncio: Sequence[bool]
+    ) -> None:
+        """Print which outcomes were the expected ones."""
+        width = max(len(each.title) for each in scenarios)
+        self._write("", self._paint(f"{'as expected':<{width}}  sync  async", _BOLD))
+        for scenario, *outcomes in zip(scenarios, sync, asyncio, strict=True):
+            cells = ("yes " if outcome else "NO  " for outcome in outcomes)
+            self._write(f"{scenario.title:<{width}}  {'  '.join(cells)}".rstrip())
 
     def summary(self, expected: Sequence[bool], seconds: float) -> None:
         """Print how many outcomes were the expected ones."""
@@ -264,7 +302,7 @@ class _Report:
 
     def _entry(self, label: str, text: str) -> None:
         first, later = f"   {label + ':':<10} ", " " * 14
-        self._write(*wrap(text, _WIDTH, initial_indent=first, subsequent_indent=later))
+        self._write(*wrap(text, self._width, initial_indent=first, subsequent_indent=later))
 
     def _paint(self, text: str, code: int) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colours else text

@@ -14,6 +14,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from failover_iter.testing._composed import attempts_at_most, equals, survives, within
+from failover_iter.testing._file_server import FileAnswer, FileRequest, FileServer, file_server
 from failover_iter.testing._inject import inject
 from failover_iter.testing._laws import check_failover_laws
 from failover_iter.testing._loop import JumpingLoop
@@ -30,6 +31,9 @@ from failover_iter.testing._virtual import VirtualClock
 
 __all__ = [
     "BrokenLaw",
+    "FileAnswer",
+    "FileRequest",
+    "FileServer",
     "JumpingLoop",
     "Oracle",
     "Plan",
@@ -42,6 +46,7 @@ __all__ = [
     "check_resumable",
     "equals",
     "fault_server",
+    "file_server",
     "inject",
     "must_see",
     "plans",

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from failover_iter.testing._loopback import LoopbackHandler, serving
 from failover_iter.testing._plans import Plan, SourceScript
-
-#: Seconds between two checks whether a stalled client has disconnected.
-GLANCE = 0.02
 
 
 class FaultServer:
@@ -34,7 +27,6 @@ class FaultServer:
         self.item = item
         self.urls = [f"http://127.0.0.1:{port}/{n + 1}" for n in range(len(plan.sources))]
         self.requests: list[tuple[int, int, int]] = []
-        self.stopped = threading.Event()
         self._counts: Counter[int] = Counter()
         self._lock = threading.Lock()
 
@@ -54,7 +46,7 @@ def line(letter: str) -> bytes:
 
 @contextmanager
 def fault_server(
-    plan: Plan, *, tick: float = 0.05, item: Callable[[str], bytes] = line
+    plan: Plan, *, tick: float = 0.05, item: Callable[[str], bytes] = line, port: int = 0
 ) -> Generator[FaultServer]:
     r"""Serve a plan over HTTP on the loopback interface: test a pipeline with its real client.
 
@@ -70,6 +62,7 @@ def fault_server(
         plan: what the sources do; the server ignores the consumer.
         tick: the length of a tick in real seconds.
         item: turns a letter into bytes of the body; by default, one line of text.
+        port: the port of the server; by default, a free one.
 
     Yields:
         The server, with its `urls` and the `requests` so far. At the end of the block, the server
@@ -83,40 +76,21 @@ def fault_server(
         b'a\nb\n'
     """
     handler = type("Handler", (_Handler,), {})
-    http = _Server(("127.0.0.1", 0), handler)
-    server = handler.faults = FaultServer(plan, tick, item, http.server_address[1])  # type: ignore[attr-defined]  # of the class made above
-    thread = threading.Thread(target=http.serve_forever, args=(GLANCE,), name="fault_server")
-    thread.start()
-    try:
+    with serving(handler, "fault_server", port) as http:
+        server = handler.faults = FaultServer(plan, tick, item, http.server_address[1])  # type: ignore[attr-defined]  # of the class made above
         yield server
-    finally:
-        server.stopped.set()
-        http.shutdown()
-        thread.join()
-        http.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # so that server_close waits for them
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that disconnect: a pipeline that fails over does."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(LoopbackHandler):
     faults: FaultServer
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its name in the base)
-        """Say nothing."""
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 (its name in the base)
         """Answer a request as the plan says."""
         self.close_connection = True
         url = urlsplit(self.path)
         source = int(url.path.strip("/") or 0) - 1 if url.path.strip("/").isdecimal() else -1
         if not 0 <= source < len(self.faults.plan.sources):
-            self._status(HTTPStatus.NOT_FOUND)
+            self.send_status(HTTPStatus.NOT_FOUND)
             return
         start = int(parse_qs(url.query).get("start", ["0"])[0])
         self._answer(self.faults.next_script(source, start), start)
@@ -125,26 +99,26 @@ class _Handler(BaseHTTPRequestHandler):
         ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
         if script.at != "pull":
             self._wait(ticks[0])
-            self._reset()
+            self.reset()
             return
         if script.error.isdecimal() and not script.items:
             self._wait(ticks[0])
-            self._status(int(script.error))
+            self.send_status(int(script.error))
             return
         self._begin()
         for letter, passed in list(zip(script.items, ticks, strict=False))[start:]:
             self._wait(passed)
-            self._chunk(self.faults.item(letter))
+            self.send_chunk(self.faults.item(letter))
         self._wait(ticks[len(script.items)])
         self._end(script)
 
     def _end(self, script: SourceScript) -> None:
         if script.end == "ends":
-            self._chunk(b"")
+            self.send_chunk(b"")
         elif script.end == "stalls":
-            self._stall()
+            self.stall()
         elif script.error != "cut":
-            self._reset()
+            self.reset()
 
     def _begin(self) -> None:
         self.send_response(HTTPStatus.OK)
@@ -153,33 +127,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
 
-    def _status(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.send_header("Connection", "close")
-        self.end_headers()
-
-    def _chunk(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-
     def _wait(self, ticks: int) -> None:
         if ticks:
-            self.faults.stopped.wait(ticks * self.faults.tick)
-
-    def _stall(self) -> None:
-        """Send nothing until the client disconnects or the server stops."""
-        self.connection.settimeout(GLANCE)
-        while not self.faults.stopped.is_set():
-            try:
-                if not self.connection.recv(100):
-                    return
-            except TimeoutError:
-                continue
-            except OSError:
-                return
-
-    def _reset(self) -> None:
-        """Reset the connection, as the kernel does for a killed process."""
-        linger = struct.pack("ii", 1, 0)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        os.close(self.connection.detach())
+            self.stopped.wait(ticks * self.faults.tick)

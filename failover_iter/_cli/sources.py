@@ -1,0 +1,102 @@
+"""What `get` and `cat` share: arguments, the mirrors as sources, and what stderr says."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from failover_iter import Failed, FailoverError, Opening, Switched
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from failover_iter import Event
+
+#: No mirror delivered the whole file.
+FAILED: Final = 1
+#: A package is missing; also wrong arguments.
+USAGE: Final = 2
+
+
+def same_file(arguments: Namespace) -> Any:
+    """The value of the option `same_file`."""
+    return None if arguments.same_file == "none" else arguments.same_file
+
+
+def new_client(arguments: Namespace) -> Any:
+    """The HTTP client of both commands; None if httpx is missing."""
+    try:
+        import httpx
+    except ImportError:
+        complain(arguments.command, "httpx is not installed: pip install 'failover-iter[cli]'")
+        return None
+    return httpx.Client(timeout=arguments.timeout, follow_redirects=True)
+
+
+def errors_of_mirrors() -> tuple[type[Exception], ...]:
+    """The errors that end a stream of mirrors."""
+    import httpx
+
+    return FailoverError, httpx.HTTPError, httpx.InvalidURL
+
+
+def complain(command: str, text: object) -> None:
+    """Print an error."""
+    print(f"failover-iter {command}: {text}", file=sys.stderr)
+
+
+class Progress:
+    """A listener that says on stderr what goes wrong, with a bar on a terminal."""
+
+    def __init__(self, arguments: Namespace, stderr: TextIO) -> None:
+        self.failures: list[Exception] = []
+        self.openings = 0
+        self._command = arguments.command
+        self._quiet = arguments.quiet
+        self._bar = None if arguments.quiet or not stderr.isatty() else _new_bar(stderr)
+        self._stderr = stderr
+        # This listener says it; without a handler, the logger would too.
+        logging.getLogger("failover_iter").addHandler(logging.NullHandler())
+
+    def __call__(self, event: Event) -> None:
+        """Note an event of the stream."""
+        if isinstance(event, Opening):
+            self.openings += 1
+        if isinstance(event, Failed):
+            self.failures.append(event.error)
+            self._say(f"{event.source}: {type(event.error).__name__}: {event.error}")
+        if isinstance(event, Switched):
+            self._say(f"{event.source} is given up; going on with {event.to}")
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(f"failover-iter {self._command}: {text}", file=self._stderr)
+        elif not self._quiet:
+            print(f"failover-iter {self._command}: {text}", file=self._stderr)
+
+    def expect(self, size: int | None, received: int) -> None:
+        """Show how large the file is, and how much of it is there."""
+        if self._bar is not None and self._bar.total is None:
+            self._bar.total = size
+            self._bar.n = self._bar.initial = received
+            self._bar.refresh()
+
+    def update(self, size: int) -> None:
+        """Note that so many bytes were written."""
+        if self._bar is not None:
+            self._bar.update(size)
+
+    def close(self) -> None:
+        """Stop drawing the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _new_bar(stderr: TextIO) -> Any:
+    try:
+        tqdm: Any = import_module("tqdm")  # it has no types
+    except ImportError:
+        return None
+    return tqdm.tqdm(unit="B", unit_scale=True, unit_divisor=1024, file=stderr, dynamic_ncols=True)

@@ -1,0 +1,41 @@
+"""Sources with resume built in: one line over the client that you hold and configure.
+
+Each function returns a `Source` that resumes exactly where the stream is, so that a stream needs no
+`mid_stream`. The name of the source, the cursor, `reset_on_progress` and the errors that leave the
+source at once are set.
+
+Each source has a file. A third-party package is imported only by the file that needs it, and only
+when it is used.
+"""
+
+import typing as _typing
+
+if _typing.TYPE_CHECKING:
+    from failover_iter.sources._as_file import as_file
+    from failover_iter.sources._http_bytes import http_bytes
+    from failover_iter.sources._http_lines import http_lines
+    from failover_iter.sources._response import BadResponse
+    from failover_iter.sources._sse import sse
+else:
+    # Each name is imported on first access, so that a program pays only for what it uses.
+    _HOMES = {
+        "BadResponse": "_response",
+        "as_file": "_as_file",
+        "http_bytes": "_http_bytes",
+        "http_lines": "_http_lines",
+        "sse": "_sse",
+    }
+
+    def __getattr__(name: str) -> object:  # type checkers would accept any name
+        from importlib import import_module
+
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+
+__all__ = ["BadResponse", "as_file", "http_bytes", "http_lines", "sse"]

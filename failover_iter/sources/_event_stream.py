@@ -1,0 +1,85 @@
+"""Decoding an event stream, as the HTML standard says (9.2.6, "Interpreting an event stream")."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+#: The ends of lines. No other separator counts, not even those of `str.splitlines`.
+LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event, or a comment.
+
+    Attributes:
+        id: the last event id.
+        event: the type of the event.
+        data: the data, or None if there is none: then it is no event for the consumer.
+        retry: the pause before a reconnection, in milliseconds, if the server sent one.
+        is_comment: whether it is a comment.
+    """
+
+    id: str
+    event: str = "message"
+    data: str | None = None
+    retry: int | None = None
+    is_comment: bool = False
+
+
+class EventDecoder:
+    """Turns chunks into entries; an entry that is not complete is never returned."""
+
+    def __init__(self, last_id: str) -> None:
+        self.last_id = last_id
+        self._buffer = b""
+        self._at_start = True
+        self._clear()
+
+    def _clear(self) -> None:
+        self._event, self._id = "", self.last_id
+        self._data: list[str] = []
+        self._retry: int | None = None
+
+    def decode(self, chunk: bytes) -> Iterator[Entry]:
+        """The entries that are complete with this chunk."""
+        self._buffer += chunk
+        for line in self._lines():
+            if not line:
+                yield self._dispatch()
+            elif line.startswith(":"):
+                yield Entry(self.last_id, is_comment=True)
+            else:
+                self._field(*line.partition(":"))
+
+    def _lines(self) -> Iterator[str]:
+        """The complete lines of the buffer."""
+        if self._at_start and len(self._buffer) >= len(codecs.BOM_UTF8):
+            self._at_start = False
+            self._buffer = self._buffer.removeprefix(codecs.BOM_UTF8)
+        # A \r at the end may be the first half of a \r\n.
+        whole = self._buffer[:-1] if self._buffer.endswith(b"\r") else self._buffer
+        *lines, rest = LINE_END.split(whole)
+        self._buffer = rest + self._buffer[len(whole) :]
+        return (line.decode(errors="replace") for line in lines)
+
+    def _dispatch(self) -> Entry:
+        self.last_id = self._id
+        data = "\n".join(self._data) if self._data else None
+        entry = Entry(self.last_id, self._event or "message", data, self._retry)
+        self._clear()
+        return entry
+
+    def _field(self, name: str, _: str, value: str) -> None:
+        value = value.removeprefix(" ")
+        if name == "event":
+            self._event = value
+        elif name == "data":
+            self._data.append(value)
+        elif name == "id" and "\0" not in value:
+            self._id = value
+        elif name == "retry" and value.isascii() and value.isdecimal():
+            self._retry = int(value)

@@ -1,0 +1,138 @@
+"""One GET request with the client that the user holds: httpx, requests or aiohttp."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
+from typing import Any, Protocol
+
+from failover_iter.sources._response import Response, shown_url
+
+#: Bytes that requests reads at once; the other clients return the bytes that have arrived.
+READ_SIZE = 64 * 1024
+
+
+class SyncClient(Protocol):
+    """An `httpx.Client` or a `requests.Session`."""
+
+    def __enter__(self) -> Any:
+        """Use the client in a `with` block."""
+
+    def get(self, url: str, /) -> Any:
+        """Send a GET request."""
+
+
+class AsyncClient(Protocol):
+    """An `httpx.AsyncClient` or an `aiohttp.ClientSession`."""
+
+    async def __aenter__(self) -> Any:
+        """Use the client in an `async with` block."""
+
+    def get(self, url: str, /) -> Any:
+        """Send a GET request."""
+
+
+def is_async(client: object) -> bool:
+    """Whether the client is an async one."""
+    return hasattr(client, "__aenter__")
+
+
+Opener = Callable[[Any, str, dict[str, Any]], AbstractContextManager[Response]]
+AsyncOpener = Callable[[Any, str, dict[str, Any]], AbstractAsyncContextManager[Response]]
+
+
+def opener_of(function: str, client: object) -> Opener:
+    """The function that opens a response with this sync client."""
+    if hasattr(client, "prepare_request"):  # it has an attribute `stream` too: a bool
+        return _with_requests
+    if hasattr(client, "stream"):
+        return _with_httpx
+    raise _unknown(function, client)
+
+
+def async_opener_of(function: str, client: object) -> AsyncOpener:
+    """The function that opens a response with this async client."""
+    if hasattr(client, "stream"):
+        return _with_async_httpx
+    if hasattr(client, "ws_connect"):
+        return _with_aiohttp
+    raise _unknown(function, client)
+
+
+def _unknown(function: str, client: object) -> TypeError:
+    return TypeError(
+        f"{function}(client) must be an httpx.Client, httpx.AsyncClient, requests.Session or "
+        f"aiohttp.ClientSession, got {client!r}"
+    )
+
+
+@contextmanager
+def _with_httpx(client: Any, url: str, request: dict[str, Any]) -> Generator[Response]:
+    with (
+        client.stream("GET", url, **request) as answer,
+        closing(answer.iter_raw()) as chunks,
+    ):
+        yield _response(answer, answer.status_code, chunks)
+
+
+@contextmanager
+def _with_requests(client: Any, url: str, request: dict[str, Any]) -> Generator[Response]:
+    with client.get(url, stream=True, **request) as answer:
+        sized = _marks_end(answer.headers) or "Content-Length" in answer.headers
+        # Not `raw`: its errors are those of urllib3. Without an end, requests waits for all bytes.
+        with closing(answer.iter_content(READ_SIZE if sized else 1)) as chunks:
+            yield _response(answer, answer.status_code, chunks)
+
+
+@asynccontextmanager
+async def _with_async_httpx(
+    client: Any, url: str, request: dict[str, Any]
+) -> AsyncGenerator[Response]:
+    async with (
+        client.stream("GET", url, **request) as answer,
+        aclosing(answer.aiter_raw()) as chunks,
+    ):
+        yield _response(answer, answer.status_code, chunks)
+
+
+@asynccontextmanager
+async def _with_aiohttp(client: Any, url: str, request: dict[str, Any]) -> AsyncGenerator[Response]:
+    async with client.get(url, **request) as answer:
+        yield _response(answer, answer.status, answer.content.iter_any())
+
+
+def _response(answer: Any, status: int, chunks: Any) -> Response:
+    headers: Mapping[str, str] = answer.headers
+    framed = getattr(answer, "http_version", "") in {"HTTP/2", "HTTP/3"}
+    return Response(shown_url(answer.url), status, headers, framed or _marks_end(headers), chunks)
+
+
+def _marks_end(headers: Mapping[str, str]) -> bool:
+    return (headers.get("Transfer-Encoding") or "").lower().endswith("chunked")
+
+
+def request_headers(
+    function: str, request: dict[str, Any], reserved: tuple[str, ...]
+) -> dict[str, str]:
+    """The header fields that the user wants, by lower-case name."""
+    headers = {
+        str(name).lower(): value for name, value in dict(request.get("headers") or {}).items()
+    }
+    for name in reserved:
+        if name.lower() in headers:
+            raise ValueError(f"{function}(headers=...) must not set {name}: the source sets it")
+    return headers
+
+
+def with_headers(request: dict[str, Any], own: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of a request, with header fields of the source in place of the user's."""
+    users = dict(request.get("headers") or {})
+    kept = {name: value for name, value in users.items() if str(name).lower() not in own}
+    return {**request, "headers": {**kept, **own}}

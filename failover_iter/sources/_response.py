@@ -1,0 +1,124 @@
+"""A response, whichever client received it, and the statuses that are failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+from urllib.parse import urlsplit, urlunsplit
+
+from failover_iter import DivergedStream, SourceError
+
+#: Statuses below 500 that may be different a moment later.
+TRANSIENT = {408, 421, 425, 429}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The parts of a response that a source needs.
+
+    Attributes:
+        url: the address for messages, without anything secret.
+        status: the status code.
+        headers: the header fields; `get` ignores case.
+        marks_end: whether the protocol tells the end of the body from a broken connection.
+        chunks: the iterator (or async iterator) over the body as it was sent.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    marks_end: bool
+    chunks: Any
+
+
+class BadResponse(SourceError):
+    """The server answered with a status that is a failure.
+
+    Statuses from 500 and 408, 421, 425 and 429 use up one of the `attempts` of the source, and the
+    source is tried again; after any other status the stream leaves the source at once.
+
+    Attributes:
+        status: the status code.
+        retry_after: the pause that the server asks for in `Retry-After`, in seconds, or None.
+
+    Example:
+        >>> from failover_iter.sources import BadResponse
+        >>> raise BadResponse("http://a.example/file", 503, retry_after=2.0)
+        Traceback (most recent call last):
+        failover_iter.sources.BadResponse: http://a.example/file answered 503 Service Unavailable
+    """
+
+    __module__ = "failover_iter.sources"
+
+    def __init__(self, url: str, status: int, *, retry_after: float | None = None) -> None:
+        super().__init__(url, status)
+        self.url = url
+        self.status = status
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        """Name the server and the status."""
+        hint = "; let the client follow redirects" if 300 <= self.status < 400 else ""
+        return f"{self.url} answered {self.status} {_phrase(self.status)}".rstrip() + hint
+
+
+def check_status(response: Response, *expected: int) -> None:
+    """Raise unless the status is one that the source can use."""
+    if response.status not in expected:
+        raise BadResponse(response.url, response.status, retry_after=_retry_after(response.headers))
+
+
+def check_encoding(response: Response) -> None:
+    """Raise if the body is encoded."""
+    encoding = response.headers.get("Content-Encoding") or "identity"
+    transfer = response.headers.get("Transfer-Encoding") or "chunked"
+    if encoding.lower() != "identity":
+        refuse(response, f"sends Content-Encoding: {encoding}, though identity was asked for")
+    if transfer.lower() != "chunked":
+        refuse(response, f"sends Transfer-Encoding: {transfer}")
+
+
+def refuse(response: Response, why: str) -> NoReturn:
+    """Raise: the response cannot be used, and asking again does not help."""
+    raise DivergedStream(f"{response.url}: {why}")
+
+
+def is_final(error: Exception) -> bool:
+    """Whether it makes no sense to ask the same server again."""
+    if isinstance(error, BadResponse):
+        return error.status < 500 and error.status not in TRANSIENT
+    return isinstance(error, DivergedStream)
+
+
+def shown_url(url: object) -> str:
+    """The address without user, password, query and fragment: they may be secret."""
+    parts = urlsplit(str(url))
+    return urlunsplit((parts.scheme, host_of(url), parts.path, "", ""))
+
+
+def host_of(url: object) -> str:
+    """The host and port of an address."""
+    return urlsplit(str(url)).netloc.rpartition("@")[2]
+
+
+def _phrase(status: int) -> str:
+    from http import HTTPStatus
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """The pause that the server asks for: seconds, or a date, compared with the server's clock."""
+    value = headers.get("Retry-After") or ""
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        pause = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date") or "")
+    except ValueError:
+        return None
+    return max(0.0, pause.total_seconds())

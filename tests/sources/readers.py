@@ -1,0 +1,104 @@
+"""Each HTTP client, read to the end in one way, so that a case is written once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, closing
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from failover_iter import afailover_stream, failover_stream
+from support.needs import needs, unless_installed
+
+
+class Result(NamedTuple):
+    """What was delivered, and the error that ended the stream."""
+
+    items: list[Any]
+    error: Exception | None
+
+    @property
+    def data(self) -> bytes:
+        """The delivered bytes."""
+        return b"".join(self.items)
+
+
+Make = Callable[[Any, str], Any]
+
+
+def _read(stream: Any) -> Result:
+    items: list[Any] = []
+    with closing(stream):
+        try:
+            items.extend(stream)  # keeps what came before an error
+        except Exception as error:
+            return Result(items, error)
+    return Result(items, None)
+
+
+async def _aread(stream: Any) -> Result:
+    items: list[Any] = []
+    async with aclosing(stream):
+        try:
+            async for item in stream:
+                items.append(item)
+        except Exception as error:
+            return Result(items, error)
+    return Result(items, None)
+
+
+def with_httpx(make: Make, urls: Sequence[str], **options: Any) -> Result:
+    with httpx.Client(timeout=5) as client:
+        sources = [make(client, url) for url in urls]
+        return _read(failover_stream(sources, retry_on=httpx.TransportError, **options))
+
+
+def with_requests(make: Make, urls: Sequence[str], **options: Any) -> Result:
+    requests = needs("requests")
+    with requests.Session() as client:
+        sources = [make(client, url) for url in urls]
+        return _read(failover_stream(sources, retry_on=requests.RequestException, **options))
+
+
+async def _with_async_httpx(make: Make, urls: Sequence[str], options: Any) -> Result:
+    async with httpx.AsyncClient(timeout=5) as client:
+        sources = [make(client, url) for url in urls]
+        return await _aread(afailover_stream(sources, retry_on=httpx.TransportError, **options))
+
+
+def with_httpx_on_asyncio(make: Make, urls: Sequence[str], **options: Any) -> Result:
+    return asyncio.run(_with_async_httpx(make, urls, options))
+
+
+def with_httpx_on_trio(make: Make, urls: Sequence[str], **options: Any) -> Result:
+    import trio
+
+    return trio.run(_with_async_httpx, make, urls, options)
+
+
+async def _with_aiohttp(make: Make, urls: Sequence[str], options: Any) -> Result:
+    aiohttp = needs("aiohttp")
+    async with aiohttp.ClientSession() as client:
+        sources = [make(client, url) for url in urls]
+        return await _aread(afailover_stream(sources, retry_on=aiohttp.ClientError, **options))
+
+
+def with_aiohttp(make: Make, urls: Sequence[str], **options: Any) -> Result:
+    return asyncio.run(_with_aiohttp(make, urls, options))
+
+
+READERS = [
+    pytest.param(read, marks=unless_installed(*modules), id=read.__name__)
+    for read, *modules in (
+        (with_httpx,),
+        (with_httpx_on_asyncio,),
+        (with_httpx_on_trio,),
+        (with_requests, "requests"),
+        (with_aiohttp, "aiohttp"),
+    )
+]
+#: The parameter of a test that runs with each client.
+each_client = pytest.mark.parametrize("read", READERS)
