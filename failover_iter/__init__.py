@@ -45,6 +45,7 @@ if _typing.TYPE_CHECKING:
         Exhausted,
         Failed,
         Opening,
+        PassedOver,
         Switched,
         Takeover,
         Waiting,
@@ -61,8 +62,8 @@ else:
         "_source": "Source",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
-        "events": "Closed Committed Completed Event Exhausted Failed Opening Switched Takeover "
-        "Waiting",
+        "events": "Closed Committed Completed Event Exhausted Failed Opening PassedOver Switched "
+        "Takeover Waiting",
         "policy": "Policy",
         "trace": "Trace",
     }
@@ -96,6 +97,7 @@ __all__ = [
     "FailoverError",
     "NoSources",
     "Opening",
+    "PassedOver",
     "Policy",
     "Progress",
     "Resume",

@@ -41,6 +41,7 @@ def failover_stream(
     factories: Iterable[Any],
     *,
     retry_on: RetryOn,
+    switch_on: RetryOn | None = None,
     mid_stream: MidStream | None = None,
     attempts: int | None = 1,
     reset_on_progress: bool = False,
@@ -90,6 +91,9 @@ def failover_stream(
             predicate on the error. Only subclasses of `Exception` are allowed. A `SourceError`
             always counts. An `ExceptionGroup` counts if it matches itself, or if all of its
             members do.
+        switch_on: which errors leave their source at once, whatever `attempts` are left (not found,
+            no access, expired). Checked before `retry_on`, which need not list them. `SourceError`
+            here makes timeouts, truncated, empty and diverged streams final, too.
         mid_stream: how the next attempt takes over: one of the words above, or a `Skip`, `Resume`
             or `Decide` object. If it is not set, the mode is "restart", and the log says so when
             items first repeat.
@@ -155,6 +159,7 @@ def failover_stream(
     """
     options = Options(
         retry_on=retry_on,
+        switch_on=switch_on,
         mid_stream=mid_stream,
         attempts=attempts,
         reset_on_progress=reset_on_progress,
@@ -189,6 +194,7 @@ def afailover_stream(
     factories: Iterable[Any],
     *,
     retry_on: RetryOn,
+    switch_on: RetryOn | None = None,
     mid_stream: MidStream | None = None,
     attempts: int | None = 1,
     reset_on_progress: bool = False,
@@ -211,17 +217,8 @@ def afailover_stream(
     its own timeouts and context variables work. `break` does not close an async generator. Use
     `contextlib.aclosing`, the only guarantee that the source is closed at once.
 
-    `mid_stream` sets how the next attempt takes over once items were delivered. Suppose that the
-    first source yields 1, 2 and fails, and that the second yields 1, 2, 3:
-
-    - "restart" (the default) delivers 1 2 1 2 3. The next attempt starts over, and the items
-      repeat.
-    - "raise" delivers 1 2 and raises the error. Once an item is delivered, nothing is retried.
-      For work that must not be repeated (the safest choice).
-    - "skip" delivers 1 2 3. The next attempt starts over, and the stream drops the items already
-      delivered. For sources that replay the same sequence.
-    - "resume" delivers 1 2 3. The stream calls the next factory with a `Progress`, and the
-      factory yields only the items still missing.
+    `mid_stream` sets how the next attempt takes over once items were delivered: `failover_stream`
+    shows what each mode delivers.
 
     Args:
         factories: the sources, in the order in which they are tried. Each is a callable,
@@ -230,6 +227,8 @@ def afailover_stream(
         retry_on: which errors count as failures: an exception class, a tuple of classes, or a
             predicate on the error. Only subclasses of `Exception` are allowed, so a cancellation
             is always raised.
+        switch_on: which errors leave their source at once, whatever `attempts` are left. Checked
+            before `retry_on`, which need not list them.
         mid_stream: how the next attempt takes over: one of the words above, or a `Skip`, `Resume`
             or `Decide` object.
         attempts: how often each source is tried; `None` = no limit.
@@ -283,6 +282,7 @@ def afailover_stream(
     """
     options = Options(
         retry_on=retry_on,
+        switch_on=switch_on,
         mid_stream=mid_stream,
         attempts=attempts,
         reset_on_progress=reset_on_progress,
@@ -305,6 +305,7 @@ def afailover_stream(
 def failover(
     *fallbacks: Callable[..., Any],
     retry_on: RetryOn,
+    switch_on: RetryOn | None = None,
     mid_stream: MidStream | None = None,
     attempts: int | None = 1,
     reset_on_progress: bool = False,
@@ -336,6 +337,7 @@ def failover(
             like it, in the order in which they are tried. Without fallbacks, set `attempts`.
         retry_on: which errors count as failures. This and all further options mean what they mean
             in `failover_stream`.
+        switch_on: which errors leave their function at once, whatever `attempts` are left.
         mid_stream: how the next attempt takes over once items were delivered: "restart" (the
             items repeat), "raise", "skip", "resume" or a strategy object.
         attempts: how often each function is tried; `None` = no limit.
@@ -379,6 +381,7 @@ def failover(
 
     options = Options(
         retry_on=retry_on,
+        switch_on=switch_on,
         mid_stream=mid_stream,
         attempts=attempts,
         reset_on_progress=reset_on_progress,

@@ -40,6 +40,7 @@ class Options:
     """The options of a `Policy`; `failover_stream` documents each of them."""
 
     retry_on: RetryOn
+    switch_on: RetryOn | None = None
     mid_stream: MidStream | None = None
     attempts: int | None = 1
     reset_on_progress: bool = False
@@ -106,6 +107,17 @@ class Options:
                 return strategy
 
 
+def check_switch_on(option: str, value: object) -> None:
+    """Accept what `retry_on` accepts, or None."""
+    if value == ():
+        raise ValueError(
+            f"{option} must name at least one exception class, got (): leave it out if no failure "
+            "is to leave its source before the `attempts` are used up"
+        )
+    if value is not None:
+        check_retry_on(option, value)
+
+
 def check_attempts(option: str, value: object) -> None:
     """Accept a number of attempts, or None."""
     if value is not None:
@@ -160,6 +172,7 @@ def check_on_event(option: str, value: object) -> None:
 #: The check of each option, called with its name and value.
 CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "retry_on": check_retry_on,
+    "switch_on": check_switch_on,
     "mid_stream": check_mid_stream,
     "attempts": check_attempts,
     "reset_on_progress": check_bool,

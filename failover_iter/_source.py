@@ -29,6 +29,7 @@ class Source(Generic[OpenedT]):
         close: `False`: never close what the factory returns.
         retry_on: which errors count as failures of this source: an exception class, a tuple of
             them, or a predicate on the error.
+        switch_on: which errors leave this source at once, whatever `attempts` are left.
         mid_stream: how this source takes over. "raise": it is skipped once the stream has
             delivered an item.
         attempts: how often this source is tried; `None` = no limit.
@@ -66,6 +67,7 @@ class Source(Generic[OpenedT]):
     name: str | None = None
     close: bool = True
     retry_on: RetryOn | Unset = UNSET
+    switch_on: RetryOn | Unset | None = UNSET
     mid_stream: MidStream | Unset = UNSET
     attempts: int | Unset | None = UNSET
     reset_on_progress: bool | Unset = UNSET

@@ -3,17 +3,17 @@
 Each attempt begins with `Opening`. `Committed` follows if the attempt gets that far. Exactly one
 of `Failed`, `Completed` and `Closed` ends it, after the source was closed. Between two attempts
 comes `Waiting` (the same source is retried) or `Switched` (another source is next). If no source
-is left, `Exhausted` comes last::
+is left, `Exhausted` comes last. `PassedOver` names each source that may not take over::
 
-    Opening Committed? (Failed (Waiting | Switched) Opening Committed?)*
-        (Failed Exhausted? | Completed | Closed)
+    Opening Committed? (Failed PassedOver* (Waiting | Switched) Opening Committed?)*
+        (Failed PassedOver* Exhausted? | Completed | Closed)
 
 If the consumer or a `total_timeout` interrupts a pause, the stream emits no further event.
 
 One listener can serve many streams: `stream` is the number of the stream that an event belongs to.
 Each opening of a `Policy.source` is an inner stream with its own number, and its events come
 between `Opening` and the end of that attempt of the outer stream. `parent` is the number of the
-outer stream.
+outer stream. An inner stream may begin with `PassedOver`.
 
 >>> from failover_iter import failover_stream
 >>> def primary():
@@ -32,7 +32,7 @@ outer stream.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from failover_iter._types import Mode
 
@@ -44,6 +44,7 @@ __all__ = [
     "Exhausted",
     "Failed",
     "Opening",
+    "PassedOver",
     "Switched",
     "Takeover",
     "Waiting",
@@ -98,6 +99,11 @@ class Failed(_Record):
     """The error raised while closing the failed source, if any."""
     abandoned: bool = False
     """The source was blocked when it timed out; it is closed as soon as its call returns."""
+    matched: bool = True
+    """`switch_on` or `retry_on` lists the error, or it is a `SourceError`.
+
+    `False`: the stream ends, and the error passes to the consumer (or to the outer stream).
+    """
 
 
 class Completed(_Record):
@@ -148,6 +154,17 @@ class Switched(_Record):
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver(_Record):
+    """A source may not take over: the stream does not open it, and looks at the next one.
+
+    `attempt` is the number that its attempt would have had.
+    """
+
+    reason: Literal["mid_stream"]
+    """Why: `"mid_stream"` means that its mode is "raise", and items were delivered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exhausted(_Record):
     """No source is left: the stream raises the errors (see `on_exhausted`)."""
 
@@ -158,7 +175,7 @@ class Exhausted(_Record):
 
 
 Event: TypeAlias = (
-    Opening | Committed | Failed | Completed | Closed | Waiting | Switched | Exhausted
+    Opening | Committed | Failed | Completed | Closed | Waiting | Switched | PassedOver | Exhausted
 )
 
 

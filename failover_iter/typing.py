@@ -39,6 +39,7 @@ class StreamOptions(TypedDict):
     """The options of `failover_stream`, `afailover_stream`, `failover` and `Policy`."""
 
     retry_on: Required[RetryOn]
+    switch_on: NotRequired[RetryOn | None]
     mid_stream: NotRequired[MidStream | None]
     attempts: NotRequired[int | None]
     reset_on_progress: NotRequired[bool]

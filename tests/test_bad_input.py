@@ -117,6 +117,34 @@ def test_classes_that_retry_on_refuses(
 
 
 @ways
+@pytest.mark.parametrize("listed", [KeyboardInterrupt, BaseException, BaseExceptionGroup])
+def test_classes_that_switch_on_refuses(
+    give: Callable[..., object], listed: type[BaseException]
+) -> None:
+    """It takes what `retry_on` takes, and says its own name."""
+    message = (
+        "switch_on takes subclasses of Exception (one, or a tuple of them) or a predicate, got "
+    )
+    for switch_on in (listed, (OSError, listed)):
+        with refuses(TypeError, message):
+            give(retry_on=OSError, switch_on=switch_on)
+        with refuses(TypeError, message):
+            Source(good, switch_on=switch_on)  # type: ignore[arg-type]
+
+
+@ways
+def test_an_empty_switch_on(give: Callable[..., object]) -> None:
+    """An empty tuple is refused: None says that nothing leaves a source at once."""
+    message = "switch_on must name at least one exception class, got (): leave it out if no failure"
+    with refuses(ValueError, message):
+        give(retry_on=OSError, switch_on=())
+    with refuses(ValueError, message):
+        Source(good, switch_on=())
+    give(retry_on=OSError, switch_on=None)
+    give(retry_on=OSError, switch_on=SourceError)
+
+
+@ways
 def test_an_empty_retry_on(give: Callable[..., object]) -> None:
     """An empty tuple matches nothing and is refused; `SourceError` alone is allowed."""
     message = "retry_on must name at least one exception class, got (): no exception of a "
@@ -237,6 +265,7 @@ class AsyncCallback:
 
 CALLBACKS: dict[str, Callable[[Any], object]] = {
     "retry_on": lambda callback: Policy(retry_on=callback),
+    "switch_on": lambda callback: Policy(retry_on=OSError, switch_on=callback),
     "wait": lambda callback: Policy(retry_on=OSError, wait=callback),
     "commit_when": lambda callback: Policy(retry_on=OSError, commit_when=callback),
     "complete_when": lambda callback: Policy(retry_on=OSError, complete_when=callback),
@@ -249,6 +278,7 @@ CALLBACKS: dict[str, Callable[[Any], object]] = {
 
 ALLOWED = {
     "retry_on": "an exception class, a tuple of them (not a list), or a predicate",
+    "switch_on": "an exception class, a tuple of them (not a list), or a predicate",
     "wait": "seconds, a timedelta or a function Failed -> seconds (0: no pause)",
     "commit_when": "a number of items or a function item -> bool",
     "complete_when": "a function item -> bool, or None",

@@ -19,6 +19,7 @@ from failover_iter.events import (
     Exhausted,
     Failed,
     Opening,
+    PassedOver,
     Switched,
     Takeover,
     Waiting,
@@ -36,13 +37,14 @@ EXAMPLES: list[Any] = [
     Closed("a", 1, 2, 0.5, None),
     Waiting("a", 1, 2, 0.5, LOST, 1.5, "skip"),
     Switched("a", 1, 2, 0.5, "b", LOST, 0.0, None),
+    PassedOver("a", 1, 2, 0.5, "mid_stream"),
     Exhausted("a", 1, 2, 0.5, LOST, 3),
     Takeover("restart", "b", LOST, 2),
 ]
 GRAMMAR = re.compile(
     "Opening (Committed )?"
-    "(Failed (Waiting |Switched )Opening (Committed )?)*"
-    "(Failed (Exhausted )?|Completed |Closed )"
+    "(Failed (PassedOver )*(Waiting |Switched )Opening (Committed )?)*"
+    "(Failed (PassedOver )*(Exhausted )?|Completed |Closed )"
 )
 
 
@@ -147,6 +149,26 @@ RUNS: list[tuple[list[Any], dict[str, Any], Callable[..., None], str]] = [
     ([A], {"complete_when": raises}, drain, "Opening Committed Closed"),
     ([A], {"mid_stream": Skip(key=raises)}, drain, "Opening Committed Closed"),
     ([DEAD], {"attempts": 2, "wait": raises}, drain, "Opening Failed"),
+    ([DEAD], {"retry_on": raises}, drain, "Opening Closed"),
+    ([DEAD], {"switch_on": raises}, drain, "Opening Closed"),
+    (
+        [DEAD, A],
+        {"attempts": 2, "switch_on": OSError},
+        drain,
+        "Opening Failed Switched Opening Committed Completed",
+    ),
+    (
+        [BROKEN, Source(A, mid_stream="raise"), A],
+        {},
+        drain,
+        "Opening Committed Failed PassedOver Switched Opening Committed Completed",
+    ),
+    (
+        [Source(BROKEN, mid_stream="raise", attempts=2)],
+        {},
+        drain,
+        "Opening Committed Failed PassedOver Exhausted",
+    ),
 ]
 
 
@@ -159,7 +181,8 @@ def test_the_grammar(
 ) -> None:
     """Small runs emit the expected events, and all of them follow the grammar."""
     seen: list[Event] = []
-    stream = failover_stream(factories, retry_on=OSError, on_event=seen.append, **options)
+    options = {"retry_on": OSError, "on_event": seen.append, **options}
+    stream = failover_stream(factories, **options)
     with suppress(OSError, KeyError, SourceError):
         consume(stream)
     told = " ".join(type(event).__name__ for event in seen)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from failover_iter import Decide, Policy, Source, failover_stream
+from failover_iter import Decide, Policy, Source, TruncatedStream, failover_stream
 from failover_iter._drivers import log
 from support.play import named, started
 
@@ -45,6 +45,40 @@ def level_of(name: str, attempt: int = 1, failures: int = 0) -> Any:
         attempt=attempt,
         failures=SimpleNamespace(count=failures),
     )
+
+
+def test_a_source_that_is_reopened(caplog: pytest.LogCaptureFixture) -> None:
+    """A watch that ends every five minutes deserves no warning."""
+    caplog.set_level(logging.INFO, "failover_iter")
+    log.reopened(level_of("watch", 2), "reopening in 1 s")
+    assert logged(caplog) == [("INFO", "watch (attempt 2) ended; reopening in 1 s")]
+    caplog.clear()
+    watch = failover_stream(
+        [yields(1, error=None)],
+        retry_on=OSError,
+        attempts=2,
+        mid_stream="skip",
+        complete_when=lambda item: item == 2,
+    )
+    with pytest.raises(TruncatedStream):
+        list(watch)
+    assert [level for level, _ in logged(caplog)] == ["INFO", "ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("options", "listed"),
+    [({}, "retry_on"), ({"switch_on": TimeoutError}, "switch_on or retry_on")],
+)
+def test_what_passes_for_want_of_a_match(
+    options: dict[str, Any], listed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At level DEBUG the log says which option does not list the error; no other level does."""
+    caplog.set_level(logging.DEBUG, "failover_iter")
+    broken = Source(yields(1, error=KeyError("k")), name="a")
+    with pytest.raises(KeyError):
+        list(failover_stream([broken, GOOD], retry_on=OSError, **options))
+    said = f"a (attempt 1) failed: KeyError: 'k'; KeyError is not in {listed}"
+    assert logged(caplog) == [("DEBUG", said)]
 
 
 def test_levels_and_words(caplog: pytest.LogCaptureFixture) -> None:
@@ -119,6 +153,7 @@ HINTED: list[tuple[list[Any], dict[str, Any], int]] = [
     ([BREAKS, BREAKS, GOOD], {"mid_stream": "restart"}, 0),
     ([BREAKS, BREAKS, GOOD], {"mid_stream": "skip"}, 0),
     ([BREAKS, GOOD], {"mid_stream": "raise"}, 0),
+    ([BREAKS, GOOD], {"mark_takeovers": True}, 0),
     ([BREAKS, Source(GOOD, mid_stream="restart")], {}, 0),
     ([BREAKS, Source(lambda progress: [1], mid_stream=Decide(lambda progress: "restart"))], {}, 0),
 ]
@@ -156,4 +191,6 @@ def test_a_disabled_level_costs_nothing(caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.CRITICAL, "failover_iter"):
         log.survived(level_of("a"), Shown(), "switching to b", hint=False)
         log.exhausted(level_of("a"), Shown())
+        log.passes(level_of("a"), Shown())
+        log.reopened(level_of("a"), "reopening immediately")
     assert logged(caplog) == []

@@ -43,7 +43,15 @@ VALUES: list[Any] = [
     Options(retry_on=OSError),
     Options(retry_on=(OSError, ValueError), mid_stream=Skip(key=str), wait=timedelta(seconds=1)),
     Source(opens),
-    Source(opens, name="a", close=False, attempts=None, retry_on=OSError, mid_stream="raise"),
+    Source(
+        opens,
+        name="a",
+        close=False,
+        attempts=None,
+        retry_on=OSError,
+        switch_on=None,
+        mid_stream="raise",
+    ),
 ]
 
 
@@ -78,6 +86,7 @@ def test_the_defaults() -> None:
     options = Options(retry_on=OSError)
     expected = {
         "retry_on": OSError,
+        "switch_on": None,
         "mid_stream": None,
         "attempts": 1,
         "reset_on_progress": False,
@@ -346,5 +355,5 @@ def test_a_policy_takes_no_other_attribute() -> None:
 def test_the_repr_names_the_policy() -> None:
     """The repr shows the public name of the class, and each option."""
     assert repr(Policy(retry_on=OSError)).startswith(
-        "Policy(retry_on=<class 'OSError'>, mid_stream"
+        "Policy(retry_on=<class 'OSError'>, switch_on=None, mid_stream"
     )

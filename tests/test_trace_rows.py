@@ -17,10 +17,12 @@ from failover_iter.events import (
     Exhausted,
     Failed,
     Opening,
+    PassedOver,
     Switched,
     Waiting,
 )
 from failover_iter.trace._attempts import Remark, TracedAttempt, read
+from failover_iter.trace._text import render
 
 ERROR = OSError("gone")
 
@@ -189,6 +191,35 @@ def test_a_group_that_is_opened_twice() -> None:
         ("a", 1, 3.0, 0.0, "skip"),
         ("a", 1, 4.0, 0.5, "restart"),
     ]
+
+
+def test_sources_that_are_passed_over() -> None:
+    """Each has a line where it was passed over, at the beginning of a group as well."""
+    outer, inner = {"stream": 1}, {"stream": 2, "parent": 1}
+    told = [
+        PassedOver("shy", 1, 1, 1.0, "mid_stream", **outer),
+        PassedOver("coy", 1, 1, 0.0, "mid_stream", **inner),
+    ]
+    events: tuple[Event, ...] = (
+        Opening("a", 1, 0, 0.0, **outer),
+        failed("a", 1, 1, 1.0, **outer),
+        told[0],
+        Switched("a", 1, 1, 1.0, "group", ERROR, 0.0, "skip", **outer),
+        Opening("group", 1, 1, 1.0, **outer),
+        told[1],
+        Opening("b", 1, 1, 0.5, **inner),
+    )
+    assert read(events)[1] == Remark(1, 0, told[0])
+    assert read(events)[3] == Remark(1, 1, told[1])
+    assert tree(*events) == [
+        (1, 0, "a", 1, "failed"),
+        (1, 0, "group", 1, "running"),
+        (1, 1, "b", 1, "running"),
+    ]
+    assert rows(*events)[2].start == 1.5
+    text = render(read(events), "utf-8")
+    assert 'shy passed over (mid_stream="raise")' in text
+    assert '  coy passed over (mid_stream="raise")' in text
 
 
 def test_a_group_of_the_same_name() -> None:

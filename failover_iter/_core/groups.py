@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from failover_iter._core.sources import ResolvedSource, SourceQueue
     from failover_iter._options import Options
+    from failover_iter._types import Mode
 
 _NUMBERS: Final = count(1)
 
@@ -42,8 +43,14 @@ class Level:
     #: Failures of this level, and how many in a row brought no item.
     failures: Failures = NO_FAILURES
     consecutive = 0
+    #: Whether the last failure was in `switch_on`: the source is not tried again.
+    leaves_source = False
+    #: Whether the source ended, but not as `complete_when` asks for.
+    was_cut = False
     #: Failures of the outer levels before this one began.
     failures_before = 0
+    #: How the outer level took over when it opened this one.
+    mode_around: Mode | None = None
     #: Whether the log has said that items are delivered again.
     has_hinted = False
     until = inf

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from failover_iter._core.notes import add_note, has_context, raise_unchanged, set_context
+from failover_iter._core.usage import is_usage_error
 from failover_iter.errors import describe
-from failover_iter.events import Closed, Exhausted, Failed, Switched, Waiting
+from failover_iter.events import Closed, Exhausted, Failed, PassedOver, Switched, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,12 @@ class Log(Protocol):
     def survived(self, level: Level, error: Exception, what_follows: str, *, hint: bool) -> None:
         """A failure after which the stream goes on; `hint`: it repeats items unasked."""
 
+    def reopened(self, level: Level, what_follows: str) -> None:
+        """A source that ended after it brought the stream further is opened again."""
+
+    def passes(self, level: Level, error: Exception) -> None:
+        """An error is raised because neither `switch_on` nor `retry_on` lists it."""
+
     def exhausted(self, level: Level, error: Exception) -> None:
         """No source is left."""
 
@@ -33,10 +40,14 @@ class Log(Protocol):
 class Reporter:
     """Builds event records for listeners, and log lines."""
 
-    def __init__(self, delivered: Delivered, now: Callable[[], float], log: Log) -> None:
+    def __init__(
+        self, delivered: Delivered, now: Callable[[], float], log: Log, *, marks: bool
+    ) -> None:
         self._delivered = delivered
         self._now = now
         self._log = log
+        #: The consumer is told of each takeover, and needs no advice.
+        self._marks = marks
 
     def record(self, kind: Callable[..., EventT], level: Level, *fields: Any) -> EventT:
         """The record of what happened to the source of a level."""
@@ -63,6 +74,7 @@ class Reporter:
         close_error: Exception | None,
         *,
         abandoned: bool,
+        matched: bool,
         is_kept: bool,
     ) -> Callable[[], Failed]:
         """Return a function that makes the record of a failure, once, when it is needed.
@@ -71,7 +83,7 @@ class Reporter:
         """
         made: list[Failed] = []
         number = level.failures_before + level.failures.count + (not is_kept)
-        fields = (error, number, level.consecutive, close_error, abandoned)
+        fields = (error, number, level.consecutive, close_error, abandoned, matched)
 
         def failed() -> Failed:
             if not made:
@@ -79,6 +91,25 @@ class Reporter:
             return made[0]
 
         return failed
+
+    def passes(self, level: Level, error: Exception) -> None:
+        """The error ends the level, as it is not listed; wrong use is never listed."""
+        if not is_usage_error(error):
+            self._log.passes(level, error)
+
+    def passed_over(self, level: Level, source: ResolvedSource, attempt: int) -> None:
+        """A source that has mode "raise" may not take over."""
+        if level.options.on_event is not None:
+            record = PassedOver(
+                source.name,
+                attempt,
+                self._delivered.total,
+                self._now() - level.started,
+                "mid_stream",
+                stream=level.stream,
+                parent=level.parent,
+            )
+            level.options.on_event(record)
 
     def goes_on(
         self,
@@ -90,10 +121,14 @@ class Reporter:
     ) -> None:
         """The level goes on after a failure: with the same source, or with the next one."""
         again = source is level.source
-        hint = not level.has_hinted and mode == "restart" and source.options.mid_stream is None
+        hints = not (level.has_hinted or self._marks)
+        hint = hints and mode == "restart" and source.options.mid_stream is None
         level.has_hinted = level.has_hinted or hint
-        what_follows = f"retrying{_in(seconds)}" if again else f"switching to {source.name}"
-        self._log.survived(level, error, what_follows, hint=hint)
+        if again and level.was_cut and level.committed and not hint:
+            self._log.reopened(level, f"reopening{_in(seconds)}")
+        else:
+            what_follows = f"retrying{_in(seconds)}" if again else f"switching to {source.name}"
+            self._log.survived(level, error, what_follows, hint=hint)
         if level.options.on_event is None:
             return
         if again:

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.commands import ENDED, Command, Open, Raise, Return, Sleep
 from failover_iter._core.completeness import find_cut, find_shortfall
-from failover_iter._core.deadlines import Outage, deadline_of, pause_after, stream_timeout
+from failover_iter._core.deadlines import deadline_of, stream_timeout
 from failover_iter._core.delivered import Delivered
-from failover_iter._core.failures import NO_FAILURES, Failures, failure_line
 from failover_iter._core.groups import Level, Levels
-from failover_iter._core.matching import matches
+from failover_iter._core.judging import Judging
 from failover_iter._core.notes import has_context, note_close_error, set_context
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
@@ -32,11 +31,11 @@ from failover_iter.errors import (
     ReusedIterator,
     SourceError,
     StreamTimeout,
+    TruncatedStream,
 )
 from failover_iter.events import (
     Committed,
     Completed,
-    Failed,
     Opening,
 )
 
@@ -54,7 +53,6 @@ _STATE_AFTER: Final[dict[type[Command], State]] = {
     Raise: State.DONE,
     Return: State.DONE,
 }
-_FRUITLESS: Final = 64  # attempts in a row without an item, after which a new source waits too
 
 
 class Run:
@@ -62,6 +60,8 @@ class Run:
 
     #: A weak reference to the generator of a blocking stream: dead while that is finalized.
     stream: Callable[[], object] | None = None
+    #: Made at the first failure.
+    _judging: Judging | None = None
 
     def __init__(
         self,
@@ -80,10 +80,7 @@ class Run:
         self._queue = queue = SourceQueue(sources, flavour, options)
         self._takeovers = Takeovers(delivered)
         self._takeovers.prepare_for(options, queue)
-        self._outage: Outage | None = None
         self._levels = Levels()
-        #: The error of the last attempt, until the next one is opened.
-        self._error: Exception | None = None
         #: Why a source that ended has failed, and at which level.
         self._shortfall: tuple[int, SourceError] | None = None
         if seed is not None:
@@ -95,7 +92,7 @@ class Run:
         """The consumer asks for the first item."""
         self._check("start")
         self.now = now
-        self._reporter = Reporter(self.delivered, now, log)
+        self._reporter = Reporter(self.delivered, now, log, marks=self._mark_takeovers)
         self._levels.append(Level(self._options, self._queue, now(), None))
         return self._guarded(self._open_first)
 
@@ -211,11 +208,12 @@ class Run:
     def release(self) -> None:
         """Drop all references: an error that outlives the stream must not keep it alive."""
         self.state = State.DONE
-        self._error = None
         self._takeovers.release()
         self._levels.clear()
         del self._options, self._queue, self._takeovers, self.delivered
         self.__dict__.pop("attempt", None)
+        if self._judging is not None:
+            self._judging.error = self._judging = None
 
     # Checks and ends.
 
@@ -242,8 +240,8 @@ class Run:
     def _note_received(self) -> None:
         if self.attempt.received:
             self._levels.note_received()
-            if self._outage is not None:
-                self._outage.since = None
+            if self._judging is not None:
+                self._judging.outage.since = None
 
     # A source failed.
 
@@ -274,80 +272,23 @@ class Run:
         self, error: Exception, close_error: Exception | None = None, *, abandoned: bool = False
     ) -> Command:
         """How the innermost level answers a failure; `Raise`: it ends with that error."""
-        level = self._levels[-1]
-        level.consecutive = 1 if level.received else level.consecutive + 1
-        outage = self._outage = self._outage or Outage()
-        outage.failed(self.now())
-        level.received = level.is_open = False
-        is_kept = error is self._error and level.has_kept(error)
-        failed = self._reporter.failed(
-            level, error, close_error, abandoned=abandoned, is_kept=is_kept
-        )
+        level, judging = self._levels[-1], self._judging
+        if judging is None:
+            judging = self._judging = Judging(
+                self._levels, self._takeovers, self._reporter, self.now
+            )
         try:
-            if level.options.on_event is not None:
-                level.options.on_event(failed())
-            stays = level.options.mid_stream == "raise" and level.has_delivered
-            if stays or not matches(error, level.source.options.retry_on):
-                self._levels.add_notes_to(error, but_last=is_kept)
+            failed = judging.failed(level, error, close_error, abandoned=abandoned)
+            if failed is None:
                 return Raise(error)
-            if not is_kept:
-                self._keep(level, error, failed)
-            self._error = error
-            return self._go_on(level, outage, error, failed)
+            expired = self._levels.expired(self.now)
+            if expired is not None:
+                return self._end_in_time(expired)
+            return judging.go_on(level, error, failed) or self._open()
         except BaseException as raised:
             if not has_context(raised):
                 set_context(raised, error)  # it may have been made by us, and never raised
             raise
-
-    def _keep(self, level: Level, error: Exception, failed: Callable[[], Failed]) -> None:
-        if level.failures is NO_FAILURES:
-            level.failures = Failures()
-        if level.options.on_exhausted == "group":
-            level.failures.add(failed())
-        else:
-            number = level.failures_before + level.failures.count + 1
-            line = failure_line(level.source.name, level.attempt, number, error)
-            level.failures.add(line)
-        if self._error is not error:  # an inner level that is exhausted has kept it
-            self._takeovers.keep(failed)
-
-    def _go_on(
-        self, level: Level, outage: Outage, error: Exception, failed: Callable[[], Failed]
-    ) -> Command:
-        expired = self._levels.expired(self.now)
-        if expired is not None:
-            return self._end_in_time(expired)
-        now, limit = self.now(), level.give_up_after
-        chosen = None if outage.lasts_too_long(now, 0, limit) else self._takeovers.choose(level)
-        if chosen is None:
-            return self._exhaust(level, error)
-        source, attempt, mode = chosen
-        if mode == "raise":
-            self._levels.add_notes_to(error, but_last=True)
-            return Raise(error)
-        again = source is level.source
-        waits = (
-            again
-            or level.queue.opened_before(source, left=level.source)
-            or level.consecutive >= _FRUITLESS
-        )
-        seconds = pause_after(failed, source.options.wait) if waits else 0.0
-        if outage.lasts_too_long(now, seconds, limit):
-            return self._exhaust(level, error)
-        self._takeovers.mode = mode
-        self._reporter.goes_on(level, source, error, seconds, mode)
-        level.source, level.attempt = source, attempt
-        if not waits:
-            return self._open()
-        return Sleep(max(0.0, min(seconds, self._levels.until - self.now())))
-
-    def _exhaust(self, level: Level, error: Exception) -> Raise:
-        self._reporter.exhausted(level, error)
-        if level.options.on_exhausted == "group":
-            self._error = level.failures.group()  # of failures that are kept already
-            return Raise(self._error)
-        self._levels.add_notes_to(error, but_last=True)
-        return Raise(error)
 
     # The time of a level is up.
 
@@ -382,6 +323,7 @@ class Run:
             index, error = shortfall
             while len(self._levels) > index + 1:
                 self._complete(self._levels.leave())
+            self._levels[-1].was_cut = isinstance(error, TruncatedStream)
             return self._fail(error, close_error)
         if close_error is not None:
             self._levels.add_notes_to(close_error)
@@ -400,7 +342,7 @@ class Run:
 
     def _open_first(self) -> Command:
         level = self._levels[0]
-        source = self._takeovers.first(level)
+        source = self._takeovers.first(level, self._reporter, None)
         if source is None:
             raise NoSources("factories yielded no source at all")
         level.source = source
@@ -412,29 +354,32 @@ class Run:
 
     def _open(self) -> Command:
         """Open the source of the innermost level; a group is entered first."""
+        judging = self._judging
+        error = None if judging is None else judging.error
         while True:
             level = self._levels[-1]
             if level.source.options.reset_on_progress:
                 level.count_at_opening = self.delivered.count
-            level.committed, level.is_open = False, True
+            level.committed, level.is_open, level.was_cut = False, True, False
             if level.options.on_event is not None:
                 self._reporter.tell(Opening, level)
             level.opened_at = self.now()
             group = level.source.group
             if group is None:
-                marks = self._error if self._mark_takeovers else None
+                marks = error if self._mark_takeovers else None
                 self.attempt = attempt = self._takeovers.new_attempt(self._levels, marks)
                 attempt.deadline = deadline_of(self._levels, self.now)
-                self._error = None  # its traceback keeps the frames of the failed source alive
+                if judging is not None:
+                    judging.error = None  # its traceback keeps the failed source's frames alive
                 return Open(attempt)
             queue = SourceQueue(group.factories, self._flavour, group.options)
             inner = Level(group.options, queue, self.now(), level)
-            source = self._takeovers.first(inner)
+            source = self._takeovers.first(inner, self._reporter, level)
             if source is None:
-                if self._error is None or queue.is_unread:
+                if error is None or queue.is_unread:
                     raise NoSources("factories yielded no source at all")
                 self._levels.append(inner)  # each of its sources was passed over
-                return Raise(self._error)
+                return Raise(error)
             inner.source = source
             self._levels.append(inner)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.groups import Level
+    from failover_iter._core.reporting import Reporter
     from failover_iter._core.sources import Group, ResolvedSource, SourceQueue
     from failover_iter._mid_stream import Key, Progress
     from failover_iter._options import Options
@@ -79,34 +80,41 @@ class Takeovers:
 
     # Which source is next.
 
-    def choose(self, level: Level) -> tuple[ResolvedSource, int, Mode | None] | None:
+    def choose(
+        self, level: Level, reporter: Reporter
+    ) -> tuple[ResolvedSource, int, Mode | None] | None:
         """The next source that may take over, or mode "raise" if the level has to end."""
         source: ResolvedSource | None = level.source
         options = level.source.options
         attempt = level.attempt + 1
         if options.reset_on_progress and self._delivered.count > level.count_at_opening:
             attempt = 1
-        if options.attempts is not None and attempt > options.attempts:
+        is_spent = options.attempts is not None and attempt > options.attempts
+        if is_spent or level.leaves_source:
             source, attempt = self._next(level), 1
         passed_over = 0
         while source is not None and passed_over < _PASSED_OVER:
             mode = self._mode_of(level, source, attempt)
             if mode != "raise" or not source.has_own_mode:
                 return source, attempt, mode
+            reporter.passed_over(level, source, attempt)
             passed_over += level.queue.lazy  # a list comes to its end by itself
             source, attempt = self._next(level), 1
         return None
 
-    def first(self, level: Level) -> ResolvedSource | None:
+    def first(self, level: Level, reporter: Reporter, outer: Level | None) -> ResolvedSource | None:
         """The first source of a level that may take over."""
         source = self._next(level)
         if self.mode is None:
             return source
+        if outer is not None:
+            level.mode_around = self._mode_into(outer)
         while source is not None and "mid_stream" in source.own:
             mode = self._mode_of(level, source, 1)
             if mode != "raise":
                 self.mode = mode
                 break
+            reporter.passed_over(level, source, 1)
             source = self._next(level)
         return source
 
@@ -145,9 +153,15 @@ class Takeovers:
             case Decide():
                 return self._ask(strategy, attempt)
             case "raise" | "restart" if not (level.has_delivered or "mid_stream" in source.own):
-                return self.mode  # this takeover is still that of an outer level into the group
+                return level.mode_around  # it is still the outer level that takes over
             case _:
                 return strategy
+
+    def _mode_into(self, outer: Level) -> Mode | None:
+        """How the outer level takes over with its group, if no source in it has its own mode."""
+        if isinstance(outer.source.options.strategy, Decide):
+            return self.mode  # it was asked
+        return self._own_mode_of(outer, outer.source, outer.attempt)
 
     def _mode_of_leaf(self, level: Level, group: Group) -> Mode | None:
         """How a group would take over, if its first source has its own mode."""

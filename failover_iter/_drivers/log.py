@@ -1,4 +1,9 @@
-"""The logger `failover_iter`: a warning for each failure survived, an error when exhausted."""
+"""The logger `failover_iter`: what a stream says to an operator.
+
+A warning for each failure that the stream survives, and an error when no source is left. INFO for a
+source that is reopened because it ended. DEBUG for an error that passes to the consumer because
+neither `switch_on` nor `retry_on` lists it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ if TYPE_CHECKING:
 
     from failover_iter._core.groups import Level
 
-_WARNING, _ERROR = 30, 40  # those of logging
+_DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # those of logging
 
 
 @cache
@@ -27,6 +32,19 @@ def survived(level: Level, error: Exception, what_follows: str, *, hint: bool) -
     if _logger().isEnabledFor(_WARNING):
         advice = "; items are delivered again; set mid_stream" if hint else ""
         _logger().warning("%s; %s%s", _failed(level, error), what_follows, advice)
+
+
+def reopened(level: Level, what_follows: str) -> None:
+    """Log that a source ended after it brought the stream further, and is opened again."""
+    if _logger().isEnabledFor(_INFO):
+        _logger().info("%s (attempt %s) ended; %s", level.source.name, level.attempt, what_follows)
+
+
+def passes(level: Level, error: Exception) -> None:
+    """Log why an error is raised to the consumer, or to the outer level."""
+    if _logger().isEnabledFor(_DEBUG):
+        listed = "retry_on" if level.source.options.switch_on is None else "switch_on or retry_on"
+        _logger().debug("%s; %s is not in %s", _failed(level, error), type(error).__name__, listed)
 
 
 def exhausted(level: Level, error: Exception) -> None:

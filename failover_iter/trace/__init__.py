@@ -28,7 +28,8 @@ class Trace:
     `start`, `first` (the commit, when the first item is delivered) and `end` are measured from the
     first pull of the stream. `delivered` counts the items of this attempt only. `takeover` is the
     mode in which attempts took over after items had been delivered; it becomes a column if the
-    modes differ. Further lines report that the stream is exhausted, or that it is waiting.
+    modes differ. Further lines report that a source was passed over, that the stream is exhausted,
+    or that it is waiting.
 
     One trace can serve many streams, also at the same time, in threads and in async tasks: set it
     as the `on_event` of a `Policy`. The streams are numbered in the order in which they began, and

@@ -16,6 +16,7 @@ from failover_iter.events import (
     Completed,
     Failed,
     Opening,
+    PassedOver,
     Switched,
     Waiting,
 )
@@ -63,11 +64,11 @@ class TracedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A line that is not an attempt: the stream is exhausted, or still in a pause."""
+    """A line that is not an attempt: a source passed over, the stream exhausted or in a pause."""
 
     stream: int
     depth: int
-    event: Waiting | Switched | Exhausted
+    event: Waiting | Switched | PassedOver | Exhausted
 
 
 Line: TypeAlias = TracedAttempt | Remark
@@ -83,7 +84,7 @@ def read(events: Iterable[Event]) -> list[Line]:
     for event in events:
         stream = streams.get(event.stream)
         if stream is None:
-            if not isinstance(event, Opening):
+            if not isinstance(event, Opening | PassedOver):
                 continue
             outer = None if event.parent is None else streams.get(event.parent)
             stream = streams[event.stream] = _Stream(outer, len(outermost) + 1)

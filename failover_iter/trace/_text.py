@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from unicodedata import category, east_asian_width
 
 from failover_iter.errors import describe
-from failover_iter.events import Exhausted, Switched
+from failover_iter.events import Exhausted, PassedOver, Switched
 from failover_iter.trace._attempts import Remark, TracedAttempt
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def _remark(remark: Remark) -> str:
         failures = "1 failure" if event.failures == 1 else f"{event.failures} failures"
         told = f"{failures}, {event.delivered} delivered"
         return f"exhausted after {told}: {describe(event.error)}"
+    if isinstance(event, PassedOver):
+        return f'{event.source} passed over (mid_stream="raise")'
     then = event.to if isinstance(event, Switched) else event.source
     takeover = "" if event.mode is None else f" (takeover: {event.mode})"
     return f"waiting {seconds(event.seconds)}, then opening {then}{takeover}"

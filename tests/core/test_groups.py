@@ -106,6 +106,15 @@ def test_a_source_with_its_own_mode_in_a_group(own: Any) -> None:
     assert told[0][1] == expected[outer]
 
 
+def test_the_own_mode_of_a_source_is_its_own() -> None:
+    """The next source in the group takes over as the outer level does, not as the one before."""
+    own: Any = Source(B, mid_stream="resume")
+    for sources in ([A, own, C], [A, PLAIN.source([own, C])]):
+        play = Play(sources, mid_stream="skip")
+        expected = ["open a", "open b from 1", "open c skip 1", "return value"]
+        assert play.through("1x 1x 1.") == expected
+
+
 # An attempt in a group that the source does not end.
 
 

@@ -30,6 +30,7 @@ from failover_iter import (
     Exhausted,
     Failed,
     Opening,
+    PassedOver,
     Policy,
     Source,
     SourceError,
@@ -43,11 +44,12 @@ from support.play import Play, lost, named
 A, B, C = FACTORIES = [named(name) for name in "abc"]
 #: The first events of one stream, or of one opening of a group: see `failover_iter.events`.
 BEGINS = re.compile(
-    "Opening (Committed )?(Failed (Waiting |Switched )Opening (Committed )?)*"
-    "(Failed (Waiting |Switched |Exhausted )?|Completed |Closed )?"
+    "(PassedOver )*(Opening (Committed )?"
+    "(Failed (PassedOver )*(Waiting |Switched )Opening (Committed )?)*"
+    "(Failed (PassedOver )*(Waiting |Switched |Exhausted )?|Completed |Closed )?)?"
 )
 #: The last event. Nothing follows a pause that is broken off, or a listener that raises.
-LAST = Failed | Exhausted | Completed | Closed | Waiting | Switched
+LAST = Failed | PassedOver | Exhausted | Completed | Closed | Waiting | Switched
 
 Said = tuple[State, str, State]
 TABLE: list[Said] = [
@@ -75,6 +77,7 @@ LEVEL: dict[str, list[Any]] = {
     "wait": PAUSES,
     "commit_when": [1, 1, 2],
     "complete_when": [None, None, lambda item: item % 3],
+    "switch_on": [None, None, SourceError, (LookupError, TimeoutError)],
     "allow_empty": [True, False],
     "idle_timeout": [None, None, 2],
     "first_item_timeout": [None, None, 1],

@@ -591,7 +591,7 @@ def test_a_released_run_holds_nothing() -> None:
     play.run.release()
     for name in ("_options", "_queue", "_takeovers", "delivered", "attempt"):
         assert not hasattr(play.run, name)
-    assert (play.run._error, play.run._levels) == (None, [])
+    assert (play.run._judging, play.run._levels) == (None, [])
 
 
 def test_an_interrupted_pause() -> None:

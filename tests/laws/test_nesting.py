@@ -7,8 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from failover_iter import Decide, Policy, Resume, Skip
-from support.case import Case, SourcePlan
+from failover_iter import Decide, Policy, Resume, Skip, SourceError
+from failover_iter.testing import Bug
+from support.case import Case, Falsy, SourcePlan
 from support.runners import run_asyncio, run_sync
 from support.scenarios import is_even, is_three, never_after_two
 from support.size import explore
@@ -71,6 +72,7 @@ def flat_cases(draw: st.DrawFn) -> Case:
     sources = tuple(quietly(SourcePlan(name, draw(plans))) for name in "abc")
     return Case(
         sources,
+        switch_on=draw(st.sampled_from([None, None, Falsy, SourceError, Bug])),
         mid_stream=draw(st.sampled_from(modes)),
         commit_when=draw(st.sampled_from([1, 1, 2, is_even])),
         complete_when=draw(st.sampled_from([None, is_three])),
@@ -89,8 +91,10 @@ def test_nested_delivers_what_flat_delivers(case: Case, shape: str) -> None:
 
 @explore(st.lists(openings(), min_size=3, max_size=3), flat_cases())
 def test_three_times_one_source_is_three_attempts(three: list[Any], case: Case) -> None:
-    """`[f, f, f]` delivers what `f` with `attempts=3` delivers."""
-    many = replace(case, sources=(SourcePlan("a", tuple(three), attempts=None),), attempts=3)
+    """`[f, f, f]` delivers what `f` with `attempts=3` delivers, if nothing is in `switch_on`."""
+    many = replace(
+        case, switch_on=None, sources=(SourcePlan("a", tuple(three), attempts=None),), attempts=3
+    )
     once = replace(many, attempts=1)
 
     def thrice(make: Any) -> Any:

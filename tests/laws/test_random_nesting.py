@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from failover_iter import Decide, Policy, Progress, Resume, Skip, Source
-from support.case import Case, SourcePlan
+from failover_iter import Decide, Policy, Progress, Resume, Skip, Source, SourceError
+from failover_iter.testing import Bug
+from support.case import Case, Falsy, SourcePlan
 from support.runners import (
     kind_of,
     run_asyncio,
@@ -74,6 +75,7 @@ own_options = st.fixed_dictionaries(
         "complete_when": st.sampled_from([None, is_three]),
         "allow_empty": st.booleans(),
         "wait": st.sampled_from([0, 0.5]),
+        "switch_on": st.sampled_from([None, Falsy, SourceError]),
     },
 )
 
@@ -105,8 +107,13 @@ def nested_cases(draw: st.DrawFn) -> Nested:
         elif mode == "raise" and draw(st.integers(0, 5)) == 0:
             options["mid_stream"] = "raise"
         own.append(options)
+    switch_on = draw(st.sampled_from([None, None, Falsy, SourceError, Bug]))
+    if switch_on is Bug:
+        # What a source leaves out of its own list, the level around it may list: it is asked.
+        own = [{name: each[name] for name in each if name != "switch_on"} for each in own]
     case = Case(
         sources,
+        switch_on=switch_on,
         mid_stream=mode,
         commit_when=draw(st.sampled_from([1, 1, 2, 3, is_even])),
         complete_when=draw(st.sampled_from([None, None, is_three])),

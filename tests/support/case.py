@@ -71,6 +71,7 @@ class SourcePlan:
     openings: tuple[SourceScript, ...]
     mid_stream: Any = None
     attempts: int | None = None
+    switch_on: Any = None
 
     def __repr__(self) -> str:
         marbles = "; ".join(map(str, self.openings))
@@ -81,7 +82,7 @@ class SourcePlan:
         return self.openings[min(number, len(self.openings) - 1)]
 
 
-OWN = ("mid_stream", "attempts")
+OWN = ("mid_stream", "attempts", "switch_on")
 
 
 def source(name: str, marbles: str, **own: Any) -> SourcePlan:
@@ -94,6 +95,7 @@ class Case(Short):
     """A stream, its consumer, and its options."""
 
     sources: tuple[SourcePlan, ...]
+    switch_on: Any = None
     mid_stream: Any = None
     attempts: int = 1
     reset_on_progress: bool = False

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NoReturn
 
-from failover_iter import Decide, Progress, Resume, Skip
+from failover_iter import Decide, Progress, Resume, Skip, SourceError, errors
 from failover_iter.testing import SourceScript
 
-from .case import TICK, TRANSPARENT, Case, SourcePlan, make_error
+from .case import TICK, Case, Retryable, SourcePlan, make_error
 from .leaving import left
 from .runners import Trace, kind_of
 
@@ -33,6 +33,19 @@ CLOSINGS = {"raises": "", "bug": "bug"}
 def closing_error(opening: SourceScript) -> str | None:
     """The kind of the error that closing raises, if any."""
     return None if opening.closing == "quietly" else kind_of(make_error(CLOSINGS[opening.closing]))
+
+
+def is_listed(fault: str, classes: Any) -> bool:
+    """Whether the error of this fault, or each leaf of it, is of these classes."""
+
+    def listed(error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup) and not isinstance(error, classes):
+            return all(map(listed, error.exceptions))
+        return isinstance(error, classes)
+
+    if fault in GIVEN_ERRORS:
+        return listed(getattr(errors, GIVEN_ERRORS[fault])())
+    return listed(make_error(fault))
 
 
 def delay(opening: SourceScript, pull: int) -> float:
@@ -332,6 +345,9 @@ class Model:
         if fault == "base":
             self.event("Closed", error=kind, abandoned=False)
             self.raised(kind, len(self.failures) + noted)
+        switch_on = self.source.switch_on or self.case.switch_on or ()
+        leaves = is_listed(fault, switch_on)
+        matched = is_listed(fault, (Retryable, SourceError, switch_on))
         self.event(
             "Failed",
             error=kind,
@@ -339,12 +355,12 @@ class Model:
             consecutive=self.consecutive,
             close_error=close_error,
             abandoned=fault == "source timeout" and self.blocking,
+            matched=matched,
         )
         if received or not self.failures:
             self.outage_since = self.now
         stream_raises = self.case.mid_stream == "raise" and self.total > 0
-        survivable = fault not in TRANSPARENT
-        if stream_raises or not survivable:
+        if stream_raises or not matched:
             self.raised(kind, len(self.failures) + noted)
         self.failures.append(kind)
         if self.is_over():
@@ -354,7 +370,7 @@ class Model:
         following = (
             None
             if outage > limit
-            else self.following(starts_anew=self.case.reset_on_progress and new > 0)
+            else self.following(leaves=leaves, starts_anew=self.case.reset_on_progress and new > 0)
         )
         pauses = following is not None and following[2] != "raise" and following[0] == self.index
         if pauses and outage + self.case.wait > limit:
@@ -380,17 +396,19 @@ class Model:
             self.raised("StreamTimeout", len(self.failures))
         self.now += seconds
 
-    def following(self, *, starts_anew: bool) -> tuple[int, int, str | None] | None:
+    def following(self, *, leaves: bool, starts_anew: bool) -> tuple[int, int, str | None] | None:
         """The next source that may take over: its place, the attempt, the mode."""
         bound = self.source.attempts or self.case.attempts
         attempt = 1 if starts_anew else self.attempt + 1
-        candidates = [(self.index, attempt)] if attempt <= bound else []
+        candidates = [(self.index, attempt)] if attempt <= bound and not leaves else []
         candidates += [(index, 1) for index in range(self.index + 1, len(self.case.sources))]
         for index, attempt in candidates:
             source = self.case.sources[index]
             mode = self.mode_for(source)
             if mode == "raise" and source.mid_stream is not None:
-                continue  # it is passed over
+                fields = {"source": source.name, "attempt": attempt, "reason": "mid_stream"}
+                self.event("PassedOver", **fields)
+                continue
             return index, attempt, mode
         return None
 

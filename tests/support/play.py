@@ -83,6 +83,12 @@ class Play:
     def survived(self, level: Any, error: Exception, what_follows: str, *, hint: bool) -> None:
         self.log.append(f"{level.source.name} {what_follows}" + " (hint)" * hint)
 
+    def reopened(self, level: Any, what_follows: str) -> None:
+        self.log.append(f"{level.source.name} {what_follows}")
+
+    def passes(self, level: Any, error: Exception) -> None:
+        self.log.append(f"{level.source.name} passes {type(error).__name__}")
+
     def exhausted(self, level: Any, error: Exception) -> None:
         self.log.append(f"{level.source.name} exhausted")
 

@@ -47,7 +47,7 @@ def kind_of(error: BaseException | None) -> str | None:
 #: The fields of events that a trace shows.
 FIELDS = (
     "source", "attempt", "delivered", "to", "seconds", "mode", "failures", "consecutive",
-    "abandoned",
+    "abandoned", "matched", "reason",
 )  # fmt: skip
 
 

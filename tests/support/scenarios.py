@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from failover_iter import Decide, Progress, Resume, Skip
+from failover_iter import Decide, Progress, Resume, Skip, SourceError
 from failover_iter._types import Mode
+from failover_iter.testing import Bug
 
-from .case import Case, source
+from .case import Case, Falsy, Retryable, source
 
 
 def is_three(item: int) -> bool:
@@ -68,6 +69,45 @@ SCENARIOS: dict[str, Case] = {
     "attempts": Case((RECOVERS,), attempts=2, mid_stream="skip"),
     "attempts, own": Case((source("a", "1#", attempts=3), B), mid_stream="skip"),
     "attempts run out": Case((A, source("b", "#")), attempts=3),
+    "switch_on": Case((source("a", "1#Falsy; 12|"), B), attempts=3, switch_on=Falsy),
+    "switch_on, after retries": Case(
+        (source("a", "#; 1#; 12#Falsy; 123|"), B), attempts=9, switch_on=Falsy, mid_stream="skip"
+    ),
+    "switch_on, what retry_on does not list": Case((source("a", "1#bug"), B), switch_on=Bug),
+    "switch_on, of a source": Case(
+        (source("a", "#Falsy; 1|", switch_on=Falsy), source("b", "#Falsy; 2|")), attempts=2
+    ),
+    "switch_on, of one attempt": Case((source("a", "1#bug"), B), switch_on=(Bug,), attempts=1),
+    "switch_on, then a retry": Case(
+        (source("a", "#Falsy; 1|"), source("b", "#; 2|")), attempts=2, switch_on=Falsy
+    ),
+    "switch_on, not SourceError": Case(
+        (source("a", "#SourceError; 1|"), B), attempts=2, switch_on=Falsy
+    ),
+    "switch_on, nobody else": Case((source("a", "#; #Falsy; 1|"),), switch_on=Falsy, attempts=5),
+    "switch_on SourceError": Case(
+        (source("a", "#SourceError; 1|"), source("b", "|; 2|"), source("c", "#; 3|")),
+        switch_on=SourceError,
+        attempts=2,
+        allow_empty=False,
+    ),
+    "switch_on, each leaf": Case((source("a", "#group; 1|"), B), attempts=2, switch_on=Retryable),
+    "switch_on, not each leaf": Case((source("a", "#mixed; 1|"), B), attempts=2, switch_on=Bug),
+    "switch_on does not see another error": Case(
+        (source("a", "#; 1|"), B), attempts=2, switch_on=Falsy
+    ),
+    "switch_on, passes": Case((source("a", "#mixed"), B), switch_on=Falsy),
+    "switch_on beats reset_on_progress": Case(
+        (source("a", "1#Falsy; 12|"), B),
+        switch_on=Falsy,
+        attempts=2,
+        mid_stream="skip",
+        reset_on_progress=True,
+    ),
+    "switch_on under raise": Case((source("a", "1#Falsy"), B), switch_on=Falsy, mid_stream="raise"),
+    "an own attempt is passed over": Case(
+        (source("a", "12#", mid_stream="raise", attempts=2), B), attempts=2
+    ),
     "wait": Case((A, B), attempts=3, wait=0.5),
     "reset on progress": Case((CREEPS, B), mid_stream="skip", reset_on_progress=True),
     "reset on progress, resume": Case((CREEPS, B), mid_stream="resume", reset_on_progress=True),

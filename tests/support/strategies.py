@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from failover_iter import Decide, Resume, Skip
-from failover_iter.testing import SourceScript
+from failover_iter import Decide, EmptyStream, Resume, Skip, SourceError
+from failover_iter.testing import Bug, SourceScript
 
-from .case import Case, SourcePlan
+from .case import Case, Falsy, Retryable, SourcePlan
 from .scenarios import by_total, is_even, is_three, never_after_two
 
 #: Errors in marbles; most are failures of the usual kind.
@@ -40,6 +40,8 @@ def quietly(plan: SourcePlan) -> SourcePlan:
     return replace(plan, openings=tuple(replace(one, closing="quietly") for one in plan.openings))
 
 
+#: Values of `switch_on`.
+switching: list[Any] = [SourceError, Falsy, Bug, Retryable, (Bug, EmptyStream)]
 key_modes: list[Any] = [Skip(key=str), Skip(key=lambda item: item % 2)]
 modes: list[Any] = [
     "restart",
@@ -69,12 +71,14 @@ def cases(draw: st.DrawFn, *, leaves: bool = True) -> Case:
             tuple(draw(st.lists(openings(), min_size=1, max_size=3))),
             mid_stream=draw(own),
             attempts=draw(st.sampled_from([None, None, 2])),
+            switch_on=draw(st.sampled_from([None, None, None, *switching])),
         )
         for name in names
     )
     resets = stream_mode in ("skip", "resume") and all(plan.mid_stream is None for plan in sources)
     case = Case(
         sources,
+        switch_on=draw(st.sampled_from([None, *switching])),
         mid_stream=stream_mode,
         attempts=draw(st.sampled_from([1, 1, 2, 3])),
         reset_on_progress=resets and draw(st.booleans()),
