@@ -26,6 +26,8 @@ class Source(Generic[OpenedT]):
             `async () -> AsyncIterable`. With `mid_stream="resume"` or `Decide` it is called with
             a `Progress`.
         name: name in events, errors and the log. Default: the name of the factory.
+        health_key: what the source is called in `health`, where several policies may share it;
+            by default its name.
         close: `False`: never close what the factory returns.
         retry_on: which errors count as failures of this source: an exception class, a tuple of
             them, or a predicate on the error.
@@ -65,6 +67,7 @@ class Source(Generic[OpenedT]):
     factory: Callable[[], OpenedT] | Callable[[Progress], OpenedT]
     _: KW_ONLY
     name: str | None = None
+    health_key: str | None = None
     close: bool = True
     retry_on: RetryOn | Unset = UNSET
     switch_on: RetryOn | Unset | None = UNSET
@@ -83,6 +86,10 @@ class Source(Generic[OpenedT]):
         check_factory("Source(factory)", self.factory)
         if not isinstance(self.name, str | None):
             raise TypeError(f"Source(name=...) must be a str or None, got {self.name!r}")
+        if not isinstance(self.health_key, str | None):
+            raise TypeError(
+                f"Source(health_key=...) must be a str or None, got {self.health_key!r}"
+            )
         check_bool("Source(close=...)", self.close)
         for option, value in options_of(self).items():
             CHECKS[option](option, value)

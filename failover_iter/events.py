@@ -32,9 +32,9 @@ outer stream. An inner stream may begin with `PassedOver`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from failover_iter._types import Mode
+from failover_iter._types import Mode, PassedOverReason
 
 __all__ = [
     "Closed",
@@ -160,8 +160,12 @@ class PassedOver(_Record):
     `attempt` is the number that its attempt would have had.
     """
 
-    reason: Literal["mid_stream"]
-    """Why: `"mid_stream"` means that its mode is "raise", and items were delivered."""
+    reason: PassedOverReason
+    """Why: `"mid_stream"`, `"health"` or `"budget"`.
+
+    `"mid_stream"`: its mode is "raise", and items were delivered. `"health"`: it failed lately, and
+    is asked last. `"budget"`: it was to be tried again, and the budget is empty.
+    """
 
 
 @dataclass(frozen=True, slots=True)

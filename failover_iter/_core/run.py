@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter._core.commands import ENDED, Command, Open, Raise, Return, Sleep
+from failover_iter._core.admission import Admissions
+from failover_iter._core.commands import ENDED, Admit, Command, Open, Raise, Return, Sleep
 from failover_iter._core.completeness import find_cut, find_shortfall
 from failover_iter._core.deadlines import deadline_of, stream_timeout
 from failover_iter._core.delivered import Delivered
@@ -24,7 +25,7 @@ from failover_iter._core.notes import has_context, note_close_error, set_context
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
 from failover_iter._core.state import State
-from failover_iter._core.takeovers import Takeovers
+from failover_iter._core.takeovers import Chosen, Takeovers
 from failover_iter._validation import check_bool
 from failover_iter.errors import (
     NoSources,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _STATE_AFTER: Final[dict[type[Command], State]] = {
     Open: State.OPENING,
+    Admit: State.ASKING,
     Sleep: State.WAITING,
     Raise: State.DONE,
     Return: State.DONE,
@@ -62,6 +64,8 @@ class Run:
     stream: Callable[[], object] | None = None
     #: Made at the first failure.
     _judging: Judging | None = None
+    #: Made for the first level that has a health or a budget.
+    _admissions: Admissions | None = None
 
     def __init__(
         self,
@@ -109,6 +113,8 @@ class Run:
             level.has_delivered = level.received = True
             if not level.committed:
                 level.committed = True
+                if level.admission is not None:
+                    level.report("committed")
                 if level.options.on_event is not None:
                     self._reporter.tell(Committed, level)
 
@@ -170,6 +176,9 @@ class Run:
         """
         self._check("left")
         self.state = State.DONE
+        if by_consumer or not isinstance(error, Exception):
+            for level in self._levels:
+                level.report("good" if level.committed else "nothing")
         if isinstance(error, GeneratorExit):
             if close_error is not None:
                 self._levels.add_notes_to(close_error)
@@ -191,6 +200,12 @@ class Run:
         self._check("slept")
         return self._guarded(self._open_in_time)
 
+    def admitted(self, admission: Any) -> Command:
+        """The health has answered."""
+        self._check("admitted")
+        admissions: Any = self._admissions
+        return self._guarded(lambda: self._settle(admissions.admitted(admission)))
+
     def interrupted(
         self,
         error: BaseException,
@@ -201,19 +216,25 @@ class Run:
         """A callback or a signal handler raised, or the pause was interrupted."""
         self._check("interrupted")
         self.state = State.DONE
-        note_close_error(error, self.attempt.source.name, close_error)
+        if close_error is not None:
+            note_close_error(error, self.attempt.source.name, close_error)
         self._levels.add_notes_to(error)
         self._reporter.all_closed(self._levels, error, abandoned=abandoned)
 
     def release(self) -> None:
         """Drop all references: an error that outlives the stream must not keep it alive."""
         self.state = State.DONE
+        for level in self._levels:
+            if level.admission is not None:
+                level.report("nothing")  # it was not opened
         self._takeovers.release()
         self._levels.clear()
         del self._options, self._queue, self._takeovers, self.delivered
         self.__dict__.pop("attempt", None)
         if self._judging is not None:
-            self._judging.error = self._judging = None
+            self._judging.error = None
+            self._judging = None
+        self._admissions = None
 
     # Checks and ends.
 
@@ -284,7 +305,14 @@ class Run:
             expired = self._levels.expired(self.now)
             if expired is not None:
                 return self._end_in_time(expired)
-            return judging.go_on(level, error, failed) or self._open()
+            chosen = None if judging.gives_up(level) else judging.choose(level)
+            return self._ask(
+                level,
+                chosen,
+                lambda: judging.choose_next(level),
+                lambda chosen: judging.go_on(level, error, failed, chosen) or self._open(),
+                error,
+            )
         except BaseException as raised:
             if not has_context(raised):
                 set_context(raised, error)  # it may have been made by us, and never raised
@@ -335,53 +363,91 @@ class Run:
 
     def _complete(self, level: Level) -> None:
         level.is_open = False
+        if level.admission is not None:
+            level.report("good")
         if level.options.on_event is not None:
             self._reporter.tell(Completed, level)
 
     # Opening the next source.
 
     def _open_first(self) -> Command:
-        level = self._levels[0]
-        source = self._takeovers.first(level, self._reporter, None)
-        if source is None:
-            raise NoSources("factories yielded no source at all")
-        level.source = source
-        return self._open()
+        level, budget = self._levels[0], self._options.budget
+        if budget is not None:
+            budget.earn()
+        return self._enter(level, None)
+
+    def _enter(self, level: Level, outer: Level | None) -> Command:
+        """Open the first source of a level."""
+        takeovers, reporter = self._takeovers, self._reporter
+        chosen = takeovers.first(level, reporter, outer)
+
+        def open_first(chosen: Chosen | None) -> Command:
+            judging = self._judging
+            error = None if judging is None else judging.error
+            if chosen is None and (error is None or level.queue.is_unread):
+                raise NoSources("factories yielded no source at all")
+            if outer is not None:
+                self._levels.append(level)
+            if chosen is None:
+                assert error is not None  # noqa: S101 (see above)
+                return Raise(error)  # each of its sources was passed over
+            level.source, takeovers.mode = chosen.source, chosen.mode
+            return self._open()
+
+        return self._ask(level, chosen, lambda: takeovers.next_first(level, reporter), open_first)
 
     def _open_in_time(self) -> Command:
         expired = self._levels.expired(self.now)
-        return self._settle(self._open()) if expired is None else self._end_in_time(expired)
+        if expired is not None:
+            return self._end_in_time(expired)
+        level, judging = self._levels[-1], self._judging
+        if judging is None or not level.pauses or level.admission is None or level.admission.lease:
+            return self._settle(self._open())
+        # Its health may have changed in the pause. A probe has to be made all the same.
+        chosen = Chosen(level.source, level.attempt, self._takeovers.mode)
+        return self._settle(
+            self._ask(
+                level,
+                chosen,
+                lambda: judging.choose_next(level),
+                lambda chosen: judging.switch(level, chosen) or self._open(),
+            )
+        )
+
+    def _ask(
+        self,
+        level: Level,
+        chosen: Chosen | None,
+        find_next: Callable[[], Chosen | None],
+        then: Callable[[Chosen | None], Command],
+        error: Exception | None = None,
+    ) -> Command:
+        """Go on with the chosen source, or with the one that health and budget of a level allow."""
+        if level.options.health is None and level.options.budget is None:
+            return then(chosen)
+        if self._admissions is None:
+            self._admissions = Admissions(self._takeovers, self.delivered, self._reporter, self.now)
+        return self._admissions.ask(level, chosen, find_next, then, error)
 
     def _open(self) -> Command:
         """Open the source of the innermost level; a group is entered first."""
-        judging = self._judging
-        error = None if judging is None else judging.error
-        while True:
-            level = self._levels[-1]
-            if level.source.options.reset_on_progress:
-                level.count_at_opening = self.delivered.count
-            level.committed, level.is_open, level.was_cut = False, True, False
-            if level.options.on_event is not None:
-                self._reporter.tell(Opening, level)
-            level.opened_at = self.now()
-            group = level.source.group
-            if group is None:
-                marks = error if self._mark_takeovers else None
-                self.attempt = attempt = self._takeovers.new_attempt(self._levels, marks)
-                attempt.deadline = deadline_of(self._levels, self.now)
-                if judging is not None:
-                    judging.error = None  # its traceback keeps the failed source's frames alive
-                return Open(attempt)
+        level, judging = self._levels[-1], self._judging
+        if level.source.options.reset_on_progress or level.options.budget is not None:
+            level.count_at_opening = self.delivered.count
+        level.committed, level.is_open, level.was_cut = False, True, False
+        if level.options.on_event is not None:
+            self._reporter.tell(Opening, level)
+        level.opened_at = self.now()
+        group = level.source.group
+        if group is not None:
             queue = SourceQueue(group.factories, self._flavour, group.options)
-            inner = Level(group.options, queue, self.now(), level)
-            source = self._takeovers.first(inner, self._reporter, level)
-            if source is None:
-                if error is None or queue.is_unread:
-                    raise NoSources("factories yielded no source at all")
-                self._levels.append(inner)  # each of its sources was passed over
-                return Raise(error)
-            inner.source = source
-            self._levels.append(inner)
+            return self._enter(Level(group.options, queue, self.now(), level), level)
+        marks = judging.error if self._mark_takeovers and judging is not None else None
+        self.attempt = attempt = self._takeovers.new_attempt(self._levels, marks)
+        attempt.deadline = deadline_of(self._levels, self.now)
+        if judging is not None:
+            judging.error = None  # its traceback keeps the failed source's frames alive
+        return Open(attempt)
 
 
 def new_run(

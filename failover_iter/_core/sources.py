@@ -80,6 +80,7 @@ class ResolvedSource:
     #: The group, if it is a `Policy.source`.
     group: Group | None = None
     _name: str | None = None
+    _health_key: str | None = None
 
     def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
         self.factory = factory
@@ -96,6 +97,15 @@ class ResolvedSource:
     @name.setter
     def name(self, name: str | None) -> None:
         self._name = name
+
+    @property
+    def health_key(self) -> str:
+        """What its health is known by."""
+        return self.name if self._health_key is None else self._health_key
+
+    @health_key.setter
+    def health_key(self, key: str | None) -> None:
+        self._health_key = key
 
 
 class SourceQueue:
@@ -195,6 +205,7 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
     if isinstance(item, Source):
         source = ResolvedSource(item.factory, index, merged_options(item, options))
         source.name = item.name
+        source.health_key = item.health_key
         source.owned = item.close
         source.own = frozenset(options_of(item))
         source.has_own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)

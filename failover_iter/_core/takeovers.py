@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from failover_iter._core.attempt import Attempt
 from failover_iter._core.completeness import commit_conditions, values_of
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from failover_iter.events import Failed
 
 _PASSED_OVER: Final = 1000  # in a row that may not take over: lazy `factories` will never end
+
+
+class Chosen(NamedTuple):
+    """A source that may take over."""
+
+    source: ResolvedSource
+    attempt: int
+    #: How it would take over; None if nothing was delivered yet.
+    mode: Mode | None
 
 
 class Takeovers:
@@ -80,43 +89,60 @@ class Takeovers:
 
     # Which source is next.
 
-    def choose(
-        self, level: Level, reporter: Reporter
-    ) -> tuple[ResolvedSource, int, Mode | None] | None:
+    def choose(self, level: Level, reporter: Reporter) -> Chosen | None:
         """The next source that may take over, or mode "raise" if the level has to end."""
-        source: ResolvedSource | None = level.source
         options = level.source.options
         attempt = level.attempt + 1
         if options.reset_on_progress and self._delivered.count > level.count_at_opening:
             attempt = 1
         is_spent = options.attempts is not None and attempt > options.attempts
         if is_spent or level.leaves_source:
-            source, attempt = self._next(level), 1
+            return self.choose_next(level, reporter)
+        return self._usable(level, reporter, level.source, attempt)
+
+    def choose_next(self, level: Level, reporter: Reporter) -> Chosen | None:
+        """The same, but not the source that has failed."""
+        return self._usable(level, reporter, self._next(level), 1)
+
+    def renew(self, level: Level, reporter: Reporter, chosen: Chosen) -> Chosen | None:
+        """The same source, as it may take over now, if it may."""
+        mode = self._mode_of(level, chosen.source, chosen.attempt)
+        if mode != "raise" or not chosen.source.has_own_mode:
+            return chosen._replace(mode=mode)
+        reporter.passed_over(level, chosen.source, chosen.attempt, "mid_stream")
+        return None
+
+    def _usable(
+        self, level: Level, reporter: Reporter, source: ResolvedSource | None, attempt: int
+    ) -> Chosen | None:
+        """This source, or the first one after it that may take over."""
         passed_over = 0
         while source is not None and passed_over < _PASSED_OVER:
             mode = self._mode_of(level, source, attempt)
             if mode != "raise" or not source.has_own_mode:
-                return source, attempt, mode
-            reporter.passed_over(level, source, attempt)
+                return Chosen(source, attempt, mode)
+            reporter.passed_over(level, source, attempt, "mid_stream")
             passed_over += level.queue.lazy  # a list comes to its end by itself
             source, attempt = self._next(level), 1
         return None
 
-    def first(self, level: Level, reporter: Reporter, outer: Level | None) -> ResolvedSource | None:
+    def first(self, level: Level, reporter: Reporter, outer: Level | None) -> Chosen | None:
         """The first source of a level that may take over."""
-        source = self._next(level)
-        if self.mode is None:
-            return source
-        if outer is not None:
+        if outer is not None and self.mode is not None:
             level.mode_around = self._mode_into(outer)
-        while source is not None and "mid_stream" in source.own:
+        return self.next_first(level, reporter)
+
+    def next_first(self, level: Level, reporter: Reporter) -> Chosen | None:
+        """The next such source."""
+        source = self._next(level)
+        mode = self.mode
+        while mode is not None and source is not None and "mid_stream" in source.own:
             mode = self._mode_of(level, source, 1)
             if mode != "raise":
-                self.mode = mode
                 break
-            reporter.passed_over(level, source, 1)
-            source = self._next(level)
-        return source
+            reporter.passed_over(level, source, 1, "mid_stream")
+            source, mode = self._next(level), self.mode
+        return None if source is None else Chosen(source, 1, mode)
 
     def _next(self, level: Level) -> ResolvedSource | None:
         source = level.queue.next()

@@ -12,7 +12,7 @@ from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from warnings import warn
 
-from failover_iter._core.commands import Open, Raise, Return, Sleep
+from failover_iter._core.commands import Admit, Open, Raise, Return, Sleep
 from failover_iter._core.notes import leaked, raise_unchanged
 from failover_iter._core.sources import not_iterable, wrong_flavour
 from failover_iter._core.state import State
@@ -52,6 +52,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 case Open():
                     source = AsyncSource(run, command.attempt)
                     await source.open()
+                case Admit():
+                    command = run.admitted(await command.health.aadmit(command.key))
+                    continue
                 case Sleep():
                     await async_sleep(command.seconds)
                     command = run.slept()
@@ -94,6 +97,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             await source.interrupt(error)
+        elif run.state is State.ASKING:
+            run.interrupted(error)
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and

@@ -125,7 +125,7 @@ class LocalStore:
         while self._reports:
             report, rules = self._reports.popleft()
             cell = self._cell(report.key, report.now)
-            if not cell.is_clean or report.outcome == "failed" or report.key not in self._cells:
+            if cell is UNKNOWN or report.outcome == "failed" or not cell.is_clean:
                 self._keep(report.key, cell.after(report, rules), rules, report.now)
 
     def _keep(self, key: str, cell: Cell, rules: Rules, now: int) -> None:

@@ -31,7 +31,7 @@ DELAYS = st.sampled_from([0, 0, 0, 4_000, 60_000])
 class World:
     """A store on a clock of its own, and the tickets that it has handed out."""
 
-    rules: Rules = Rules(3, 30_000, 300_000, 60_000)
+    rules: Rules = field(default_factory=lambda: Rules(3, 30_000, 300_000, 60_000))
     now: float = 1000.0
     open: list[Admission] = field(default_factory=list)
 
@@ -51,6 +51,9 @@ class World:
     def fail(self, times: int = 1) -> None:
         for _ in range(times):
             self.report(self.ask(), "failed")
+
+    def seen(self, key: str = "a") -> Any:
+        return self.store.snapshot(self.rules).get(key)
 
     def health(self, key: str = "a") -> Any:
         return self.store.snapshot(self.rules)[key]
@@ -122,12 +125,12 @@ def b3_leaving_is_no_failure_and_gives_a_probe_back(data: Any) -> None:
         eject(world)
         world.now += world.ask().seconds
     ticket = world.ask()
-    before = world.store.snapshot(world.rules).get("a")
+    before = world.seen()
     world.report(ticket, "nothing")
     if ticket.verdict == "probe":
         assert world.ask().verdict == "probe"
     else:
-        assert before in (None, world.health())
+        assert before in (None, world.seen())
 
 
 def b4_one_probe_at_a_time(data: Any) -> None:
