@@ -11,7 +11,7 @@ from failover_iter._core.run import new_run
 from failover_iter._core.sources import ResolvedSource, name_of
 from failover_iter._drivers import aio, sync
 from failover_iter._mid_stream import Decide, Progress, Resume
-from failover_iter._validation import check_factory, is_async, is_generator_function
+from failover_iter._validation import check_factory, is_async, is_generator_function, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,17 +71,17 @@ def _function(fallback: Any) -> Any:
 
 def _common_flavour(functions: tuple[Callable[..., Any], ...]) -> Flavour:
     """The flavour of the functions; "sync" if none of them shows one."""
-    shown: list[tuple[Callable[..., Any], Flavour | None]]
-    shown = [(each, _flavour(each)) for each in functions]
-    if not any(flavour for _, flavour in shown):
+    flavours: list[tuple[Callable[..., Any], Flavour | None]]
+    flavours = [(each, _flavour(each)) for each in functions]
+    if not any(flavour for _, flavour in flavours):
         # A decorator in between hides the kind of a function: look at what it wraps.
-        shown = [(each, _flavour(inspect.unwrap(each))) for each in functions]
-    first, common = next((each for each in shown if each[1] is not None), (None, None))
-    for other, flavour in shown:
+        flavours = [(each, _flavour(inspect.unwrap(each))) for each in functions]
+    first, common = next((each for each in flavours if each[1] is not None), (None, None))
+    for other, flavour in flavours:
         if flavour not in (None, common):
             raise TypeError(
                 "the decorated function and its fallbacks must be all sync or all async: "
-                f"{first!r} is {common}, {other!r} is {flavour}"
+                f"{shown(first)} is {common}, {shown(other)} is {flavour}"
             )
     return common or "sync"
 
@@ -154,8 +154,8 @@ class _Call:
         ):
             return
         raise TypeError(
-            f"{self.function!r} must declare progress: Progress = Progress() as a keyword, under "
-            f"mid_stream={self.policy.mode_given}"
+            f"{shown(self.function)} must declare progress: Progress = Progress() as a keyword, "
+            f"under mid_stream={self.policy.mode_given}"
         )
 
     def take_progress(
@@ -173,7 +173,7 @@ class _Call:
             args = args[:place]
         seed: Progress[Any] | None = kwargs.pop("progress", None)
         if not isinstance(seed, Progress | None):
-            raise TypeError(f"progress must be a Progress, got {seed!r}")
+            raise TypeError(f"progress must be a Progress, got {shown(seed)}")
         return args, kwargs, seed
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ResolvedSource:

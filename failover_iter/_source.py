@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeAlias
 from failover_iter._mid_stream import MidStream, Progress
 from failover_iter._options import CHECKS, CommitWhen, CompleteWhen, Limit, Options, Wait
 from failover_iter._types import UNSET, OpenedT, RetryOn, T, Unset, public
-from failover_iter._validation import check_bool, check_factory, suggest_options
+from failover_iter._validation import check_bool, check_factory, shown, suggest_options
 
 
 @public
@@ -83,6 +83,12 @@ class Source(Generic[OpenedT]):
 
     def __post_init__(self) -> None:
         """Check the factory and each option that was given."""
+        factory: object = self.factory
+        if isinstance(factory, Source):
+            raise TypeError(
+                "Source(factory) must be a factory, got a Source: use "
+                "dataclasses.replace(source, ...) to change its options"
+            )
         check_factory("Source(factory)", self.factory)
         if not isinstance(self.name, str | None):
             raise TypeError(f"Source(name=...) must be a str or None, got {self.name!r}")
@@ -96,12 +102,12 @@ class Source(Generic[OpenedT]):
 
     def __repr__(self) -> str:
         """Show the factory by its name, and the options that were given."""
-        name = getattr(self.factory, "__qualname__", None) or repr(self.factory)
+        name = getattr(self.factory, "__qualname__", None) or shown(self.factory)
         given = [name.rpartition("<locals>.")[2]]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if value is not field.default:
-                given.append(f"{field.name}={value!r}")
+                given.append(f"{field.name}={shown(value) if callable(value) else repr(value)}")
         return f"{type(self).__qualname__}({', '.join(given)})"
 
 
@@ -124,7 +130,7 @@ def merged_options(source: Any, options: Options) -> Options:
     if mode in ("restart", "raise") and options.reset_on_progress:
         own.setdefault("reset_on_progress", False)  # the stream's value cannot apply to it
     if options.mid_stream == "raise" and mode not in (None, "raise"):
-        name = source.name or getattr(source.factory, "__name__", repr(source.factory))
+        name = source.name or getattr(source.factory, "__name__", shown(source.factory))
         raise ValueError(
             f"mid_stream={mode!r} of source {name!r} can never take effect: the stream has "
             "mid_stream='raise', so it ends at the first failure after an item"

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial, wraps
 from math import inf, isfinite
-from types import GeneratorType, GenericAlias, MethodType
+from types import (
+    AsyncGeneratorType,
+    BuiltinFunctionType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    GenericAlias,
+    MethodType,
+)
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -15,6 +23,26 @@ if TYPE_CHECKING:
 CO_GENERATOR = 0x20
 CO_ITERABLE_COROUTINE = 0x100  # a generator that `types.coroutine` made awaitable
 CO_ASYNC = 0x80 | CO_ITERABLE_COROUTINE | 0x200  # with CO_COROUTINE and CO_ASYNC_GENERATOR
+
+
+#: Objects whose repr shows nothing that they hold.
+_SAFE: tuple[type, ...] = (
+    type(None), bool, int, float, timedelta, type, GenericAlias, FunctionType, BuiltinFunctionType,
+    GeneratorType, CoroutineType, AsyncGeneratorType,
+)  # fmt: skip
+
+
+def shown(value: object) -> str:
+    """A value for a message, without what it holds: that may be a prompt, a key or a body."""
+    kind = type(value)
+    is_ours = kind.__module__.startswith("failover_iter.")
+    if isinstance(value, _SAFE) or kind.__repr__ is object.__repr__ or is_ours:
+        return repr(value)
+    if isinstance(value, partial):
+        return f"functools.partial({shown(value.func)}, ...)"
+    if isinstance(value, MethodType):
+        return f"<bound method {value.__qualname__}>"
+    return f"{'an' if kind.__name__[0] in 'AEIOUaeiou' else 'a'} {kind.__name__}"
 
 
 def code_flags(function: object) -> int:
@@ -57,7 +85,7 @@ def check_callback(option: str, value: object, allowed: str) -> None:
         raise TypeError(f"{option} must be {allowed}, got {value!r}")
     if code_flags(value) & (CO_ASYNC | CO_GENERATOR):
         raise TypeError(
-            f"{option} must be {allowed}, and a plain function, got {value!r}: "
+            f"{option} must be {allowed}, and a plain function, got {shown(value)}: "
             "its result is neither awaited nor iterated"
         )
 
@@ -157,12 +185,12 @@ def check_factory(option: str, value: object) -> None:
     for method, kind in made.items():
         if hasattr(value, method):
             raise TypeError(
-                f"{option} must be a factory, got the {kind} {value!r}: pass the function that "
-                "makes it instead of its result, for example lambda: make(...)"
+                f"{option} must be a factory, got the {kind} {shown(value)}: pass the function "
+                "that makes it instead of its result, for example lambda: make(...)"
             )
     raise TypeError(
-        f"{option} must be a factory (a callable that opens a stream), got {value!r}: pass the "
-        "function that opens the stream (for a list of items, lambda: [...])"
+        f"{option} must be a factory (a callable that opens a stream), got {shown(value)}: pass "
+        "the function that opens the stream (for a list of items, lambda: [...])"
     )
 
 

@@ -15,10 +15,10 @@
     │   └── DivergedStream              it did not replay the delivered items
     └── ReusedIterator (TypeError)      a factory returned a generator that has already ended
 
-A `SourceError` always counts as a failure, whatever `retry_on` says. A factory may raise it, or a
-subclass, to make the stream try the next attempt. The other exceptions end the stream and never
-match `retry_on`. Only `AllSourcesFailed` and `StreamTimeout` of an inner stream are ordinary
-errors to the outer stream.
+A `SourceError` counts as a failure, whatever `retry_on` says, and uses up one of the `attempts` of
+its source like any other. A factory may raise it, or a subclass. With `switch_on=SourceError` the
+source is not tried again. The other exceptions end the stream and never match `retry_on`. Only
+`AllSourcesFailed` and `StreamTimeout` of an inner stream are ordinary errors to the outer stream.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from failover_iter._drivers import aio, sync
 from failover_iter._options import Options
 from failover_iter._source import AFactories, AOpened, Factories, Opened, Source
 from failover_iter._types import T
-from failover_iter._validation import suggest_options
+from failover_iter._validation import shown, suggest_options
 from failover_iter.events import Takeover
 from failover_iter.typing import Decorator
 
@@ -121,7 +121,7 @@ class Policy(Options):
         if hasattr(factories, "__next__"):
             raise TypeError(
                 f"factories of a Policy.source must be a list, or an iterable that can be read "
-                f"more than once, got the iterator {factories!r}"
+                f"more than once, got the iterator {shown(factories)}"
             )
         group = Group(self, factories)
         if name is None:

@@ -10,13 +10,14 @@ from hypothesis import settings
 
 import failover_iter
 from support.needs import pytest_collection_modifyitems, pytest_terminal_summary
+from support.size import FEW
 
 # Hooks for the tests of packages that are not installed.
 __all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
-# A busy machine makes an example slow, not wrong. All else is as Hypothesis has it (in CI: its own
-# profile for that).
-settings.register_profile("unhurried", settings.default, deadline=None)
+# A busy machine makes an example slow, not wrong. Few examples, unless a test wants more; all else
+# is as Hypothesis has it (in CI: its own profile for that).
+settings.register_profile("unhurried", settings.default, deadline=None, max_examples=FEW)
 settings.load_profile("unhurried")
 
 

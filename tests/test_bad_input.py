@@ -25,6 +25,7 @@ from failover_iter import (
     failover,
     failover_stream,
 )
+from failover_iter._validation import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -303,7 +304,8 @@ ALLOWED = {
 )
 def test_coroutine_functions_as_callbacks(option: str, callback: Any) -> None:
     """Each callback option refuses coroutine functions, also wrapped ones."""
-    message = f"{option} must be {ALLOWED[option]}, and a plain function, got {callback!r}: its"
+    got = shown(callback)
+    message = f"{option} must be {ALLOWED[option]}, and a plain function, got {got}: its result"
     with refuses(TypeError, message):
         CALLBACKS[option](callback)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Event, Progress, failover
+from failover_iter._validation import shown
 
 LOST = ConnectionError("lost")
 
@@ -50,7 +51,7 @@ def test_a_progress_may_be_given_by_position() -> None:
 def test_a_progress_that_is_none_is_refused(wrong: Any) -> None:
     """A `progress` of another type is a TypeError at the call."""
     decorated = failover(retry_on=Exception, mid_stream="resume")(resumes)
-    with pytest.raises(TypeError, match=f"progress must be a Progress, got {wrong!r}"):
+    with pytest.raises(TypeError, match=f"progress must be a Progress, got {shown(wrong)}"):
         decorated(3, progress=wrong)
 
 
@@ -81,4 +82,4 @@ def test_names_are_good_in_every_mode(mid_stream: Any) -> None:
     options: dict[str, Any] = {"mid_stream": mid_stream, "on_event": seen.append}
     assert list(failover(*others, retry_on=OSError, **options)(first)()) == [1]
     names = [event.source for event in seen if type(event).__name__ == "Opening"]
-    assert names == ["first", "first", "Spare", "source[3]"]
+    assert names == ["first", "first#2", "Spare", "source[3]"]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from contextlib import ExitStack
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -32,8 +33,9 @@ TOLD = {
 }
 
 
+@cache
 def run(name: str) -> subprocess.CompletedProcess[str]:
-    """Run an example as a user would, with warnings turned into errors."""
+    """Run an example once, as a user would, with warnings turned into errors."""
     command = [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / f"{name}.py")]
     home = str(Path(failover_iter.__file__).parents[1])
     env = os.environ | {"PYTHONPATH": home, "PYTHONIOENCODING": "utf-8"}

@@ -87,22 +87,37 @@ def test_all_is_sorted_and_whole() -> None:
     assert failover_iter.__all__ == public
 
 
-@pytest.mark.parametrize("name", failover_iter.__all__)
-def test_lazy_names_are_imported_on_access(name: str) -> None:
+#: Forgets that the package was imported.
+FORGET = """
+for name in [name for name in sys.modules if name.partition(".")[0] == "failover_iter"]:
+    del sys.modules[name]
+"""
+
+
+def run_afresh(*statements: str) -> None:
+    """Run each as if it were the first in its process that imports the package."""
+    code = "import sys\n" + "\n".join(FORGET + statement for statement in statements)
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+
+
+def test_lazy_names_are_imported_on_access() -> None:
     """Each name can be imported by `from`, as an attribute and by `*`: always the same object."""
-    code = (
-        f"from failover_iter import {name} as first; import failover_iter; "
-        f"from failover_iter import *; assert first is failover_iter.{name} is {name}"
+    run_afresh(
+        *[
+            f"from failover_iter import {name} as first; import failover_iter; "
+            f"from failover_iter import *; assert first is failover_iter.{name} is {name}"
+            for name in failover_iter.__all__
+        ]
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
 
 
-@pytest.mark.parametrize("name", ["errors", "events", "policy", "trace", "typing"])
-def test_public_modules_are_imported_on_access(name: str) -> None:
+def test_public_modules_are_imported_on_access() -> None:
     """Each is an attribute of the package, without an import statement for it."""
-    code = f"import failover_iter; assert failover_iter.{name}.__all__"
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
-    assert failover_iter.__getattr__(name) is getattr(failover_iter, name)  # type: ignore[attr-defined]
+    names = ["errors", "events", "policy", "trace", "typing"]
+    run_afresh(*[f"import failover_iter; assert failover_iter.{name}.__all__" for name in names])
+    for name in names:
+        found = failover_iter.__getattr__(name)  # type: ignore[attr-defined]
+        assert found is getattr(failover_iter, name)
 
 
 def test_an_unknown_name() -> None:

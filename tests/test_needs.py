@@ -44,6 +44,7 @@ def run(folder: Path, *arguments: str) -> list[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     path = os.pathsep.join([str(TESTS), *filter(None, sys.path)])
     env = {**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": ""}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they take longer than the tests
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if line]
 

@@ -90,7 +90,7 @@ def test_a_value_for_held_items(flavour: SyncFlavour, depth: int) -> None:
     nested = inside(source(flavour, 1, 2, 3), never, depth=depth, commit_when=2)
     stream = flavour.of(EAGER, [nested, never])
     flavour.next(stream)
-    with pytest.raises(TypeError, match="^cannot send 'value' while held items are delivered"):
+    with pytest.raises(TypeError, match="^cannot send a str while held items are delivered"):
         flavour.send(stream, "value")
 
 

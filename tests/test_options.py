@@ -250,7 +250,11 @@ def test_a_source_refuses_the_same(
     [
         (lambda: Source(5), TypeError, "Source(factory) must be a factory (a callable"),
         (lambda: Source(opens()), TypeError, "Source(factory) must be a factory, got the iterator"),
-        (lambda: Source(Source(opens)), TypeError, "Source(factory) must be a factory (a callable"),
+        (
+            lambda: Source(Source(opens)),
+            TypeError,
+            "Source(factory) must be a factory, got a Source: ",
+        ),
         (lambda: Source(opens, name=5), TypeError, "Source(name=...) must be a str or None, got 5"),
         (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True or False"),
         (lambda: Skip(key=5), TypeError, "Skip(key=...) must be a function item -> str |"),

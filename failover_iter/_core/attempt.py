@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from failover_iter._core.delivered import new_digest, update_digest
 from failover_iter._core.usage import as_bool
+from failover_iter._validation import shown
 from failover_iter.errors import DivergedStream
 
 if TYPE_CHECKING:
@@ -127,6 +128,6 @@ class Attempt:
         """Refuse a value that is sent while items are held: the source is ahead of it."""
         if self.held:
             raise TypeError(
-                f"cannot send {value!r} while held items are delivered (commit_when): "
+                f"cannot send {shown(value)} while held items are delivered (commit_when): "
                 f"{self.source.name} is ahead by {len(self.held)}"
             )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
-from failover_iter._validation import identity
+from failover_iter._validation import identity, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -157,6 +157,6 @@ def update_digest(digest: blake2b, key: Key, item: Any) -> None:
         tag, data = b"i", format(int(value), "x").encode()
     else:
         raise mark_usage_error(
-            TypeError(f"the function of key must return a str, bytes or int, got {value!r}")
+            TypeError(f"the function of key must return a str, bytes or int, got {shown(value)}")
         )
     digest.update(b"%b%d:%b" % (tag, len(data), data))

@@ -30,8 +30,9 @@ def matches(error: Exception, retry_on: RetryOn, switch_on: RetryOn | None = Non
         if isinstance(leaf, SourceError) or _is_listed(leaf, "retry_on", retry_on):
             return True
         # Of a group, some leaves may be listed here, and the others there.
-        is_new = switch_on is not None and leaf is not error
-        return is_new and _is_listed(leaf, "switch_on", switch_on)
+        if switch_on is None or leaf is error:
+            return False
+        return _is_listed(leaf, "switch_on", switch_on)
 
     return not is_usage_error(error) and _each(error, is_failure)
 

@@ -46,7 +46,7 @@ class Reporter:
         self._delivered = delivered
         self._now = now
         self._log = log
-        #: The consumer is told of each takeover, and needs no advice.
+        #: The consumer sees each takeover, and needs no advice.
         self._marks = marks
 
     def record(self, kind: Callable[..., EventT], level: Level, *fields: Any) -> EventT:
@@ -93,7 +93,7 @@ class Reporter:
         return failed
 
     def passes(self, level: Level, error: Exception) -> None:
-        """The error ends the level, as it is not listed; wrong use is never listed."""
+        """The error ends the level because it is not listed; wrong use is never listed."""
         if not is_usage_error(error):
             self._log.passes(level, error)
 

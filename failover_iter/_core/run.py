@@ -34,11 +34,7 @@ from failover_iter.errors import (
     StreamTimeout,
     TruncatedStream,
 )
-from failover_iter.events import (
-    Committed,
-    Completed,
-    Opening,
-)
+from failover_iter.events import Committed, Completed, Opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,6 +17,7 @@ from failover_iter._validation import (
     is_async,
     is_generator_function,
     offers,
+    shown,
 )
 from failover_iter.errors import NoSources
 
@@ -42,6 +43,9 @@ class Group:
         self.options = options
         #: Checked where they are a list; a lazy iterable is read anew at each opening.
         self.factories = read_factories(factories, None, options)
+        names = Names()
+        for source in self.sources:
+            names.tell_apart(source)
 
     @property
     def sources(self) -> tuple[ResolvedSource, ...]:
@@ -108,6 +112,27 @@ class ResolvedSource:
         self._health_key = key
 
 
+class Names:
+    """The names of the last sources of a queue: those with the same name get a number."""
+
+    def __init__(self) -> None:
+        #: By factory and name: a number, and the factory, so that no other object gets its id.
+        self._numbers: dict[tuple[object, str], tuple[int, object]] = {}
+
+    def tell_apart(self, source: ResolvedSource) -> None:
+        """Number a source if another one has its name; the same factory is the same source."""
+        name, place = source.name, identity(source.factory)
+        number, _ = self._numbers.pop((place, name), (0, None))
+        if not number:
+            same = [each for (_, other), (each, _) in self._numbers.items() if other == name]
+            number = max(same, default=0) + 1
+        self._numbers[place, name] = number, source.factory
+        if len(self._numbers) > _REMEMBERED:
+            del self._numbers[next(iter(self._numbers))]
+        if number > 1:
+            source.name = f"{name}#{number}"
+
+
 class SourceQueue:
     """The remaining sources of a stream or group, and the ones opened last."""
 
@@ -118,6 +143,8 @@ class SourceQueue:
     _left: Iterator[Any] | None = None
     _index = 0
     _opened: dict[object, object] | None = None
+    _first: ResolvedSource | None = None
+    _names: Names | None = None
 
     def __init__(
         self,
@@ -143,8 +170,20 @@ class SourceQueue:
         if self._left is None:  # not before: `factories` may be anything
             self._left = iter(self._sources)
         for item in self._left:
-            return self._read(item) if self.lazy else item
+            source: ResolvedSource = self._read(item) if self.lazy else item
+            if self._first is None:
+                self._first = source
+            else:
+                self._tell_apart(source)
+            return source
         return None
+
+    def _tell_apart(self, source: ResolvedSource) -> None:
+        if self._names is None and self._first is not None:
+            self._names = Names()
+            self._names.tell_apart(self._first)
+        if self._names is not None:
+            self._names.tell_apart(source)
 
     def _read(self, item: object) -> ResolvedSource:
         try:
@@ -175,13 +214,18 @@ def read_factories(
         return tuple(
             [read_source(item, index, flavour, options) for index, item in enumerate(factories)]
         )
-    if callable(factories) or isinstance(factories, str | bytes | Source):
+    got = repr(factories) if isinstance(factories, Source) else shown(factories)
+    got = f"factories must be an iterable of factories, got {got}"
+    is_iterable = offers(factories, "__iter__") or offers(factories, "__getitem__")
+    if callable(factories) and is_iterable and not isinstance(factories, type):
         raise TypeError(
-            f"factories must be an iterable of factories, got {factories!r}: "
-            "put the source into a list, [source], even if it is the only one"
+            f"{got}, which is also callable: pass iter(...) of it to read the factories from it, "
+            "or [...] with it alone if it is the factory of the only source"
         )
-    if not (offers(factories, "__iter__") or offers(factories, "__getitem__")):
-        raise TypeError(f"factories must be an iterable of factories, got {factories!r}")
+    if callable(factories) or isinstance(factories, str | bytes | Source):
+        raise TypeError(f"{got}: put the source into a list, [source], even if it is the only one")
+    if not is_iterable:
+        raise TypeError(got)
     return factories
 
 
@@ -252,8 +296,21 @@ def not_iterable(name: str, kind: str, opened: object) -> TypeError:
     """The error for a factory whose result cannot be iterated; it begins as Python's own."""
     return TypeError(
         f"{type(opened).__name__!r} object is not {'an ' * (kind != 'iterable')}{kind}: "
-        f"the factory of source {name!r} must return an {kind}, got {opened!r}"
+        f"the factory of source {name!r} must return an {kind}, got {shown(opened)}"
     )
+
+
+def refuse_text(name: str, opened: object) -> None:
+    """Refuse a factory that returned all of a text at once: its items would be characters."""
+    if isinstance(opened, str | bytes):
+        kind = type(opened).__name__
+        items = "characters" if isinstance(opened, str) else "numbers"
+        raise mark_usage_error(
+            TypeError(
+                f"the factory of source {name!r} returned a {kind}, whose items would be single "
+                f"{items}: yield it, or return a list of {kind} objects"
+            )
+        )
 
 
 def _check_group(source: ResolvedSource) -> None:
@@ -290,7 +347,7 @@ def _check_parameters(source: ResolvedSource) -> None:
     except ValueError:  # a builtin that has no signature
         return
     except TypeError as mismatch:
-        got = f"{source.factory!r} ({mismatch})"
+        got = f"{shown(source.factory)} ({mismatch})"
     else:
         return
     if source.resumable:

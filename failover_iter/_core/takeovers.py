@@ -9,6 +9,7 @@ from failover_iter._core.completeness import commit_conditions, values_of
 from failover_iter._core.failures import Failures
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import MODES, Decide, Resume, Skip
+from failover_iter._validation import shown
 from failover_iter.events import Takeover
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from failover_iter._types import Mode
     from failover_iter.events import Failed
 
+_WORD: Final = 12  # a longer answer of `Decide` may be an item
 _PASSED_OVER: Final = 1000  # in a row that may not take over: lazy `factories` will never end
 
 
@@ -205,10 +207,12 @@ class Takeovers:
             self._delivered.progress(strategy.keep, self.failures, attempt, start_over=False)
         )
         if mode not in MODES:
+            got: object = mode
+            is_word = isinstance(got, str) and len(got) < _WORD
             raise mark_usage_error(
                 ValueError(
                     "the function of Decide must return 'restart', 'raise', 'skip' or 'resume', "
-                    f"got {mode!r}"
+                    f"got {repr(got) if is_word else shown(got)}"
                 )
             )
         return mode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TypeVar
 
-from failover_iter._validation import is_awaitable
+from failover_iter._validation import is_awaitable, shown
 from failover_iter.errors import NoSources, ReusedIterator, leaves
 
 _E = TypeVar("_E", bound=BaseException)
@@ -34,9 +34,10 @@ def is_usage_error(error: BaseException) -> bool:
 def as_bool(option: str, value: object) -> bool:
     """The answer of a predicate. A coroutine is refused: it would always be true."""
     if is_awaitable(value):
+        got = shown(value)
         if isinstance(value, CoroutineType):
             value.close()
         raise mark_usage_error(
-            TypeError(f"the function of {option} must return a bool, got an awaitable: {value!r}")
+            TypeError(f"the function of {option} must return a bool, got an awaitable: {got}")
         )
     return bool(value)

@@ -1,8 +1,9 @@
 """The async driver: a real async generator that does what the core answers.
 
 It is the twin of the blocking one (`sync.py`), step by step. An async generator cannot delegate, so
-it pulls each item, and what the consumer does at a `yield` is caught there. The only `try` that
-blames the source is the one around its pull.
+it loops over the items, and what the consumer does at a `yield` is caught there. The `try` around
+that loop blames the source. Whatever our own lines in it raise, a callback or a signal handler for
+example, is marked with `spare`: the source is not to blame.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from warnings import warn
 
 from failover_iter._core.commands import Admit, Open, Raise, Return, Sleep
 from failover_iter._core.notes import leaked, raise_unchanged
-from failover_iter._core.sources import not_iterable, wrong_flavour
+from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
@@ -196,6 +197,7 @@ class AsyncSource(OpenedSource):
                 self.run.opened_ended()
         elif not offers(opened, "__aiter__"):
             name = self.attempt.source.name
+            refuse_text(name, opened)
             if offers(opened, "__iter__"):
                 raise wrong_flavour(name, "async")
             self.failure = not_iterable(name, "async iterable", opened)

@@ -15,7 +15,7 @@ from weakref import ref
 
 from failover_iter._core.commands import Admit, Open, Raise, Return, Sleep
 from failover_iter._core.notes import leaked, raise_unchanged
-from failover_iter._core.sources import not_iterable, wrong_flavour
+from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._drivers import log
 from failover_iter._drivers.clock import clock
@@ -209,6 +209,7 @@ class SyncSource(OpenedSource):
             return
         kind, name = type(opened), self.attempt.source.name
         self.by_index = kind in _WALKED_BY_INDEX
+        refuse_text(name, opened)
         if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
             return
         if hasattr(kind, "__aiter__") or hasattr(kind, "__await__"):

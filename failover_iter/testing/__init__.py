@@ -5,6 +5,14 @@ does not have to use failover_iter. `plans` generates plans of what goes wrong; 
 and checks the result. Requires `hypothesis`: `pip install failover-iter[testing]`.
 """
 
+try:
+    import hypothesis as _  # noqa: F401  # (the first import that needs it would say less)
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "failover_iter.testing needs hypothesis: pip install 'failover-iter[testing]'",
+        name="hypothesis",
+    ) from missing
+
 from failover_iter.testing._composed import attempts_at_most, equals, survives, within
 from failover_iter.testing._conformance import check_failover_laws
 from failover_iter.testing._faults import Bug, Interrupt

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from failover_iter.testing._async_runs import drained_by
@@ -56,6 +56,7 @@ class Suite:
             deadline=None,
             database=None,
             report_multiple_bugs=False,
+            phases=[phase for phase in Phase if phase is not Phase.explain],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
         )
         if self.max_examples is None:

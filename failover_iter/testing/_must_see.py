@@ -69,8 +69,8 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
         >>> try:
         ...     test_reads_one_source()
         ... except AssertionError as error:
-        ...     print(str(error).split(":")[0])
-        this never happened in 100 runs
+        ...     print(str(error).split(" in ")[0])
+        this never happened
 
     Source: the "sometimes" assertions of Antithesis.
     """

@@ -112,43 +112,54 @@ def plans(
     return _plans(sources, tuple(errors), (min_items, max_items), openings, faults, known)
 
 
-@st.composite
 def _plans(  # noqa: PLR0917 (the parameters of `plans`)
-    draw: st.DrawFn,
     sources: int,
     errors: tuple[ErrorMaker, ...],
     size: tuple[int, int],
     openings: int,
     faults: tuple[str, ...],
     consumers: list[Any],
-) -> Plan:
+) -> st.SearchStrategy[Plan]:
     """Draw the faults first, and always the same number of values, so that plans shrink well.
 
     Two situations are drawn often, because they would be rare by chance: every source but the last
     fails mid-stream, and the consumer leaves while the first source works.
     """
+    # Made once, and not for each plan: making a strategy takes longer than drawing from it.
     odd = _oddities(errors, faults)
-    oddities = [[draw(odd) for _ in range(draw(st.integers(1, openings)))] for _ in range(sources)]
-    how: Any = draw(st.sampled_from(consumers))
+    openings_of_one = st.integers(1, openings)
+    consumer = st.sampled_from(consumers)
     leaving = [one for one in consumers if one in LEAVING] or consumers
-    leaves = draw(st.sampled_from([*leaving, *leaving[:2]]))
-    match draw(st.sampled_from(["free", "free", "survivable", "survivable", "left", "left"])):
-        case "survivable":
-            oddities, how = _survivable(oddities, "raises" in faults), consumers[0]
-        case "left":
-            oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
-        case _:
-            pass
+    leaver = st.sampled_from([*leaving, *leaving[:2]])
+    situation = st.sampled_from(["free", "free", "survivable", "survivable", "left", "left"])
     least, most = size
     longer = range(min(most, max(least, 2)), most + 1)
-    items = ALPHABET[: draw(st.sampled_from([*range(least, most + 1), *longer]))]
-    at = draw(st.integers(0, len(items)))
-    places = st.integers(0, len(items))
-    scripts = [
-        tuple(_script(odd, items, draw(places), draw(places)) for odd in odds) for odds in oddities
-    ]
-    consumer = Consumer(how, 0 if how == "drain" else at)
-    return Plan(*scripts, items=items, errors=errors, consumer=consumer)
+    lengths = st.sampled_from([*range(least, most + 1), *longer])
+    places = [st.integers(0, length) for length in range(most + 1)]
+
+    @st.composite
+    def plans(draw: st.DrawFn) -> Plan:
+        oddities = [[draw(odd) for _ in range(draw(openings_of_one))] for _ in range(sources)]
+        how: Any = draw(consumer)
+        leaves = draw(leaver)
+        match draw(situation):
+            case "survivable":
+                oddities, how = _survivable(oddities, "raises" in faults), consumers[0]
+            case "left":
+                oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
+            case _:
+                pass
+        items = ALPHABET[: draw(lengths)]
+        place = places[len(items)]
+        at = draw(place)
+        scripts = [
+            tuple(_script(one, items, draw(place), draw(place)) for one in odds)
+            for odds in oddities
+        ]
+        leave = Consumer(how, 0 if how == "drain" else at)
+        return Plan(*scripts, items=items, errors=errors, consumer=leave)
+
+    return plans()
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,9 +203,7 @@ def test_a_value_that_is_sent() -> None:
     assert attempt.at_marker
     attempt.pop_held()
     assert not attempt.at_marker
-    message = (
-        r"^cannot send 'value' while held items are delivered \(commit_when\): b is ahead by 2$"
-    )
+    message = r"^cannot send a str while held items are delivered \(commit_when\): b is ahead by 2$"
     with pytest.raises(TypeError, match=message):
         attempt.check_sent("value")
     pop_all(attempt)

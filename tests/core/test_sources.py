@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
+from itertools import count, cycle
 from typing import Any
 
 import pytest
 
 from failover_iter import NoSources, Policy
 from failover_iter._core.sources import (
+    Group,
     ResolvedSource,
     SourceQueue,
     name_of,
@@ -23,6 +25,7 @@ from failover_iter._core.usage import is_usage_error
 from failover_iter._mid_stream import Decide, Resume
 from failover_iter._options import Options
 from failover_iter._source import Source
+from failover_iter._validation import shown
 from support.play import named
 
 OPTIONS = Options(retry_on=OSError)
@@ -165,7 +168,8 @@ INTO_A_LIST = ": put the source into a list, [source], even if it is the only on
 )
 def test_other_values_of_factories_are_refused(factories: Any, hint: str) -> None:
     """A factory alone, or anything else that is not an iterable of them, is a TypeError."""
-    expected = f"factories must be an iterable of factories, got {factories!r}{hint}"
+    got = repr(factories) if isinstance(factories, Source) else shown(factories)
+    expected = f"factories must be an iterable of factories, got {got}{hint}"
     with pytest.raises(TypeError, match="^" + re.escape(expected) + "$") as caught:
         read_factories(factories, "sync", OPTIONS)
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
@@ -453,3 +457,63 @@ def test_a_method_is_one_source() -> None:
     one, other, again = (take(queue) for _ in range(3))
     assert not queue.opened_before(other, left=one)
     assert queue.opened_before(again, left=other)
+
+
+# Names.
+
+
+def same(name: str, count: int) -> list[Any]:
+    return [named(name) for _ in range(count)]
+
+
+def names_in(queue: SourceQueue, count: int) -> list[str]:
+    return [take(queue).name for _ in range(count)]
+
+
+@pytest.mark.parametrize("of", [list, iter])
+def test_sources_of_the_same_name_get_a_number(of: Callable[..., Any]) -> None:
+    """Other names, and names that a `Source` sets, are numbered for themselves."""
+    a, b, c = same("chunks", 3)
+    factories = [a, named("rows"), Source(b), Source(named("x"), name="rows"), c]
+    assert names_in(queue_of(of(factories)), 5) == [
+        "chunks",
+        "rows",
+        "chunks#2",
+        "rows#2",
+        "chunks#3",
+    ]
+
+
+def test_the_same_factory_is_the_same_source() -> None:
+    """It keeps its name wherever it comes again: an endless cycle has two names."""
+    a, b = same("chunks", 2)
+    assert names_in(queue_of(cycle([a, b])), 5) == ["chunks", "chunks#2"] * 2 + ["chunks"]
+    assert names_in(queue_of([a, a, b]), 3) == ["chunks", "chunks", "chunks#2"]
+    twice: list[Any] = [Source(a, name="x"), Source(a, name="y")]
+    assert names_in(queue_of(twice), 2) == ["x", "y"]
+
+
+def test_names_of_an_endless_supply_are_told_apart() -> None:
+    """Only the last 64 are remembered, and no number comes again."""
+    queue = queue_of(named("new") for _ in count())
+    names = names_in(queue, 200)
+    assert names == ["new", *(f"new#{number}" for number in range(2, 201))]
+    assert queue._names is not None
+    assert len(queue._names._numbers) == 64
+
+
+def test_the_names_of_a_group() -> None:
+    """They are the same at each opening, and the group is named after them."""
+    group = Policy(retry_on=OSError).source(same("chunks", 2))
+    assert group.name == "chunks|chunks#2"
+    assert isinstance(group.factory, Group)
+    for _ in range(2):
+        queue = SourceQueue(group.factory.factories, "sync", OPTIONS)
+        assert names_in(queue, 2) == ["chunks", "chunks#2"]
+
+
+def test_a_list_may_be_used_again() -> None:
+    """The names are those of the stream: nothing is written to the factories."""
+    factories = same("chunks", 2)
+    for _ in range(2):
+        assert names_in(queue_of(factories), 2) == ["chunks", "chunks#2"]

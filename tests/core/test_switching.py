@@ -109,7 +109,7 @@ def test_a_source_with_its_own_in_a_group() -> None:
 
 
 def test_a_group_has_its_own_as_a_source() -> None:
-    """What the `Source` of a group sets holds for the group as a whole."""
+    """An option that the `Source` of a group sets holds for the group as a whole."""
     group = Policy(retry_on=OSError).source([A])
     play = started([Source(group.factory, switch_on=OSError, attempts=3), B])
     assert show(play.fail()) == "open b"
@@ -167,7 +167,7 @@ def test_the_last_source_is_left() -> None:
     assert play.log == ["a switching to b", "b exhausted"]
 
 
-# What the events and the log say.
+# Events and the log.
 
 
 def matched_by(events: list[Any]) -> list[tuple[str, bool]]:
@@ -275,7 +275,7 @@ def test_sources_of_a_group_that_are_passed_over() -> None:
 def test_a_source_that_ends_and_is_reopened(
     options: dict[str, Any], openings: str, expected: list[str]
 ) -> None:
-    """It is no failure to an operator if it was cut after it brought the stream further."""
+    """The log does not call it a failure if it was cut after it brought the stream further."""
     play = Play([A], attempts=3, wait=2, complete_when=lambda item: False, **options)
     play.through(openings)
     assert play.log[: len(expected)] == expected
@@ -301,7 +301,7 @@ def test_a_group_that_ends_and_is_reopened() -> None:
 
 
 def test_marked_takeovers_need_no_advice() -> None:
-    """A consumer that asks for markers is told of each restart."""
+    """A consumer that asks for markers sees each restart."""
     for marks, hint in ((True, ""), (False, " (hint)")):
         play = started([A, B], mark_takeovers=marks)
         play.deliver("1")

@@ -308,7 +308,7 @@ class Laws(Closing):
         assert caught.value is errors[-1]
         assert errors[-1].__notes__ == [
             "failure 1 before it: source (attempt 1): ConnectionError: reset by peer",
-            "failure 2 before it: source (attempt 1): SourceError: no good",
+            "failure 2 before it: source#2 (attempt 1): SourceError: no good",
         ]
         assert errors[-1].__context__ is None
 

@@ -222,7 +222,7 @@ def test_a_value_for_a_source_that_has_ended_while_items_are_held(flavour: SyncF
     """It is refused as long as an item is held: it would be lost."""
     stream = flavour.stream([source(flavour, 1, 2)], commit_when=5)
     assert flavour.next(stream) == 1
-    with pytest.raises(TypeError, match="^cannot send 'value' while held items are delivered"):
+    with pytest.raises(TypeError, match="^cannot send a str while held items are delivered"):
         flavour.send(stream, "value")
 
 

@@ -25,6 +25,10 @@ class Soft(Exception):
     """Raised by a signal handler, as a soft time limit does; `retry_on` lists it."""
 
 
+def is_watched(code: Any) -> bool:
+    return code.co_filename.startswith(WATCHED)  # type: ignore[no-any-return]  # of a string
+
+
 def in_finalizer() -> bool:
     """Whether a `__del__` is on the stack."""
     frame = sys._getframe()
@@ -45,16 +49,29 @@ class Signal:
     def __init__(self, number: int) -> None:
         self.left = number
 
-    def check(self, code: Any, *_: object) -> None:
-        # An exception in a `__del__` is only printed.
-        if code.co_filename.startswith(WATCHED) and not in_finalizer():
-            self.left -= 1
-            if not self.left:
-                raise Soft
+    def check(self, code: Any, *_: object) -> Any:
+        if not is_watched(code):
+            return sys.monitoring.DISABLE  # this place costs no more time
+        self.left -= 1
+        # An exception in a `__del__` is only printed: there, wait for the next check.
+        if self.left > 0 or in_finalizer():
+            return None
+        self.rest()
+        raise Soft
 
-    def jump(self, code: Any, offset: int, to: int) -> None:
-        if to < offset:
+    def call(self, code: Any, *_: object) -> Any:
+        return None if is_watched(code) else sys.monitoring.DISABLE
+
+    def returned(self, code: Any, *_: object) -> None:
+        if is_watched(code):  # Python disables it with the call
             self.check(code)
+
+    def jump(self, code: Any, offset: int, to: int) -> Any:
+        return self.check(code) if to < offset else sys.monitoring.DISABLE
+
+    @staticmethod
+    def rest() -> None:
+        sys.monitoring.set_events(sys.monitoring.DEBUGGER_ID, 0)
 
     @contextmanager
     def armed(self) -> Iterator[None]:
@@ -62,7 +79,8 @@ class Signal:
         callbacks = {
             events.PY_START: self.check,
             events.PY_RESUME: self.check,
-            events.C_RETURN: self.check,
+            events.CALL: self.call,
+            events.C_RETURN: self.returned,
             events.JUMP: self.jump,
         }
         sys.monitoring.use_tool_id(tool, "signal")
@@ -73,7 +91,7 @@ class Signal:
             sys.monitoring.set_events(tool, wanted)
             yield
         finally:
-            sys.monitoring.set_events(tool, 0)
+            self.rest()
             for event in callbacks:
                 sys.monitoring.register_callback(tool, event, None)
             sys.monitoring.free_tool_id(tool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,10 +10,18 @@ import pytest
 from failover_iter import Policy
 from failover_iter.testing import check_failover_laws
 from failover_iter.testing._laws import LAWS
+from support.runners import quiet
 from support.size import FEW
 
 MODES = ["skip", "restart", "raise", "resume"]
 FLAVOURS = ["sync", "asyncio", "trio"]
+
+
+@pytest.fixture(autouse=True)
+def no_log() -> Iterator[None]:
+    """Log nothing: pytest keeps each record, and the laws make 100,000 failures."""
+    with quiet():
+        yield
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

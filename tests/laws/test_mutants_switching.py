@@ -11,6 +11,7 @@ from failover_iter._core import judging
 from failover_iter._core.groups import Level
 from failover_iter._core.judging import Judging
 from failover_iter._core.reporting import Reporter
+from failover_iter._core.sources import Names
 from failover_iter._core.takeovers import Takeovers
 from support.model import model
 from support.runners import run_asyncio, run_sync
@@ -87,6 +88,11 @@ def passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reporter, "passed_over", lambda self, level, source, attempt: None)
 
 
+def names_without_numbers(patch: pytest.MonkeyPatch) -> None:
+    """Sources with the same name cannot be told apart."""
+    patch.setattr(Names, "tell_apart", lambda self, source: None)
+
+
 MUTANTS: list[Patch] = [
     switch_on_that_retries,
     switch_on_after_retry_on,
@@ -95,6 +101,7 @@ MUTANTS: list[Patch] = [
     switch_on_that_sticks,
     matched_always,
     passed_over_in_silence,
+    names_without_numbers,
 ]
 
 

@@ -87,10 +87,16 @@ class Model:
     def source(self) -> SourcePlan:
         return self.case.sources[self.index]
 
+    def name_of(self, index: int) -> str:
+        """The name of a source: a later one of the same name has a number."""
+        names = [plan.name for plan in self.case.sources[: index + 1]]
+        number = names.count(names[index])
+        return names[index] if number == 1 else f"{names[index]}#{number}"
+
     def event(self, name: str, **fields: Any) -> None:
         if self.listen:
             common = {
-                "source": self.source.name,
+                "source": self.name_of(self.index),
                 "attempt": self.attempt,
                 "delivered": self.total,
                 "elapsed": round(self.now, 6),
@@ -306,7 +312,8 @@ class Model:
         self.event("Committed")
         if mode is not None and self.case.mark_takeovers:
             error = self.failures[-1]
-            self.trace.append(("marker", mode, self.source.name, error, superseded))
+            name = self.name_of(self.index)
+            self.trace.append(("marker", mode, name, error, superseded))
             self.now += self.case.pace
 
     def close_after_end(self, opening: SourceScript) -> None:
@@ -389,7 +396,7 @@ class Model:
         if again:
             self.event("Waiting", error=kind, seconds=seconds, mode=mode)
         else:
-            to = self.case.sources[index].name
+            to = self.name_of(index)
             self.event("Switched", error=kind, seconds=seconds, mode=mode, to=to)
         self.index, self.attempt, self.mode = index, attempt, mode
         if self.now + seconds >= self.stream_until:
@@ -406,8 +413,8 @@ class Model:
             source = self.case.sources[index]
             mode = self.mode_for(source)
             if mode == "raise" and source.mid_stream is not None:
-                fields = {"source": source.name, "attempt": attempt, "reason": "mid_stream"}
-                self.event("PassedOver", **fields)
+                name = self.name_of(index)
+                self.event("PassedOver", source=name, attempt=attempt, reason="mid_stream")
                 continue
             return index, attempt, mode
         return None
