@@ -26,9 +26,9 @@ class Source(Generic[OpenedT]):
             `async () -> AsyncIterable`. With `mid_stream="resume"` or `Decide` it is called with
             a `Progress`.
         name: name in events, errors and the log. Default: the name of the factory.
-        health_key: what the source is called in `health`, where several policies may share it;
-            by default its name.
         close: `False`: never close what the factory returns.
+        health_key: what `health` knows the source by, for example if several policies call it by
+            different names. By default its name in the events.
         retry_on: which errors count as failures of this source: an exception class, a tuple of
             them, or a predicate on the error.
         switch_on: which errors leave this source at once, whatever `attempts` are left.
@@ -67,8 +67,8 @@ class Source(Generic[OpenedT]):
     factory: Callable[[], OpenedT] | Callable[[Progress], OpenedT]
     _: KW_ONLY
     name: str | None = None
-    health_key: str | None = None
     close: bool = True
+    health_key: str | None = None
     retry_on: RetryOn | Unset = UNSET
     switch_on: RetryOn | Unset | None = UNSET
     mid_stream: MidStream | Unset = UNSET

@@ -29,7 +29,7 @@ class Snapshot(Mapping[str, SourceHealth]):
     Example:
         >>> from failover_iter.health import Snapshot, SourceHealth
         >>> print(Snapshot({"primary": SourceHealth("out", 0, 29.5, 1)}))
-        source   state  failures  until   level
+        source   state  failures   until  level
         primary  out           0  29.5 s      1
     """
 

@@ -124,7 +124,7 @@ async def b1_lazy_factories_are_read_in_part(world: World, data: Any) -> None:
     def endless() -> Any:
         while len(read) < 500:
             read.append(1)
-            yield plant.source("a")
+            yield plant.sources[0]
 
     world.asked.clear()
     stream = world.stream(plant.policy(give_up_after=data.draw(st.sampled_from([1, 5]))), endless())
