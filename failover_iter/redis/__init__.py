@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from math import inf
 from typing import Any, Final, NamedTuple
+from weakref import finalize
 
 import redis
 import redis.asyncio
@@ -91,6 +92,7 @@ class RedisStore:
             self._aclient = client
         else:
             self._client = _clients.bounded(client, self._timeout)
+            finalize(self, self._client.connection_pool.disconnect)
         self._local = LocalStore(clock)
         self._known: dict[str, _Known] = {}
         self._down_until = -inf

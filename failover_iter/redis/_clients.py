@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
-from failover_iter.redis._scripts import Call
+from failover_iter.redis._scripts import DIGEST, TEXT, Call
 
 #: A client of redis-py, for blocking or for asyncio streams.
 Client: TypeAlias = redis.Redis | redis.asyncio.Redis
@@ -53,18 +53,16 @@ def bounded(client: Any, seconds: float) -> redis.Redis:
 
 
 def call(client: Any, calls: Sequence[Call]) -> Steps:
-    """Run scripts. Those that Redis does not know (it was restarted) are sent in full."""
+    """Call the script. If Redis does not know it (it was restarted), it is sent in full."""
     pipeline = client.pipeline(transaction=False)
     for each in calls:
-        pipeline.evalsha(each.script.digest, 1, each.key, *each.arguments)
+        pipeline.evalsha(DIGEST, 1, each.key, *each.arguments)
     results = yield pipeline
-    unknown = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
-    if unknown:
+    if isinstance(results[0], NoScriptError):  # and so are all others
         pipeline = client.pipeline(transaction=False)
-        for i in unknown:
-            pipeline.eval(calls[i].script.text, 1, calls[i].key, *calls[i].arguments)
-        for i, result in zip(unknown, (yield pipeline), strict=True):
-            results[i] = result
+        for each in calls:
+            pipeline.eval(TEXT, 1, each.key, *each.arguments)
+        results = yield pipeline
     return _without_errors(results)
 
 

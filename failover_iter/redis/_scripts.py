@@ -1,7 +1,8 @@
-"""The two scripts that run in Redis, each in one step: a question, and a report.
+"""The script that runs in Redis: each question and each report is one step.
 
-They follow the rules of `failover_iter.health`, on the clock of Redis, in whole milliseconds: a
-test compares the two. A key of which nothing bad is known does not exist.
+It follows the rules of `failover_iter.health`, on the clock of Redis, in whole milliseconds: a test
+compares the two. A key of which nothing bad is known does not exist. It is one script, so that
+Redis knows it for both or for neither, and calls stay in their order.
 """
 
 from __future__ import annotations
@@ -15,17 +16,16 @@ from failover_iter.health import Admission, Outcome, Rules, SourceHealth
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_BEGIN = """
+TEXT: Final = """
 local names = {'failures', 'generation', 'level', 'is_out', 'until', 'lease'}
 local known = redis.call('HMGET', KEYS[1], 'rules', unpack(names))
 local cell = {}
 for i, name in ipairs(names) do cell[name] = tonumber(known[i + 1] or 0) end
-local now = tonumber(ARGV[1])
+local what, now, memory, rules = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 if now < 0 then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-local memory, rules = tonumber(ARGV[2]), ARGV[3]
 local function keep()
   local values = {'rules', rules}
   for _, name in ipairs(names) do
@@ -33,33 +33,27 @@ local function keep()
     values[#values + 1] = string.format('%.0f', cell[name])
   end
   redis.call('HSET', KEYS[1], unpack(values))
-  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(now, cell['until']) - now + memory))
+  local left = math.max(now, cell['until']) - now + memory
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left))
 end
-"""
+local out, generation, lease = cell.is_out == 1, tonumber(ARGV[5]), tonumber(ARGV[6])
 
-_ADMIT = (
-    _BEGIN
-    + """
-local rest, wait = tonumber(ARGV[4]), math.max(cell['until'], cell.lease) - now
-local others = (known[1] and known[1] ~= rules) and known[1] or ''
-local clean = (cell.failures == 0 and cell.level == 0 and cell.is_out == 0) and 1 or 0
-if cell.is_out == 0 then return {'yes', cell.generation, 0, 0, clean, others} end
-if wait > 0 then return {'no', cell.generation, 0, wait, 0, others} end
-cell.lease = now + rest
-keep()
-return {'probe', cell.generation, cell.lease, 0, 0, others}
-"""
-)
+if what == 'admit' then
+  local others = (known[1] and known[1] ~= rules) and known[1] or ''
+  local clean = (cell.failures == 0 and cell.level == 0 and not out) and 1 or 0
+  if not out then return {'yes', cell.generation, 0, 0, clean, others} end
+  local wait = math.max(cell['until'], cell.lease) - now
+  if wait > 0 then return {'no', cell.generation, 0, wait, 0, others} end
+  cell.lease = now + lease
+  keep()
+  return {'probe', cell.generation, cell.lease, 0, 0, others}
+end
 
-_REPORT = (
-    _BEGIN
-    + """
-local outcome, generation, lease = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local after, failures = tonumber(ARGV[7]), tonumber(ARGV[8])
 local cooldown, maximum = tonumber(ARGV[9]), tonumber(ARGV[10])
-if not known[1] and outcome ~= 'failed' then return 0 end
-local current, probe, out = generation == cell.generation, lease > 0, cell.is_out == 1
-if outcome == 'failed' and current and (probe or not out) then
+if not known[1] and what ~= 'failed' then return 0 end
+local current, probe = generation == cell.generation, lease > 0
+if what == 'failed' and current and (probe or not out) then
   cell.failures = cell.failures + 1
   if out or after > 0 or cell.failures >= failures then
     local pause = math.min(maximum, cooldown * 2 ^ math.min(cell.level, 32))
@@ -67,14 +61,14 @@ if outcome == 'failed' and current and (probe or not out) then
     cell.generation = math.max(cell.generation + 1, now)
     cell['until'] = math.max(cell['until'], now + math.max(pause, after))
   end
-elseif outcome == 'failed' and out and after > 0 then
+elseif what == 'failed' and out and after > 0 then
   cell['until'] = math.max(cell['until'], now + after)
-elseif outcome == 'committed' and current then
+elseif what == 'committed' and current then
   if cell.level > 0 then cell.failures = math.max(cell.failures, failures - 1) end
   cell.is_out, cell.lease = 0, 0
-elseif outcome == 'good' and current then
+elseif what == 'good' and current then
   cell.is_out, cell.lease, cell.failures, cell.level = 0, 0, 0, 0
-elseif outcome == 'nothing' and probe and lease == cell.lease then
+elseif what == 'nothing' and probe and lease == cell.lease then
   cell.lease = 0
 else
   return 0
@@ -82,19 +76,8 @@ end
 keep()
 return 1
 """
-)
-
-
-class Script:
-    """A script, and the digest by which Redis knows it once it has seen it."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-ADMIT: Final = Script(_ADMIT)
-REPORT: Final = Script(_REPORT)
+#: By which Redis knows it once it has seen it.
+DIGEST: Final = sha1(TEXT.encode(), usedforsecurity=False).hexdigest()
 
 
 class Told(NamedTuple):
@@ -106,26 +89,24 @@ class Told(NamedTuple):
     rules: Rules
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A script with its key and arguments."""
+class Call(NamedTuple):
+    """A call of the script: its key and its arguments."""
 
-    script: Script
     key: str
     arguments: tuple[Any, ...]
 
 
 def question(name: str, rules: Rules, now: int) -> Call:
     """Ask for an admission."""
-    return Call(ADMIT, name, (now, rules.memory, written(rules), rules.lease))
+    return Call(name, ("admit", now, rules.memory, written(rules), 0, rules.lease))
 
 
 def report(prefix: str, told: Told, now: int) -> Call:
     """Tell what became of an attempt."""
     admission, rules = told.admission, told.rules
-    ticket = (admission.generation, admission.lease)
-    arguments = (told.outcome, *ticket, told.retry_after, *rules[:3])
-    return Call(REPORT, prefix + admission.key, (now, rules.memory, written(rules), *arguments))
+    ticket = (admission.generation, admission.lease, told.retry_after)
+    what = (told.outcome, now, rules.memory, written(rules))
+    return Call(prefix + admission.key, (*what, *ticket, *rules[:3]))
 
 
 def written(rules: Rules) -> str:

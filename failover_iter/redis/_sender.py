@@ -80,6 +80,6 @@ _senders: Final = WeakSet[Sender]()
 
 
 @atexit.register
-def _flush_all() -> None:
+def flush_all() -> None:
     for sender in list(_senders):
         sender.flush()
