@@ -131,16 +131,13 @@ class Judging:
         level.pauses = seconds > 0
         return Sleep(max(0.0, min(seconds, self._levels.until - self._now())))
 
-    def switch(self, level: Level, chosen: Chosen | None) -> Raise | None:
-        """After a pause, its health has the level leave its source for another one."""
+    def switch(self, level: Level, chosen: Chosen) -> None:
+        """After a pause, its health may have the level leave its source for another one."""
         error: Any = self.error
-        if chosen is None:
-            return self._exhaust(level, error)
         if chosen.source is not level.source:
             self._takeovers.mode = chosen.mode
             self._reporter.goes_on(level, chosen.source, error, 0.0, chosen.mode)
             level.source, level.attempt = chosen.source, chosen.attempt
-        return None
 
     def _exhaust(self, level: Level, error: Exception) -> Raise:
         level.report("nothing")

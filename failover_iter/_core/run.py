@@ -401,14 +401,13 @@ class Run:
             return self._settle(self._open())
         # Its health may have changed in the pause. A probe has to be made all the same.
         chosen = Chosen(level.source, level.attempt, self._takeovers.mode)
-        return self._settle(
-            self._ask(
-                level,
-                chosen,
-                lambda: judging.choose_next(level),
-                lambda chosen: judging.switch(level, chosen) or self._open(),
-            )
-        )
+
+        def go_on(chosen: Chosen | None) -> Command:
+            assert chosen is not None  # noqa: S101 (this source is left, if no other one is)
+            judging.switch(level, chosen)
+            return self._open()
+
+        return self._settle(self._ask(level, chosen, lambda: judging.choose_next(level), go_on))
 
     def _ask(
         self,

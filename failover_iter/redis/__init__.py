@@ -291,7 +291,7 @@ class RedisStore:
         if not self._is_down():
             _log.warning(
                 "health: Redis did not answer (%s: %s); each process goes on by itself for %g s",
-                type(error).__name__, error, self._pause,
+                type(error).__name__, str(error), self._pause,
             )  # fmt: skip
         self._down_until = self._clock() + self._pause
         self._known.clear()

@@ -80,9 +80,12 @@ STATE_AFTER: dict[type[Command], State] = {
     Return: State.DONE,
 }
 
-#: Its answers are those of the machine; what it is told does not matter here.
-HEALTH = Health()
-SCARCE = Budget(ratio=0.5, reserve=1, per_second=0)
+
+def scarce() -> Budget:
+    """A budget that is soon empty."""
+    return Budget(ratio=0.5, reserve=1, per_second=0)
+
+
 MODES = [None, "restart", "raise", "skip", "resume"]
 PAUSES = [0, 1.5]
 #: The options of a level, the usual value more often.
@@ -98,8 +101,8 @@ LEVEL: dict[str, list[Any]] = {
     "total_timeout": [None, None, 1, 4],
     "give_up_after": [None, None, 5],
     "on_exhausted": ["last", "group"],
-    "health": [None, None, HEALTH],
-    "budget": [None, None, SCARCE],
+    "health": [None, None, Health],
+    "budget": [None, None, scarce],
 }
 BREAKS = ["Opening", "Committed", "Failed", "Completed", "Waiting", "ask", *[None] * 6]
 Choose = Callable[[list[Any]], Any]
@@ -147,6 +150,9 @@ class CoreMachine(RuleBasedStateMachine):
 
         def options() -> dict[str, Any]:
             level = {option: choose(values) for option, values in LEVEL.items()}
+            # The answers of the health are those of the machine.
+            for shared in ("health", "budget"):
+                level[shared] = level[shared] and level[shared]()
             return {**level, "mid_stream": mode, "retry_on": self.ask, "on_event": self.listen}
 
         def group(sources: list[Any]) -> Any:

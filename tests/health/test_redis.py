@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -169,8 +170,12 @@ def test_reports_are_sent_without_a_question(fake: FakeRedis) -> None:
     process.store._sender._process = -1  # after a fork, the child has no thread
     process.fail("b")
     fake.wait_until("failed b")
+    process.store.close()  # twice: there are two threads here
     process.store.close()
-    process.health.admit("c")
+    for thread in threading.enumerate():
+        if thread.name == "failover_iter.redis":
+            thread.join(timeout=10)
+    assert process.health.admit("c").admitted
 
 
 def test_reports_are_sent_at_the_exit(fake: FakeRedis) -> None:
@@ -240,6 +245,9 @@ def test_a_task_sends_reports(fake: FakeRedis) -> None:
             fake.mode = "sick"
             process.health.report(ticket, "failed", ConnectionError())
             await process.store.asend()
+            task = process.store._sender._task
+            assert task is not None
+            await task  # it finds nothing left to send
             process.now += 9
             fake.mode = "well"
 
@@ -257,7 +265,8 @@ def test_a_task_sends_reports(fake: FakeRedis) -> None:
     sender = process.store._sender
     process = None
     gc.collect()
-    asyncio.run(sender._asend())  # its store is gone
+    assert sender._store() is None
+    asyncio.run(sender._asend())
 
 
 def test_a_cancellation_loses_no_report(fake: FakeRedis) -> None:
@@ -285,6 +294,7 @@ def test_a_blocking_stream_needs_a_blocking_client(fake: FakeRedis) -> None:
     """A client of asyncio in a blocking stream is refused, and the error says what to do."""
     health = Health(store=RedisStore(fake.aclient()))
     policy = Policy(retry_on=ConnectionError, health=health)
+    health._store.close()  # type: ignore[attr-defined]  # it has no connections of its own
     with pytest.raises(TypeError, match=r"which a blocking stream cannot use: pass a redis\.Redis"):
         list(policy.stream([lambda: [1]]))
     with pytest.raises(TypeError, match=r"use await asnapshot\(\)"):
