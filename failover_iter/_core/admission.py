@@ -77,13 +77,13 @@ class Admissions:
         """Find out which source to open: the chosen one if it may be, or else another one."""
         is_last = chosen is None
         chosen = chosen or self._pop_postponed(level)
-        if chosen is None or chosen.mode == "raise":
+        if chosen is None or chosen[2] == "raise":
             return then(chosen)
         question = Question(level, chosen, find_next, then, error, is_last)
         if level.options.health is None:
             return self._accept(question)
         self._question = question
-        return Admit(level.options.health, chosen.source.health_key)
+        return Admit(level.options.health, chosen[0].health_key)
 
     def admitted(self, admission: Any) -> Command:
         """The health has answered."""
@@ -96,6 +96,7 @@ class Admissions:
 
     def _postpone(self, question: Question, admission: Any) -> Command:
         level, chosen = question.level, question.chosen
+        source, attempt, _ = chosen
         postponed = level.postponed = level.postponed or []
         until = self._now() + admission.seconds
         postponed.append(Postponed(until, chosen, level.failures.count))
@@ -105,7 +106,7 @@ class Admissions:
             postponed.pop()
             level.admission = admission
             return self._accept(question)
-        self._reporter.passed_over(level, chosen.source, chosen.attempt, "health")
+        self._reporter.passed_over(level, source, attempt, "health")
         return self.ask(level, following, question.find_next, question.then, question.error)
 
     def _pop_postponed(self, level: Level) -> Chosen | None:
@@ -123,20 +124,21 @@ class Admissions:
         level, chosen = question.level, question.chosen
         if question.error is None or self._affords(level, chosen):
             return question.then(chosen)
+        source, attempt, _ = chosen
         level.report("nothing")
-        self._reporter.passed_over(level, chosen.source, chosen.attempt, "budget")
-        add_note(question.error, f"{chosen.source.name} was not tried again: the budget is empty")
+        self._reporter.passed_over(level, source, attempt, "budget")
+        add_note(question.error, f"{source.name} was not tried again: the budget is empty")
         level.refused += level.queue.lazy
         following = question.find_next() if level.refused < _MOST else None
         return self.ask(level, following, question.find_next, question.then, question.error)
 
     def _affords(self, level: Level, chosen: Chosen) -> bool:
         """Whether to open this source is no retry, or the budget allows one."""
-        budget, source = level.options.budget, chosen.source
+        budget, (source, _, mode) = level.options.budget, chosen
         if budget is None:
             return True
         again = source is level.source or level.queue.opened_before(source, left=level.source)
-        goes_on = chosen.mode in ("skip", "resume")
+        goes_on = mode in ("skip", "resume")
         return (
             not again
             or (goes_on and self._delivered.count > level.count_at_opening)

@@ -134,10 +134,11 @@ class Judging:
     def switch(self, level: Level, chosen: Chosen) -> None:
         """After a pause, its health may have the level leave its source for another one."""
         error: Any = self.error
-        if chosen.source is not level.source:
-            self._takeovers.mode = chosen.mode
-            self._reporter.goes_on(level, chosen.source, error, 0.0, chosen.mode)
-            level.source, level.attempt = chosen.source, chosen.attempt
+        source, attempt, mode = chosen
+        if source is not level.source:
+            self._takeovers.mode = mode
+            self._reporter.goes_on(level, source, error, 0.0, mode)
+            level.source, level.attempt = source, attempt
 
     def _exhaust(self, level: Level, error: Exception) -> Raise:
         level.report("nothing")

@@ -25,7 +25,7 @@ from failover_iter._core.notes import has_context, note_close_error, set_context
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
 from failover_iter._core.state import State
-from failover_iter._core.takeovers import Chosen, Takeovers
+from failover_iter._core.takeovers import Takeovers
 from failover_iter._validation import check_bool
 from failover_iter.errors import (
     NoSources,
@@ -39,6 +39,7 @@ from failover_iter.events import Committed, Completed, Opening
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from failover_iter._core.takeovers import Chosen
     from failover_iter._mid_stream import Progress
     from failover_iter._options import Options
     from failover_iter._types import Flavour
@@ -367,30 +368,34 @@ class Run:
     # Opening the next source.
 
     def _open_first(self) -> Command:
-        level, budget = self._levels[0], self._options.budget
-        if budget is not None:
-            budget.earn()
-        return self._enter(level, None)
+        if self._options.budget is not None:
+            self._options.budget.earn()
+        return self._enter(self._levels[0], None)
 
     def _enter(self, level: Level, outer: Level | None) -> Command:
         """Open the first source of a level."""
         takeovers, reporter = self._takeovers, self._reporter
         chosen = takeovers.first(level, reporter, outer)
+        if level.options.health is None:
+            return self._entered(level, outer, chosen)
+        return self._ask(
+            level,
+            chosen,
+            lambda: takeovers.next_first(level, reporter),
+            lambda chosen: self._entered(level, outer, chosen),
+        )
 
-        def open_first(chosen: Chosen | None) -> Command:
-            judging = self._judging
-            error = None if judging is None else judging.error
-            if chosen is None and (error is None or level.queue.is_unread):
-                raise NoSources("factories yielded no source at all")
-            if outer is not None:
-                self._levels.append(level)
-            if chosen is None:
-                assert error is not None  # noqa: S101 (see above)
-                return Raise(error)  # each of its sources was passed over
-            level.source, takeovers.mode = chosen.source, chosen.mode
-            return self._open()
-
-        return self._ask(level, chosen, lambda: takeovers.next_first(level, reporter), open_first)
+    def _entered(self, level: Level, outer: Level | None, chosen: Chosen | None) -> Command:
+        error = None if self._judging is None else self._judging.error
+        if chosen is None and (error is None or level.queue.is_unread):
+            raise NoSources("factories yielded no source at all")
+        if outer is not None:
+            self._levels.append(level)
+        if chosen is None:
+            assert error is not None  # noqa: S101 (see above)
+            return Raise(error)  # each of its sources was passed over
+        level.source, _, self._takeovers.mode = chosen
+        return self._open()
 
     def _open_in_time(self) -> Command:
         expired = self._levels.expired(self.now)
@@ -400,7 +405,7 @@ class Run:
         if judging is None or not level.pauses or level.admission is None or level.admission.lease:
             return self._settle(self._open())
         # Its health may have changed in the pause. A probe has to be made all the same.
-        chosen = Chosen(level.source, level.attempt, self._takeovers.mode)
+        chosen = (level.source, level.attempt, self._takeovers.mode)
 
         def go_on(chosen: Chosen | None) -> Command:
             assert chosen is not None  # noqa: S101 (this source is left, if no other one is)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from failover_iter._core.attempt import Attempt
 from failover_iter._core.completeness import commit_conditions, values_of
@@ -24,17 +24,12 @@ if TYPE_CHECKING:
     from failover_iter._types import Mode
     from failover_iter.events import Failed
 
+    #: A source that may take over, which attempt on it that would be, and how it would take over:
+    #: None if nothing was delivered yet. A plain tuple: each stream makes one.
+    Chosen: TypeAlias = tuple[ResolvedSource, int, Mode | None]
+
 _WORD: Final = 12  # a longer answer of `Decide` may be an item
 _PASSED_OVER: Final = 1000  # in a row that may not take over: lazy `factories` will never end
-
-
-class Chosen(NamedTuple):
-    """A source that may take over."""
-
-    source: ResolvedSource
-    attempt: int
-    #: How it would take over; None if nothing was delivered yet.
-    mode: Mode | None
 
 
 class Takeovers:
@@ -108,10 +103,11 @@ class Takeovers:
 
     def renew(self, level: Level, reporter: Reporter, chosen: Chosen) -> Chosen | None:
         """The same source, as it may take over now, if it may."""
-        mode = self._mode_of(level, chosen.source, chosen.attempt)
-        if mode != "raise" or not chosen.source.has_own_mode:
-            return chosen._replace(mode=mode)
-        reporter.passed_over(level, chosen.source, chosen.attempt, "mid_stream")
+        source, attempt, _ = chosen
+        mode = self._mode_of(level, source, attempt)
+        if mode != "raise" or not source.has_own_mode:
+            return source, attempt, mode
+        reporter.passed_over(level, source, attempt, "mid_stream")
         return None
 
     def _usable(
@@ -122,7 +118,7 @@ class Takeovers:
         while source is not None and passed_over < _PASSED_OVER:
             mode = self._mode_of(level, source, attempt)
             if mode != "raise" or not source.has_own_mode:
-                return Chosen(source, attempt, mode)
+                return source, attempt, mode
             reporter.passed_over(level, source, attempt, "mid_stream")
             passed_over += level.queue.lazy  # a list comes to its end by itself
             source, attempt = self._next(level), 1
@@ -144,7 +140,7 @@ class Takeovers:
                 break
             reporter.passed_over(level, source, 1, "mid_stream")
             source, mode = self._next(level), self.mode
-        return None if source is None else Chosen(source, 1, mode)
+        return None if source is None else (source, 1, mode)
 
     def _next(self, level: Level) -> ResolvedSource | None:
         source = level.queue.next()

@@ -299,7 +299,7 @@ def _retries_without_a_question(
     self: Admissions, level: Level, chosen: Any, find_next: Any, then: Any, error: Any = None
 ) -> Any:
     """A stream that has opened a source stays with it (most breakers guard the call alone)."""
-    if error is not None and chosen is not None and chosen.source is level.source:
+    if error is not None and chosen is not None and chosen[0] is level.source:
         return then(chosen)
     return _ask(self, level, chosen, find_next, then, error)
 
