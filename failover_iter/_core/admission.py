@@ -133,7 +133,7 @@ class Admissions:
         return self.ask(level, following, question.find_next, question.then, question.error)
 
     def _affords(self, level: Level, chosen: Chosen) -> bool:
-        """Whether to open this source is no retry, or the budget allows one."""
+        """Whether the budget allows to open this source, which may be a retry."""
         budget, (source, _, mode) = level.options.budget, chosen
         if budget is None:
             return True

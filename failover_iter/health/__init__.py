@@ -141,7 +141,7 @@ class Health:
         self._retry_after = retry_after
         self._store = _store_of(store, clock)
 
-    # What a stream asks and tells.
+    # For streams.
 
     def admit(self, key: str) -> Admission:
         """Return whether a blocking stream is to open this source now."""
@@ -190,7 +190,7 @@ class Health:
             return isinstance(error, counts)
         return counts is not None and bool(counts(error))
 
-    # What people see.
+    # For people.
 
     def snapshot(self) -> Snapshot:
         """Return the health of each source by its key. It shows itself as a table."""

@@ -75,7 +75,7 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is known of one key. Times are in milliseconds."""
+    """The state of one key. Times are in milliseconds."""
 
     failures: int = 0
     generation: int = 0
@@ -100,7 +100,7 @@ class Cell:
         return Admission(key, "probe", self.generation, now + rules.lease)
 
     def after(self, report: Report, rules: Rules) -> Cell:
-        """What is known after a report."""
+        """The state after a report."""
         is_current = report.generation == self.generation
         is_probe = report.lease > 0
         match report.outcome:

@@ -100,7 +100,7 @@ class LocalStore:
         mine = replace(admission, generation=generation, lease=0)
         self.report(mine, outcome, retry_after, rules)
 
-    # What people see.
+    # For people.
 
     def snapshot(self, rules: Rules) -> Mapping[str, SourceHealth]:  # noqa: ARG002 (as in Store)
         """Return the health of all keys."""

@@ -102,7 +102,7 @@ class RedisStore:
         self._told: deque[_scripts.Told] = deque(maxlen=_MOST)
         self._sender = Sender(self, is_async=self._aclient is not None)
 
-    # What a `Health` asks and tells.
+    # For `Health`.
 
     def admit(self, key: str, rules: Rules) -> Admission:
         """Return whether a blocking stream is to open this source now."""
@@ -306,7 +306,7 @@ class RedisStore:
             )
         return self._client
 
-    # What people see.
+    # For people.
 
     @property
     def _pattern(self) -> str:

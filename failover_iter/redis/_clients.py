@@ -23,7 +23,7 @@ Steps: TypeAlias = Generator[Any, list[Any], list[Any]]
 P = ParamSpec("P")
 R = TypeVar("R")
 _PLAIN_POOLS = (redis.ConnectionPool, redis.BlockingConnectionPool)
-#: What a pool of redis-py adds to the settings of its connections, and adds again to a copy.
+#: Settings that a pool of redis-py adds to those of its connections; a copy adds its own.
 _OF_THE_POOL = ("maint_notifications", "orig_", "himport_")
 
 

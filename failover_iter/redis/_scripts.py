@@ -102,7 +102,7 @@ def question(name: str, rules: Rules, now: int) -> Call:
 
 
 def report(prefix: str, told: Told, now: int) -> Call:
-    """Tell what became of an attempt."""
+    """Report the outcome of an attempt."""
     admission, rules = told.admission, told.rules
     ticket = (admission.generation, admission.lease, told.retry_after)
     what = (told.outcome, now, rules.memory, written(rules))

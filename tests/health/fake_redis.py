@@ -26,7 +26,7 @@ FIELDS = ("failures", "generation", "level", "is_out", "until", "lease")
 
 
 class FakeRedis:
-    """What the server holds, what it was asked, and how it behaves."""
+    """The state of the server, the questions it got, and how it behaves."""
 
     def __init__(self) -> None:
         self.now = 1_000_000

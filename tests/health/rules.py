@@ -1,4 +1,4 @@
-"""What the rules of `Health` promise, as properties of a store; and wrong rules, to be found out.
+"""The promises of the rules of `Health`, as properties of a store; and wrong rules.
 
 Each law drives one store: streams that ask and report in any order, while time passes.
 """
@@ -29,7 +29,7 @@ DELAYS = st.sampled_from([0, 0, 0, 4_000, 60_000])
 
 @dataclass
 class World:
-    """A store on a clock of its own, and the tickets that it has handed out."""
+    """A store with its own clock, and the tickets that it has handed out."""
 
     rules: Rules = field(default_factory=lambda: Rules(3, 30_000, 300_000, 60_000))
     now: float = 1000.0
@@ -202,7 +202,7 @@ _admit, _after = Cell.admit, Cell.after
 
 
 def _shut_for_ever(cell: Cell, key: str, now: int, rules: Rules) -> Admission:
-    """A source that is out never comes back."""
+    """A source that is out is never asked again."""
     return replace(_admit(cell, key, now, rules), verdict="no") if cell.is_out else Admission(key)
 
 
@@ -218,7 +218,7 @@ def _probe_without_a_lease(cell: Cell, key: str, now: int, rules: Rules) -> Admi
 
 
 def _the_end_opens_the_gate(cell: Cell, report: Any, rules: Rules) -> Cell:
-    """A stream that runs for hours keeps all others out, healthy as it is."""
+    """A stream that runs for hours keeps all others out, though the source is well."""
     return cell if report.outcome == "committed" else _after(cell, report, rules)
 
 

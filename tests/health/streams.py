@@ -88,7 +88,7 @@ async def b1_order_never_removal(world: World, data: Any) -> None:
 
 
 async def b1_a_retry_asks_too(world: World, data: Any) -> None:
-    """B1: a source that is ejected meanwhile is left, and comes back for its attempts."""
+    """B1: a source that is ejected meanwhile is left, and gets its attempts at the end."""
     failures = data.draw(st.integers(1, 3))
     plant = Plant(world, failures=failures)
     plant.is_down("a", "b")
@@ -188,7 +188,7 @@ async def b3_leaving_is_no_failure(world: World, data: Any) -> None:
 
 
 async def b4_one_probe(world: World, data: Any) -> None:
-    """B4: while one stream probes, others leave the source alone, until the lease is over."""
+    """B4: while one stream probes, others leave the source alone, until the lease has expired."""
     plant = Plant(world, lease=5)
     await plant.eject("a")
     await world.sleep(10)
@@ -352,7 +352,7 @@ def _every_failure_counts(
 def _deaf_to_retry_after(
     level: Level, outcome: Any, error: Any = None, *, switches: bool = False
 ) -> None:
-    """What the provider asks for does not count."""
+    """The stream does not pass on that the provider asks to wait."""
     _report(level, outcome, ConnectionError(str(error)) if error else None, switches=switches)
 
 

@@ -274,7 +274,7 @@ def test_many_threads() -> None:
 
 
 def test_a_thousand_tasks() -> None:
-    """A thousand streams at once ask a source that comes back one at a time, until it is well."""
+    """A thousand streams at once probe a source one at a time, until it is well."""
     now = [0.0]
     health = Health(failures=1, cooldown=1, clock=lambda: now[0])
     policy = Policy(retry_on=ConnectionError, health=health)

@@ -294,7 +294,7 @@ def test_a_blocking_stream_needs_a_blocking_client(fake: FakeRedis) -> None:
     """A client of asyncio in a blocking stream is refused, and the error says what to do."""
     health = Health(store=RedisStore(fake.aclient()))
     policy = Policy(retry_on=ConnectionError, health=health)
-    health._store.close()  # type: ignore[attr-defined]  # it has no connections of its own
+    health._store.close()  # type: ignore[attr-defined]  # the connections are those of the client
     with pytest.raises(TypeError, match=r"which a blocking stream cannot use: pass a redis\.Redis"):
         list(policy.stream([lambda: [1]]))
     with pytest.raises(TypeError, match=r"use await asnapshot\(\)"):

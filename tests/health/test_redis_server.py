@@ -38,7 +38,7 @@ pytestmark = [
 
 
 class Server:
-    """A redis-server of its own, which keeps nothing."""
+    """A new redis-server, which keeps nothing."""
 
     def __init__(self) -> None:
         with socket.socket() as free:

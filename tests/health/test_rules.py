@@ -59,7 +59,7 @@ def test_a_report_waits_for_the_next_question() -> None:
 
 
 def test_an_old_cell_is_forgotten() -> None:
-    """What is known of a source is forgotten a while after its cool-down."""
+    """The state of a source is forgotten a while after its cool-down."""
     world = World()
     world.fail(3)
     assert world.ask().verdict == "no"

@@ -23,7 +23,7 @@ Source = Callable[..., AsyncIterator[Any]]
 
 
 class World:
-    """What a scenario may do; the names of the sources that were opened, in order."""
+    """The means of a scenario, and the names of the sources that were opened, in order."""
 
     def __init__(self, flavour: str) -> None:
         self.flavour = flavour
