@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from failover_iter._core.commands import Admit
-from failover_iter._core.notes import add_note
+from failover_iter._core.notes import add_note, has_context, set_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from failover_iter._core.commands import Command
-    from failover_iter._core.delivered import Delivered
     from failover_iter._core.groups import Level
     from failover_iter._core.reporting import Reporter
     from failover_iter._core.takeovers import Chosen, Takeovers
@@ -57,12 +56,10 @@ class Admissions:
     def __init__(
         self,
         takeovers: Takeovers,
-        delivered: Delivered,
         reporter: Reporter,
         now: Callable[[], float],
     ) -> None:
         self._takeovers = takeovers
-        self._delivered = delivered
         self._reporter = reporter
         self._now = now
 
@@ -89,10 +86,15 @@ class Admissions:
         """The health has answered."""
         question, self._question = self._question, None
         assert question is not None  # noqa: S101 (the state of the run says so)
-        if admission.admitted or question.is_last:
-            question.level.admission = admission
-            return self._accept(question)
-        return self._postpone(question, admission)
+        try:
+            if admission.admitted or question.is_last:
+                question.level.admission = admission
+                return self._accept(question)
+            return self._postpone(question, admission)
+        except BaseException as raised:
+            if question.error is not None and not has_context(raised):
+                set_context(raised, question.error)
+            raise
 
     def _postpone(self, question: Question, admission: Any) -> Command:
         level, chosen = question.level, question.chosen
@@ -141,7 +143,7 @@ class Admissions:
         goes_on = mode in ("skip", "resume")
         return (
             not again
-            or (goes_on and self._delivered.count > level.count_at_opening)
+            or (goes_on and self._takeovers.delivered.count > level.count_at_opening)
             or budget.spend()
         )
 

@@ -47,7 +47,7 @@ class Reporter:
         self._now = now
         self._log = log
         #: The consumer sees each takeover, and needs no advice.
-        self._marks = marks
+        self.marks = marks
 
     def record(self, kind: Callable[..., EventT], level: Level, *fields: Any) -> EventT:
         """The record of what happened to the source of a level."""
@@ -123,7 +123,7 @@ class Reporter:
     ) -> None:
         """The level goes on after a failure: with the same source, or with the next one."""
         again = source is level.source
-        hints = not (level.has_hinted or self._marks)
+        hints = not (level.has_hinted or self.marks)
         hint = hints and mode == "restart" and source.options.mid_stream is None
         level.has_hinted = level.has_hinted or hint
         if again and level.was_cut and level.committed and not hint:

@@ -14,32 +14,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter._core.admission import Admissions
 from failover_iter._core.commands import ENDED, Admit, Command, Open, Raise, Return, Sleep
 from failover_iter._core.completeness import find_cut, find_shortfall
-from failover_iter._core.deadlines import deadline_of, stream_timeout
+from failover_iter._core.deadlines import stream_timeout
 from failover_iter._core.delivered import Delivered
 from failover_iter._core.groups import Level, Levels
 from failover_iter._core.judging import Judging
 from failover_iter._core.notes import has_context, note_close_error, set_context
+from failover_iter._core.opening import Openings
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
 from failover_iter._core.state import State
 from failover_iter._core.takeovers import Takeovers
 from failover_iter._validation import check_bool
 from failover_iter.errors import (
-    NoSources,
     ReusedIterator,
     SourceError,
     StreamTimeout,
     TruncatedStream,
 )
-from failover_iter.events import Committed, Completed, Opening
+from failover_iter.events import Committed, Completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from failover_iter._core.takeovers import Chosen
     from failover_iter._mid_stream import Progress
     from failover_iter._options import Options
     from failover_iter._types import Flavour
@@ -61,8 +59,6 @@ class Run:
     stream: Callable[[], object] | None = None
     #: Made at the first failure.
     _judging: Judging | None = None
-    #: Made for the first level that has a health or a budget.
-    _admissions: Admissions | None = None
 
     def __init__(
         self,
@@ -94,6 +90,7 @@ class Run:
         self._check("start")
         self.now = now
         self._reporter = Reporter(self.delivered, now, log, marks=self._mark_takeovers)
+        self._openings = Openings(self._levels, self._takeovers, self._reporter, now, self._flavour)
         self._levels.append(Level(self._options, self._queue, now(), None))
         return self._guarded(self._open_first)
 
@@ -200,8 +197,7 @@ class Run:
     def admitted(self, admission: Any) -> Command:
         """The health has answered."""
         self._check("admitted")
-        admissions: Any = self._admissions
-        return self._guarded(lambda: self._settle(admissions.admitted(admission)))
+        return self._guarded(lambda: self._settle(self._openings.admitted(admission)))
 
     def interrupted(
         self,
@@ -231,7 +227,7 @@ class Run:
         if self._judging is not None:
             self._judging.error = None
             self._judging = None
-        self._admissions = None
+        self.__dict__.pop("_openings", None)
 
     # Checks and ends.
 
@@ -245,6 +241,8 @@ class Run:
         """Decide; an exception of a callback ends the stream, with the failures in its notes."""
         try:
             command = decide()
+            if type(command) is Open:
+                self.attempt = command.attempt
         except BaseException as raised:
             self.state = State.DONE
             if close_error is not None:
@@ -292,7 +290,7 @@ class Run:
         """How the innermost level answers a failure; `Raise`: it ends with that error."""
         level, judging = self._levels[-1], self._judging
         if judging is None:
-            judging = self._judging = Judging(
+            judging = self._judging = self._openings.judging = Judging(
                 self._levels, self._takeovers, self._reporter, self.now
             )
         try:
@@ -303,13 +301,7 @@ class Run:
             if expired is not None:
                 return self._end_in_time(expired)
             chosen = None if judging.gives_up(level) else judging.choose(level)
-            return self._ask(
-                level,
-                chosen,
-                lambda: judging.choose_next(level),
-                lambda chosen: judging.go_on(level, error, failed, chosen) or self._open(),
-                error,
-            )
+            return self._openings.open_chosen(level, chosen, error, failed)
         except BaseException as raised:
             if not has_context(raised):
                 set_context(raised, error)  # it may have been made by us, and never raised
@@ -370,84 +362,13 @@ class Run:
     def _open_first(self) -> Command:
         if self._options.budget is not None:
             self._options.budget.earn()
-        return self._enter(self._levels[0], None)
-
-    def _enter(self, level: Level, outer: Level | None) -> Command:
-        """Open the first source of a level."""
-        takeovers, reporter = self._takeovers, self._reporter
-        chosen = takeovers.first(level, reporter, outer)
-        if level.options.health is None:
-            return self._entered(level, outer, chosen)
-        return self._ask(
-            level,
-            chosen,
-            lambda: takeovers.next_first(level, reporter),
-            lambda chosen: self._entered(level, outer, chosen),
-        )
-
-    def _entered(self, level: Level, outer: Level | None, chosen: Chosen | None) -> Command:
-        error = None if self._judging is None else self._judging.error
-        if chosen is None and (error is None or level.queue.is_unread):
-            raise NoSources("factories yielded no source at all")
-        if outer is not None:
-            self._levels.append(level)
-        if chosen is None:
-            assert error is not None  # noqa: S101 (see above)
-            return Raise(error)  # each of its sources was passed over
-        level.source, _, self._takeovers.mode = chosen
-        return self._open()
+        return self._openings.enter(self._levels[0], None)
 
     def _open_in_time(self) -> Command:
         expired = self._levels.expired(self.now)
         if expired is not None:
             return self._end_in_time(expired)
-        level, judging = self._levels[-1], self._judging
-        if judging is None or not level.pauses or level.admission is None or level.admission.lease:
-            return self._settle(self._open())
-        # Its health may have changed in the pause. A probe has to be made all the same.
-        chosen = (level.source, level.attempt, self._takeovers.mode)
-
-        def go_on(chosen: Chosen | None) -> Command:
-            assert chosen is not None  # noqa: S101 (this source is left, if no other one is)
-            judging.switch(level, chosen)
-            return self._open()
-
-        return self._settle(self._ask(level, chosen, lambda: judging.choose_next(level), go_on))
-
-    def _ask(
-        self,
-        level: Level,
-        chosen: Chosen | None,
-        find_next: Callable[[], Chosen | None],
-        then: Callable[[Chosen | None], Command],
-        error: Exception | None = None,
-    ) -> Command:
-        """Go on with the chosen source, or with the one that health and budget of a level allow."""
-        if level.options.health is None and level.options.budget is None:
-            return then(chosen)
-        if self._admissions is None:
-            self._admissions = Admissions(self._takeovers, self.delivered, self._reporter, self.now)
-        return self._admissions.ask(level, chosen, find_next, then, error)
-
-    def _open(self) -> Command:
-        """Open the source of the innermost level; a group is entered first."""
-        level, judging = self._levels[-1], self._judging
-        if level.source.options.reset_on_progress or level.options.budget is not None:
-            level.count_at_opening = self.delivered.count
-        level.committed, level.is_open, level.was_cut = False, True, False
-        if level.options.on_event is not None:
-            self._reporter.tell(Opening, level)
-        level.opened_at = self.now()
-        group = level.source.group
-        if group is not None:
-            queue = SourceQueue(group.factories, self._flavour, group.options)
-            return self._enter(Level(group.options, queue, self.now(), level), level)
-        marks = judging.error if self._mark_takeovers and judging is not None else None
-        self.attempt = attempt = self._takeovers.new_attempt(self._levels, marks)
-        attempt.deadline = deadline_of(self._levels, self.now)
-        if judging is not None:
-            judging.error = None  # its traceback keeps the failed source's frames alive
-        return Open(attempt)
+        return self._settle(self._openings.open_after_pause())
 
 
 def new_run(

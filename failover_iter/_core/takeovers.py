@@ -36,7 +36,7 @@ class Takeovers:
     """How the sources of one stream take over from each other."""
 
     def __init__(self, delivered: Delivered) -> None:
-        self._delivered = delivered
+        self.delivered = delivered
         #: How the next attempt takes over; None while nothing was delivered.
         self.mode: Mode | None = None
         #: The records for `Progress.failures`, if a factory or a `Decide` may ask for them.
@@ -58,7 +58,7 @@ class Takeovers:
             return True
         if self._failures is None and isinstance(options.strategy, Resume | Decide):
             self._failures = Failures()
-        return self._delivered.prepare_for(options)
+        return self.delivered.prepare_for(options)
 
     def _prepare_for_source(self, source: ResolvedSource) -> bool:
         is_ready = self._prepare_for_options(source.options)
@@ -90,7 +90,7 @@ class Takeovers:
         """The next source that may take over, or mode "raise" if the level has to end."""
         options = level.source.options
         attempt = level.attempt + 1
-        if options.reset_on_progress and self._delivered.count > level.count_at_opening:
+        if options.reset_on_progress and self.delivered.count > level.count_at_opening:
             attempt = 1
         is_spent = options.attempts is not None and attempt > options.attempts
         if is_spent or level.leaves_source:
@@ -160,7 +160,7 @@ class Takeovers:
 
     def _mode_of(self, level: Level, source: ResolvedSource, attempt: int) -> Mode | None:
         """How a source would take over now; None if nothing was delivered yet."""
-        if not self._delivered.has_delivered:
+        if not self.delivered.has_delivered:
             return None
         mode: Mode | None = None
         if source.group is not None and "mid_stream" not in source.own:
@@ -200,7 +200,7 @@ class Takeovers:
 
     def _ask(self, strategy: Decide, attempt: int) -> Mode:
         mode = strategy.fn(
-            self._delivered.progress(strategy.keep, self.failures, attempt, start_over=False)
+            self.delivered.progress(strategy.keep, self.failures, attempt, start_over=False)
         )
         if mode not in MODES:
             got: object = mode
@@ -217,7 +217,7 @@ class Takeovers:
 
     def new_attempt(self, levels: Sequence[Level], error: Exception | None) -> Attempt:
         """The attempt on the innermost source; a takeover after `error` is marked with it."""
-        level, delivered, mode = levels[-1], self._delivered, self.mode
+        level, delivered, mode = levels[-1], self.delivered, self.mode
         source = level.source
         if mode == "resume" and not source.resumable:
             raise mark_usage_error(
@@ -239,13 +239,13 @@ class Takeovers:
         """The `Progress` for the factory of this level's source."""
         strategy: Any = level.source.options.strategy
         start_over = self.mode in ("restart", "skip")
-        return self._delivered.progress(
+        return self.delivered.progress(
             strategy.keep, self.failures, level.attempt, start_over=start_over
         )
 
     def _key(self, levels: Sequence[Level]) -> Key | None:
         """The key that compares replayed items with those that were delivered."""
-        if not self._delivered.digestible:
+        if not self.delivered.digestible:
             return None
         for index, _ in values_of(levels, "mid_stream"):
             strategy = levels[index].source.options.strategy

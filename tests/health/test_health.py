@@ -7,6 +7,7 @@ import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from failover_iter import (
     Policy,
     Source,
     Trace,
+    Waiting,
     failover_stream,
 )
 from failover_iter.health import LocalStore, Snapshot, SourceHealth, requested_delay
@@ -375,3 +377,29 @@ def test_an_interrupted_question() -> None:
     with pytest.raises(TimeoutError):
         asyncio.run(main())
     assert [type(event) for event in events] == [Opening, Closed]
+
+
+def test_a_listener_that_raises_after_a_question() -> None:
+    """What a listener raises once the health was asked refers to the failure before it."""
+
+    def listen(event: Any) -> None:
+        if isinstance(event, Waiting):
+            raise made
+
+    def primary() -> Iterator[int]:
+        raise ConnectionError("refused")
+        yield
+
+    made = LookupError("mine")
+    policy = Policy(retry_on=ConnectionError, health=Health(), attempts=2, on_event=listen)
+    with quiet(), pytest.raises(LookupError) as caught:
+        list(policy.stream([primary]))
+    assert isinstance(caught.value.__context__, ConnectionError)
+    with pytest.raises(
+        LookupError, match="Opening"
+    ):  # before any failure, there is nothing to refer to
+        list(
+            replace(policy, on_event=lambda event: exec("raise made", {"made": made})).stream(
+                [list]
+            )
+        )
