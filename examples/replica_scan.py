@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from failover_iter import Progress, Source, failover_stream
+from failover_iter import Progress, Resume, Source, failover_stream
 
 PAGE = 500
 
@@ -30,7 +30,7 @@ def database(path: Path) -> Source[Iterator[Row]]:
 
     def rows(progress: Progress[Row]) -> Iterator[Row]:
         # Continue after a key, not at an OFFSET, which shifts when rows are inserted or deleted.
-        after = 0 if progress.last is None else progress.last.id
+        after = progress.cursor
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             while page := connection.execute(
                 "SELECT id, name FROM person WHERE id > ? ORDER BY id LIMIT ?", (after, PAGE)
@@ -42,10 +42,17 @@ def database(path: Path) -> Source[Iterator[Row]]:
     return Source(rows, name=path.name)
 
 
+def id_of(cursor: int, row: Row) -> int:
+    """Return the cursor after a row was delivered: its key."""
+    return row.id
+
+
 def scan(paths: list[Path]) -> Generator[Row, None, None]:
     """Yield every row once, in the order of the ids."""
     return failover_stream(
-        [database(path) for path in paths], retry_on=sqlite3.DatabaseError, mid_stream="resume"
+        [database(path) for path in paths],
+        retry_on=sqlite3.DatabaseError,
+        mid_stream=Resume(start=0, advance=id_of),
     )
 
 

@@ -26,7 +26,8 @@ import typing as _typing  # `failover_iter.typing` is a module of this package
 if _typing.TYPE_CHECKING:
     from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
-    from failover_iter._mid_stream import Decide, Progress, Resume, Skip
+    from failover_iter._in_thread import in_thread
+    from failover_iter._mid_stream import Bookmark, Decide, Progress, Resume, Skip
     from failover_iter._source import Source
     from failover_iter.budget import Budget
     from failover_iter.errors import (
@@ -63,7 +64,8 @@ else:
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
-        "_mid_stream": "Decide Progress Resume Skip",
+        "_in_thread": "in_thread",
+        "_mid_stream": "Bookmark Decide Progress Resume Skip",
         "_source": "Source",
         "budget": "Budget",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
@@ -92,6 +94,7 @@ else:
 
 __all__ = [
     "AllSourcesFailed",
+    "Bookmark",
     "Budget",
     "Closed",
     "Committed",
@@ -125,4 +128,5 @@ __all__ = [
     "backoff",
     "failover",
     "failover_stream",
+    "in_thread",
 ]

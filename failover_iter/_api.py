@@ -50,6 +50,7 @@ def failover_stream(
     wait: Wait = 0,
     commit_when: CommitWhen = 1,
     complete_when: CompleteWhen = None,
+    expect_items: int | None = None,
     allow_empty: bool = True,
     first_item_timeout: Limit = None,
     idle_timeout: Limit = None,
@@ -104,7 +105,7 @@ def failover_stream(
         attempts: how often each source is tried before the stream switches to the next one;
             `None` = no limit. Then set `wait` or `give_up_after`, too.
         reset_on_progress: `True`: an attempt that made progress, by at least one new item,
-            restores all `attempts` of its source. Only with "skip" and "resume".
+            restores all `attempts` of its source. For sources with "skip", "resume" or `Decide`.
         wait: pause before the same source is retried: seconds, a timedelta, or a function
             `Failed -> seconds`, such as `backoff()`. Default: no pause. A switch to a source
             that this stream has not tried yet (it remembers the last 64) does not wait.
@@ -113,6 +114,9 @@ def failover_stream(
             discarded if the attempt fails. Default: the first item.
         complete_when: predicate that the last item must meet. A stream that ends otherwise counts
             as truncated, and the attempt fails with `TruncatedStream`. Default: not checked.
+        expect_items: how many items a complete stream has, counted since the last restart. If a
+            source ends with fewer, the attempt fails with `TruncatedStream`. An item too many is
+            not delivered, and the attempt fails with `DivergedStream`. Default: not checked.
         allow_empty: `False`: an attempt that ends without an item, or without meeting
             `commit_when`, fails with `EmptyStream`.
         first_item_timeout: time limit for the first item of an attempt, counted from its opening,
@@ -172,6 +176,7 @@ def failover_stream(
         wait=wait,
         commit_when=commit_when,
         complete_when=complete_when,
+        expect_items=expect_items,
         allow_empty=allow_empty,
         first_item_timeout=first_item_timeout,
         idle_timeout=idle_timeout,
@@ -209,6 +214,7 @@ def afailover_stream(
     wait: Wait = 0,
     commit_when: CommitWhen = 1,
     complete_when: CompleteWhen = None,
+    expect_items: int | None = None,
     allow_empty: bool = True,
     first_item_timeout: Limit = None,
     idle_timeout: Limit = None,
@@ -227,9 +233,6 @@ def afailover_stream(
     its own timeouts and context variables work. `break` does not close an async generator. Use
     `contextlib.aclosing`, the only guarantee that the source is closed at once.
 
-    `mid_stream` sets how the next attempt takes over once items were delivered: `failover_stream`
-    shows what each mode delivers.
-
     Args:
         factories: the sources, in the order in which they are tried. Each is a callable,
             `() -> AsyncIterable` or `async () -> AsyncIterable`, or a `Source`. A result that has
@@ -239,8 +242,8 @@ def afailover_stream(
             is always raised.
         switch_on: which errors leave their source at once, whatever `attempts` are left. Checked
             before `retry_on`, which need not list them.
-        mid_stream: how the next attempt takes over: one of the words above, or a `Skip`, `Resume`
-            or `Decide` object.
+        mid_stream: how the next attempt takes over once items were delivered: "restart" (the
+            items repeat), "raise", "skip", "resume", or a `Skip`, `Resume` or `Decide` object.
         attempts: how often each source is tried; `None` = no limit.
         reset_on_progress: `True`: an attempt that made progress restores all `attempts` of its
             source.
@@ -248,8 +251,8 @@ def afailover_stream(
             `Failed -> seconds`. The stream sleeps with the library that runs the task.
         commit_when: hold items back until this many have arrived, or until one meets the
             predicate.
-        complete_when: predicate that the last item must meet. A stream that ends otherwise counts
-            as truncated.
+        complete_when: predicate that the last item of a complete stream meets.
+        expect_items: how many items a complete stream has.
         allow_empty: `False`: an attempt that ends without an item has failed.
         first_item_timeout: time limit for the first item of an attempt, in seconds or as a
             timedelta, counted from its opening.
@@ -301,6 +304,7 @@ def afailover_stream(
         wait=wait,
         commit_when=commit_when,
         complete_when=complete_when,
+        expect_items=expect_items,
         allow_empty=allow_empty,
         first_item_timeout=first_item_timeout,
         idle_timeout=idle_timeout,
@@ -326,6 +330,7 @@ def failover(
     wait: Wait = 0,
     commit_when: CommitWhen = 1,
     complete_when: CompleteWhen = None,
+    expect_items: int | None = None,
     allow_empty: bool = True,
     first_item_timeout: Limit = None,
     idle_timeout: Limit = None,
@@ -363,8 +368,8 @@ def failover(
             `Failed -> seconds`.
         commit_when: hold items back until this many have arrived, or until one meets the
             predicate.
-        complete_when: predicate that the last item must meet. A stream that ends otherwise counts
-            as truncated.
+        complete_when: predicate that the last item of a complete stream meets.
+        expect_items: how many items a complete stream has.
         allow_empty: `False`: an attempt that ends without an item has failed.
         first_item_timeout: time limit for the first item of an attempt, in seconds or as a
             timedelta, counted from the call.
@@ -406,6 +411,7 @@ def failover(
         wait=wait,
         commit_when=commit_when,
         complete_when=complete_when,
+        expect_items=expect_items,
         allow_empty=allow_empty,
         first_item_timeout=first_item_timeout,
         idle_timeout=idle_timeout,

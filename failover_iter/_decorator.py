@@ -27,6 +27,8 @@ class StreamDecorator:
 
     def __init__(self, policy: Options, fallbacks: tuple[Callable[..., Any], ...]) -> None:
         self._policy = policy
+        if policy.reset_on_progress and not policy.shows_progress:
+            raise policy.no_progress()
         self._fallbacks = tuple(_function(fallback) for fallback in fallbacks)
         for fallback in self._fallbacks:
             check_factory("a fallback", fallback)

@@ -1,17 +1,22 @@
-"""How the next attempt takes over: the strategies of `mid_stream`, and `Progress`."""
+"""How the next attempt takes over: the strategies of `mid_stream`, `Progress` and `Bookmark`."""
 
 # Annotations here are objects, not strings: see `public`.
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Generic, TypeAlias
+from copy import deepcopy
+from dataclasses import KW_ONLY, dataclass, field, fields
+from typing import Any, Generic, TypeAlias, final
 
-from failover_iter._types import ItemT, Mode, public
+from failover_iter._types import UNSET, ItemT, Mode, public
 from failover_iter._validation import check_callback, check_count
 from failover_iter.events import Failed
 
 #: Identifies an item.
 Key: TypeAlias = Callable[[Any], str | bytes | int]
+#: The size of an item.
+Size: TypeAlias = Callable[[Any], int]
+#: Computes the next cursor from the cursor and a delivered item.
+Advance: TypeAlias = Callable[[Any, Any], Any]
 
 MODES: tuple[Mode, ...] = ("restart", "raise", "skip", "resume")
 
@@ -26,13 +31,79 @@ def _check_key(option: str, value: object) -> None:
         check_callback(option, value, "a function item -> str | bytes | int, or None")
 
 
+def _check_cursor(strategy: str, start: object, advance: object) -> None:
+    if advance is not None:
+        option = f"{strategy}(advance=...)"
+        check_callback(option, advance, "a function (cursor, item) -> cursor, or None")
+    try:
+        deepcopy(start)
+    except Exception as error:
+        raise TypeError(
+            f"{strategy}(start=...) must be a value that copy.deepcopy can copy, because each "
+            f"stream starts with its own copy, got {start!r} ({error})"
+        ) from error
+
+
+def _shown(strategy: Any, *first: object) -> str:
+    """A strategy with the arguments that were given."""
+    given = [repr(each) for each in first]
+    for each in fields(strategy)[len(first) :]:
+        value = getattr(strategy, each.name)
+        if value is not each.default:
+            given.append(f"{each.name}={value!r}")
+    return f"{type(strategy).__qualname__}({', '.join(given)})"
+
+
+@final
+@public
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """An object that a source yields to say "you are here" without an item.
+
+    A source with a cursor (`Resume(start=..., advance=...)`, or the same with `Decide`) yields a
+    bookmark where the other side sends a position without data: a resume token, a heartbeat, the
+    end of a scan that found nothing. A bookmark is never delivered. It takes effect when the items
+    before it are delivered: it sets the cursor, it restarts `idle_timeout` and ends the outage of
+    `give_up_after`, and it is progress for `reset_on_progress`. From a source without a cursor it
+    is an item like any other.
+
+    Args:
+        cursor: the new cursor. Without it, the bookmark only shows that the source is alive, and
+            leaves the cursor where it is.
+
+    Example:
+        >>> from failover_iter import Bookmark, Resume, failover_stream
+        >>> PAGES = {None: ("a b", "p2"), "p2": ("c d", None)}
+        >>> broken = ["p2"]
+        >>> def pages(progress):
+        ...     token = progress.cursor
+        ...     while True:
+        ...         items, token_of_next = PAGES[token]
+        ...         for item in items.split():
+        ...             yield item
+        ...             if token in broken:
+        ...                 broken.remove(token)
+        ...                 raise ConnectionError("reset by peer")
+        ...         if token_of_next is None:
+        ...             return
+        ...         token = token_of_next
+        ...         yield Bookmark(token)
+        >>> list(failover_stream([pages], retry_on=ConnectionError, attempts=2,
+        ...                      mid_stream=Resume(start=None)))
+        ['a', 'b', 'c', 'd']
+    """
+
+    cursor: Any = UNSET
+
+
 @public
 @dataclass(frozen=True, kw_only=True)  # no slots: they break Progress[T]() before Python 3.13
 class Progress(Generic[ItemT]):
     """How far the stream is: the argument of a resumable factory.
 
     With `mid_stream="resume"` or `Decide` every call of a factory passes one, the first call
-    included. `Progress()` means the start of the stream: `delivered == 0`.
+    included. `Progress()` means the start of the stream: `delivered == 0`. Test `delivered`, not
+    `last`, to see whether there is an item: an item may be falsy.
 
     Example:
         >>> from failover_iter import Progress, failover_stream
@@ -61,10 +132,24 @@ class Progress(Generic[ItemT]):
     """
     attempt: int = 1
     """Number of this attempt on this source, from 1."""
+    cursor: Any = field(default=None, hash=False)
+    """Where the stream is, in the source's own terms (`Resume(start=..., advance=...)`).
+
+    It covers delivered items only; `None` if the stream has no cursor.
+    """
+    to_replay: int = 0
+    """Number of items that the stream drops first, because they were delivered already."""
+    mode: Mode | None = None
+    """How this attempt takes over; `None` if nothing was delivered yet, and for `Decide`."""
+    memo: dict[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    """One dict for the life of the stream, the same for all its attempts.
+
+    For what a source learns and has to remember: an ETag, a size, the pause that a server asks for.
+    """
 
 
 @public
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Skip:
     """The strategy `mid_stream="skip"`: start over, and drop the items already delivered.
 
@@ -76,9 +161,14 @@ class Skip:
             delivered keys with a digest of the dropped ones, in constant memory. If they differ,
             the attempt fails with `DivergedStream`, because an error is better than a silently
             wrong join. Without `key` only the number of items is compared.
+        size: `item -> int`, the size of an item, usually `len`. The position is then counted in
+            size, not in items, for byte or text chunks that two sources may cut differently. The
+            item across the seam is sliced, and only its new part is delivered. With `size`, `key`
+            returns the text or bytes of the chunk (`key=bytes`), and the digest covers the
+            content, wherever it was cut.
 
     Raises:
-        TypeError: `key` is not a plain function.
+        TypeError: `key` or `size` is not a plain function.
 
     Example:
         >>> from failover_iter import DivergedStream, Skip, failover_stream
@@ -94,17 +184,32 @@ class Skip:
         ... except DivergedStream as error:
         ...     print(error)
         other_data replayed other items than the 2 that were delivered: their keys differ
+        >>> def small_chunks():
+        ...     yield from (b"ab", b"cd")
+        ...     raise ConnectionError("reset by peer")
+        >>> def large_chunks():
+        ...     yield from (b"abc", b"def")
+        >>> list(failover_stream([small_chunks, large_chunks], retry_on=ConnectionError,
+        ...                      mid_stream=Skip(size=len)))
+        [b'ab', b'cd', b'ef']
     """
 
     key: Key | None = None
+    size: Size | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         _check_key("Skip(key=...)", self.key)
+        if self.size is not None:
+            check_callback("Skip(size=...)", self.size, "a function item -> int, or None")
+
+    def __repr__(self) -> str:
+        """Show the arguments that were given."""
+        return _shown(self)
 
 
 @public
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Resume:
     """The strategy `mid_stream="resume"`: the factory yields only the items still missing.
 
@@ -114,9 +219,19 @@ class Resume:
 
     Args:
         keep: number of delivered items that `Progress.items` holds; `None` = all of them.
+        start: the cursor at the start of the stream. Each stream, and each restart, has its own
+            deep copy.
+        advance: `(cursor, item) -> cursor`, called once for each delivered item; it returns a new
+            cursor. The factory reads the result as `progress.cursor`. Items that were held back
+            and discarded are never counted, unlike those that a source counts when it yields
+            them. Without `advance`, the source moves the cursor with `Bookmark` objects alone. The
+            next attempt then replays the items after the last one, and the stream drops them.
+
+    All sources of a stream that have a cursor have the same `start` and `advance`.
 
     Raises:
-        TypeError: `keep` is not an int.
+        TypeError: `keep` is not an int, `start` cannot be copied, or `advance` is not a plain
+            function.
         ValueError: `keep` is negative.
 
     Example:
@@ -129,27 +244,50 @@ class Resume:
         >>> "".join(failover_stream([primary, backup], retry_on=ConnectionError,
         ...                         mid_stream=Resume(keep=None)))
         'to be [to be ...] or not'
+        >>> DATA = b"to be or not to be"
+        >>> def mirror(progress):
+        ...     yield DATA[progress.cursor:][:9]
+        ...     raise ConnectionError("reset by peer")
+        >>> def size_so_far(cursor, chunk):
+        ...     return cursor + len(chunk)
+        >>> b"".join(failover_stream([mirror, lambda progress: [DATA[progress.cursor:]]],
+        ...                          retry_on=ConnectionError,
+        ...                          mid_stream=Resume(start=0, advance=size_so_far)))
+        b'to be or not to be'
     """
 
     keep: int | None = 0
+    start: Any = field(default=UNSET, hash=False)
+    advance: Advance | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         _check_keep("Resume(keep=...)", self.keep)
+        _check_cursor("Resume", self.start, self.advance)
+
+    def __repr__(self) -> str:
+        """Show the arguments that were given."""
+        return _shown(self)
 
 
 @public
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Decide:
     """A strategy that chooses the mode at each takeover, also when the same source is retried.
+
+    A decision to restart holds until an item is delivered: if the fresh attempt fails before that,
+    the next one starts afresh too, and `fn` is not asked again.
 
     Args:
         fn: `Progress -> "restart" | "raise" | "skip" | "resume"`, a plain function.
         keep: number of delivered items that `Progress.items` holds; `None` = all of them.
         key: as in `Skip`; used when `fn` returns "skip".
+        start: as in `Resume`.
+        advance: as in `Resume`.
 
     Raises:
-        TypeError: `fn` or `key` is not a plain function, or `keep` is not an int.
+        TypeError: `fn`, `key` or `advance` is not a plain function, `keep` is not an int, or
+            `start` cannot be copied.
         ValueError: `keep` is negative.
 
     Example:
@@ -169,12 +307,19 @@ class Decide:
     _: KW_ONLY
     keep: int | None = 0
     key: Key | None = None
+    start: Any = field(default=UNSET, hash=False)
+    advance: Advance | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_callback("Decide(fn)", self.fn, "a function Progress -> mode")
         _check_keep("Decide(keep=...)", self.keep)
         _check_key("Decide(key=...)", self.key)
+        _check_cursor("Decide", self.start, self.advance)
+
+    def __repr__(self) -> str:
+        """Show the arguments that were given."""
+        return _shown(self, self.fn)
 
 
 #: The values of the option `mid_stream`.

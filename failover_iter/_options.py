@@ -48,6 +48,7 @@ class Options:
     wait: Wait = 0
     commit_when: CommitWhen = 1
     complete_when: CompleteWhen = None
+    expect_items: int | None = None
     allow_empty: bool = True
     first_item_timeout: Limit = None
     idle_timeout: Limit = None
@@ -79,12 +80,21 @@ class Options:
             )
 
     def _check_reset_on_progress(self) -> None:
-        if not isinstance(self.strategy, Skip | Resume):
-            raise ValueError(
-                "reset_on_progress=True works only with mid_stream='skip' or 'resume', got "
-                f"mid_stream={self.mode_given}: in other modes an attempt repeats delivered "
-                "items, so it cannot be told whether it made progress"
-            )
+        if self.mid_stream == "raise":  # other modes may be those of the sources
+            raise self.no_progress()
+
+    def no_progress(self) -> ValueError:
+        """The error for `reset_on_progress` where no source can make progress."""
+        return ValueError(
+            "reset_on_progress=True works only with mid_stream='skip', 'resume' or a Decide, of "
+            f"the stream or of a source, got mid_stream={self.mode_given}: in other modes an "
+            "attempt repeats delivered items, so it cannot be told whether it made progress"
+        )
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether an attempt that brings the stream further can be told from a repetition."""
+        return isinstance(self.strategy, Skip | Resume | Decide)
 
     @property
     def is_timed(self) -> bool:
@@ -156,6 +166,13 @@ def check_complete_when(option: str, value: object) -> None:
         check_callback(option, value, "a function item -> bool, or None")
 
 
+def check_expect_items(option: str, value: object) -> None:
+    """Accept a number of items, or None."""
+    if value is not None:
+        allowed = "an int of at least 0, or None if the number is not known"
+        check_count(option, value, least=0, allowed=allowed)
+
+
 def check_on_exhausted(option: str, value: object) -> None:
     """Accept one of the two words."""
     if value not in ("last", "group"):
@@ -197,6 +214,7 @@ CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "wait": check_wait,
     "commit_when": check_commit_when,
     "complete_when": check_complete_when,
+    "expect_items": check_expect_items,
     "allow_empty": check_bool,
     "first_item_timeout": check_limit,
     "idle_timeout": check_limit,

@@ -6,10 +6,19 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Final, Generic, TypeAlias
 
-from failover_iter._mid_stream import MidStream, Progress
+from failover_iter._mid_stream import Bookmark, MidStream, Progress
 from failover_iter._options import CHECKS, CommitWhen, CompleteWhen, Limit, Options, Wait
 from failover_iter._types import UNSET, OpenedT, RetryOn, T, Unset, public
-from failover_iter._validation import check_bool, check_factory, shown, suggest_options
+from failover_iter._validation import (
+    check_callback,
+    check_factory,
+    is_async,
+    shown,
+    suggest_options,
+)
+
+#: Makes a blocked source return: called with what its factory returned, and with the memo.
+Abort: TypeAlias = Callable[[Any, dict[str, Any]], object]
 
 
 @public
@@ -26,7 +35,15 @@ class Source(Generic[OpenedT]):
             `async () -> AsyncIterable`. With `mid_stream="resume"` or `Decide` it is called with
             a `Progress`.
         name: name in events, errors and the log. Default: the name of the factory.
-        close: `False`: never close what the factory returns.
+        close: `False`: never close what the factory returns. A function: called with what the
+            factory returned, instead of the `close` of that object, for example
+            `lambda call: call.cancel()`. An iterator that is another object is closed first. In
+            an async stream the function may return an awaitable.
+        abort: `(opened, memo) -> anything`, thread-safe: makes a blocked source return. Called
+            once, from the consumer's thread, when a blocking source is abandoned (a timeout
+            expired, or the consumer left). `opened` is what the factory returned, `memo` the
+            dictionary of the stream in which a generator can leave a handle. Not called while
+            the factory itself blocks, nor once the source is being closed. Its errors are logged.
         health_key: what `health` knows the source by, for example if several policies call it by
             different names. By default its name in the events.
         retry_on: which errors count as failures of this source: an exception class, a tuple of
@@ -42,6 +59,7 @@ class Source(Generic[OpenedT]):
             predicate.
         complete_when: predicate that the last item must meet. A source that ends otherwise
             counts as truncated.
+        expect_items: how many items a complete stream has, those of earlier sources included.
         allow_empty: `False`: an attempt that ends without an item has failed.
         first_item_timeout: time limit for the first item, in seconds or as a timedelta, counted
             from the opening.
@@ -67,7 +85,8 @@ class Source(Generic[OpenedT]):
     factory: Callable[[], OpenedT] | Callable[[Progress], OpenedT]
     _: KW_ONLY
     name: str | None = None
-    close: bool = True
+    close: bool | Callable[[Any], object] = True
+    abort: Abort | None = None
     health_key: str | None = None
     retry_on: RetryOn | Unset = UNSET
     switch_on: RetryOn | Unset | None = UNSET
@@ -77,6 +96,7 @@ class Source(Generic[OpenedT]):
     wait: Wait | Unset = UNSET
     commit_when: CommitWhen | Unset = UNSET
     complete_when: CompleteWhen | Unset = UNSET
+    expect_items: int | Unset | None = UNSET
     allow_empty: bool | Unset = UNSET
     first_item_timeout: Limit | Unset = UNSET
     idle_timeout: Limit | Unset = UNSET
@@ -96,7 +116,8 @@ class Source(Generic[OpenedT]):
             raise TypeError(
                 f"Source(health_key=...) must be a str or None, got {self.health_key!r}"
             )
-        check_bool("Source(close=...)", self.close)
+        _check_close("Source(close=...)", self.close)
+        _check_abort("Source(abort=...)", self.abort, self.factory)
         for option, value in options_of(self).items():
             CHECKS[option](option, value)
 
@@ -109,6 +130,27 @@ class Source(Generic[OpenedT]):
             if value is not field.default:
                 given.append(f"{field.name}={shown(value) if callable(value) else repr(value)}")
         return f"{type(self).__qualname__}({', '.join(given)})"
+
+
+def _check_close(option: str, value: object) -> None:
+    """Accept True, False or a function, also an async one."""
+    if not isinstance(value, bool) and not callable(value):
+        raise TypeError(
+            f"{option} must be True, False or a function that closes what the factory returned, "
+            f"got {shown(value)}"
+        )
+
+
+def _check_abort(option: str, value: object, factory: object) -> None:
+    """Accept a plain function, for a blocking source."""
+    if value is None:
+        return
+    check_callback(option, value, "a function (opened, memo) -> anything, or None")
+    if is_async(factory):
+        raise TypeError(
+            f"{option} is for blocking sources, which a thread pulls, got {shown(value)} for the "
+            f"async {shown(factory)}: an async source is cancelled, so it needs no abort"
+        )
 
 
 #: The options that a `Source` may set for itself.
@@ -138,10 +180,10 @@ def merged_options(source: Any, options: Options) -> Options:
     return replace(options, **own)
 
 
-#: The result of a sync factory.
-Opened: TypeAlias = Iterable[T]
-#: The result of an async factory.
-AOpened: TypeAlias = AsyncIterable[T] | Awaitable[AsyncIterable[T]]
+#: The result of a sync factory; bookmarks are not delivered.
+Opened: TypeAlias = Iterable[T | Bookmark]
+#: The result of an async factory; bookmarks are not delivered.
+AOpened: TypeAlias = AsyncIterable[T | Bookmark] | Awaitable[AsyncIterable[T | Bookmark]]
 #: The sources of a sync stream.
 Factories: TypeAlias = Iterable[
     Callable[[], Opened[T]] | Callable[[Progress], Opened[T]] | Source[Opened[T]]

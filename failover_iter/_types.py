@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     class Puller(Protocol):
         """Waits for an async source until its deadline."""
 
+        @property
+        def wrong_use(self) -> Exception | None:
+            """What the next pull raises, if the source was closed after its last item."""
+            ...
+
+        def check(self) -> None:
+            """Raise what forbids a further pull: the time of the stream is up, for example."""
+            ...
+
         def items(self, iterator: AsyncIterator[Any], /) -> AsyncIterable[Any]:
             """Return the items of the source, each pulled in time."""
             ...

@@ -207,6 +207,7 @@ _ELSEWHERE = {
     "name": "it is an option of a source: pass it to Source()",
     "health_key": "it is an option of a source: pass it to Source()",
     "close": "it is an option of a source: pass it to Source()",
+    "abort": "it is an option of a source: pass it to Source()",
     "keep": "pass it to the strategy: mid_stream=Resume(keep=...)",
     "key": "pass it to the strategy: mid_stream=Skip(key=...)",
 }

@@ -96,7 +96,7 @@ class Failed(_Record):
     An inner stream adds the failures of the outer one before it was opened.
     """
     consecutive: int
-    """Number of failures since an item was last received, including this one."""
+    """Number of failures since an item or a bookmark was last received, including this one."""
     close_error: Exception | None
     """The error raised while closing the failed source, if any."""
     abandoned: bool = False

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+)
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -10,7 +17,7 @@ from failover_iter._core.run import new_run
 from failover_iter._core.sources import Group
 from failover_iter._drivers import aio, sync
 from failover_iter._options import Options
-from failover_iter._source import AFactories, AOpened, Factories, Opened, Source
+from failover_iter._source import AFactories, Factories, Source
 from failover_iter._types import T
 from failover_iter._validation import shown, suggest_options
 from failover_iter.events import Takeover
@@ -85,11 +92,13 @@ class Policy(Options):
         return StreamDecorator(self, fallbacks)
 
     @overload
-    def source(self, factories: Factories[T], *, name: str | None = None) -> Source[Opened[T]]: ...
+    def source(
+        self, factories: Factories[T], *, name: str | None = None
+    ) -> Source[Iterable[T]]: ...
     @overload
     def source(
         self, factories: AFactories[T], *, name: str | None = None
-    ) -> Source[AOpened[T]]: ...
+    ) -> Source[AsyncIterable[T] | Awaitable[AsyncIterable[T]]]: ...
     def source(self, factories: Iterable[Any], *, name: str | None = None) -> Source[Any]:
         """Return a source that is itself a failover over the factories, for nesting.
 

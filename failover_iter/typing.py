@@ -14,7 +14,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Generator, Iterable
 from typing import Any, Literal, NotRequired, Protocol, Required, TypedDict, overload
 
-from failover_iter._mid_stream import MidStream
+from failover_iter._mid_stream import Bookmark, MidStream
 from failover_iter._options import CommitWhen, CompleteWhen, Limit, Wait
 from failover_iter._source import AFactories, Factories
 from failover_iter._types import AnyBudget, AnyHealth, Mode, P, RetryOn, T
@@ -48,6 +48,7 @@ class StreamOptions(TypedDict):
     wait: NotRequired[Wait]
     commit_when: NotRequired[CommitWhen]
     complete_when: NotRequired[CompleteWhen]
+    expect_items: NotRequired[int | None]
     allow_empty: NotRequired[bool]
     first_item_timeout: NotRequired[Limit]
     idle_timeout: NotRequired[Limit]
@@ -64,13 +65,13 @@ class Decorator(Protocol):
 
     @overload
     def __call__(
-        self, function: Callable[P, Coroutine[Any, Any, AsyncIterable[T]]], /
+        self, function: Callable[P, Coroutine[Any, Any, AsyncIterable[T | Bookmark]]], /
     ) -> Callable[P, AsyncGenerator[T, Any]]: ...
     @overload
     def __call__(
-        self, function: Callable[P, AsyncIterable[T]], /
+        self, function: Callable[P, AsyncIterable[T | Bookmark]], /
     ) -> Callable[P, AsyncGenerator[T, Any]]: ...
     @overload
     def __call__(
-        self, function: Callable[P, Iterable[T]], /
+        self, function: Callable[P, Iterable[T | Bookmark]], /
     ) -> Callable[P, Generator[T, Any, Any]]: ...

@@ -175,7 +175,7 @@ def _switches_cost(self: Admissions, level: Any, chosen: Any) -> bool:
 
 def _restarts_are_progress(self: Admissions, level: Any, chosen: Any) -> bool:
     """Items that only repeat count as progress: a source that dies after one is asked forever."""
-    if self._takeovers.delivered.count > level.count_at_opening:
+    if self._takeovers.delivered.is_beyond(level.milestone):
         return True
     return _affords(self, level, chosen)
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from failover_iter import Decide, Policy, Source, TruncatedStream, failover_stream
+from failover_iter import (
+    Decide,
+    Policy,
+    Progress,
+    Resume,
+    Source,
+    TruncatedStream,
+    failover_stream,
+)
 from failover_iter._drivers import log
 from support.play import named, started
 
@@ -30,6 +38,7 @@ def yields(*items: int, error: Exception | None = LOST) -> Callable[[], Iterator
     return factory
 
 
+GOOD_ONCE = yields(1)
 GOOD = yields(1, 2, 3, error=None)
 
 
@@ -194,3 +203,39 @@ def test_a_disabled_level_costs_nothing(caplog: pytest.LogCaptureFixture) -> Non
         log.passes(level_of("a"), Shown())
         log.reopened(level_of("a"), "reopening immediately")
     assert logged(caplog) == []
+
+
+def count(cursor: int, _: object) -> int:
+    return cursor + 1
+
+
+def test_a_source_that_starts_over_beside_one_with_a_cursor(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It would glue two sequences: a warning says so, once, instead of the usual advice."""
+
+    def reads(progress: Progress[int]) -> Iterator[int]:
+        yield 1
+        raise LOST
+
+    with_cursor = Source(reads, mid_stream=Resume(start=0, advance=count))
+    again = yields(7)
+    with suppress(ConnectionError):
+        list(failover_stream([with_cursor, again, again], retry_on=OSError))
+    lines = [line for _, line in logged(caplog)]
+    warning = (
+        "factory has no mid_stream beside a source with a cursor: it starts over, so its items "
+        "follow those of another sequence; set Source(mid_stream=...)"
+    )
+    assert lines.count(warning) == 1
+    assert HINT not in caplog.text
+    caplog.clear()
+    for beside in (Source(again, mid_stream="restart"), Source(again, mid_stream="skip")):
+        with suppress(ConnectionError):
+            list(failover_stream([with_cursor, beside], retry_on=OSError))
+    with suppress(ConnectionError):
+        list(failover_stream([with_cursor, again], retry_on=OSError, mid_stream="skip"))
+    group = Policy(retry_on=OSError, mid_stream=with_cursor.mid_stream).source([reads])
+    with suppress(ConnectionError):
+        list(failover_stream([GOOD_ONCE, group], retry_on=OSError))
+    assert "beside a source" not in caplog.text

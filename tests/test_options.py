@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from failover_iter import Policy, Trace, backoff
+from failover_iter import Policy, Trace, backoff, failover_stream
 from failover_iter._core.sources import Group
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
 from failover_iter._options import Options
@@ -104,8 +104,9 @@ def test_the_defaults() -> None:
     assert (Skip().key, Resume().keep) == (None, 0)
     assert (Decide(len).keep, Decide(len).key) == (0, None)  # type: ignore[arg-type]
     source = Source(opens)
-    assert (source.name, source.close, source.health_key) == (None, True, None)
-    own = {field.name for field in fields(source)} - {"factory", "name", "close", "health_key"}
+    assert (source.name, source.close, source.abort, source.health_key) == (None, True, None, None)
+    given = {"factory", "name", "close", "abort", "health_key"}
+    own = {field.name for field in fields(source)} - given
     assert {getattr(source, name) for name in own} == {UNSET}
     assert repr(UNSET) == "UNSET"
 
@@ -137,6 +138,9 @@ def test_each_mode_has_its_strategy(mid_stream: Any, strategy: object) -> None:
         {"attempts": None, "wait": lambda failed: 1},
         {"reset_on_progress": True, "mid_stream": "skip"},
         {"reset_on_progress": True, "mid_stream": Resume()},
+        {"reset_on_progress": True, "mid_stream": Decide(by_total)},
+        {"reset_on_progress": True, "mid_stream": "restart"},
+        {"reset_on_progress": True},
         {"commit_when": 3},
         {"commit_when": bool, "complete_when": bool},
         {"allow_empty": False, "on_exhausted": "group", "on_event": print},
@@ -197,20 +201,12 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
         TypeError,
         f"on_event must be {LISTENER}, got the class {Trace!r}: pass an instance",
     ),
-    *[
-        (
-            {"reset_on_progress": True, "mid_stream": mode},
-            ValueError,
-            "reset_on_progress=True works only with mid_stream='skip' or 'resume', got "
-            f"mid_stream={shown}: in other modes an attempt repeats delivered items",
-        )
-        for mode, shown in [
-            (None, "'restart' (not set)"),
-            ("restart", "'restart'"),
-            ("raise", "'raise'"),
-            (Decide(by_total), repr(Decide(by_total))),
-        ]
-    ],
+    (
+        {"reset_on_progress": True, "mid_stream": "raise"},
+        ValueError,
+        "reset_on_progress=True works only with mid_stream='skip', 'resume' or a Decide, of the "
+        "stream or of a source, got mid_stream='raise': in other modes an attempt repeats",
+    ),
     *[
         ({"attempts": None, "wait": wait}, ValueError, "attempts=None would retry forever")
         for wait in (0, 0.0, timedelta(0))
@@ -258,7 +254,7 @@ def test_a_source_refuses_the_same(
             "Source(factory) must be a factory, got a Source: ",
         ),
         (lambda: Source(opens, name=5), TypeError, "Source(name=...) must be a str or None, got 5"),
-        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True or False"),
+        (lambda: Source(opens, close=0), TypeError, "Source(close=...) must be True, False or"),
         (lambda: Skip(key=5), TypeError, "Skip(key=...) must be a function item -> str |"),
         (
             lambda: Skip(key=coroutine),
@@ -292,7 +288,7 @@ def test_a_changed_copy_is_checked_too() -> None:
     with pytest.raises(ValueError, match="^attempts must be"):
         replace(options, attempts=0)
     with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
-        replace(options, mid_stream="restart")
+        replace(options, mid_stream="raise")
     with pytest.raises(ValueError, match="^wait must be finite"):
         replace(Source(opens), wait=-1)
 
@@ -330,7 +326,7 @@ def test_combinations_are_checked_for_each_source() -> None:
     with pytest.raises(ValueError, match="^attempts=None would retry forever"):
         merged_options(Source(opens, attempts=None), Options(retry_on=OSError))
     with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
-        merged_options(Source(opens, reset_on_progress=True), Options(retry_on=OSError))
+        failover_stream([Source(opens, reset_on_progress=True)], retry_on=OSError)
 
 
 def test_a_nested_factory_is_not_called_by_hand() -> None:
@@ -346,7 +342,9 @@ def test_a_source_that_starts_over_counts_no_progress(mode: Any) -> None:
     assert merged_options(Source(opens, mid_stream=mode), options).reset_on_progress is False
     assert merged_options(Source(opens, mid_stream="resume"), options).reset_on_progress is True
     with pytest.raises(ValueError, match="^reset_on_progress=True works only with"):
-        merged_options(Source(opens, mid_stream=mode, reset_on_progress=True), options)
+        Policy(retry_on=OSError, mid_stream="skip").stream(
+            [Source(opens, mid_stream=mode, reset_on_progress=True)]
+        )
 
 
 def test_a_policy_takes_no_other_attribute() -> None:

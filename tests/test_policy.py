@@ -311,7 +311,8 @@ def test_progress_goes_through_a_nested_source() -> None:
     policy = Policy(retry_on=OSError, mid_stream=Resume(keep=None))
     assert list(policy.stream([first, policy.source([watches])])) == [1, 2, 3]
     [progress] = told
-    assert replace(progress, failures=()) == Progress(delivered=2, last=2, items=(1, 2), total=2)
+    expected = Progress(delivered=2, last=2, items=(1, 2), total=2, mode="resume")
+    assert replace(progress, failures=()) == expected
     assert [failed.source for failed in progress.failures] == ["first"]
 
 
@@ -334,7 +335,10 @@ def test_the_flavour_of_inner_sources_is_checked_at_the_call() -> None:
     """A nested list of the other flavour is refused at once; the message names the source."""
     policy = Policy(retry_on=Exception)
     nested = policy.source([policy.source([good])])
-    message = r"^source 'good' is sync: use failover_stream \(or Policy.stream\) for it$"
+    message = (
+        r"^source 'good' is sync: use failover_stream \(or Policy.stream\) for it, "
+        r"or in_thread\(factory\)$"
+    )
     with pytest.raises(TypeError, match=message) as caught:
         policy.astream([nested])
     assert is_usage_error(caught.value)

@@ -16,7 +16,7 @@ HOUSE = Path(failover_iter.__file__).parent
 VALUES = {"errors", "events", "_types"}
 OPTIONS = {"_validation", "_mid_stream", "_options", "_source", "_backoff", "typing"}
 CORE, DRIVERS = "_core", "_drivers"
-SURFACE = {"policy", "_decorator", "_api", "health", "budget"}
+SURFACE = {"policy", "_decorator", "_api", "_in_thread", "health", "budget"}
 PUBLIC = {"errors", "events", "policy", "trace", "typing", "testing", "llm", "health", "budget"}
 
 #: What each room may import of the package, besides itself; rule 6 is for all others.

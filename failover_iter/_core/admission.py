@@ -80,7 +80,8 @@ class Admissions:
         if level.options.health is None:
             return self._accept(question)
         self._question = question
-        return Admit(level.options.health, chosen[0].health_key)
+        source, key = chosen[0], chosen[0].health_key
+        return Admit(level.options.health, source.name if key is None else key)
 
     def admitted(self, admission: Any) -> Command:
         """The health has answered."""
@@ -143,7 +144,7 @@ class Admissions:
         goes_on = mode in ("skip", "resume")
         return (
             not again
-            or (goes_on and self._takeovers.delivered.count > level.count_at_opening)
+            or (goes_on and self._takeovers.delivered.is_beyond(level.milestone))
             or budget.spend()
         )
 

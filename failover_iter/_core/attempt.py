@@ -6,21 +6,22 @@ The core passes an `Attempt` to the driver, which opens the source and keeps the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter._core.delivered import new_digest, update_digest
-from failover_iter._core.usage import as_bool
+from failover_iter._core.digest import Measure, size_of
+from failover_iter._core.usage import as_bool, mark_usage_error
+from failover_iter._mid_stream import Bookmark
+from failover_iter._types import UNSET
 from failover_iter._validation import shown
 from failover_iter.errors import DivergedStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from hashlib import blake2b
 
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.sources import ResolvedSource
-    from failover_iter._mid_stream import Key
     from failover_iter._types import Mode
     from failover_iter.events import Takeover
 
@@ -28,30 +29,43 @@ if TYPE_CHECKING:
 class Attempt:
     """An opening of a source: nothing is called yet."""
 
+    #: The arguments of the factory.
+    args: tuple[Any, ...] = ()
     # Class attributes are what most attempts never change: to make one is half the work then.
-    #: How many items are still to be dropped, and how many there were at first.
+    #: How many items are still to be dropped, and how many there were at first; or their size.
     to_replay = 0
     skipped = 0
-    key: Key | None = None
-    _replayed: blake2b | None = None
+    #: The measure of the delivered items, and that of the dropped ones.
+    measure: Measure | None = None
+    _replayed: Measure | None = None
+    #: Whether the source has a cursor: a `Bookmark` from it is not an item.
+    has_cursor = False
+    #: Whether it has yielded a bookmark.
+    is_alive = False
+    _has_restarted = False
+    is_committed = False
+    #: How many items the stream may have, and the index of the level that says so.
+    most: int | None = None
+    most_level = 0
+    _held_items = 0
     #: The marker to yield before the first item, if takeovers are marked.
     marker: Takeover | None = None
     #: The marker was delivered last: a value that the consumer sends now is ignored.
     at_marker = False
     deadline: SourceDeadline | None = None
-    #: The error of a source that replayed other items.
+    #: The error of a source that replayed other items, or yielded one item too many.
     diverged: DivergedStream | None = None
+    #: The same error, if it yielded one item too many.
+    surplus: DivergedStream | None = None
 
     def __init__(
         self,
         source: ResolvedSource,
-        args: tuple[Any, ...],
         mode: Mode | None,
         delivered: Delivered,
         conditions: Iterable[Any],
     ) -> None:
         self.source = source
-        self.args = args
         self.received = 0
         self.mode = mode
         self.delivered = delivered
@@ -60,11 +74,12 @@ class Attempt:
         #: Items received before the commit. After it they are in reverse: the next one is last.
         self.held: list[Any] = []
 
-    def replay(self, count: int, key: Key | None) -> None:
-        """Drop this many items first: the stream has delivered them already."""
+    def replay(self, count: int, measure: Measure | None = None) -> None:
+        """Drop this many items first, or as much by size: the stream has delivered them already."""
         self.to_replay = self.skipped = count
-        if key is not None:
-            self.key, self._replayed = key, new_digest()
+        self.measure = measure
+        if measure is not None:
+            self._replayed = Measure(measure.key, measure.size)
 
     def receive(self, item: Any) -> bool:
         """Hold or drop an item that arrived before the commit.
@@ -72,14 +87,24 @@ class Attempt:
         Returns True if there is nothing more to wait for: the attempt commits, or it has failed
         (`diverged`).
         """
+        if self.has_cursor and type(item) is Bookmark:
+            self._receive_bookmark(item)
+            return False
         self.received += 1
         if self.deadline is not None:
             self.deadline.received = True
         if self.unmet:  # replayed items count too
             self.unmet = [each for each in self.unmet if not self._meets(each, item)]
         if self.to_replay:
-            self._replay(item)
-            return self.diverged is not None
+            item = self._replay(item)
+            if item is _DROPPED:
+                return self.diverged is not None
+        if self.most is not None:
+            self._held_items += 1
+            delivered = 0 if self._starts_over else self.delivered.count
+            if delivered + self._held_items > self.most:
+                self._yielded_too_many()
+                return True
         self.held.append(item)
         return not self.unmet
 
@@ -88,28 +113,140 @@ class Attempt:
             return as_bool("commit_when", condition(item))
         return self.received >= condition
 
-    def _replay(self, item: Any) -> None:
-        self.to_replay -= 1
-        if self.key is None or self._replayed is None:
-            return
-        update_digest(self._replayed, self.key, item)
-        if not self.to_replay and not self.delivered.has_digest(self.key, self._replayed):
-            self.diverged = DivergedStream(
-                f"{self.source.name} replayed other items than the {self.skipped} that were "
-                "delivered: their keys differ"
-            )
+    # Items that were delivered already.
+
+    def _replay(self, item: Any) -> Any:
+        """Drop an item; of one that is only partly a replay, return the new part."""
+        replayed, rest = self._replayed, _DROPPED
+        if replayed is not None and replayed.size is not None:
+            size = size_of(replayed.size, item)
+            if size > self.to_replay:
+                item, rest = _split(item, self.to_replay)
+            self.to_replay -= min(size, self.to_replay)
+        else:
+            self.to_replay -= 1
+        if replayed is not None and self.measure is not None:
+            replayed.add(item)
+            if not self.to_replay and not self.measure.has_same_keys(replayed):
+                self.diverged = DivergedStream(
+                    f"{self.source.name} replayed other items than the {self._skipped} that were "
+                    "delivered: their keys differ"
+                )
+                return _DROPPED
+        return rest
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether what is dropped is counted in size, not in items."""
+        return self.measure is not None and self.measure.size is not None
+
+    @property
+    def _skipped(self) -> str:
+        return f"{self.skipped} (in size)" if self.is_sized else f"{self.skipped}"
 
     def ended_short(self) -> DivergedStream | None:
         """The error of a source that ended before it had replayed what was delivered."""
         if not self.to_replay:
             return None
         return DivergedStream(
-            f"{self.source.name} ended after {self.received} of the {self.skipped} items that were "
-            "delivered"
+            f"{self.source.name} ended after {self.skipped - self.to_replay} of the "
+            f"{self._skipped} items that were delivered"
         )
+
+    # Bookmarks, and items that are too many.
+
+    @property
+    def is_sifted(self) -> bool:
+        """Whether an item of the source may be one that is not delivered."""
+        return self.has_cursor or self.most is not None
+
+    @property
+    def on_item(self) -> Callable[[Any], object] | None:
+        """Called with each item after the commit; true if that must not be delivered."""
+        on_item = self.delivered.on_item
+        if self.most is not None:
+            on_item = self._sift_surplus(on_item, self.most)
+        return self._sift_bookmarks(on_item) if self.has_cursor else on_item
+
+    def _sift_bookmarks(self, on_item: Any) -> Callable[[Any], object]:
+        def sift(item: Any) -> object:
+            if type(item) is Bookmark:
+                self._take(item)
+                return True
+            return on_item(item)  # a stream with a cursor keeps the last item
+
+        return sift
+
+    def _sift_surplus(self, on_item: Any, most: int) -> Callable[[Any], object]:
+        delivered, left = self.delivered, self.delivered.left
+        last_left = delivered.left_after(most)  # unless some were counted one by one
+
+        def sift(item: Any) -> object:
+            if length_hint(left) <= last_left + delivered.counted:
+                self._yielded_too_many()
+                return True
+            return None if on_item is None else on_item(item)
+
+        return sift
+
+    def note(self, item: Any) -> bool:
+        """Count an item that arrived after the commit; False if it must not be delivered."""
+        if self.is_sifted and not self.admits(item):
+            return False
+        self.delivered.note(item)
+        return True
+
+    def admits(self, item: Any) -> bool:
+        """Whether to deliver an item that arrived after the commit; a bookmark takes effect."""
+        if self.has_cursor and type(item) is Bookmark:
+            self._take(item)
+            return False
+        if self.most is None or self.delivered.count < self.most:
+            return True
+        self._yielded_too_many()
+        return False
+
+    def _yielded_too_many(self) -> None:
+        self.surplus = self.diverged = DivergedStream(
+            f"{self.source.name} yielded an item after the {self.most} that were expected "
+            "(expect_items)"
+        )
+
+    def _receive_bookmark(self, bookmark: Bookmark) -> None:
+        self.is_alive = True
+        if self.deadline is not None:
+            self.deadline.restart_idle()
+        if self.held:
+            self.held.append(bookmark)  # it takes effect after the items before it
+        else:
+            self._take(bookmark)
+
+    def _take(self, bookmark: Bookmark) -> None:
+        """Let a bookmark take effect: all items before it were delivered, or dropped."""
+        delivered, cursor = self.delivered, self.delivered.cursor
+        if bookmark.cursor is UNSET or cursor is None:
+            return
+        delivered.holds_restart = False
+        if self._starts_over:
+            delivered.restart_at_bookmark()
+            self._has_restarted = True
+        # A position among dropped items is known in items only, and behind a cursor that advances.
+        if not self.to_replay or (cursor.advance is None and not self.is_sized):
+            cursor.move(bookmark.cursor, delivered.count - self.to_replay)
+
+    @property
+    def _starts_over(self) -> bool:
+        """Whether the items start over, and neither a commit nor a bookmark has begun that."""
+        return self.mode == "restart" and not (self.is_committed or self._has_restarted)
+
+    # After the commit.
 
     def commit(self) -> None:
         """Deliver from now on: first the marker, then the held items."""
+        if self._starts_over:
+            self.delivered.restart()
+        self.delivered.committed()
+        self.is_committed = True
         self.held.reverse()
         if self.marker is not None:
             self.held.append(self.marker)
@@ -120,8 +257,13 @@ class Attempt:
         self.at_marker = self.marker is not None
         if self.at_marker:
             self.marker = None
-        else:
-            self.delivered.note(item)
+            return item
+        self.delivered.note(item)
+        if self.delivered.cursor is not None:
+            self.delivered.cursor.check()
+        if self.has_cursor:
+            while self.held and type(self.held[-1]) is Bookmark:
+                self._take(self.held.pop())
         return item
 
     def check_sent(self, value: Any) -> None:
@@ -131,3 +273,19 @@ class Attempt:
                 f"cannot send {shown(value)} while held items are delivered (commit_when): "
                 f"{self.source.name} is ahead by {len(self.held)}"
             )
+
+
+_DROPPED: Final[Any] = object()  # instead of an item
+
+
+def _split(item: Any, size: int) -> tuple[Any, Any]:
+    """The part of an item that was delivered already, and the new part."""
+    try:
+        return item[:size], item[size:]
+    except Exception as error:
+        raise mark_usage_error(
+            TypeError(
+                "Skip(size=...) slices the item across the seam, so items must be bytes, str or "
+                f"other sequences, got {type(item).__name__}"
+            )
+        ) from error

@@ -60,20 +60,50 @@ def _has_committed(level: Level, attempt: Attempt) -> bool:
 
 def find_cut(levels: Sequence[Level], attempt: Attempt) -> tuple[int, SourceError] | None:
     """Which level is not complete with the last item since the last restart."""
-    if len(levels) == 1 and levels[0].source.options.complete_when is None:
-        return None  # as most streams
-    items = attempt.delivered.items
+    if len(levels) == 1:  # as most streams
+        options = levels[0].source.options
+        if options.complete_when is None and options.expect_items is None:
+            return None
+    items, count = attempt.delivered.items, attempt.delivered.count
     # A restart that delivered nothing has not begun: what was delivered is to be thrown away.
-    is_cut = not items or (attempt.mode == "restart" and not levels[-1].committed)
+    is_cut = attempt.mode == "restart" and not levels[-1].committed
+    return _find_missing(levels, 0 if is_cut else count) or _find_unmet(
+        levels, () if is_cut else items
+    )
+
+
+def _find_missing(levels: Sequence[Level], count: int) -> tuple[int, SourceError] | None:
+    """Which level expects more items than were delivered."""
+    for index, expected in values_of(levels, "expect_items"):
+        if expected is not None and count < expected:
+            name = levels[index].source.name
+            text = f"{name} ended when {count} of {expected} items were delivered (expect_items)"
+            return index, TruncatedStream(text)
+    return None
+
+
+def _find_unmet(levels: Sequence[Level], items: Sequence[Any]) -> tuple[int, SourceError] | None:
+    """Which level has a `complete_when` that the last item does not meet."""
     asked: list[Any] = []
     for index, complete_when in values_of(levels, "complete_when"):
         if complete_when is None or _is_in(asked, complete_when):
             continue
         asked.append(complete_when)
-        if is_cut or not as_bool("complete_when", complete_when(items[-1])):
+        if not items or not as_bool("complete_when", complete_when(items[-1])):
             name = levels[index].source.name
             return index, TruncatedStream(f"{name} ended before complete_when was met")
     return None
+
+
+def find_limit(levels: Sequence[Level]) -> tuple[int, int] | None:
+    """How many items the stream may have, and which level says so: the innermost of several."""
+    if len(levels) == 1 and levels[0].source.options.expect_items is None:
+        return None  # as most streams
+    limit: tuple[int, int] | None = None
+    for index, expected in values_of(levels, "expect_items"):
+        if expected is not None and (limit is None or expected < limit[0]):
+            limit = expected, index
+    return limit
 
 
 def _is_one(commit_when: Any) -> bool:

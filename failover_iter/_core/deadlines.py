@@ -72,6 +72,11 @@ class SourceDeadline:
         self._missed = (until, index, what)
         return min(until, self._total[0])
 
+    def restart_idle(self) -> None:
+        """The source is alive: an `idle_timeout` for the first item counts from now."""
+        if not self.received:
+            self._first = _first_limit(self._levels, self.now, is_alive=True)
+
     def check_stream(self) -> None:
         """Raise `StreamTimeout` once the time of the stream is up."""
         until, _ = self._total
@@ -117,7 +122,9 @@ def _idle_limit(levels: Sequence[Level]) -> tuple[float, int, str]:
     return shortest, shortest_index, f"produced no item for {shortest:g} s (idle_timeout)"
 
 
-def _first_limit(levels: Sequence[Level], now: Callable[[], float]) -> tuple[float, int, str]:
+def _first_limit(
+    levels: Sequence[Level], now: Callable[[], float], *, is_alive: bool = False
+) -> tuple[float, int, str]:
     """Until when the first item has to be there, the level, and what was missed."""
     first: tuple[float, int, str] = (inf, len(levels) - 1, "")
     is_set = False
@@ -126,9 +133,13 @@ def _first_limit(levels: Sequence[Level], now: Callable[[], float]) -> tuple[flo
         options, own = level.source.options, level.source.own
         option = "idle_timeout" if options.first_item_timeout is None else "first_item_timeout"
         until, what = level.opened_at, "produced no first item within {:g} s ({})"
+        has_shown_life = is_alive
         if level.received and index < len(levels) - 1:
             # The group has yielded an item, so it is waited for one more.
-            option, until, what = "idle_timeout", now(), "produced no item for {:g} s ({})"
+            option = "idle_timeout"
+            has_shown_life = True
+        if has_shown_life and option == "idle_timeout":
+            until, what = now(), "produced no item for {:g} s ({})"
         seconds = limit_of(option, getattr(options, option))
         until += seconds
         is_own = option in own or "idle_timeout" in own

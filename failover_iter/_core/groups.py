@@ -31,12 +31,13 @@ class Level:
     attempt = 1
     #: When the source was opened.
     opened_at = 0.0
-    #: How many items the stream had delivered by then.
-    count_at_opening = 0
+    #: How far the stream was by then, in items and bookmarks.
+    milestone: tuple[int, int] = (0, 0)
     #: Whether `Opening` was reported, and the end of the attempt was not.
     is_open = False
-    #: Whether this opening has yielded an item, and delivered one.
+    #: Whether this opening has yielded an item, or a bookmark, and delivered an item.
     received = False
+    is_alive = False
     committed = False
     #: Whether this level has delivered an item, in any attempt.
     has_delivered = False
@@ -61,6 +62,8 @@ class Level:
     mode_around: Mode | None = None
     #: Whether the log has said that items are delivered again.
     has_hinted = False
+    #: Whether it has warned of a source that starts over beside one with a cursor.
+    has_warned = False
     until = inf
     source: ResolvedSource
 
@@ -124,7 +127,12 @@ class Levels(list[Level]):
     def note_received(self) -> None:
         """The open source has yielded an item."""
         for level in self:
-            level.received = True
+            level.received = level.is_alive = True
+
+    def note_alive(self) -> None:
+        """The open source has yielded a bookmark."""
+        for level in self:
+            level.is_alive = True
 
     def add_notes_to(self, error: BaseException, *, but_last: bool = False) -> None:
         """Add the failures before this error to its notes; `but_last`: it is the last itself."""

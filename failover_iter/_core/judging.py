@@ -46,9 +46,9 @@ class Judging:
 
         Returns a function that makes the record of the failure.
         """
-        level.consecutive = 1 if level.received else level.consecutive + 1
+        level.consecutive = 1 if level.is_alive else level.consecutive + 1
         self.outage.failed(self._now())
-        level.received = False
+        level.received = level.is_alive = False
         matched = self._matches(level, error, abandoned=abandoned)
         level.is_open = False
         level.report("failed" if matched else "nothing", error, switches=level.leaves_source)
@@ -124,6 +124,8 @@ class Judging:
         if self.outage.lasts_too_long(now, seconds, limit):
             return self._exhaust(level, error)
         self._takeovers.mode = mode
+        if mode == "restart" and self._takeovers.has_cursor and not source.has_cursor:
+            self._reporter.glues(level, source)
         self._reporter.goes_on(level, source, error, seconds, mode)
         level.source, level.attempt = source, attempt
         if not waits:

@@ -128,7 +128,7 @@ class Openings:
         """Open the source of the innermost level; a group is entered first."""
         level, judging, takeovers = self._levels[-1], self.judging, self._takeovers
         if level.source.options.reset_on_progress or level.options.budget is not None:
-            level.count_at_opening = takeovers.delivered.count
+            level.milestone = takeovers.delivered.milestone
         level.committed, level.is_open, level.was_cut = False, True, False
         if level.options.on_event is not None:
             self._reporter.tell(Opening, level)

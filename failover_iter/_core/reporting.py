@@ -33,6 +33,9 @@ class Log(Protocol):
     def passes(self, level: Level, error: Exception) -> None:
         """An error is raised because neither `switch_on` nor `retry_on` lists it."""
 
+    def glues(self, source: str) -> None:
+        """A source starts over beside one with a cursor."""
+
     def exhausted(self, level: Level, error: Exception) -> None:
         """No source is left."""
 
@@ -137,6 +140,12 @@ class Reporter:
             self.tell(Waiting, level, error, seconds, mode)
         else:
             self.tell(Switched, level, source.name, error, seconds, mode)
+
+    def glues(self, level: Level, source: ResolvedSource) -> None:
+        """A source that starts over, beside one with a cursor, is warned about once."""
+        if "mid_stream" not in source.own and not level.has_warned:
+            level.has_warned = level.has_hinted = True
+            self._log.glues(source.name)
 
     def exhausted(self, level: Level, error: Exception) -> None:
         """The level has no source left."""

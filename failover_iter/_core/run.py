@@ -97,14 +97,10 @@ class Run:
     def committed(self) -> None:
         """The attempt commits: items are delivered from now on."""
         self._check("committed")
-        attempt, delivered = self.attempt, self.delivered
-        if attempt.mode == "restart":
-            delivered.restart()
-        delivered.has_delivered = True
         self.state = State.DELIVERING
-        attempt.commit()
+        self.attempt.commit()
         for level in reversed(self._levels):
-            level.has_delivered = level.received = True
+            level.has_delivered = level.received = level.is_alive = True
             if not level.committed:
                 level.committed = True
                 if level.admission is not None:
@@ -136,6 +132,11 @@ class Run:
         self._check("failed")
         self._note_received()
         deadline = self.attempt.deadline
+        if error is self.attempt.surplus:
+            level = self.attempt.most_level
+            return self._guarded(
+                lambda: self._fail_at(level, error, close_error, abandoned=abandoned)
+            )
         if deadline is None or error is not deadline.raised:
             return self._guarded(lambda: self._fail(error, close_error, abandoned=abandoned))
         if isinstance(error, StreamTimeout):
@@ -256,8 +257,12 @@ class Run:
     def _note_received(self) -> None:
         if self.attempt.received:
             self._levels.note_received()
-            if self._judging is not None:
-                self._judging.outage.since = None
+        elif self.attempt.is_alive:
+            self._levels.note_alive()
+        else:
+            return
+        if self._judging is not None:
+            self._judging.outage.since = None
 
     # A source failed.
 

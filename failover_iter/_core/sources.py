@@ -6,6 +6,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from failover_iter._core.cursor import has_cursor
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
 from failover_iter._source import Source, merged_options, options_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from failover_iter._options import Options
+    from failover_iter._source import Abort
     from failover_iter._types import Flavour
 
 _NO_OPTIONS: Final = frozenset[str]()
@@ -73,8 +75,12 @@ class ResolvedSource:
     """A source as the core uses it: its factory, and the options that hold for it."""
 
     # Class attributes are what most sources never change: to make one is half the work then.
-    #: Whether the stream closes what the factory returns.
+    #: Whether the stream closes what the factory returns, and the function that does it, if not
+    #: the `close` of that object.
     owned = True
+    closer: Callable[[Any], object] | None = None
+    #: Makes the source return when it is blocked in a thread.
+    abort: Abort | None = None
     #: The options that the `Source` itself sets.
     own: frozenset[str] = _NO_OPTIONS
     #: Whether its own mode may refuse a takeover.
@@ -84,7 +90,8 @@ class ResolvedSource:
     #: The group, if it is a `Policy.source`.
     group: Group | None = None
     _name: str | None = None
-    _health_key: str | None = None
+    #: Its key in `health`; None: its name.
+    health_key: str | None = None
 
     def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
         self.factory = factory
@@ -103,13 +110,19 @@ class ResolvedSource:
         self._name = name
 
     @property
-    def health_key(self) -> str:
-        """What its health is known by."""
-        return self.name if self._health_key is None else self._health_key
+    def has_cursor(self) -> bool:
+        """Whether it, or a source in it, knows where the stream is."""
+        inside = () if self.group is None else self.group.leaves()
+        return has_cursor(self.options.strategy) or any(leaf.has_cursor for leaf in inside)
 
-    @health_key.setter
-    def health_key(self, key: str | None) -> None:
-        self._health_key = key
+    @property
+    def shows_progress(self) -> bool:
+        """Whether an attempt that brings the stream further can be told from a repetition."""
+        group = self.group
+        if self.options.shows_progress or group is None or "mid_stream" in self.own:
+            return self.options.shows_progress
+        own = [leaf for leaf in group.leaves() if "mid_stream" in leaf.own]
+        return not group.sources or any(leaf.shows_progress for leaf in own)
 
 
 class Names:
@@ -174,16 +187,15 @@ class SourceQueue:
             if self._first is None:
                 self._first = source
             else:
-                self._tell_apart(source)
+                self._tell_apart(self._first, source)
             return source
         return None
 
-    def _tell_apart(self, source: ResolvedSource) -> None:
-        if self._names is None and self._first is not None:
+    def _tell_apart(self, first: ResolvedSource, source: ResolvedSource) -> None:
+        if self._names is None:
             self._names = Names()
-            self._names.tell_apart(self._first)
-        if self._names is not None:
-            self._names.tell_apart(source)
+            self._names.tell_apart(first)
+        self._names.tell_apart(source)
 
     def _read(self, item: object) -> ResolvedSource:
         try:
@@ -211,9 +223,12 @@ def read_factories(
     if isinstance(factories, (list, tuple)):
         if not factories:
             raise NoSources("factories is empty: there must be at least one source")
-        return tuple(
+        sources = tuple(
             [read_source(item, index, flavour, options) for index, item in enumerate(factories)]
         )
+        if options.reset_on_progress and not any(source.shows_progress for source in sources):
+            raise options.no_progress()
+        return sources
     got = repr(factories) if isinstance(factories, Source) else shown(factories)
     got = f"factories must be an iterable of factories, got {got}"
     is_iterable = offers(factories, "__iter__") or offers(factories, "__getitem__")
@@ -250,7 +265,9 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
         source = ResolvedSource(item.factory, index, merged_options(item, options))
         source.name = item.name
         source.health_key = item.health_key
-        source.owned = item.close
+        source.owned = item.close is not False
+        source.closer = item.close if callable(item.close) else None
+        source.abort = item.abort
         source.own = frozenset(options_of(item))
         source.has_own_mode = item.mid_stream == "raise" or isinstance(item.mid_stream, Decide)
     else:
@@ -258,10 +275,20 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
         source = ResolvedSource(item, index, options)
     if isinstance(source.factory, Group):
         source.group = group = source.factory
+        if source.closer is not None or source.abort is not None:
+            raise mark_usage_error(
+                ValueError(
+                    f"source {source.name!r} is a Policy.source, which opens nothing itself: set "
+                    "close and abort on the sources in it"
+                )
+            )
         if "mid_stream" not in source.own and group.sources:
             source.has_own_mode = all(leaf.has_own_mode for leaf in group.leaves())
     else:
         source.resumable = isinstance(source.options.strategy, Resume | Decide)
+    is_own = "reset_on_progress" in source.own and source.options.reset_on_progress
+    if is_own and not source.shows_progress:
+        raise source.options.no_progress()
     return source
 
 
@@ -277,6 +304,8 @@ def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
     """Refuse a source that belongs to the other kind of stream."""
     if flavour == "sync" and is_async(source.factory):
         raise wrong_flavour(source.name, flavour)
+    if flavour == "sync" and source.closer is not None and is_async(source.closer):
+        raise mark_usage_error(async_close(source.name, source.closer))
     if flavour == "async" and is_generator_function(source.factory):
         raise wrong_flavour(source.name, flavour)
     if source.group is not None:
@@ -286,10 +315,18 @@ def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
 
 def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
     """The error for a source that belongs to the other kind of stream."""
-    is_, use = ("async", "afailover_stream (or Policy.astream)")
+    is_, use = "async", "afailover_stream (or Policy.astream) for it"
     if flavour == "async":
-        is_, use = ("sync", "failover_stream (or Policy.stream)")
-    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use} for it"))
+        is_, use = "sync", "failover_stream (or Policy.stream) for it, or in_thread(factory)"
+    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use}"))
+
+
+def async_close(name: str, closed: object) -> TypeError:
+    """The error for a `close` that a blocking stream would have to await."""
+    return TypeError(
+        f"Source(close=...) of {name!r} must be a plain function in a blocking stream, which "
+        f"cannot await, got {shown(closed)}"
+    )
 
 
 def not_iterable(name: str, kind: str, opened: object) -> TypeError:

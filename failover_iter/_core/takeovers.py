@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from failover_iter._core.attempt import Attempt
-from failover_iter._core.completeness import commit_conditions, values_of
+from failover_iter._core.completeness import commit_conditions, find_limit, values_of
+from failover_iter._core.cursor import has_cursor
 from failover_iter._core.failures import Failures
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import MODES, Decide, Resume, Skip
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from failover_iter._core.delivered import Delivered
+    from failover_iter._core.digest import Measure
     from failover_iter._core.groups import Level
     from failover_iter._core.reporting import Reporter
     from failover_iter._core.sources import Group, ResolvedSource, SourceQueue
-    from failover_iter._mid_stream import Key, Progress
+    from failover_iter._mid_stream import Progress
     from failover_iter._options import Options
     from failover_iter._types import Mode
     from failover_iter.events import Failed
@@ -53,17 +55,17 @@ class Takeovers:
             if source.options is not options or source.group is not None:
                 self._prepare_for_source(source)
 
-    def _prepare_for_options(self, options: Options) -> bool:
+    def _prepare_for_options(self, options: Options, name: str | None = None) -> bool:
         if options.mid_stream is None and options.complete_when is None:
             return True
         if self._failures is None and isinstance(options.strategy, Resume | Decide):
             self._failures = Failures()
-        return self.delivered.prepare_for(options)
+        return self.delivered.prepare_for(options, name)
 
     def _prepare_for_source(self, source: ResolvedSource) -> bool:
-        is_ready = self._prepare_for_options(source.options)
+        is_ready = self._prepare_for_options(source.options, source.name)
         if source.group is not None:
-            is_ready = self._prepare_for_options(source.group.options) and is_ready
+            is_ready = self._prepare_for_options(source.group.options, source.name) and is_ready
             for inner in source.group.sources:
                 is_ready = self._prepare_for_source(inner) and is_ready
         return is_ready
@@ -78,6 +80,11 @@ class Takeovers:
         """The failures so far."""
         return () if self._failures is None else self._failures.so_far()
 
+    @property
+    def has_cursor(self) -> bool:
+        """Whether the stream has a cursor."""
+        return self.delivered.cursor is not None
+
     def release(self) -> None:
         """Drop the failures, which keep the frames of the failed sources alive."""
         if self._failures is not None:
@@ -90,8 +97,8 @@ class Takeovers:
         """The next source that may take over, or mode "raise" if the level has to end."""
         options = level.source.options
         attempt = level.attempt + 1
-        if options.reset_on_progress and self.delivered.count > level.count_at_opening:
-            attempt = 1
+        if options.reset_on_progress and level.source.shows_progress:
+            attempt = 1 if self.delivered.is_beyond(level.milestone) else attempt
         is_spent = options.attempts is not None and attempt > options.attempts
         if is_spent or level.leaves_source:
             return self.choose_next(level, reporter)
@@ -134,7 +141,9 @@ class Takeovers:
         """The next such source."""
         source = self._next(level)
         mode = self.mode
-        while mode is not None and source is not None and "mid_stream" in source.own:
+        if mode is None or level.parent is None:
+            return None if source is None else (source, 1, mode)
+        while source is not None and "mid_stream" in source.own:
             mode = self._mode_of(level, source, 1)
             if mode != "raise":
                 break
@@ -169,6 +178,8 @@ class Takeovers:
 
     def _own_mode_of(self, level: Level, source: ResolvedSource, attempt: int) -> Mode | None:
         strategy = source.options.strategy
+        if self.delivered.holds_restart and strategy != "raise":
+            return "restart"
         match strategy:
             case Skip():
                 return "skip"
@@ -199,8 +210,9 @@ class Takeovers:
         return mode
 
     def _ask(self, strategy: Decide, attempt: int) -> Mode:
+        delivered = self.delivered
         mode = strategy.fn(
-            self.delivered.progress(strategy.keep, self.failures, attempt, start_over=False)
+            delivered.progress(strategy.keep, self.failures, attempt, to_replay=delivered.to_replay)
         )
         if mode not in MODES:
             got: object = mode
@@ -211,6 +223,7 @@ class Takeovers:
                     f"got {repr(got) if is_word else shown(got)}"
                 )
             )
+        delivered.holds_restart = mode == "restart"
         return mode
 
     # From where it goes on.
@@ -227,28 +240,66 @@ class Takeovers:
                     "stream that resumes, its policy needs mid_stream='resume' or a Decide"
                 )
             )
-        args = (self._progress(level),) if source.resumable else ()
-        attempt = Attempt(source, args, mode, delivered, commit_conditions(levels))
+        attempt = Attempt(source, mode, delivered, commit_conditions(levels))
+        if delivered.cursor is not None:
+            attempt.has_cursor = _has_cursor(levels)
         if mode == "skip" and delivered.count:
-            attempt.replay(delivered.count, self._key(levels))
+            self._skip(attempt, levels)
+        elif mode == "resume" and attempt.has_cursor and delivered.to_replay:
+            attempt.replay(delivered.to_replay)
+        limit = find_limit(levels)
+        if limit is not None:
+            attempt.most, attempt.most_level = limit
+        if source.resumable:
+            attempt.args = (self._progress(level, attempt),)
         if error is not None and mode is not None:
-            attempt.marker = Takeover(mode, source.name, error, delivered.count)
+            attempt.marker = self._marker(source, mode, error)
         return attempt
 
-    def _progress(self, level: Level) -> Progress:
+    def _marker(self, source: ResolvedSource, mode: Mode, error: Exception) -> Takeover:
+        """The marker of a takeover; the consumer has not heard of a restart at a bookmark yet."""
+        to_discard = self.delivered.to_discard
+        if to_discard is not None:
+            return Takeover("restart", source.name, error, to_discard)
+        return Takeover(mode, source.name, error, self.delivered.count)
+
+    def _progress(self, level: Level, attempt: Attempt) -> Progress:
         """The `Progress` for the factory of this level's source."""
         strategy: Any = level.source.options.strategy
         start_over = self.mode in ("restart", "skip")
         return self.delivered.progress(
-            strategy.keep, self.failures, level.attempt, start_over=start_over
+            strategy.keep,
+            self.failures,
+            level.attempt,
+            start_over=start_over,
+            mode=self.mode,
+            to_replay=attempt.to_replay,
         )
 
-    def _key(self, levels: Sequence[Level]) -> Key | None:
-        """The key that compares replayed items with those that were delivered."""
-        if not self.delivered.digestible:
-            return None
+    def _skip(self, attempt: Attempt, levels: Sequence[Level]) -> None:
+        """Drop what was delivered, as much as the strategy counts."""
+        measure = self._measure(levels)
+        if measure is not None and measure.size is not None:
+            attempt.replay(measure.total, measure)
+        else:
+            attempt.replay(self.delivered.count, measure)
+
+    def _measure(self, levels: Sequence[Level]) -> Measure | None:
+        """What replayed items are compared by with those that were delivered."""
+        is_digestible = self.delivered.digestible
         for index, _ in values_of(levels, "mid_stream"):
             strategy = levels[index].source.options.strategy
-            if isinstance(strategy, Skip | Decide) and strategy.key is not None:
-                return strategy.key
+            if isinstance(strategy, Skip | Decide):
+                size = strategy.size if isinstance(strategy, Skip) else None
+                measure = self.delivered.measure_of(strategy.key if is_digestible else None, size)
+                if measure is not None:
+                    return measure
         return None
+
+
+def _has_cursor(levels: Sequence[Level]) -> bool:
+    """Whether a bookmark from the open source is one."""
+    return any(
+        has_cursor(levels[index].source.options.strategy)
+        for index, _ in values_of(levels, "mid_stream")
+    )

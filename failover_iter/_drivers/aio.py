@@ -8,6 +8,8 @@ example, is marked with `spare`: the source is not to blame.
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from itertools import repeat
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -19,14 +21,14 @@ from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
+from failover_iter._drivers.async_items import Held, IterableOver
 from failover_iter._drivers.clock import async_library, async_sleep, async_time, give_way
 from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
 from failover_iter._drivers.opened import OpenedSource
-from failover_iter._validation import is_awaitable, offers
+from failover_iter._validation import is_awaitable, offers, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
-    from typing import Self
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 
     from failover_iter._core.commands import Command
     from failover_iter._core.deadlines import SourceDeadline
@@ -71,12 +73,15 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             try:
                 async for item in items:
                     try:
-                        next(left)  # counts it
-                        if on_item is not None:
-                            on_item(item)
+                        is_sifted_out = on_item is not None and on_item(item)
+                        if not is_sifted_out:
+                            next(left)  # counts it
                     except BaseException as error:
                         source.spare(error)
                         raise
+                    if is_sifted_out:
+                        source.check_surplus()
+                        continue
                     try:
                         sent = yield item
                     except BaseException as error:
@@ -115,9 +120,14 @@ class AsyncSource(OpenedSource):
     #: The object that waits for it, if it has a timeout.
     puller: Any = None
 
+    @property
+    def owned(self) -> bool:
+        """Whether to close it. A thread is always closed, and knows what of the source is."""
+        return self.worker is not None or self.attempt.source.owned
+
     def __del__(self, warn: Callable[..., None] = warn) -> None:
         """Warn if the event loop has gone, so that nothing could close the source."""
-        if self.iterable is not None and self.attempt.source.owned:
+        if self.iterable is not None and self.owned:
             name = self.attempt.source.name
             text = f"an async stream was not closed before its event loop: {name} is still open"
             warn(text, ResourceWarning, source=self)
@@ -129,11 +139,11 @@ class AsyncSource(OpenedSource):
         attempt, iterator = self.attempt, self.iterator
         while True:
             try:
-                if attempt.deadline is None:
+                if self.puller is None:
                     item = await anext(iterator)
                 else:
-                    attempt.deadline.check_stream()
-                    item = await self._in_time(anext(iterator))
+                    self.puller.check()
+                    item = await self.puller.wait(anext(iterator))
             except StopAsyncIteration:
                 break
             except BaseException as error:
@@ -168,7 +178,7 @@ class AsyncSource(OpenedSource):
         factory, args = attempt.source.factory, attempt.args
         attempt.args = ()  # a traceback holds on to the attempt
         if attempt.deadline is not None:
-            self.puller = _new_puller(attempt.deadline)
+            self.puller = _new_puller(self, attempt.deadline)
         opened: Any = None
         try:
             self.iterable = opened = factory(*args)
@@ -192,6 +202,7 @@ class AsyncSource(OpenedSource):
 
     def _check_opened(self, opened: object) -> None:
         """Refuse an object that an async stream cannot iterate."""
+        self._check_thread(opened)
         if isinstance(opened, AsyncGeneratorType):
             if opened.ag_frame is None:
                 self.run.opened_ended()
@@ -202,6 +213,17 @@ class AsyncSource(OpenedSource):
                 raise wrong_flavour(name, "async")
             self.failure = not_iterable(name, "async iterable", opened)
 
+    def _check_thread(self, opened: Any) -> None:
+        """Hand on the options of the source to what `in_thread` made."""
+        in_thread = sys.modules.get("failover_iter._drivers.thread_source")  # imported by its user
+        if in_thread is not None and isinstance(opened, in_thread.ThreadSource):
+            self.worker = opened
+            opened.serve(self)
+        elif self.attempt.source.abort is not None:
+            name, got = self.attempt.source.name, shown(opened)
+            text = f"Source(abort=...) of {name!r} is for a blocking source: in an async stream it "
+            raise mark_usage_error(TypeError(f"{text}needs in_thread(factory), got {got}"))
+
     def items(self) -> tuple[AsyncIterable[Any], Iterator[bool], Callable[[Any], object] | None]:
         """Return what to deliver next, and how each item of it is counted and kept."""
         attempt = self.attempt
@@ -209,10 +231,10 @@ class AsyncSource(OpenedSource):
             return Held(self), _UNCOUNTED, None
         delivered, deadline = attempt.delivered, attempt.deadline
         is_generator = type(self.iterator) is AsyncGeneratorType
-        items: Any = self.iterator if is_generator else _Iterable(self.iterator)
-        if deadline is not None and deadline.is_lasting:
+        items: Any = self.iterator if is_generator else IterableOver(self.iterator)
+        if deadline is not None and (deadline.is_lasting or self.puller.wrong_use is not None):
             items = self.puller.items(self.iterator)
-        return items, delivered.left, delivered.on_item
+        return items, delivered.left, attempt.on_item
 
     def exhausted(self, items: AsyncIterable[Any]) -> None:
         """What `items()` returned has ended: the source too, unless it was the held items."""
@@ -246,15 +268,15 @@ class AsyncSource(OpenedSource):
         attempt.check_sent(value)
         asend = self.iterator.asend
         try:
-            if attempt.deadline is not None:
-                attempt.deadline.check_stream()
+            if self.puller is not None:
+                self.puller.check()
             item = await self._in_time(asend(value))
         except StopAsyncIteration:
             self.end()
         except BaseException as error:
             self.failure = error
         else:
-            attempt.held.append(item)
+            self._deliver(item)
 
     async def throw(self, thrown: BaseException) -> None:
         """Throw into the source; whatever it raises is raised to the consumer."""
@@ -279,9 +301,16 @@ class AsyncSource(OpenedSource):
             self.failure = self.spared = error
         else:
             self.failure = self.spared = None
-            attempt.held.append(item)
+            self._deliver(item)
         finally:
             del thrown  # or the traceback holds this frame, and this frame the error
+
+    def _deliver(self, item: Any) -> None:
+        """Deliver the item with which the source has answered, unless it is a bookmark."""
+        if self.attempt.admits(item):
+            self.attempt.held.append(item)
+        elif self.attempt.surplus is not None:
+            self.fail(self.attempt.surplus)
 
     async def finish(self) -> Command:
         """Close the source, and ask the core what follows."""
@@ -289,13 +318,15 @@ class AsyncSource(OpenedSource):
         close_error = None
         try:
             if error is None:
-                if needs_close(self.iterable, self.iterator):
+                if needs_close(self.iterable, self.iterator, self.attempt.source):
                     close_error = await self.close()
                 return run.ended(None, close_error, check_complete=self.check_complete)
             close_error = await self.close()
             if self.is_to_blame(error):
-                return run.failed(error, close_error)
-            return run.left(error, close_error, by_consumer=self.by_consumer)
+                return run.failed(error, close_error, abandoned=self.is_abandoned)
+            return run.left(
+                error, close_error, by_consumer=self.by_consumer, abandoned=self.is_abandoned
+            )
         finally:
             self.release()
             del run, error, close_error
@@ -311,7 +342,7 @@ class AsyncSource(OpenedSource):
                 raise
             finally:
                 if self.run.state is not State.DONE:
-                    self.run.interrupted(error, close_error)
+                    self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
         finally:
             self.release()
             del error
@@ -327,8 +358,8 @@ class AsyncSource(OpenedSource):
 
     async def close_iterator(self) -> None:
         """Close the iterator, once."""
-        if self.attempt.source.owned and not self.is_iterator_closed:
-            closing = acloser_of(self.iterator)
+        if self.owned and not self.is_iterator_closed:
+            closing = self._closing_of(self.iterator)
             if closing is not None:
                 # No signal handler runs between these two lines: it is closed once, not never.
                 self.is_iterator_closed = True
@@ -336,11 +367,17 @@ class AsyncSource(OpenedSource):
 
     async def close_iterable(self) -> None:
         """Close the iterable, once, if it is not the iterator."""
-        if self.attempt.source.owned and not self.is_iterable_closed:
-            closing = None if self.iterable is self.iterator else acloser_of(self.iterable)
+        if self.owned and not self.is_iterable_closed:
+            closing = None if self.iterable is self.iterator else self._closing_of(self.iterable)
             if closing is not None:
                 self.is_iterable_closed = True
                 await closed(closing())
+
+    def _closing_of(self, opened: Any) -> Callable[[], object] | None:
+        """What closes the iterator or the iterable, if anything does."""
+        if self.closer is not None and opened is self.iterable is not None:
+            return partial(self.closer, opened)
+        return acloser_of(opened)
 
     async def close(self) -> Exception | None:
         """Close the source; return an Exception raised by that, raise any other."""
@@ -359,49 +396,13 @@ class AsyncSource(OpenedSource):
         self.puller = None
 
 
-class Held:
-    """The items that were received before the attempt committed. They are counted here."""
-
-    __slots__ = ("_source",)
-
-    def __init__(self, source: AsyncSource) -> None:
-        self._source = source
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        attempt = self._source.attempt
-        if not attempt.held:
-            raise StopAsyncIteration
-        try:
-            if attempt.deadline is not None:
-                attempt.deadline.check_stream()
-            return attempt.pop_held()
-        except BaseException as error:
-            self._source.spare(error)
-            raise
-
-
-class _Iterable:
-    """An async iterable over an iterator, which itself may lack `__aiter__`."""
-
-    __slots__ = ("_iterator",)
-
-    def __init__(self, iterator: AsyncIterator[Any]) -> None:
-        self._iterator = iterator
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self._iterator
-
-
-def _new_puller(deadline: SourceDeadline) -> Puller:
+def _new_puller(source: AsyncSource, deadline: SourceDeadline) -> Puller:
     """Return a puller for the library that runs this task."""
     match async_library():
         case "trio":
             from failover_iter._drivers import timed_trio
 
-            return timed_trio.Puller(deadline)
+            return timed_trio.Puller(deadline, source.close, source.attempt.source.name)
         case "asyncio":
             from failover_iter._drivers import timed_asyncio
 

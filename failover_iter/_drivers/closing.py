@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from types import AsyncGeneratorType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._core.notes import note_close_error
+from failover_iter._core.sources import async_close
+from failover_iter._core.usage import mark_usage_error
 from failover_iter._validation import is_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from failover_iter._core.sources import ResolvedSource
 
 
 def has_ended(opened: object) -> bool:
@@ -19,9 +23,9 @@ def has_ended(opened: object) -> bool:
     return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is None
 
 
-def needs_close(iterable: object, iterator: object) -> bool:
+def needs_close(iterable: object, iterator: object, source: ResolvedSource) -> bool:
     """Whether a source that has ended may still have to be closed."""
-    return iterable is not iterator or not has_ended(iterator)
+    return iterable is not iterator or not has_ended(iterator) or source.closer is not None
 
 
 def is_running(opened: object) -> bool:
@@ -34,6 +38,16 @@ def close(opened: object) -> None:
     closing = closer_of(opened)
     if closing is not None:
         closing()
+
+
+def close_with(closer: Callable[[Any], object], name: str, opened: object) -> None:
+    """Close an object with the function of `Source(close=...)`, in a blocking stream."""
+    done: Any = closer(opened)
+    if is_awaitable(done):
+        error = async_close(name, done)
+        if isinstance(done, CoroutineType):
+            done.close()
+        raise mark_usage_error(error)
 
 
 def closer_of(opened: object) -> Callable[[], object] | None:

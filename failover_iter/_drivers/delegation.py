@@ -114,12 +114,18 @@ class _Delegate:
         source.close_iterator()
 
     def _deliver(self, item: Any) -> Any:
+        """Deliver the item with which the source has answered; after a bookmark, the next one."""
+        source, attempt = self.source, self.source.attempt
         try:
-            self.source.attempt.delivered.note(item)
+            is_delivered = attempt.note(item)
         except BaseException as error:
-            self.source.spare(error)
+            source.spare(error)
             raise
-        return item
+        if is_delivered:
+            return item
+        source.blamed = attempt.surplus
+        _check_surplus(attempt)
+        return next(self)
 
 
 class Held(_Delegate):
@@ -152,13 +158,13 @@ def rest_of(source: OpenSource) -> Rest:
     """Return the remaining items of the source; each is counted and kept as it passes."""
     is_generator = type(source.iterator) is GeneratorType
     items: Any = source.iterator if is_generator else _Iterable(source.iterator)
-    delivered = source.attempt.delivered
-    on_item = delivered.on_item
+    attempt = source.attempt
+    on_item = attempt.on_item
     if on_item is not None:
-        if delivered.digests is not None:
+        if attempt.is_sifted or attempt.delivered.calls_back:
             on_item = _sparing(source, on_item)
         items = _filterfalse(on_item, items)
-    rest = Rest(items, delivered.left)
+    rest = Rest(items, attempt.delivered.left)
     rest.source = source
     return rest
 
@@ -168,12 +174,21 @@ def _sparing(source: OpenSource, function: Callable[[Any], object]) -> Callable[
 
     def call(item: Any) -> object:
         try:
-            return function(item)
+            is_dropped = function(item)
         except BaseException as error:
             source.spare(error)
             raise
+        if is_dropped:
+            _check_surplus(source.attempt)
+        return is_dropped
 
     return call
+
+
+def _check_surplus(attempt: Attempt) -> None:
+    """Raise the error of a source that has yielded one item too many."""
+    if attempt.surplus is not None:
+        raise attempt.surplus
 
 
 class _Iterable:

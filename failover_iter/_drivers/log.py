@@ -47,6 +47,15 @@ def passes(level: Level, error: Exception) -> None:
         _logger().debug("%s; %s is not in %s", _failed(level, error), type(error).__name__, listed)
 
 
+def glues(source: str) -> None:
+    """Log that a source starts over beside one with a cursor."""
+    _logger().warning(
+        "%s has no mid_stream beside a source with a cursor: it starts over, so its items follow "
+        "those of another sequence; set Source(mid_stream=...)",
+        source,
+    )
+
+
 def exhausted(level: Level, error: Exception) -> None:
     """Log that no source is left."""
     if _logger().isEnabledFor(_ERROR):

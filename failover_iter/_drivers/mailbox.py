@@ -6,7 +6,8 @@ Three rules prevent leaks and deadlocks:
    it, and jobs run in the thread, where no signal handler runs.
 2. An idle thread refers to its mailbox, never to `opened`. So the garbage collector finds a stream
    that forms a cycle with its source.
-3. The thread ends when it receives `opened`, and it closes everything in that list first. The
+3. The thread ends when it receives `opened`, and it closes everything in that list first, each
+   object with the function that stands beside it. The
    guard sends it (see `_guard`), at the latest when nothing refers to the guard any more. So no
    interrupt of the consumer can leave a thread or an open source behind.
 """
@@ -25,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import ref
 
 from failover_iter._core.notes import raise_unchanged
-from failover_iter._drivers.closing import close
 from failover_iter._drivers.log import log_abandoned
 
 if TYPE_CHECKING:
@@ -154,9 +154,9 @@ class Mailbox:
     def close_late(self, opened: list[Any], late: list[BaseException]) -> None:
         """Close what is open. Nobody waits for it, so errors go to the log."""
         told = [(error, "after it was abandoned") for error in late]
-        for each in reversed(opened):
+        for each, closing in reversed(opened):
             try:
-                close(each)
+                closing(each)
             except BaseException as error:  # noqa: BLE001 (there is nobody to raise it to)
                 told.append((error, "while its thread closed it"))
         with ExitStack() as logging:  # a log handler that raises does not hide the next error

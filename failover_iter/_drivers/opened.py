@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from failover_iter._core.attempt import Attempt
     from failover_iter._core.run import Run
+    from failover_iter._source import Abort
 
 
 class OpenedSource:
@@ -28,6 +31,8 @@ class OpenedSource:
     by_consumer = False
     #: Whether the consumer closes the stream.
     is_left = False
+    #: The consumer's side of its thread, if it has one. The thread then closes it.
+    worker: Any = None
 
     def __init__(self, run: Run, attempt: Attempt) -> None:
         self.run = run
@@ -41,6 +46,27 @@ class OpenedSource:
     def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
         """Remember an error that the source is not to blame for."""
         self.spared, self.by_consumer = error, by_consumer
+
+    @property
+    def closer(self) -> Callable[[Any], object] | None:
+        """The function of `Source(close=...)`, if it is called here."""
+        return None if self.worker is not None else self.attempt.source.closer
+
+    @property
+    def abort(self) -> tuple[Abort, dict[str, Any]] | None:
+        """The function of `Source(abort=...)`, and the memo of the stream to call it with."""
+        abort = self.attempt.source.abort
+        return None if abort is None else (abort, self.attempt.delivered.memo)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the source is still blocked in its thread, which closes it when it returns."""
+        return self.worker is not None and self.worker.abandoned
+
+    def check_surplus(self) -> None:
+        """Raise if the item that was not delivered is one too many: the source has failed."""
+        if self.attempt.surplus is not None:
+            raise self.attempt.surplus
 
     @property
     def is_open(self) -> bool:
@@ -59,7 +85,9 @@ class OpenedSource:
 
     def release(self) -> None:
         """Drop all references: the frames of a traceback may keep this object alive."""
-        self.iterable = self.iterator = self.failure = self.spared = None
+        self.iterable = self.iterator = self.failure = self.spared = self.worker = None
         if self.attempt.deadline is not None:
             self.attempt.deadline.raised = None
+        if self.attempt.diverged is not None:
+            self.attempt.diverged = self.attempt.surplus = None
         self.attempt.held.clear()

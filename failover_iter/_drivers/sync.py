@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+from functools import partial
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from weakref import ref
@@ -19,17 +20,16 @@ from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._drivers import log
 from failover_iter._drivers.clock import clock
-from failover_iter._drivers.closing import closer_of, first_of, has_ended, needs_close
+from failover_iter._drivers.closing import close_with, closer_of, first_of, has_ended, needs_close
 from failover_iter._drivers.delegation import Held, rest_of
 from failover_iter._drivers.opened import OpenedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from failover_iter._core.commands import Command
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
-    from failover_iter._drivers.timed_thread import Worker
 
 #: Since 3.15 (python/cpython#145667), `yield from` walks these by index, without an iterator. What
 #: is sent goes to the sequence itself, and the AttributeError names `list`, not `list_iterator`.
@@ -130,8 +130,6 @@ class SyncSource(OpenedSource):
     value: Any = None
     #: An exception of its `send` while items were held.
     blamed: BaseException | None = None
-    #: Its thread, if it has a timeout.
-    worker: Worker | None = None
 
     def open(self) -> None:
         """Open the source, and pull it until it commits, ends or fails."""
@@ -196,9 +194,10 @@ class SyncSource(OpenedSource):
         )
 
         _open.discard(self.run.stream)  # the thread is closed at the exit by its own hook
-        self.worker = Worker(self.attempt.source, deadline, self.run.stream)
-        opened = self.worker.open(factory, args)
-        self.iterable = Remote(self.worker, opened)
+        attempt = self.attempt
+        self.worker = worker = Worker(attempt.source, deadline, self.run.stream, self.abort)
+        opened = worker.open(factory, args)
+        self.iterable = Remote(worker, opened)
         return opened
 
     def _check_opened(self, opened: object) -> None:
@@ -235,7 +234,7 @@ class SyncSource(OpenedSource):
         close_error = None
         try:
             if error is None:
-                if needs_close(self.iterable, self.iterator):
+                if needs_close(self.iterable, self.iterator, self.attempt.source):
                     close_error = self.close()
                 command = run.ended(self.value, close_error, check_complete=self.check_complete)
                 self.release()
@@ -277,7 +276,7 @@ class SyncSource(OpenedSource):
     def close_iterator(self) -> None:
         """Close the iterator, once."""
         if self.attempt.source.owned and not self.is_iterator_closed:
-            closing = None if has_ended(self.iterator) else closer_of(self.iterator)
+            closing = self._closing_of(self.iterator)
             if closing is not None:
                 # No signal handler runs between these two lines: it is closed once, not never.
                 self.is_iterator_closed = True
@@ -286,10 +285,16 @@ class SyncSource(OpenedSource):
     def close_iterable(self) -> None:
         """Close the iterable, once, if it is not the iterator."""
         if self.attempt.source.owned and not self.is_iterable_closed:
-            closing = None if self.iterable is self.iterator else closer_of(self.iterable)
+            closing = None if self.iterable is self.iterator else self._closing_of(self.iterable)
             if closing is not None:
                 self.is_iterable_closed = True
                 closing()
+
+    def _closing_of(self, opened: Any) -> Callable[[], object] | None:
+        """What closes the iterator or the iterable, if anything does."""
+        if self.closer is not None and opened is self.iterable is not None:
+            return partial(close_with, self.closer, self.attempt.source.name, opened)
+        return None if has_ended(opened) else closer_of(opened)
 
     def close(self) -> Exception | None:
         """Close the source; return an Exception raised by that, raise any other."""
@@ -306,12 +311,7 @@ class SyncSource(OpenedSource):
                 self.worker.stop()
         return first_of(errors, self.attempt.source.name) if errors else None
 
-    @property
-    def is_abandoned(self) -> bool:
-        """Whether the source is still blocked: it will be closed when it returns."""
-        return self.worker is not None and self.worker.abandoned
-
     def release(self) -> None:
-        """Drop all references, also those to the thread and to what the source returned."""
+        """Drop all references, also that to what the source returned."""
         super().release()
-        self.worker = self.value = self.blamed = None
+        self.value = self.blamed = None

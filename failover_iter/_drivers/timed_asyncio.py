@@ -27,6 +27,9 @@ class Puller:
 
     __slots__ = ("_deadline", "_fired", "_loop", "_timer", "_waited_for", "item")
 
+    #: Under trio: why the source was closed after its last item.
+    wrong_use: Exception | None = None
+
     def __init__(self, deadline: SourceDeadline) -> None:
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
@@ -35,6 +38,10 @@ class Puller:
         self._fired = False
         #: The result of the last step.
         self.item: Any = None
+
+    def check(self) -> None:
+        """Raise what is wrong, before a pull: the time of the stream is up."""
+        self._deadline.check_stream()
 
     def items(self, iterator: AsyncIterator[Any]) -> Items:
         """Return the items of the source, each pulled before its deadline."""

@@ -22,22 +22,21 @@ from typing import TYPE_CHECKING, Any
 
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.clock import clock
-from failover_iter._drivers.closing import close, has_ended
-from failover_iter._drivers.log import log_abandoned
-from failover_iter._drivers.mailbox import Job, Mailbox
+from failover_iter._drivers.closing import has_ended
+from failover_iter._drivers.mailbox import Job
+from failover_iter._drivers.source_thread import SourceThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.sources import ResolvedSource
+    from failover_iter._source import Abort
 
 
 class Worker:
     """The consumer's side of the thread of one attempt."""
 
-    #: Whether the source was left while it was blocked.
-    abandoned = False
     #: The exception of a signal handler, raised while the thread was waited for.
     interruption: BaseException | None = None
 
@@ -45,8 +44,8 @@ class Worker:
         self,
         source: ResolvedSource,
         deadline: SourceDeadline,
-        stream: Callable[[], object] | None = None,
-        on_abandon: Callable[[Any], object] | None = None,
+        stream: Callable[[], object] | None,
+        abort: tuple[Abort, dict[str, Any]] | None,
     ) -> None:
         """Start the thread.
 
@@ -54,34 +53,35 @@ class Worker:
             source: The source.
             deadline: How long to wait for it.
             stream: A weak reference to the stream, with a callback (see `close`).
-            on_abandon: Called once, in the consumer's thread, when a blocked source is abandoned,
-                with what the factory returned, or None if it has not returned. The thread starts
-                to close only after this has returned. Not called when closing blocks.
+            abort: Makes the source return when it blocks (see `SourceThread`).
         """
-        self._name = source.name
         self._deadline = deadline
         self._stream = stream
-        self._on_abandon = on_abandon
         self._get = clock.get().get
-        self._opened: list[Any] = []  # the iterator last
-        self._keep = self._opened.append if source.owned else _ignore
-        self._iterable: Any = None
         self._job: Job | None = None
         self._replies: SimpleQueue[Job] = SimpleQueue()
-        self._mailbox = Mailbox(source.name, self._replies.put)
-        self._guard = self._mailbox.start(self._opened)
+        self._thread = SourceThread(
+            source.name,
+            self._replies.put,
+            owned=source.owned,
+            closer=source.closer,
+            abort=abort,
+        )
 
-    # For the consumer.
+    @property
+    def abandoned(self) -> bool:
+        """Whether the source was left while it was blocked."""
+        return self._thread.abandoned
 
     def open(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Call the factory, within the time for the first item."""
-        return self._ask_in_time(partial(self._call, factory, args))
+        return self._ask_in_time(partial(self._thread.open, factory, args))
 
     def iterate(self, iterable: Any) -> Any:
         """Call `iter`, within the time for the first item."""
         if type(iterable) is GeneratorType:
             return iterable  # pyright: ignore[reportUnknownVariableType]  # no need to ask
-        return self._ask_in_time(partial(self._iterate, iterable))
+        return self._ask_in_time(partial(self._thread.iterate, iterable))
 
     def pull(self, call: Callable[[], Any]) -> Any:
         """Have the source produce an item, within the time for it."""
@@ -108,17 +108,16 @@ class Worker:
         generator in that cycle.
         """
         if self._is_blocked:
-            self._abandon()
+            self._thread.abandon()
         if not self._may_wait:
-            self.stop()
-        elif not has_ended(opened):
-            self._on_abandon = None
-            self._ask(partial(self._close, opened), inf)
+            self._thread.stop()
+        elif not has_ended(opened) or self._thread.closes_what_ended:
+            self._thread.begin_to_close()
+            self._ask(partial(self._thread.close, opened), inf)
 
     def stop(self) -> None:
         """End the thread, which first closes what is still open; return at once."""
-        self._mailbox.gone = "after its source was closed"
-        self._guard.close()
+        self._thread.stop()
 
     @property
     def _is_blocked(self) -> bool:
@@ -127,11 +126,11 @@ class Worker:
 
     @property
     def _may_wait(self) -> bool:
-        if self._mailbox.gone or sys.is_finalizing():
+        if self._thread.mailbox.gone or sys.is_finalizing():
             return False
         if self._stream is not None and self._stream() is None:
             return False
-        return threading.get_ident() != self._mailbox.owner
+        return threading.get_ident() != self._thread.mailbox.owner
 
     def _ask_in_time(self, call: Callable[[], Any]) -> Any:
         until = self._deadline.until()
@@ -143,14 +142,15 @@ class Worker:
         An interrupt may come at any point. `_job` says afterwards whether the source is blocked,
         and replies to earlier jobs are ignored.
         """
-        if self._mailbox.gone:
+        mailbox = self._thread.mailbox
+        if mailbox.gone:
             raise mark_usage_error(
-                RuntimeError(f"a stream with a timeout cannot be continued {self._mailbox.gone}")
+                RuntimeError(f"a stream with a timeout cannot be continued {mailbox.gone}")
             )
         self._job = job = Job(call)
         del call
         try:
-            self._mailbox.requests.put(job)
+            mailbox.requests.put(job)
             while self._get(self._replies, seconds) is not job:
                 pass
         except Empty:
@@ -158,48 +158,12 @@ class Worker:
         except BaseException as error:
             self.interruption = error
             if not job.finished:
-                self._abandon()
+                self._thread.abandon()
             raise
         if not job.finished:
-            self._abandon()
+            self._thread.abandon()
             raise self._deadline.expired()
         return job.take()
-
-    def _abandon(self) -> None:
-        """Leave the blocked source to its thread."""
-        on_abandon, self._on_abandon = self._on_abandon, None
-        self.abandoned = True
-        try:
-            if on_abandon is not None:
-                on_abandon(self._iterable)
-        except Exception as error:
-            log_abandoned(self._name, error, "when it was aborted")
-        finally:
-            self.stop()
-
-    # In the thread.
-
-    def _call(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        self._iterable = iterable = factory(*args)
-        self._keep(iterable)
-        return iterable
-
-    def _iterate(self, iterable: Any) -> Any:
-        iterator = iter(iterable)
-        if iterator is not iterable:
-            self._keep(iterator)
-        return iterator
-
-    def _close(self, opened: Any) -> None:
-        for index, each in enumerate(self._opened):
-            if each is opened:
-                del self._opened[index]
-                close(opened)
-                return
-
-
-def _ignore(_: object) -> None:
-    """Record nothing: the source is not ours to close."""
 
 
 class Remote:

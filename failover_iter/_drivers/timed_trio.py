@@ -2,17 +2,23 @@
 
 A cancel scope around each pull, entered before the source is stepped: armed later it would not
 nest with the scopes of the source. For the same reason a source that keeps a nursery or a cancel
-scope open while it yields cannot be timed.
+scope open while it yields cannot be timed: that scope would have to outlive ours. Such a source is
+closed inside our scope, so that its scopes end first. The item that it yielded is delivered, and
+the next pull says what is wrong.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from failover_iter._core.notes import note_close_error
+from failover_iter._core.usage import mark_usage_error
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Self
 
     from failover_iter._core.deadlines import SourceDeadline
@@ -21,17 +27,29 @@ if TYPE_CHECKING:
 class Puller:
     """Waits for the source of one attempt for as long as its deadline allows."""
 
-    __slots__ = ("_deadline",)
+    __slots__ = ("_close", "_deadline", "_name", "wrong_use")
 
-    def __init__(self, deadline: SourceDeadline) -> None:
+    def __init__(
+        self,
+        deadline: SourceDeadline,
+        close: Callable[[], Awaitable[Exception | None]],
+        name: str,
+    ) -> None:
+        """Time this source, which `close` closes."""
         self._deadline = deadline
+        self._close = close
+        self._name = name
+        #: Why the source was closed after its last item.
+        self.wrong_use: Exception | None = None
 
     def items(self, iterator: AsyncIterator[Any]) -> Items:
         """Return the items of the source, each pulled before its deadline."""
         return Items(self, iterator)
 
-    def check_stream(self) -> None:
-        """Raise if the time of the stream is up."""
+    def check(self) -> None:
+        """Raise what is wrong, before a pull: the time of the stream is up, or a scope was held."""
+        if self.wrong_use is not None:
+            raise self.wrong_use
         self._deadline.check_stream()
 
     async def wait(self, awaitable: Awaitable[Any]) -> Any:
@@ -42,6 +60,9 @@ class Puller:
         try:
             with scope:
                 item = await awaitable
+                if holds_a_scope_inside(scope):
+                    scope.deadline = inf  # closing is not timed
+                    await self._close_holder()
         except Exception as error:  # out of the scope: a group may have been parted there
             if not scope.cancel_called:
                 raise
@@ -54,6 +75,33 @@ class Puller:
             raise self._deadline.expired() from answer
         finally:
             del answer
+
+    async def _close_holder(self) -> None:
+        """Close a source that holds a scope of its own, while ours is still around it."""
+        self.wrong_use = error = mark_usage_error(
+            RuntimeError(
+                f"source {self._name!r} holds a cancel scope or a nursery open while it yields, so "
+                "it cannot have a timeout under trio: end the scope before each yield, or open "
+                "it around the stream, not in the source"
+            )
+        )
+        try:
+            close_error: BaseException | None = await self._close()
+        except BaseExceptionGroup as group:
+            # A nursery wraps the GeneratorExit with which the generator was closed.
+            _, close_error = group.split(GeneratorExit)
+            if not isinstance(close_error, Exception | None):
+                raise close_error from None
+        note_close_error(error, self._name, close_error)
+
+
+def holds_a_scope_inside(scope: trio.CancelScope) -> bool:
+    """Whether this task has entered a scope inside this one, and not left it.
+
+    Only private attributes of trio say it. Without them trio itself raises when the scope is left.
+    """
+    status = getattr(scope, "_cancel_status", None)
+    return status is not getattr(trio.lowlevel.current_task(), "_cancel_status", status)
 
 
 class Items:
@@ -69,5 +117,5 @@ class Items:
         return self
 
     async def __anext__(self) -> Any:
-        self._puller.check_stream()
+        self._puller.check()
         return await self._puller.wait(self._iterator.__anext__())

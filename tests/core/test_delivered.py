@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_iter import Decide, Failed, Policy, Progress, Resume, Skip, Source
-from failover_iter._core.delivered import Delivered, new_digest, update_digest
+from failover_iter._core.delivered import Delivered
+from failover_iter._core.digest import new_digest, update_digest
 from failover_iter._core.usage import is_usage_error
 from failover_iter._options import Options
 from support.play import Play
@@ -128,8 +129,9 @@ def deliver(delivered: Delivered, *items: Any) -> None:
 
 def digest_in(delivered: Delivered) -> bytes:
     """The one digest that is kept."""
-    [(_, digest)] = (delivered.digests or {}).values()
-    return digest.digest()
+    [measure] = (delivered.measures or {}).values()
+    assert measure.digest is not None
+    return measure.digest.digest()
 
 
 EVERYTHING = {"mid_stream": Decide(len, keep=2, key=str)}  # type: ignore[arg-type]
@@ -157,7 +159,7 @@ def test_nothing_is_kept_that_no_option_needs(
 ) -> None:
     """Each option has its needs; without them nothing is called per item."""
     delivered = delivered_for(options)
-    assert (delivered.keep, len(delivered.digests or {})) == (keep, key_count)
+    assert (delivered.keep, len(delivered.measures or {})) == (keep, key_count)
     assert (delivered.on_item is None) == (keep == key_count == 0)
     assert (delivered.on_item == delivered.items.append) == (keep != 0 and not key_count)
 
@@ -167,7 +169,7 @@ def test_needs_add_up() -> None:
     skip, three, two = Skip(key=str), Resume(keep=3), Resume(keep=2)
     for modes in ([three, skip, two], [two, three, skip], [skip, two, three]):
         delivered = delivered_for(*({"mid_stream": mode} for mode in modes))
-        assert (delivered.keep, len(delivered.digests or {})) == (3, 1)
+        assert (delivered.keep, len(delivered.measures or {})) == (3, 1)
     for modes in ([Resume(keep=None), Resume(keep=9)], [Resume(keep=9), Resume(keep=None)]):
         assert delivered_for(*({"mid_stream": mode} for mode in modes)).keep is None
 
@@ -190,7 +192,7 @@ def test_needs_grow_until_an_item_is_delivered(more: dict[str, Any]) -> None:
     late = Delivered()
     deliver(late, "a")
     assert not prepare(late, **more)
-    assert (late.keep, late.digests) == (0, None)
+    assert (late.keep, late.measures) == (0, None)
 
 
 def test_what_is_kept_covers_less_but_not_more() -> None:
@@ -234,7 +236,7 @@ def test_a_stream_keeps_what_all_its_sources_need() -> None:
     needs = []
     for count in (1, 2, 3):
         delivered = Play(factories[:count]).run.delivered
-        needs.append((delivered.keep, len(delivered.digests or {})))
+        needs.append((delivered.keep, len(delivered.measures or {})))
     assert needs == [(0, 0), (1, 0), (4, 1)]
 
 

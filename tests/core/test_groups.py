@@ -10,6 +10,7 @@ import pytest
 from failover_iter import (
     Closed,
     Completed,
+    Decide,
     Failed,
     NoSources,
     Opening,
@@ -67,7 +68,7 @@ def test_the_outer_key_holds_in_a_group() -> None:
     """If the outer stream compares by key, an inner source without a key is compared too."""
     policy = Policy(retry_on=OSError, mid_stream="skip")
     play = after_a(policy.source([B]), mid_stream=Skip(key=str))
-    assert (play.attempt.to_replay, play.attempt.key) == (1, str)
+    assert (play.attempt.to_replay, play.key) == (1, str)
 
 
 def test_overrides_in_a_group_are_not_judged_again() -> None:
@@ -113,6 +114,17 @@ def test_the_own_mode_of_a_source_is_its_own() -> None:
         play = Play(sources, mid_stream="skip")
         expected = ["open a", "open b from 1", "open c skip 1", "return value"]
         assert play.through("1x 1x 1.") == expected
+
+
+def test_a_decision_holds_in_the_group_that_it_opened() -> None:
+    """Until the group delivers an item, its sources take over as the outer `Decide` said."""
+    decided: list[int] = []
+    decide: Any = Decide(lambda progress: decided.append(progress.delivered) or "skip")
+    for policy in (PLAIN, Policy(retry_on=OSError, mid_stream="raise")):
+        play = after_a(Source(policy.source([B, C]).factory, mid_stream=decide))
+        assert play.attempt.to_replay == 1
+        assert show(play.fail()) == "open c skip 1"
+    assert decided == [1, 1]
 
 
 # An attempt in a group that the source does not end.

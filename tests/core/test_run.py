@@ -309,10 +309,10 @@ def test_a_seed_is_the_start() -> None:
 def test_an_attempt_that_skips_has_the_key(mode: Any) -> None:
     """The key of `Skip` or `Decide` is that of the attempt that skips, and of no other."""
     play = started([A, B], mid_stream=mode)
-    assert (play.attempt.to_replay, play.attempt.key) == (0, None)
+    assert (play.attempt.to_replay, play.key) == (0, None)
     play.deliver("1")
     play.fail()
-    assert (play.attempt.to_replay, play.attempt.key) == (1, str)
+    assert (play.attempt.to_replay, play.key) == (1, str)
 
 
 def test_no_key_is_compared_for_the_items_of_a_seed() -> None:
@@ -320,7 +320,7 @@ def test_no_key_is_compared_for_the_items_of_a_seed() -> None:
     mode = Decide(lambda progress: "skip", key=str)
     play = started([A, B], mid_stream=mode, seed=Progress(delivered=1, last="1", total=1))
     play.fail()
-    assert (play.attempt.to_replay, play.attempt.key) == (1, None)
+    assert (play.attempt.to_replay, play.key) == (1, None)
 
 
 # Events and log.

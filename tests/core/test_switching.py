@@ -262,6 +262,22 @@ def test_sources_of_a_group_that_are_passed_over() -> None:
             assert isinstance(events[3], PassedOver)
 
 
+def test_a_lazy_group_whose_sources_are_all_passed_over() -> None:
+    """It is opened in vain: its listener hears of each source, and the outer stream goes on."""
+    events: list[Any] = []
+
+    class Lazily:
+        def __iter__(self) -> Any:
+            yield Source(B, mid_stream="raise")
+            yield Source(C, mid_stream="raise")
+
+    group = Policy(retry_on=OSError, on_event=events.append).source(Lazily(), name="group")
+    play = started([A, group, D])
+    play.deliver("1")
+    assert show(play.fail()) == "open d"
+    assert [(type(each), each.source) for each in events] == [(PassedOver, "b"), (PassedOver, "c")]
+
+
 @pytest.mark.parametrize(
     ("options", "openings", "expected"),
     [

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from drivers.base import Behaviour, reset
+from drivers.threads import wait_until
 from failover_iter import Closed, EmptyStream, Policy, Source
 from support.flavour import Ends, SyncFlavour, Thing
 
@@ -69,6 +70,96 @@ class Closing(Behaviour):
         assert flavour.next(stream) == 1
         flavour.close(stream)
         assert log == []
+
+    @pytest.mark.parametrize("leave", ["end", "failure", "close", "throw", "drop"])
+    @pytest.mark.parametrize("one_object", [False, True])
+    @pytest.mark.parametrize("timed", [False, True])
+    def test_a_function_closes_what_the_factory_returned(
+        self, flavour: SyncFlavour, leave: str, one_object: bool, timed: bool
+    ) -> None:
+        """Instead of its own `close`, and once; an iterator that is another object goes first."""
+        log: list[Any] = []
+        pulls = iter([1])
+
+        def pull() -> Any:
+            for item in pulls:
+                return item
+            raise reset() if leave == "failure" else Ends
+
+        opened = flavour.iterator(pull, close=lambda: log.append("iterator"))
+        if not one_object:
+            opened = flavour.iterable(opened, close=lambda: log.append("iterable"))
+        source = Source(lambda: opened, close=lambda opened: log.append(type(opened).__name__))
+        stream = flavour.stream([source], idle_timeout=60 if timed else None)
+        assert flavour.next(stream) == 1
+        if leave == "close":
+            flavour.close(stream)
+        elif leave == "throw":
+            with pytest.raises(KeyError):
+                flavour.throw(stream, KeyError("mine"))
+        elif leave in ("end", "failure"):
+            with pytest.raises((flavour.stop, ConnectionError)):
+                flavour.next(stream)
+        del stream
+        flavour.settle()
+        wait_until(lambda: log)  # a thread closes the source of a stream that was dropped
+        assert log == (["Parts"] if one_object else ["iterator", "Iterable"])
+
+    @pytest.mark.parametrize("timed", [False, True])
+    def test_a_function_closes_a_generator_that_has_ended(
+        self, flavour: SyncFlavour, timed: bool
+    ) -> None:
+        """There may be more to close than the generator itself."""
+        log: list[str] = []
+
+        @flavour.generator
+        def source() -> Iterator[int]:
+            yield 1
+
+        stream = flavour.stream(
+            [Source(source, close=lambda _: log.append("closed"))],
+            idle_timeout=60 if timed else None,
+        )
+        assert (flavour.drain(stream), log) == ([1], ["closed"])
+
+    def test_a_function_closes_nothing_that_was_not_opened(self, flavour: SyncFlavour) -> None:
+        """A factory that fails has returned nothing."""
+        log: list[object] = []
+
+        def fails() -> Any:
+            raise reset()
+
+        with pytest.raises(ConnectionError):
+            flavour.drain(flavour.stream([Source(fails, close=log.append)]))
+        assert log == []
+
+    def test_an_error_of_that_function_is_one_of_closing(self, flavour: SyncFlavour) -> None:
+        """It is a note of a failure, and reaches a consumer who closes."""
+
+        def close(_: object) -> None:
+            raise OSError("closing")
+
+        pulls = iter([1])
+
+        def pull() -> Any:
+            for item in pulls:
+                return item
+            raise reset()
+
+        source = Source(lambda: flavour.iterator(pull), name="unit", close=close)
+        with pytest.raises(ConnectionError) as caught:
+            flavour.drain(flavour.stream([source]))
+        assert "closing unit raised OSError: closing" in caught.value.__notes__
+        stream = flavour.stream([Source(lambda: flavour.iterator(lambda: 1), close=close)])
+        assert flavour.next(stream) == 1
+        with pytest.raises(OSError, match="closing"):
+            flavour.close(stream)
+
+    def test_what_close_accepts(self) -> None:
+        """True, False or a function."""
+        wrong: Any = "cancel"
+        with pytest.raises(TypeError, match=r"^Source\(close=...\) must be True, False or a func"):
+            Source(list, close=wrong)
 
     def test_a_closing_error_reaches_a_closing_consumer(self, flavour: SyncFlavour) -> None:
         """From the iterator or from the iterable; the second of two becomes a note."""

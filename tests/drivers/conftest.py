@@ -19,8 +19,6 @@ def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
     made: SyncFlavour = request.param()
     with quiet():
         yield made
-        if not isinstance(made, AsyncFlavour):
-            made.clock.wake_all()  # the abandoned sources
     made.finish()
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from drivers.base import Behaviour, reset
-from failover_iter import Policy, SourceError
+from failover_iter import Policy, Progress, Resume, Skip, SourceError
 from support.case import Falsy
 from support.flavour import Ends, SyncFlavour
 
@@ -294,6 +294,55 @@ class KnownBugs(Behaviour):
         with pytest.raises(KeyboardInterrupt):
             flavour.next(stream)
         assert opened == []
+
+    @pytest.mark.parametrize("commit_when", [1, 2, 3])
+    def test_known_bug_19_position_counted_where_items_are_yielded(
+        self, flavour: SyncFlavour, commit_when: int
+    ) -> None:
+        """Items that were held and discarded are not delivered, so the next attempt yields them."""
+
+        def source(progress: Progress[int]) -> Iterator[int]:
+            for number in range(progress.cursor, 9):
+                yield number
+                if len(progress.failures) < 3 and number >= 2 * len(progress.failures):
+                    raise reset()
+
+        stream = flavour.stream(
+            [flavour.generator(source)],
+            attempts=4,
+            commit_when=commit_when,
+            mid_stream=Resume(start=0, advance=lambda _, item: item + 1),
+        )
+        assert flavour.drain(stream) == [*range(9)]
+
+    @pytest.mark.parametrize("data", [b"abcdefghij", "abcdefghij"])
+    def test_known_bug_20_chunk_boundaries_taken_for_positions(
+        self, flavour: SyncFlavour, data: Any
+    ) -> None:
+        """Two sources cut the same content differently."""
+        threes = [data[at : at + 3] for at in range(0, 6, 3)]
+        fours = [data[at : at + 4] for at in range(0, 10, 4)]
+        sources = [self.source(flavour, *threes, error=reset()), self.source(flavour, *fours)]
+        stream = flavour.stream(sources, mid_stream=Skip(size=len))
+        assert data[:0].join(flavour.drain(stream)) == data
+
+    @pytest.mark.parametrize("items", [[0, 1, 2], ["", "a"], [None, False, 3]])
+    def test_known_bug_21_a_falsy_last_item_starts_over(
+        self, flavour: SyncFlavour, items: list[Any]
+    ) -> None:
+        """`Progress.delivered` says whether there was one, and the cursor where to go on."""
+
+        def source(progress: Progress[Any]) -> Iterator[Any]:
+            assert progress.delivered == progress.cursor
+            yield items[progress.delivered]
+            if progress.delivered + 1 < len(items):
+                raise reset()
+
+        stream = flavour.stream(
+            [flavour.generator(source)] * 3,
+            mid_stream=Resume(start=0, advance=lambda cursor, _: cursor + 1),
+        )
+        assert flavour.drain(stream) == items
 
     def test_a_source_says_go_on(self, flavour: SyncFlavour) -> None:
         """A `SourceError` of the user's own switches, whatever `retry_on` says."""

@@ -7,8 +7,10 @@ import pytest
 from drivers.corners import Corners
 from drivers.counting import Counting
 from drivers.errors import Errors
+from drivers.expected import Expected
 from drivers.known_bugs import KnownBugs
 from drivers.laws import Laws
+from drivers.positions import Positions, QuietFeeds
 from support.flavour import AsyncFlavour
 from support.model import model
 from support.runners import run_asyncio
@@ -54,5 +56,23 @@ class TestCounting(Counting):
 
 class TestErrors(Errors):
     """Errors that belong to others, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestExpected(Expected):
+    """The number of items, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestPositions(Positions):
+    """Cursors, bookmarks and the memo, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestQuietFeeds(QuietFeeds):
+    """Time limits and bookmarks, on this driver."""
 
     flavour_class = AsyncFlavour

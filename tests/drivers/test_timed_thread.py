@@ -17,6 +17,7 @@ import pytest
 from drivers.threads import LONG, Endless, mailboxes, stream_of, wait_until
 from failover_iter import Policy, Source, failover_stream
 from failover_iter._drivers import mailbox
+from failover_iter._drivers.closing import close
 from failover_iter._drivers.mailbox import Job, Mailbox
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -386,7 +387,7 @@ class TestStarting:
         """Called here, where its lines are measured; both ways serve the mailbox."""
         box, source, done = Mailbox("unit", list[Any]().append), Endless(), list[str]()
         box.requests.put(Job(lambda: done.append("called")))
-        box.requests.put([source])
+        box.requests.put([(source, close)])
         with monkeypatch.context() as patch:
             if not room:
                 patch.setattr(threading.Thread, "start", refuse)

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from failover_iter import afailover_stream
+from failover_iter import Bookmark, Progress, Resume, SourceTimeout, afailover_stream
 from support.model import model
 from support.runners import run_trio
 from support.scenarios import SCENARIOS
@@ -150,3 +150,22 @@ def test_a_cycle_of_sources_can_be_cancelled() -> None:
         return scope.cancelled_caught and cycling.cancelled_caught
 
     assert run(main) is True
+
+
+def test_a_heartbeat_restarts_the_idle_timeout() -> None:
+    """A bookmark is a sign of life, before the first item and after it; silence is not."""
+
+    async def feed(_: Progress[int]) -> AsyncIterator[Any]:
+        for item in (Bookmark(), Bookmark(), 1, Bookmark(), Bookmark(3), 2, None):
+            await trio.sleep(0.7 if item is not None else 1.4)
+            yield item
+
+    async def main() -> list[Any]:
+        got: list[Any] = []
+        stream = stream_of(feed, mid_stream=Resume(start=0), idle_timeout=1)
+        with pytest.raises(SourceTimeout):
+            async for item in stream:
+                got.append(item)
+        return got
+
+    assert run(main) == [1, 2]

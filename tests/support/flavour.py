@@ -34,6 +34,7 @@ class SyncFlavour:
         self.token = clock.set(self.clock)
 
     def finish(self) -> None:
+        self.clock.wake_all()  # the abandoned sources
         clock.reset(self.token)
 
     def stream(self, factories: Iterable[Any], **options: Any) -> Any:

@@ -91,6 +91,9 @@ class Play:
     def passes(self, level: Any, error: Exception) -> None:
         self.log.append(f"{level.source.name} passes {type(error).__name__}")
 
+    def glues(self, source: str) -> None:
+        self.log.append(f"{source} glues")
+
     def exhausted(self, level: Any, error: Exception) -> None:
         self.log.append(f"{level.source.name} exhausted")
 
@@ -105,12 +108,17 @@ class Play:
         assert isinstance(self.command, Open)
         return self.command.attempt
 
+    @property
+    def key(self) -> Any:
+        """The key by which the attempt compares what it drops."""
+        return None if self.attempt.measure is None else self.attempt.measure.key
+
     def deliver(self, *items: Any) -> None:
         """The source yields these items: the attempt drops or holds them, until it commits."""
         for item in items:
             if self.run.state is State.DELIVERING:
-                self.run.delivered.note(item)
-                self.delivered.append(item)
+                if self.attempt.note(item):
+                    self.delivered.append(item)
             elif self.attempt.receive(item):
                 assert self.attempt.diverged is None
                 self.run.committed()

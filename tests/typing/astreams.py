@@ -7,7 +7,15 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, assert_type
 
-from failover_iter import Policy, Progress, Source, Takeover, afailover_stream
+from failover_iter import (
+    Bookmark,
+    Policy,
+    Progress,
+    Resume,
+    Source,
+    Takeover,
+    afailover_stream,
+)
 
 Ints = AsyncGenerator[int, Any]
 Announced = AsyncGenerator[int | Takeover, Any]
@@ -101,6 +109,17 @@ assert_type(afailover_stream((rest, opened_rest), retry_on=OSError, mid_stream="
 # The marker is part of the item type if it may be yielded.
 assert_type(afailover_stream([numbers], retry_on=OSError, mark_takeovers=False), Ints)
 assert_type(afailover_stream([numbers], retry_on=OSError, mark_takeovers=True), Announced)
+
+# A bookmark is never delivered: it is not part of the item type.
+
+
+async def marked(progress: Progress[int]) -> AsyncIterator[int | Bookmark]:
+    """A source with a cursor."""
+    yield progress.cursor
+    yield Bookmark(progress.cursor)
+
+
+assert_type(afailover_stream([marked], retry_on=OSError, mid_stream=Resume(start=0)), Ints)
 
 # Policy, and a source that is a failover itself.
 policy = Policy(retry_on=OSError)

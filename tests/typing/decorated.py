@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterator
 from typing import Any, assert_type
 
-from failover_iter import Policy, Progress, failover
+from failover_iter import Bookmark, Policy, Progress, Resume, failover
 
 Ints = Generator[int, Any, Any]
 AsyncInts = AsyncGenerator[int, Any]
@@ -20,6 +20,16 @@ def replica(name: str, size: int = 0) -> Iterator[int]:
 async def async_replica(name: str) -> AsyncIterator[int]:
     """An async fallback."""
     yield len(name)
+
+
+@failover(retry_on=OSError, mid_stream=Resume(start=0))
+def marked(name: str, *, progress: Progress[int] = Progress()) -> Iterator[int | Bookmark]:
+    """One that yields bookmarks, which are not delivered."""
+    yield len(name)
+    yield Bookmark(progress.cursor)
+
+
+assert_type(marked("a"), Ints)
 
 
 @failover(replica, retry_on=OSError)

@@ -9,6 +9,7 @@ from itertools import cycle
 from typing import Any, assert_type
 
 from failover_iter import (
+    Bookmark,
     Decide,
     Failed,
     Policy,
@@ -167,6 +168,28 @@ everything = failover_stream(
 assert_type(everything, Ints)
 decided = Decide(lambda progress: "raise" if progress.last is None else "skip", key=str)
 assert_type(failover_stream([rest], retry_on=(OSError, ValueError), mid_stream=decided), Ints)
+
+# A cursor. A bookmark is never delivered: it is not part of the item type.
+
+
+def marked(progress: Progress[int]) -> Iterator[int | Bookmark]:
+    """A source with a cursor."""
+    yield progress.cursor
+    yield Bookmark(progress.cursor)
+    yield Bookmark()
+
+
+def advance(cursor: int, item: int) -> int:
+    """The next cursor."""
+    return cursor + item
+
+
+cursor = Resume(start=0, advance=advance)
+assert_type(failover_stream([marked], retry_on=OSError, mid_stream=cursor), Ints)
+assert_type(failover_stream([Source(marked, mid_stream=cursor)], retry_on=OSError), Ints)
+with_rest = failover_stream([marked, rest], retry_on=OSError, mid_stream="resume", expect_items=3)
+assert_type(with_rest, Ints)
+failover_stream([listed], retry_on=OSError, mid_stream=Skip(size=len, key=bytes))
 
 # Policy, and a source that is a failover itself.
 policy = Policy(retry_on=OSError)

@@ -1,0 +1,123 @@
+"""Where a stream is, in the terms of its sources: a fold over the delivered items.
+
+`advance` computes the next cursor from each delivered item, and a `Bookmark` sets it. A cursor
+without `advance` moves by bookmarks alone. It is then behind the stream by the items that were
+delivered after the last bookmark: the next attempt replays these, and the stream drops them.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from failover_iter._core.usage import mark_usage_error
+from failover_iter._mid_stream import Decide, Resume
+from failover_iter._types import UNSET
+from failover_iter._validation import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from failover_iter._mid_stream import Progress
+
+
+def has_cursor(strategy: object) -> TypeGuard[Resume | Decide]:
+    """Whether sources with this strategy have a cursor."""
+    return isinstance(strategy, Resume | Decide) and (
+        strategy.start is not UNSET or strategy.advance is not None
+    )
+
+
+class Cursor:
+    """The cursor of one stream."""
+
+    def __init__(self, strategy: Resume | Decide) -> None:
+        self._strategy = strategy
+        self.advance: Any = strategy.advance
+        #: How many bookmarks have set it.
+        self.bookmarks = 0
+        self.restart()
+
+    @property
+    def start(self) -> Any:
+        """A copy of the cursor at the start of the stream."""
+        start = self._strategy.start
+        return None if start is UNSET else deepcopy(start)
+
+    def restart(self) -> None:
+        """Go back to the start: the items start over."""
+        self.value = self.start
+        #: Whether `value` may differ from `start`.
+        self.has_moved = False
+        #: How many items had been delivered, since the last restart, where it was set.
+        self.at = 0
+
+    def shown(self) -> Any:
+        """The cursor for a factory, which may change its own copy of `start`."""
+        return self.value if self.has_moved else self.start
+
+    def folding(self, keep: Callable[[Any], object]) -> Callable[[Any], None]:
+        """Return a function that keeps a delivered item, and folds it in."""
+        advance = self.advance
+
+        def fold(item: Any) -> None:
+            keep(item)
+            try:
+                self.value = advance(self.value, item)
+            except StopIteration as leak:  # called from C, it would be the end of the source
+                raise RuntimeError("the function of advance raised StopIteration") from leak
+
+        return fold
+
+    def check(self) -> None:
+        """Refuse an `advance` that returns a coroutine; asked after the first items."""
+        value: object = self.value
+        if isinstance(value, CoroutineType):
+            value.close()
+            raise mark_usage_error(
+                TypeError("the function of advance must return a cursor, got a coroutine")
+            )
+
+    def move(self, value: Any, at: int) -> None:
+        """Set the cursor to a bookmark that comes after this many delivered items."""
+        self.value, self.at, self.has_moved = value, at, True
+        self.bookmarks += 1
+
+    def go_on_from(self, seed: Progress, at: int) -> None:
+        """Begin where an earlier stream stopped, after this many items."""
+        if seed.cursor is not None:
+            self.value, self.at, self.has_moved = seed.cursor, at, True
+        elif seed.delivered and self.start is not None:
+            raise ValueError(
+                f"progress.cursor must say where to go on after {seed.delivered} delivered items, "
+                f"got None: pass the progress of a stream with the same cursor as {self._strategy}"
+            )
+
+    def check_same(self, strategy: Resume | Decide, name: str | None) -> None:
+        """Refuse a source with another cursor: there is one cursor for a stream."""
+        if self._is_same(strategy):
+            return
+        whose = "the stream" if name is None else f"source {name!r}"
+        raise mark_usage_error(
+            ValueError(
+                f"the sources of a stream share one cursor, so start and advance must be the same "
+                f"for all of them (use a module-level function for advance): {whose} has "
+                f"{_pair(strategy)}, another one {_pair(self._strategy)}"
+            )
+        )
+
+    def _is_same(self, strategy: Resume | Decide) -> bool:
+        mine, other = self._strategy, strategy
+        if identity(mine.advance) != identity(other.advance):
+            return False
+        if mine.start is other.start:
+            return True
+        try:
+            return type(mine.start) is type(other.start) and bool(mine.start == other.start)
+        except Exception:  # noqa: BLE001 (objects of others: they cannot be compared)
+            return False
+
+
+def _pair(strategy: Resume | Decide) -> str:
+    return f"start={strategy.start!r}, advance={strategy.advance!r}"
