@@ -90,8 +90,7 @@ class ResolvedSource:
     #: The group, if it is a `Policy.source`.
     group: Group | None = None
     _name: str | None = None
-    #: Its key in `health`; None: its name.
-    health_key: str | None = None
+    health_key: str | None = None  # by default its name
 
     def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
         self.factory = factory
