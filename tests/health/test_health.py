@@ -380,7 +380,7 @@ def test_an_interrupted_question() -> None:
 
 
 def test_a_listener_that_raises_after_a_question() -> None:
-    """What a listener raises once the health was asked refers to the failure before it."""
+    """An error of a listener refers to the failure before it, also after a question."""
 
     def listen(event: Any) -> None:
         if isinstance(event, Waiting):
