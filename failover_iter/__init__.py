@@ -3,10 +3,13 @@
 When a source fails, even mid-stream, the next one takes over. `failover_stream` and
 `afailover_stream` make one stream from several sources; their documentation explains the options.
 `failover` decorates a function that returns a stream. A `Policy` holds options for many streams, a
-`Source` holds options for one source, and a `Trace` shows what happened.
+`Source` holds options for one source, and a `Trace` shows what happened. Streams that share a
+`Health` ask a source that failed lately last, and streams that share a `Budget` retry no more than
+it allows.
 
 `failover_iter.llm` has adapters for the SDKs of LLM providers. `failover_iter.testing` tests any
-pipeline of iterators. `failover_iter.typing` has the types of the options.
+pipeline of iterators. `failover_iter.redis` shares health through Redis. `failover_iter.typing` has
+the types of the options.
 
 >>> from failover_iter import failover_stream
 >>> def primary():
@@ -26,6 +29,7 @@ if _typing.TYPE_CHECKING:
     from failover_iter._in_thread import in_thread
     from failover_iter._mid_stream import Bookmark, Decide, Progress, Resume, Skip
     from failover_iter._source import Source
+    from failover_iter.budget import Budget
     from failover_iter.errors import (
         AllSourcesFailed,
         DivergedStream,
@@ -51,21 +55,24 @@ if _typing.TYPE_CHECKING:
         Takeover,
         Waiting,
     )
+    from failover_iter.health import Health
     from failover_iter.policy import Policy
     from failover_iter.trace import Trace
 else:
     # Each name is imported on first access, so that a program pays only for what it uses.
-    _MODULES = ("errors", "events", "policy", "trace", "typing")
+    _MODULES = ("budget", "errors", "events", "health", "policy", "trace", "typing")
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
         "_in_thread": "in_thread",
         "_mid_stream": "Bookmark Decide Progress Resume Skip",
         "_source": "Source",
+        "budget": "Budget",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
         "events": "Closed Committed Completed Event Exhausted Failed Opening PassedOver Switched "
         "Takeover Waiting",
+        "health": "Health",
         "policy": "Policy",
         "trace": "Trace",
     }
@@ -88,6 +95,7 @@ else:
 __all__ = [
     "AllSourcesFailed",
     "Bookmark",
+    "Budget",
     "Closed",
     "Committed",
     "Completed",
@@ -98,6 +106,7 @@ __all__ = [
     "Exhausted",
     "Failed",
     "FailoverError",
+    "Health",
     "NoSources",
     "Opening",
     "PassedOver",

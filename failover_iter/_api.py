@@ -12,6 +12,8 @@ from failover_iter.events import Event, Takeover
 from failover_iter.policy import new_astream, new_stream
 from failover_iter.typing import (
     AFactories,
+    AnyBudget,
+    AnyHealth,
     CommitWhen,
     CompleteWhen,
     Decorator,
@@ -56,6 +58,8 @@ def failover_stream(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
+    health: AnyHealth | None = None,
+    budget: AnyBudget | None = None,
     mark_takeovers: bool = False,
 ) -> Generator[Any, Any, Any]:
     """Return one stream over several sources: when a source fails, the next one takes over.
@@ -131,6 +135,8 @@ def failover_stream(
         on_exhausted: what is raised when no source is left. "last": the last error, the same
             object, with the earlier ones in its notes. "group": an `AllSourcesFailed` of all.
         on_event: called with each event (see `failover_iter.events`), for example a `Trace`.
+        health: a `Health` that many streams share: a source that failed lately is asked last.
+        budget: a `Budget` that many streams share: how often they may retry.
         mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
             takeover. The items are then of type `T | Takeover`.
 
@@ -173,6 +179,8 @@ def failover_stream(
         give_up_after=give_up_after,
         on_exhausted=on_exhausted,
         on_event=on_event,
+        health=health,
+        budget=budget,
     )
     return new_stream(options, factories, mark_takeovers=mark_takeovers)
 
@@ -209,6 +217,8 @@ def afailover_stream(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
+    health: AnyHealth | None = None,
+    budget: AnyBudget | None = None,
     mark_takeovers: bool = False,
 ) -> AsyncGenerator[Any, Any]:
     """Return one async stream over several sources: the async twin of `failover_stream`.
@@ -249,6 +259,8 @@ def afailover_stream(
         on_exhausted: what the stream raises when no source is left. "last": the last error.
             "group": an `AllSourcesFailed` with all errors.
         on_event: plain function that is called with each event.
+        health: a `Health` that many streams share: a source that failed lately is asked last.
+        budget: a `Budget` that many streams share: how often they may retry.
         mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
             takeover.
 
@@ -295,6 +307,8 @@ def afailover_stream(
         give_up_after=give_up_after,
         on_exhausted=on_exhausted,
         on_event=on_event,
+        health=health,
+        budget=budget,
     )
     return new_astream(options, factories, mark_takeovers=mark_takeovers)
 
@@ -319,6 +333,8 @@ def failover(
     give_up_after: Limit = None,
     on_exhausted: Literal["last", "group"] = "last",
     on_event: Callable[[Event], object] | None = None,
+    health: AnyHealth | None = None,
+    budget: AnyBudget | None = None,
 ) -> Decorator:
     """Decorate a function that returns a stream: when it fails, its fallbacks take over.
 
@@ -360,6 +376,8 @@ def failover(
         on_exhausted: what the stream raises when no function is left. "last": the last error.
             "group": an `AllSourcesFailed` with all errors.
         on_event: function that is called with each event.
+        health: a `Health` that many streams share: a source that failed lately is asked last.
+        budget: a `Budget` that many streams share: how often they may retry.
 
     Raises:
         TypeError: an option has the wrong type or does not exist, a fallback is not callable,
@@ -396,5 +414,7 @@ def failover(
         give_up_after=give_up_after,
         on_exhausted=on_exhausted,
         on_event=on_event,
+        health=health,
+        budget=budget,
     )
     return StreamDecorator(options, fallbacks)

@@ -10,7 +10,7 @@ from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter._mid_stream import Decide, MidStream, Resume, Skip, check_mid_stream
-from failover_iter._types import Mode, RetryOn
+from failover_iter._types import AnyBudget, AnyHealth, Mode, RetryOn
 from failover_iter._validation import (
     check_bool,
     check_callback,
@@ -18,6 +18,7 @@ from failover_iter._validation import (
     check_limit,
     check_retry_on,
     limit_of,
+    offers,
     seconds_of,
 )
 from failover_iter.events import Event, Failed
@@ -55,6 +56,8 @@ class Options:
     give_up_after: Limit = None
     on_exhausted: Literal["last", "group"] = "last"
     on_event: Callable[[Event], object] | None = None
+    health: AnyHealth | None = None
+    budget: AnyBudget | None = None
 
     def __post_init__(self) -> None:
         """Check each option that differs from its default, then how they combine."""
@@ -186,6 +189,21 @@ def check_on_event(option: str, value: object) -> None:
     check_callback(option, value, allowed)
 
 
+def check_health(option: str, value: object) -> None:
+    """Accept a `Health`, or None."""
+    _check_offers(option, value, "a Health", ("admit", "aadmit", "report"))
+
+
+def check_budget(option: str, value: object) -> None:
+    """Accept a `Budget`, or None."""
+    _check_offers(option, value, "a Budget", ("earn", "spend"))
+
+
+def _check_offers(option: str, value: object, allowed: str, methods: tuple[str, ...]) -> None:
+    if value is not None and not all(offers(value, method) for method in methods):
+        raise TypeError(f"{option} must be {allowed}, or None, got {value!r}")
+
+
 #: The check of each option, called with its name and value.
 CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "retry_on": check_retry_on,
@@ -204,6 +222,8 @@ CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "give_up_after": check_limit,
     "on_exhausted": check_on_exhausted,
     "on_event": check_on_event,
+    "health": check_health,
+    "budget": check_budget,
 }
 
 _CHECKED: Final = [(each.name, each.default, CHECKS[each.name]) for each in fields(Options)]

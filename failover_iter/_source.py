@@ -44,6 +44,8 @@ class Source(Generic[OpenedT]):
             expired, or the consumer left). `opened` is what the factory returned, `memo` the
             dictionary of the stream in which a generator can leave a handle. Not called while
             the factory itself blocks, nor once the source is being closed. Its errors are logged.
+        health_key: what `health` knows the source by, for example if several policies call it by
+            different names. By default its name in the events.
         retry_on: which errors count as failures of this source: an exception class, a tuple of
             them, or a predicate on the error.
         switch_on: which errors leave this source at once, whatever `attempts` are left.
@@ -85,6 +87,7 @@ class Source(Generic[OpenedT]):
     name: str | None = None
     close: bool | Callable[[Any], object] = True
     abort: Abort | None = None
+    health_key: str | None = None
     retry_on: RetryOn | Unset = UNSET
     switch_on: RetryOn | Unset | None = UNSET
     mid_stream: MidStream | Unset = UNSET
@@ -109,6 +112,10 @@ class Source(Generic[OpenedT]):
         check_factory("Source(factory)", self.factory)
         if not isinstance(self.name, str | None):
             raise TypeError(f"Source(name=...) must be a str or None, got {self.name!r}")
+        if not isinstance(self.health_key, str | None):
+            raise TypeError(
+                f"Source(health_key=...) must be a str or None, got {self.health_key!r}"
+            )
         _check_close("Source(close=...)", self.close)
         _check_abort("Source(abort=...)", self.abort, self.factory)
         for option, value in options_of(self).items():

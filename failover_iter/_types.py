@@ -10,6 +10,7 @@ from typing import (
     Final,
     Literal,
     ParamSpec,
+    Protocol,
     TypeAlias,
     TypeVar,
     cast,
@@ -19,7 +20,6 @@ from typing import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable
-    from typing import Protocol
 
     from typing_extensions import TypeVar as DefaultTypeVar
 
@@ -61,6 +61,66 @@ Mode: TypeAlias = Literal["restart", "raise", "skip", "resume"]
 Flavour: TypeAlias = Literal["sync", "async"]
 #: Which errors count as failures: an exception class, a tuple of them, or a predicate.
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+#: What became of an attempt. `committed`: it has an item. `good`: it completed, or the consumer
+#: left after an item. `nothing`: it says nothing of the source.
+Outcome: TypeAlias = Literal["committed", "good", "failed", "nothing"]
+#: Why a source may not take over; see `PassedOver`.
+PassedOverReason: TypeAlias = Literal["mid_stream", "health", "budget"]
+
+
+class AnyAdmission(Protocol):
+    """What a health says of a source."""
+
+    @property
+    def admitted(self) -> bool:
+        """Whether to open the source now."""
+        ...
+
+    @property
+    def lease(self) -> int:
+        """Not 0 if this stream probes the source for all others."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Until it is asked again, if it is not admitted."""
+        ...
+
+
+class AnyHealth(Protocol):
+    """What a stream asks and tells: a `Health`."""
+
+    def admit(self, key: str, /) -> Any:
+        """Return whether a blocking stream is to open this source now."""
+        ...
+
+    async def aadmit(self, key: str, /) -> Any:
+        """Return the same to an async stream."""
+        ...
+
+    def report(
+        self,
+        admission: Any,
+        outcome: Outcome,
+        error: Exception | None = None,
+        /,
+        *,
+        switches: bool = False,
+    ) -> None:
+        """Note what became of an attempt. It never blocks, and raises nothing."""
+        ...
+
+
+class AnyBudget(Protocol):
+    """What a stream earns and spends: a `Budget`."""
+
+    def earn(self) -> None:
+        """A stream opens its first source."""
+        ...
+
+    def spend(self) -> bool:
+        """Take one token; False if the budget is empty."""
+        ...
 
 
 class Unset(Enum):

@@ -3,9 +3,11 @@
 Each attempt begins with `Opening`. `Committed` follows if the attempt gets that far. Exactly one
 of `Failed`, `Completed` and `Closed` ends it, after the source was closed. Between two attempts
 comes `Waiting` (the same source is retried) or `Switched` (another source is next). If no source
-is left, `Exhausted` comes last. `PassedOver` names each source that may not take over::
+is left, `Exhausted` comes last. `PassedOver` names each source that may not take over, and why.
+`Switched` follows `Waiting` if `health` has the stream leave the source after the pause::
 
-    Opening Committed? (Failed PassedOver* (Waiting | Switched) Opening Committed?)*
+    PassedOver* Opening Committed?
+        (Failed PassedOver* (Waiting | Switched) (PassedOver* Switched?) Opening Committed?)*
         (Failed PassedOver* Exhausted? | Completed | Closed)
 
 If the consumer or a `total_timeout` interrupts a pause, the stream emits no further event.
@@ -13,7 +15,7 @@ If the consumer or a `total_timeout` interrupts a pause, the stream emits no fur
 One listener can serve many streams: `stream` is the number of the stream that an event belongs to.
 Each opening of a `Policy.source` is an inner stream with its own number, and its events come
 between `Opening` and the end of that attempt of the outer stream. `parent` is the number of the
-outer stream. An inner stream may begin with `PassedOver`.
+outer stream.
 
 >>> from failover_iter import failover_stream
 >>> def primary():
@@ -32,9 +34,9 @@ outer stream. An inner stream may begin with `PassedOver`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from failover_iter._types import Mode
+from failover_iter._types import Mode, PassedOverReason
 
 __all__ = [
     "Closed",
@@ -160,8 +162,12 @@ class PassedOver(_Record):
     `attempt` is the number that its attempt would have had.
     """
 
-    reason: Literal["mid_stream"]
-    """Why: `"mid_stream"` means that its mode is "raise", and items were delivered."""
+    reason: PassedOverReason
+    """Why: `"mid_stream"`, `"health"` or `"budget"`.
+
+    `"mid_stream"`: its mode is "raise", and items were delivered. `"health"`: it failed lately, and
+    is asked last. `"budget"`: it was to be tried again, and the budget is empty.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ from typing import Any, Literal, NotRequired, Protocol, Required, TypedDict, ove
 from failover_iter._mid_stream import Bookmark, MidStream
 from failover_iter._options import CommitWhen, CompleteWhen, Limit, Wait
 from failover_iter._source import AFactories, Factories
-from failover_iter._types import Mode, P, RetryOn, T
+from failover_iter._types import AnyBudget, AnyHealth, Mode, P, RetryOn, T
 from failover_iter.events import Event
 
 __all__ = [
     "AFactories",
+    "AnyBudget",
+    "AnyHealth",
     "CommitWhen",
     "CompleteWhen",
     "Decorator",
@@ -54,6 +56,8 @@ class StreamOptions(TypedDict):
     give_up_after: NotRequired[Limit]
     on_exhausted: NotRequired[Literal["last", "group"]]
     on_event: NotRequired[Callable[[Event], object] | None]
+    health: NotRequired[AnyHealth | None]
+    budget: NotRequired[AnyBudget | None]
 
 
 class Decorator(Protocol):

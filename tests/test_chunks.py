@@ -10,15 +10,15 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from failover_iter import Resume, Skip, afailover_stream, failover_stream
+from failover_iter.sources import http_bytes
 from support.needs import needs, unless_installed
 
-PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "download.md"
 FILE = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(1000))  # 32,000 bytes
 
 #: The answer of a server to a range: the head, and the pieces of the body.
@@ -58,10 +58,12 @@ def mirrors(*scripts: Script) -> Iterator[list[int]]:
 
 
 def ranged(start: int, *, etag: str = "v1") -> str:
-    """The head of a right answer to a range."""
+    """The head of a right answer to a range, or to a request for all of it."""
+    status = "206 Partial Content" if start else "200 OK"
+    content_range = f"Content-Range: bytes {start}-{len(FILE) - 1}/{len(FILE)}\n" if start else ""
     return (
-        f"HTTP/1.1 206 Partial Content\nContent-Length: {len(FILE) - start}\nETag: {etag}\n"
-        f"Content-Range: bytes {start}-{len(FILE) - 1}/{len(FILE)}\nConnection: close"
+        f'HTTP/1.1 {status}\nContent-Length: {len(FILE) - start}\nETag: "{etag}"\n'
+        f"{content_range}Connection: close"
     )
 
 
@@ -81,7 +83,7 @@ def aligned(start: int) -> tuple[str, list[bytes]]:
 
 def whole(start: int) -> tuple[str, list[bytes]]:
     """A server that ignores the range."""
-    head = f"HTTP/1.1 200 OK\nContent-Length: {len(FILE)}\nETag: v1\nConnection: close"
+    head = f'HTTP/1.1 200 OK\nContent-Length: {len(FILE)}\nETag: "v1"\nConnection: close'
     return head, [FILE]
 
 
@@ -89,17 +91,14 @@ def other_version(start: int) -> tuple[str, list[bytes]]:
     return ranged(start, etag="v2"), [bytes(len(FILE) - start)]
 
 
-# The page: a download that resumes.
+# A download that resumes.
 
 
 def download(ports: list[int], **options: Any) -> bytes:
-    """Run the code of the page, with more options."""
-    [code, *_] = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    code = code.rpartition("assert")[0].replace("16 * 1024", "4096")
-    code = code.replace("mid_stream=Resume", "**OPTIONS, mid_stream=Resume")
-    names: dict[str, Any] = {"OPTIONS": options}
-    exec(code, names)
-    return b"".join(names["Download"](ports))
+    """Join what `http_bytes` delivers from these mirrors."""
+    with httpx.Client() as client:
+        files = [http_bytes(client, f"http://127.0.0.1:{port}/") for port in ports]
+        return b"".join(failover_stream(files, retry_on=httpx.TransportError, **options))
 
 
 @pytest.mark.parametrize("commit_when", [1, 2, 3])
@@ -114,7 +113,7 @@ def download(ports: list[int], **options: Any) -> bytes:
         [cut(len(FILE))],
     ],
 )
-def test_the_download_of_the_page(bad: list[Script], commit_when: int) -> None:
+def test_a_download_that_resumes(bad: list[Script], commit_when: int) -> None:
     """Never a wrong byte, whatever is held and discarded, and whatever the servers answer."""
     with mirrors(*bad, good) as ports:
         assert download(ports, commit_when=commit_when) == FILE

@@ -37,7 +37,8 @@ def docstrings() -> Iterator[object]:
             if ">>> " in text:
                 line = source.count("\n", 0, start) + 1
                 where = f"{path.relative_to(PACKAGE).as_posix()}:{line}"
-                yield pytest.param(path, text, id=where)
+                marks = unless_installed("redis") if "failover_iter.redis" in text else []
+                yield pytest.param(path, text, id=where, marks=marks)
 
 
 def needed(page: Path) -> list[str]:

@@ -96,14 +96,17 @@ def test_the_defaults() -> None:
         "allow_empty": True,
         "on_exhausted": "last",
         "on_event": None,
+        "health": None,
+        "budget": None,
     }
     assert {name: getattr(options, name) for name in expected} == expected
     assert Progress() == Progress(delivered=0, last=None, items=(), total=0, failures=(), attempt=1)
     assert (Skip().key, Resume().keep) == (None, 0)
     assert (Decide(len).keep, Decide(len).key) == (0, None)  # type: ignore[arg-type]
     source = Source(opens)
-    assert (source.name, source.close, source.abort) == (None, True, None)
-    own = {field.name for field in fields(source)} - {"factory", "name", "close", "abort"}
+    assert (source.name, source.close, source.abort, source.health_key) == (None, True, None, None)
+    given = {"factory", "name", "close", "abort", "health_key"}
+    own = {field.name for field in fields(source)} - given
     assert {getattr(source, name) for name in own} == {UNSET}
     assert repr(UNSET) == "UNSET"
 

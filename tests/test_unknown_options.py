@@ -82,7 +82,7 @@ def test_several_similar_options() -> None:
 @called
 def test_no_similar_option(called: str) -> None:
     """If no option is similar, all of them are listed."""
-    names = {"Source": "name, close, abort, retry_on"}
+    names = {"Source": "name, close, abort, health_key, retry_on"}
     first = names.get(called, "retry_on, switch_on, mid_stream")
     with refuses(called, "colour", f"its options are {first}"):
         CALLED[called](retry_on=OSError, colour=3)

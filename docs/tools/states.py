@@ -16,6 +16,7 @@ PICTURE = Path(__file__).parents[1] / "explanation" / "states.svg"
 
 _PLACES = {
     State.IDLE: (90, 270),
+    State.ASKING: (330, 270),
     State.OPENING: (260, 70),
     State.DELIVERING: (840, 70),
     State.WAITING: (550, 270),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from failover_iter._core.attempt import Attempt
+    from failover_iter._types import AnyHealth
 
 
 @dataclass(slots=True)
@@ -14,6 +15,14 @@ class Open:
     """Open the source of this attempt, and deliver its items."""
 
     attempt: Attempt
+
+
+@dataclass(slots=True)
+class Admit:
+    """Ask the health of a source, and call `admitted` with the answer."""
+
+    health: AnyHealth
+    key: str
 
 
 @dataclass(slots=True)
@@ -37,5 +46,5 @@ class Return:
     value: Any
 
 
-Command: TypeAlias = Open | Sleep | Raise | Return
+Command: TypeAlias = Open | Admit | Sleep | Raise | Return
 ENDED: Final = Return(None)  # how most streams end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.failures import NO_FAILURES, Failures
 from failover_iter._validation import limit_of
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from failover_iter._core.sources import ResolvedSource, SourceQueue
     from failover_iter._options import Options
-    from failover_iter._types import Mode
+    from failover_iter._types import AnyAdmission, Mode, Outcome
 
 _NUMBERS: Final = count(1)
 
@@ -44,10 +44,18 @@ class Level:
     #: Failures of this level, and how many in a row brought no item.
     failures: Failures = NO_FAILURES
     consecutive = 0
+    #: Whether there is a pause before the next opening.
+    pauses = False
     #: Whether the last failure was in `switch_on`: the source is not tried again.
     leaves_source = False
     #: Whether the source ended, but not as `complete_when` asks for.
     was_cut = False
+    #: What its health said of the source that is open, or opened next.
+    admission: AnyAdmission | None = None
+    #: The sources that its health does not admit: they are asked last.
+    postponed: list[Any] | None = None
+    #: How often the budget refused a source of lazy `factories`.
+    refused = 0
     #: Failures of the outer levels before this one began.
     failures_before = 0
     #: How the outer level took over when it opened this one.
@@ -83,6 +91,17 @@ class Level:
     def has_kept(self, error: Exception) -> bool:
         """Whether the last failure of the stream, this error, is among those of this level."""
         return self.options.on_exhausted == "last" or self.failures.last_error is error
+
+    def report(
+        self, outcome: Outcome, error: Exception | None = None, *, switches: bool = False
+    ) -> None:
+        """Tell the health what became of the open source; `switches`: it is in `switch_on`."""
+        admission, health = self.admission, self.options.health
+        if admission is None or health is None:
+            return
+        if outcome != "committed":
+            self.admission = None
+        health.report(admission, outcome, error, switches=switches)
 
     @property
     def total_timeout(self) -> float:

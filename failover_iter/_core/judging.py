@@ -6,7 +6,7 @@ for that source: first `switch_on`, then `retry_on`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.commands import Raise, Sleep
 from failover_iter._core.deadlines import Outage, pause_after
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from failover_iter._core.groups import Level, Levels
     from failover_iter._core.reporting import Reporter
-    from failover_iter._core.takeovers import Takeovers
+    from failover_iter._core.takeovers import Chosen, Takeovers
     from failover_iter.events import Failed
 
 _FRUITLESS: Final = 64  # attempts in a row without an item, after which a new source waits too
@@ -51,6 +51,7 @@ class Judging:
         level.received = level.is_alive = False
         matched = self._matches(level, error, abandoned=abandoned)
         level.is_open = False
+        level.report("failed" if matched else "nothing", error, switches=level.leaves_source)
         is_kept = error is self.error and level.has_kept(error)
         failed = self._reporter.failed(
             level, error, close_error, abandoned=abandoned, matched=matched, is_kept=is_kept
@@ -91,14 +92,23 @@ class Judging:
         if self.error is not error:  # an inner level that is exhausted has kept it
             self._takeovers.keep(failed)
 
+    def choose(self, level: Level) -> Chosen | None:
+        """The source that may take over from the one that has failed."""
+        return self._takeovers.choose(level, self._reporter)
+
+    def gives_up(self, pause: float = 0) -> bool:
+        """Whether the outage lasts too long, for any level, to pause and try again."""
+        limit = min(level.give_up_after for level in self._levels)
+        return self.outage.lasts_too_long(self._now(), pause, limit)
+
+    def choose_next(self, level: Level) -> Chosen | None:
+        """The one after it."""
+        return self._takeovers.choose_next(level, self._reporter)
+
     def go_on(
-        self, level: Level, error: Exception, failed: Callable[[], Failed]
+        self, level: Level, error: Exception, failed: Callable[[], Failed], chosen: Chosen | None
     ) -> Raise | Sleep | None:
-        """Choose the next source of a level: pause before it, or open it (None), or end."""
-        now = self._now()
-        limit = min(each.give_up_after for each in self._levels)
-        lasts_too_long = self.outage.lasts_too_long(now, 0, limit)
-        chosen = None if lasts_too_long else self._takeovers.choose(level, self._reporter)
+        """Go on with the chosen source: pause before it, or open it (None); or end."""
         if chosen is None:
             return self._exhaust(level, error)
         source, attempt, mode = chosen
@@ -111,7 +121,7 @@ class Judging:
             or level.consecutive >= _FRUITLESS
         )
         seconds = pause_after(failed, source.options.wait) if waits else 0.0
-        if self.outage.lasts_too_long(now, seconds, limit):
+        if self.gives_up(seconds):
             return self._exhaust(level, error)
         self._takeovers.mode = mode
         if mode == "restart" and self._takeovers.has_cursor and not source.has_cursor:
@@ -120,9 +130,20 @@ class Judging:
         level.source, level.attempt = source, attempt
         if not waits:
             return None
+        level.pauses = seconds > 0
         return Sleep(max(0.0, min(seconds, self._levels.until - self._now())))
 
+    def switch(self, level: Level, chosen: Chosen) -> None:
+        """After a pause, its health may have the level leave its source for another one."""
+        error: Any = self.error
+        source, attempt, mode = chosen
+        if source is not level.source:
+            self._takeovers.mode = mode
+            self._reporter.goes_on(level, source, error, 0.0, mode)
+            level.source, level.attempt = source, attempt
+
     def _exhaust(self, level: Level, error: Exception) -> Raise:
+        level.report("nothing")
         self._reporter.exhausted(level, error)
         if level.options.on_exhausted == "group":
             self.error = level.failures.group()  # of failures that are kept already

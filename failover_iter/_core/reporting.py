@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.groups import Level
     from failover_iter._core.sources import ResolvedSource
-    from failover_iter._types import Mode
+    from failover_iter._types import Mode, PassedOverReason
     from failover_iter.events import Event
 
     EventT = TypeVar("EventT", bound=Event)
@@ -50,7 +50,7 @@ class Reporter:
         self._now = now
         self._log = log
         #: The consumer sees each takeover, and needs no advice.
-        self._marks = marks
+        self.marks = marks
 
     def record(self, kind: Callable[..., EventT], level: Level, *fields: Any) -> EventT:
         """The record of what happened to the source of a level."""
@@ -100,15 +100,17 @@ class Reporter:
         if not is_usage_error(error):
             self._log.passes(level, error)
 
-    def passed_over(self, level: Level, source: ResolvedSource, attempt: int) -> None:
-        """A source that has mode "raise" may not take over."""
+    def passed_over(
+        self, level: Level, source: ResolvedSource, attempt: int, reason: PassedOverReason
+    ) -> None:
+        """A source may not take over."""
         if level.options.on_event is not None:
             record = PassedOver(
                 source.name,
                 attempt,
                 self._delivered.total,
                 self._now() - level.started,
-                "mid_stream",
+                reason,
                 stream=level.stream,
                 parent=level.parent,
             )
@@ -124,7 +126,7 @@ class Reporter:
     ) -> None:
         """The level goes on after a failure: with the same source, or with the next one."""
         again = source is level.source
-        hints = not (level.has_hinted or self._marks)
+        hints = not (level.has_hinted or self.marks)
         hint = hints and mode == "restart" and source.options.mid_stream is None
         level.has_hinted = level.has_hinted or hint
         if again and level.was_cut and level.committed and not hint:
@@ -153,6 +155,7 @@ class Reporter:
 
     def closed(self, level: Level, error: BaseException, *, abandoned: bool) -> None:
         """Report that the attempt of a level was ended from outside."""
+        level.report("nothing")
         if not level.is_open:
             return
         level.is_open = False

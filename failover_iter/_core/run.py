@@ -14,26 +14,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter._core.commands import ENDED, Command, Open, Raise, Return, Sleep
+from failover_iter._core.commands import ENDED, Admit, Command, Open, Raise, Return, Sleep
 from failover_iter._core.completeness import find_cut, find_shortfall
-from failover_iter._core.deadlines import deadline_of, stream_timeout
+from failover_iter._core.deadlines import stream_timeout
 from failover_iter._core.delivered import Delivered
 from failover_iter._core.groups import Level, Levels
 from failover_iter._core.judging import Judging
 from failover_iter._core.notes import has_context, note_close_error, set_context
+from failover_iter._core.opening import Openings
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
 from failover_iter._core.state import State
 from failover_iter._core.takeovers import Takeovers
 from failover_iter._validation import check_bool
 from failover_iter.errors import (
-    NoSources,
     ReusedIterator,
     SourceError,
     StreamTimeout,
     TruncatedStream,
 )
-from failover_iter.events import Committed, Completed, Opening
+from failover_iter.events import Committed, Completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _STATE_AFTER: Final[dict[type[Command], State]] = {
     Open: State.OPENING,
+    Admit: State.ASKING,
     Sleep: State.WAITING,
     Raise: State.DONE,
     Return: State.DONE,
@@ -88,6 +89,7 @@ class Run:
         self._check("start")
         self.now = now
         self._reporter = Reporter(self.delivered, now, log, marks=self._mark_takeovers)
+        self._openings = Openings(self._levels, self._takeovers, self._reporter, now, self._flavour)
         self._levels.append(Level(self._options, self._queue, now(), None))
         return self._guarded(self._open_first)
 
@@ -100,6 +102,8 @@ class Run:
             level.has_delivered = level.received = level.is_alive = True
             if not level.committed:
                 level.committed = True
+                if level.admission is not None:
+                    level.report("committed")
                 if level.options.on_event is not None:
                     self._reporter.tell(Committed, level)
 
@@ -166,6 +170,9 @@ class Run:
         """
         self._check("left")
         self.state = State.DONE
+        if by_consumer or not isinstance(error, Exception):
+            for level in self._levels:
+                level.report("good" if level.committed else "nothing")
         if isinstance(error, GeneratorExit):
             if close_error is not None:
                 self._levels.add_notes_to(close_error)
@@ -187,6 +194,11 @@ class Run:
         self._check("slept")
         return self._guarded(self._open_in_time)
 
+    def admitted(self, admission: Any) -> Command:
+        """The health has answered."""
+        self._check("admitted")
+        return self._guarded(lambda: self._settle(self._openings.admitted(admission)))
+
     def interrupted(
         self,
         error: BaseException,
@@ -197,13 +209,17 @@ class Run:
         """A callback or a signal handler raised, or the pause was interrupted."""
         self._check("interrupted")
         self.state = State.DONE
-        note_close_error(error, self.attempt.source.name, close_error)
+        if close_error is not None:
+            note_close_error(error, self.attempt.source.name, close_error)
         self._levels.add_notes_to(error)
         self._reporter.all_closed(self._levels, error, abandoned=abandoned)
 
     def release(self) -> None:
         """Drop all references: an error that outlives the stream must not keep it alive."""
         self.state = State.DONE
+        for level in self._levels:
+            if level.admission is not None:
+                level.report("nothing")  # it was not opened
         self._takeovers.release()
         self._levels.clear()
         del self._options, self._queue, self._takeovers, self.delivered
@@ -211,6 +227,7 @@ class Run:
         if self._judging is not None:
             self._judging.error = None
             self._judging = None
+        self.__dict__.pop("_openings", None)
 
     # Checks and ends.
 
@@ -224,6 +241,8 @@ class Run:
         """Decide; an exception of a callback ends the stream, with the failures in its notes."""
         try:
             command = decide()
+            if type(command) is Open:
+                self.attempt = command.attempt
         except BaseException as raised:
             self.state = State.DONE
             if close_error is not None:
@@ -275,7 +294,7 @@ class Run:
         """How the innermost level answers a failure; `Raise`: it ends with that error."""
         level, judging = self._levels[-1], self._judging
         if judging is None:
-            judging = self._judging = Judging(
+            judging = self._judging = self._openings.judging = Judging(
                 self._levels, self._takeovers, self._reporter, self.now
             )
         try:
@@ -285,7 +304,8 @@ class Run:
             expired = self._levels.expired(self.now)
             if expired is not None:
                 return self._end_in_time(expired)
-            return judging.go_on(level, error, failed) or self._open()
+            chosen = None if judging.gives_up() else judging.choose(level)
+            return self._openings.open_chosen(level, chosen, error, failed)
         except BaseException as raised:
             if not has_context(raised):
                 set_context(raised, error)  # it may have been made by us, and never raised
@@ -336,53 +356,23 @@ class Run:
 
     def _complete(self, level: Level) -> None:
         level.is_open = False
+        if level.admission is not None:
+            level.report("good")
         if level.options.on_event is not None:
             self._reporter.tell(Completed, level)
 
     # Opening the next source.
 
     def _open_first(self) -> Command:
-        level = self._levels[0]
-        source = self._takeovers.first(level, self._reporter, None)
-        if source is None:
-            raise NoSources("factories yielded no source at all")
-        level.source = source
-        return self._open()
+        if self._options.budget is not None:
+            self._options.budget.earn()
+        return self._openings.enter(self._levels[0], None)
 
     def _open_in_time(self) -> Command:
         expired = self._levels.expired(self.now)
-        return self._settle(self._open()) if expired is None else self._end_in_time(expired)
-
-    def _open(self) -> Command:
-        """Open the source of the innermost level; a group is entered first."""
-        judging = self._judging
-        error = None if judging is None else judging.error
-        while True:
-            level = self._levels[-1]
-            if level.source.options.reset_on_progress:
-                level.milestone = self.delivered.milestone
-            level.committed, level.is_open, level.was_cut = False, True, False
-            if level.options.on_event is not None:
-                self._reporter.tell(Opening, level)
-            level.opened_at = self.now()
-            group = level.source.group
-            if group is None:
-                marks = error if self._mark_takeovers else None
-                self.attempt = attempt = self._takeovers.new_attempt(self._levels, marks)
-                attempt.deadline = deadline_of(self._levels, self.now)
-                if judging is not None:
-                    judging.error = None  # its traceback keeps the failed source's frames alive
-                return Open(attempt)
-            queue = SourceQueue(group.factories, self._flavour, group.options)
-            inner = Level(group.options, queue, self.now(), level)
-            source = self._takeovers.first(inner, self._reporter, level)
-            if source is None:
-                if error is None or queue.is_unread:
-                    raise NoSources("factories yielded no source at all")
-                self._levels.append(inner)  # each of its sources was passed over
-                return Raise(error)
-            inner.source = source
-            self._levels.append(inner)
+        if expired is not None:
+            return self._end_in_time(expired)
+        return self._settle(self._openings.open_after_pause())
 
 
 def new_run(

@@ -90,6 +90,7 @@ class ResolvedSource:
     #: The group, if it is a `Policy.source`.
     group: Group | None = None
     _name: str | None = None
+    health_key: str | None = None  # by default its name
 
     def __init__(self, factory: Callable[..., Any], index: int, options: Options) -> None:
         self.factory = factory
@@ -262,6 +263,7 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
     if isinstance(item, Source):
         source = ResolvedSource(item.factory, index, merged_options(item, options))
         source.name = item.name
+        source.health_key = item.health_key
         source.owned = item.close is not False
         source.closer = item.close if callable(item.close) else None
         source.abort = item.abort

@@ -2,13 +2,15 @@
 
 A driver starts the run and carries out what it answers. It opens the source of an `Attempt`, and
 pulls it until the attempt commits; says `committed`; delivers until the source ends or fails, or
-the consumer leaves; closes what it opened; and says what came of it. After a pause it says `slept`.
+the consumer leaves; closes what it opened; and says what came of it. After a pause it says `slept`,
+after a question `admitted`.
 
 ========== ========================================= ==========================================
 state      the driver                                what it may say
 ========== ========================================= ==========================================
 IDLE       has not been asked for an item            start
 OPENING    opens a source, pulls until it commits    committed, failed, ended, left, interrupted
+ASKING     asks the health of a source               admitted, interrupted
 DELIVERING delivers what the source yields           failed, ended, left, interrupted
 WAITING    pauses before the next opening            slept, interrupted
 DONE       raises an error, or returns               nothing
@@ -34,6 +36,7 @@ class State(Enum):
     """Where a run is."""
 
     IDLE = "idle"
+    ASKING = "asking"
     OPENING = "opening"
     DELIVERING = "delivering"
     WAITING = "waiting"
@@ -43,12 +46,13 @@ class State(Enum):
     inputs: Collection[str]
 
 
-_AFTER: Final = frozenset({State.OPENING, State.WAITING, State.DONE})
+_AFTER: Final = frozenset({State.ASKING, State.OPENING, State.WAITING, State.DONE})
 _LAST: Final = frozenset({State.DONE})
 
 #: What may be said in each state, and where that may lead.
 TRANSITIONS: Final[dict[State, dict[str, frozenset[State]]]] = {
-    State.IDLE: {"start": frozenset({State.OPENING, State.DONE})},
+    State.IDLE: {"start": frozenset({State.ASKING, State.OPENING, State.DONE})},
+    State.ASKING: {"admitted": _AFTER, "interrupted": _LAST},
     State.OPENING: {
         "committed": frozenset({State.DELIVERING}),
         "failed": _AFTER,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from failover_iter._core.attempt import Attempt
 from failover_iter._core.completeness import commit_conditions, find_limit, values_of
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from failover_iter._types import Mode
     from failover_iter.events import Failed
 
+    #: A source that may take over, which attempt on it that would be, and how it would take over:
+    #: None if nothing was delivered yet. A plain tuple: each stream makes one.
+    Chosen: TypeAlias = tuple[ResolvedSource, int, Mode | None]
+
 _WORD: Final = 12  # a longer answer of `Decide` may be an item
 _PASSED_OVER: Final = 1000  # in a row that may not take over: lazy `factories` will never end
 
@@ -34,7 +38,7 @@ class Takeovers:
     """How the sources of one stream take over from each other."""
 
     def __init__(self, delivered: Delivered) -> None:
-        self._delivered = delivered
+        self.delivered = delivered
         #: How the next attempt takes over; None while nothing was delivered.
         self.mode: Mode | None = None
         #: The records for `Progress.failures`, if a factory or a `Decide` may ask for them.
@@ -56,7 +60,7 @@ class Takeovers:
             return True
         if self._failures is None and isinstance(options.strategy, Resume | Decide):
             self._failures = Failures()
-        return self._delivered.prepare_for(options, name)
+        return self.delivered.prepare_for(options, name)
 
     def _prepare_for_source(self, source: ResolvedSource) -> bool:
         is_ready = self._prepare_for_options(source.options, source.name)
@@ -79,7 +83,7 @@ class Takeovers:
     @property
     def has_cursor(self) -> bool:
         """Whether the stream has a cursor."""
-        return self._delivered.cursor is not None
+        return self.delivered.cursor is not None
 
     def release(self) -> None:
         """Drop the failures, which keep the frames of the failed sources alive."""
@@ -89,42 +93,63 @@ class Takeovers:
 
     # Which source is next.
 
-    def choose(
-        self, level: Level, reporter: Reporter
-    ) -> tuple[ResolvedSource, int, Mode | None] | None:
+    def choose(self, level: Level, reporter: Reporter) -> Chosen | None:
         """The next source that may take over, or mode "raise" if the level has to end."""
-        source: ResolvedSource | None = level.source
         options = level.source.options
         attempt = level.attempt + 1
         if options.reset_on_progress and level.source.shows_progress:
-            attempt = 1 if self._delivered.is_beyond(level.milestone) else attempt
+            attempt = 1 if self.delivered.is_beyond(level.milestone) else attempt
         is_spent = options.attempts is not None and attempt > options.attempts
         if is_spent or level.leaves_source:
-            source, attempt = self._next(level), 1
+            return self.choose_next(level, reporter)
+        return self._usable(level, reporter, level.source, attempt)
+
+    def choose_next(self, level: Level, reporter: Reporter) -> Chosen | None:
+        """The same, but not the source that has failed."""
+        return self._usable(level, reporter, self._next(level), 1)
+
+    def renew(self, level: Level, reporter: Reporter, chosen: Chosen) -> Chosen | None:
+        """The same source, as it may take over now, if it may."""
+        source, attempt, _ = chosen
+        mode = self._mode_of(level, source, attempt)
+        if mode != "raise" or not source.has_own_mode:
+            return source, attempt, mode
+        reporter.passed_over(level, source, attempt, "mid_stream")
+        return None
+
+    def _usable(
+        self, level: Level, reporter: Reporter, source: ResolvedSource | None, attempt: int
+    ) -> Chosen | None:
+        """This source, or the first one after it that may take over."""
         passed_over = 0
         while source is not None and passed_over < _PASSED_OVER:
             mode = self._mode_of(level, source, attempt)
             if mode != "raise" or not source.has_own_mode:
                 return source, attempt, mode
-            reporter.passed_over(level, source, attempt)
+            reporter.passed_over(level, source, attempt, "mid_stream")
             passed_over += level.queue.lazy  # a list comes to its end by itself
             source, attempt = self._next(level), 1
         return None
 
-    def first(self, level: Level, reporter: Reporter, outer: Level | None) -> ResolvedSource | None:
+    def first(self, level: Level, reporter: Reporter, outer: Level | None) -> Chosen | None:
         """The first source of a level that may take over."""
+        if outer is not None and self.mode is not None:
+            level.mode_around = self._mode_into(outer)
+        return self.next_first(level, reporter)
+
+    def next_first(self, level: Level, reporter: Reporter) -> Chosen | None:
+        """The next such source."""
         source = self._next(level)
-        if outer is None or self.mode is None:
-            return source
-        level.mode_around = self._mode_into(outer)
+        mode = self.mode
+        if mode is None or level.parent is None:
+            return None if source is None else (source, 1, mode)
         while source is not None and "mid_stream" in source.own:
             mode = self._mode_of(level, source, 1)
             if mode != "raise":
-                self.mode = mode
                 break
-            reporter.passed_over(level, source, 1)
-            source = self._next(level)
-        return source
+            reporter.passed_over(level, source, 1, "mid_stream")
+            source, mode = self._next(level), self.mode
+        return None if source is None else (source, 1, mode)
 
     def _next(self, level: Level) -> ResolvedSource | None:
         source = level.queue.next()
@@ -144,7 +169,7 @@ class Takeovers:
 
     def _mode_of(self, level: Level, source: ResolvedSource, attempt: int) -> Mode | None:
         """How a source would take over now; None if nothing was delivered yet."""
-        if not self._delivered.has_delivered:
+        if not self.delivered.has_delivered:
             return None
         mode: Mode | None = None
         if source.group is not None and "mid_stream" not in source.own:
@@ -153,7 +178,7 @@ class Takeovers:
 
     def _own_mode_of(self, level: Level, source: ResolvedSource, attempt: int) -> Mode | None:
         strategy = source.options.strategy
-        if self._delivered.holds_restart and strategy != "raise":
+        if self.delivered.holds_restart and strategy != "raise":
             return "restart"
         match strategy:
             case Skip():
@@ -185,7 +210,7 @@ class Takeovers:
         return mode
 
     def _ask(self, strategy: Decide, attempt: int) -> Mode:
-        delivered = self._delivered
+        delivered = self.delivered
         mode = strategy.fn(
             delivered.progress(strategy.keep, self.failures, attempt, to_replay=delivered.to_replay)
         )
@@ -205,7 +230,7 @@ class Takeovers:
 
     def new_attempt(self, levels: Sequence[Level], error: Exception | None) -> Attempt:
         """The attempt on the innermost source; a takeover after `error` is marked with it."""
-        level, delivered, mode = levels[-1], self._delivered, self.mode
+        level, delivered, mode = levels[-1], self.delivered, self.mode
         source = level.source
         if mode == "resume" and not source.resumable:
             raise mark_usage_error(
@@ -233,16 +258,16 @@ class Takeovers:
 
     def _marker(self, source: ResolvedSource, mode: Mode, error: Exception) -> Takeover:
         """The marker of a takeover; the consumer has not heard of a restart at a bookmark yet."""
-        to_discard = self._delivered.to_discard
+        to_discard = self.delivered.to_discard
         if to_discard is not None:
             return Takeover("restart", source.name, error, to_discard)
-        return Takeover(mode, source.name, error, self._delivered.count)
+        return Takeover(mode, source.name, error, self.delivered.count)
 
     def _progress(self, level: Level, attempt: Attempt) -> Progress:
         """The `Progress` for the factory of this level's source."""
         strategy: Any = level.source.options.strategy
         start_over = self.mode in ("restart", "skip")
-        return self._delivered.progress(
+        return self.delivered.progress(
             strategy.keep,
             self.failures,
             level.attempt,
@@ -257,16 +282,16 @@ class Takeovers:
         if measure is not None and measure.size is not None:
             attempt.replay(measure.total, measure)
         else:
-            attempt.replay(self._delivered.count, measure)
+            attempt.replay(self.delivered.count, measure)
 
     def _measure(self, levels: Sequence[Level]) -> Measure | None:
         """What replayed items are compared by with those that were delivered."""
-        is_digestible = self._delivered.digestible
+        is_digestible = self.delivered.digestible
         for index, _ in values_of(levels, "mid_stream"):
             strategy = levels[index].source.options.strategy
             if isinstance(strategy, Skip | Decide):
                 size = strategy.size if isinstance(strategy, Skip) else None
-                measure = self._delivered.measure_of(strategy.key if is_digestible else None, size)
+                measure = self.delivered.measure_of(strategy.key if is_digestible else None, size)
                 if measure is not None:
                     return measure
         return None

@@ -15,7 +15,7 @@ from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from warnings import warn
 
-from failover_iter._core.commands import Open, Raise, Return, Sleep
+from failover_iter._core.commands import Admit, Open, Raise, Return, Sleep
 from failover_iter._core.notes import leaked, raise_unchanged
 from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
@@ -23,7 +23,7 @@ from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers import log
 from failover_iter._drivers.async_items import Held, IterableOver
 from failover_iter._drivers.clock import async_sleep, async_time, give_way
-from failover_iter._drivers.closing import acloser_of, closed, first_of, has_ended, needs_close
+from failover_iter._drivers.closing import acloser_of, closed, first_of, is_alive, needs_close
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.pullers import new_puller
 from failover_iter._validation import is_awaitable, offers, shown
@@ -54,6 +54,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 case Open():
                     source = AsyncSource(run, command.attempt)
                     await source.open()
+                case Admit():
+                    command = run.admitted(await command.health.aadmit(command.key))
+                    continue
                 case Sleep():
                     await async_sleep(command.seconds)
                     command = run.slept()
@@ -98,6 +101,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             await source.interrupt(error)
+        elif run.state is State.ASKING:
+            run.interrupted(error)
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
@@ -232,8 +237,7 @@ class AsyncSource(OpenedSource):
     def raised(self, error: BaseException) -> None:
         """The loop over the items raised: the source is to blame, unless it cannot have raised."""
         self.failure = error
-        has_not_raised = type(self.iterator) is AsyncGeneratorType and not has_ended(self.iterator)
-        if has_not_raised and error is not self.attempt.surplus:
+        if is_alive(self.iterator) and error is not self.attempt.surplus:
             self.spare(error)
 
     def exhausted(self, items: AsyncIterable[Any]) -> None:

@@ -23,6 +23,11 @@ def has_ended(opened: object) -> bool:
     return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is None
 
 
+def is_alive(opened: object) -> bool:
+    """Whether this is an async generator that has not ended: no error came out of it."""
+    return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is not None
+
+
 def needs_close(iterable: object, iterator: object, source: ResolvedSource) -> bool:
     """Whether a source that has ended may still have to be closed."""
     return iterable is not iterator or not has_ended(iterator) or source.closer is not None

@@ -14,7 +14,7 @@ from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from weakref import ref
 
-from failover_iter._core.commands import Open, Raise, Return, Sleep
+from failover_iter._core.commands import Admit, Open, Raise, Return, Sleep
 from failover_iter._core.notes import leaked, raise_unchanged
 from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
@@ -78,6 +78,9 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                 case Open():
                     source = SyncSource(run, command.attempt)
                     source.open()
+                case Admit():
+                    command = run.admitted(command.health.admit(command.key))
+                    continue
                 case Sleep():
                     if command.seconds:
                         time.sleep(command.seconds)
@@ -108,6 +111,8 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             source.interrupt(error)
+        elif run.state is State.ASKING:
+            run.interrupted(error)
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error.

@@ -71,6 +71,13 @@ def _noted(lines: Sequence[Line], *, many: bool) -> Iterator[Row]:
         yield Note(line.depth, _remark(line)) if isinstance(line, Remark) else line
 
 
+_REASONS: Final = {
+    "mid_stream": 'mid_stream="raise"',
+    "health": "health: it failed lately",
+    "budget": "budget: no retry is left",
+}
+
+
 def _remark(remark: Remark) -> str:
     event = remark.event
     if isinstance(event, Exhausted):
@@ -78,7 +85,7 @@ def _remark(remark: Remark) -> str:
         told = f"{failures}, {event.delivered} delivered"
         return f"exhausted after {told}: {describe(event.error)}"
     if isinstance(event, PassedOver):
-        return f'{event.source} passed over (mid_stream="raise")'
+        return f"{event.source} passed over ({_REASONS[event.reason]})"
     then = event.to if isinstance(event, Switched) else event.source
     takeover = "" if event.mode is None else f" (takeover: {event.mode})"
     return f"waiting {seconds(event.seconds)}, then opening {then}{takeover}"

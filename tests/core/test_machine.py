@@ -24,11 +24,13 @@ from hypothesis.stateful import (
 
 from failover_iter import (
     AllSourcesFailed,
+    Budget,
     Closed,
     Committed,
     Completed,
     Exhausted,
     Failed,
+    Health,
     Opening,
     PassedOver,
     Policy,
@@ -37,16 +39,18 @@ from failover_iter import (
     Switched,
     Waiting,
 )
-from failover_iter._core.commands import Command, Open, Raise, Return, Sleep
+from failover_iter._core.commands import Admit, Command, Open, Raise, Return, Sleep
 from failover_iter._core.state import TRANSITIONS, State
+from failover_iter.health import Admission
 from support.play import Play, lost, named
 
 A, B, C = FACTORIES = [named(name) for name in "abc"]
 #: The first events of one stream, or of one opening of a group: see `failover_iter.events`.
 BEGINS = re.compile(
     "(PassedOver )*(Opening (Committed )?"
-    "(Failed (PassedOver )*(Waiting |Switched )Opening (Committed )?)*"
-    "(Failed (PassedOver )*(Waiting |Switched |Exhausted )?|Completed |Closed )?)?"
+    "(Failed (PassedOver )*(Waiting |Switched )(PassedOver )*(Switched )?Opening (Committed )?)*"
+    "(Failed (PassedOver )*((Waiting |Switched )(PassedOver )*(Switched )?|Exhausted )?"
+    "|Completed |Closed )?)?"
 )
 #: The last event. Nothing follows a pause that is broken off, or a listener that raises.
 LAST = Failed | PassedOver | Exhausted | Completed | Closed | Waiting | Switched
@@ -65,9 +69,22 @@ WORDS: dict[str, Callable[[Play], object]] = {
     "ended": lambda play: play.run.ended(None),
     "left": lambda play: play.run.left(lost(), by_consumer=True),
     "slept": lambda play: play.run.slept(),
+    "admitted": lambda play: play.run.admitted(Admission("a")),
     "interrupted": lambda play: play.run.interrupted(lost()),
 }
-STATE_AFTER = {Open: State.OPENING, Sleep: State.WAITING, Raise: State.DONE, Return: State.DONE}
+STATE_AFTER: dict[type[Command], State] = {
+    Admit: State.ASKING,
+    Open: State.OPENING,
+    Sleep: State.WAITING,
+    Raise: State.DONE,
+    Return: State.DONE,
+}
+
+
+def scarce() -> Budget:
+    """A budget that is soon empty."""
+    return Budget(ratio=0.5, reserve=1, per_second=0)
+
 
 MODES = [None, "restart", "raise", "skip", "resume"]
 PAUSES = [0, 1.5]
@@ -84,6 +101,8 @@ LEVEL: dict[str, list[Any]] = {
     "total_timeout": [None, None, 1, 4],
     "give_up_after": [None, None, 5],
     "on_exhausted": ["last", "group"],
+    "health": [None, None, Health],
+    "budget": [None, None, scarce],
 }
 BREAKS = ["Opening", "Committed", "Failed", "Completed", "Waiting", "ask", *[None] * 6]
 Choose = Callable[[list[Any]], Any]
@@ -131,6 +150,9 @@ class CoreMachine(RuleBasedStateMachine):
 
         def options() -> dict[str, Any]:
             level = {option: choose(values) for option, values in LEVEL.items()}
+            # The answers of the health are those of the machine.
+            for shared in ("health", "budget"):
+                level[shared] = level[shared] and level[shared]()
             return {**level, "mid_stream": mode, "retry_on": self.ask, "on_event": self.listen}
 
         def group(sources: list[Any]) -> Any:
@@ -255,6 +277,13 @@ class CoreMachine(RuleBasedStateMachine):
     def sleeps(self) -> None:
         """The pause ends."""
         self.says("slept", self.play.sleep)
+
+    @precondition(in_state(State.ASKING))
+    @rule(verdict=st.sampled_from(["yes", "probe", "no", "no"]))
+    def is_answered(self, verdict: Any) -> None:
+        """The health answers."""
+        admission = Admission("a", verdict, lease=verdict == "probe", seconds=3)
+        self.says("admitted", lambda: self.play.answer(admission))
 
     @precondition(lambda self: not self.closed and "interrupted" in TRANSITIONS[self.state])
     @rule()
@@ -410,6 +439,12 @@ def test_each_transition_of_the_table_is_taken() -> None:
         while machine.state is not State.DONE:
             if machine.state is State.WAITING:
                 choose([*[machine.sleeps] * 9, machine.is_interrupted])()
+                continue
+            if machine.state is State.ASKING:
+                if choose([True] * 20 + [False]):
+                    machine.is_answered(choose(["yes", "yes", "probe", "no", "no"]))
+                else:
+                    machine.is_interrupted()
                 continue
             rare = ["yields", "left", *TRANSITIONS[machine.state].keys() & {"interrupted"}]
             step = choose(["yields", "fails", "fails", "ends", choose(rare)])

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from failover_iter import SourceError
 from failover_iter._core.attempt import Attempt
-from failover_iter._core.commands import Command, Open, Raise, Return, Sleep
+from failover_iter._core.commands import Admit, Command, Open, Raise, Return, Sleep
 from failover_iter._core.run import Run, new_run
 from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
@@ -43,6 +43,8 @@ def show(command: Command) -> str:
             progress = f" from {attempt.args[0].delivered}" if attempt.args else ""
             skips = f" skip {attempt.to_replay}" if attempt.to_replay else ""
             return f"open {attempt.source.name}{progress}{skips}"
+        case Admit(_, key):
+            return f"ask {key}"
         case Sleep(seconds):
             return f"sleep {seconds:g}"
         case Raise(error):
@@ -151,6 +153,11 @@ class Play:
         """The pause ends."""
         self.now += self.command.seconds
         self.command = self.run.slept()
+        return self.command  # type: ignore[no-any-return]
+
+    def answer(self, admission: Any) -> Command:
+        """The health answers."""
+        self.command = self.run.admitted(admission)
         return self.command  # type: ignore[no-any-return]
 
     def time_out(self) -> Exception:

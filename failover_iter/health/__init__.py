@@ -1,0 +1,243 @@
+"""`Health`: what streams tell each other of their sources, so that a sick one is asked last.
+
+A *key* is what is healthy or not: the name of a source, or its `health_key`. After a few failures
+in a row it is *out*: it is asked last until a cool-down has passed. Then one stream, the *probe*,
+asks it again. Its first item lets all streams in; its failure starts a longer cool-down.
+
+>>> from failover_iter import Health, Policy
+>>> def primary():
+...     raise ConnectionError("refused")
+...     yield
+>>> def replica():
+...     yield from (1, 2)
+>>> health = Health(failures=2, cooldown=30)
+>>> policy = Policy(retry_on=ConnectionError, health=health)
+>>> for _ in range(5):
+...     assert list(policy.stream([primary, replica])) == [1, 2]
+>>> health.snapshot()["primary"].state, health.snapshot()["replica"].state
+('out', 'ok')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from failover_iter._types import RetryOn
+from failover_iter._validation import (
+    check_callback,
+    check_count,
+    check_retry_on,
+    seconds_of,
+    suggest_options,
+)
+from failover_iter.health._cells import Admission, Outcome, Rules
+from failover_iter.health._local import LocalStore, Store
+from failover_iter.health._snapshot import Snapshot, SourceHealth
+
+__all__ = [
+    "Admission",
+    "Health",
+    "LocalStore",
+    "Outcome",
+    "Rules",
+    "Snapshot",
+    "SourceHealth",
+    "Store",
+]
+
+
+def requested_delay(error: Any) -> float | None:
+    """Return how long an error asks to wait, in seconds: the default of `retry_after`.
+
+    That is its attribute `retry_after`, or the header of its `response` if that is a number.
+    """
+    delay: Any = getattr(error, "retry_after", None)
+    if delay is None:
+        headers: Any = getattr(getattr(error, "response", None), "headers", None)
+        delay = None if headers is None else headers.get("retry-after")
+        return float(delay) if str(delay).isdecimal() else None
+    return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+
+
+@suggest_options
+class Health:
+    """What streams learn from each other about their sources: a sick one is asked last.
+
+    Give one `Health` to the policies whose streams are to share it, as their option `health`. A
+    source that has failed `failures` times in a row is out for `cooldown` seconds: streams ask the
+    other sources first, and open it only if none of these is left. After the cool-down one stream
+    at a time, the probe, asks it before the others. Its first item lets all streams in again; its
+    failure doubles the cool-down.
+
+    Failures in the middle of a stream count, and so do the library's own (a timeout, an empty or
+    truncated stream). An error that neither `retry_on` nor `switch_on` lists never counts, and a
+    consumer that leaves is no failure. A stream is never failed by its health.
+
+    It is safe to share between threads, tasks and event loops.
+
+    Args:
+        failures: how many failures in a row eject a source.
+        cooldown: how long it is out at first: seconds or a timedelta.
+        maximum: the longest cool-down.
+        lease: after how long another stream may probe if the probe was never heard of again.
+        counts: which of the errors in `switch_on` count as failures: an exception class, a tuple
+            of them, or a predicate. By default only those that carry a Retry-After.
+        retry_after: a function that returns how long an error asks to wait, or None. An error that
+            does ejects its source at once; the later of the two deadlines holds. By default the
+            attribute `retry_after` of the error, or the header of its `response`.
+        store: where to keep it, for example a `RedisStore` that many processes share. By default
+            in this process.
+        clock: the clock of the process's own store, for tests.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: a number is too small, or `clock` is given beside `store`.
+
+    Example:
+        >>> from failover_iter import Health, Policy
+        >>> def primary():
+        ...     raise ConnectionError("refused")
+        ...     yield
+        >>> def replica():
+        ...     yield from (1, 2)
+        >>> health = Health(failures=1, clock=lambda: 0.0)
+        >>> policy = Policy(retry_on=ConnectionError, health=health)
+        >>> list(policy.stream([primary, replica]))
+        [1, 2]
+        >>> print(health)
+        source   state  failures   until  level
+        primary  out           0  30.0 s      1
+        replica  ok            0       -      0
+    """
+
+    def __init__(
+        self,
+        *,
+        failures: int = 3,
+        cooldown: float | timedelta = 30,
+        maximum: float | timedelta = 300,
+        lease: float | timedelta = 60,
+        counts: RetryOn | None = None,
+        retry_after: Callable[[Exception], float | None] = requested_delay,
+        store: Store | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        check_count("failures", failures, least=1, allowed="an int of at least 1")
+        self.rules = Rules(
+            failures,
+            _milliseconds("cooldown", cooldown),
+            _milliseconds("maximum", maximum),
+            _milliseconds("lease", lease),
+        )
+        if self.rules.maximum < self.rules.cooldown:
+            raise ValueError(f"maximum must be at least cooldown ({cooldown!r}), got {maximum!r}")
+        if counts is not None:
+            check_retry_on("counts", counts)
+        check_callback("retry_after", retry_after, "a function error -> seconds or None")
+        self._counts = counts
+        self._retry_after = retry_after
+        self._store = _store_of(store, clock)
+
+    # For streams.
+
+    def admit(self, key: str) -> Admission:
+        """Return whether a blocking stream is to open this source now."""
+        return self._store.admit(key, self.rules)
+
+    async def aadmit(self, key: str) -> Admission:
+        """Return the same to an async stream."""
+        return await self._store.aadmit(key, self.rules)
+
+    def report(
+        self,
+        admission: Admission,
+        outcome: Outcome,
+        error: Exception | None = None,
+        *,
+        switches: bool = False,
+    ) -> None:
+        """Note what became of an attempt; `switches`: its error is in `switch_on`.
+
+        It never blocks, and raises nothing.
+        """
+        delay = 0
+        if error is not None:
+            delay = self._asked(self._delay_of, error)
+            if switches and not (delay or self._asked(self._is_counted, error)):
+                outcome = "nothing"
+        self._store.report(admission, outcome, delay, self.rules)
+
+    def _asked(self, function: Callable[[Exception], int], error: Exception) -> int:
+        """Ask a function of the user. A stream does not fail of it: what it raises is logged."""
+        try:
+            return function(error)
+        except Exception:
+            from logging import getLogger
+
+            getLogger("failover_iter").exception("health: a function of its options raised")
+            return 0
+
+    def _delay_of(self, error: Exception) -> int:
+        seconds = self._retry_after(error)
+        return 0 if seconds is None else _milliseconds("retry_after", seconds, least=0)
+
+    def _is_counted(self, error: Exception) -> bool:
+        counts = self._counts
+        if isinstance(counts, type | tuple):
+            return isinstance(error, counts)
+        return counts is not None and bool(counts(error))
+
+    # For people.
+
+    def snapshot(self) -> Snapshot:
+        """Return the health of each source by its key. It shows itself as a table."""
+        return Snapshot(self._store.snapshot(self.rules))
+
+    async def asnapshot(self) -> Snapshot:
+        """Return the same, from a store with an asyncio client."""
+        return Snapshot(await self._store.asnapshot(self.rules))
+
+    def __repr__(self) -> str:
+        """Return the rules, in one line."""
+        cooldown, maximum, lease = (each / 1000 for each in self.rules[1:])
+        return (
+            f"Health(failures={self.rules.failures}, cooldown={cooldown:g}, "
+            f"maximum={maximum:g}, lease={lease:g})"
+        )
+
+    def __str__(self) -> str:
+        """Return the table."""
+        return str(self.snapshot())
+
+    def _repr_html_(self) -> str:
+        """Return the table as HTML, for a notebook."""
+        return self.snapshot()._repr_html_()  # pyright: ignore[reportPrivateUsage]
+
+
+def _milliseconds(option: str, value: Any, *, least: int = 1) -> int:
+    """Read a duration, in whole milliseconds."""
+    milliseconds = round(seconds_of(option, value) * 1000)
+    if milliseconds < least:
+        raise ValueError(f"{option} must be at least 0.001 s, got {value!r}")
+    return milliseconds
+
+
+def _store_of(store: Any, clock: Callable[[], float] | None) -> Store:
+    """Return the store, or one for this process."""
+    if clock is not None:
+        check_callback("clock", clock, "a function () -> seconds")
+        if store is not None:
+            raise ValueError(
+                f"clock is for the store of this process alone, got {clock!r} beside {store!r}"
+            )
+    if store is None:
+        return LocalStore() if clock is None else LocalStore(clock)
+    if isinstance(store, type) or not all(map(partial(hasattr, store), _OF_A_STORE)):
+        raise TypeError(f"store must be a RedisStore(client), or another Store, got {store!r}")
+    return store  # type: ignore[no-any-return]  # it has the methods
+
+
+_OF_A_STORE: Final = ("admit", "aadmit", "report", "snapshot", "asnapshot")

@@ -1,0 +1,329 @@
+"""`RedisStore` with redis-py, blocking and asyncio, on a server that behaves as each test says."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import trio
+
+from failover_iter import Health, Policy
+from support.needs import needs
+
+redis = needs("redis")
+
+from failover_iter.redis import RedisStore, _clients, _sender  # noqa: E402 (it needs redis-py)
+
+from .fake_redis import FakeRedis, fake_redis  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRedis]:
+    with fake_redis() as fake:
+        yield fake
+
+
+class Process:
+    """A process that shares a server: its store, its health, its clock."""
+
+    def __init__(self, client: Any, **options: Any) -> None:
+        self.now = 50.0
+        options = {"fresh": 0, "store_timeout": 0.05, **options}
+        rules = {"failures": options.pop("failures", 1)}
+        self.store = RedisStore(client, clock=lambda: self.now, **options)
+        self.health = Health(store=self.store, cooldown=10, **rules)
+
+    def fail(self, key: str = "a") -> None:
+        self.health.report(self.health.admit(key), "failed", ConnectionError("refused"))
+
+
+def warnings(caplog: Any) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_processes_share_what_they_learn(fake: FakeRedis) -> None:
+    """What one process learns holds for the others, by the next question at the latest."""
+    one, other = Process(fake.client()), Process(fake.client(decode_responses=True))
+    one.fail()
+    assert one.health.admit("a").verdict == "no"
+    assert other.health.admit("a").verdict == "no"
+    assert one.health.snapshot()["a"].until == 10.0
+    assert one.health.snapshot() == other.health.snapshot()
+    fake.now += 10_000
+    probe = other.health.admit("a")
+    assert (probe.verdict, one.health.admit("a").verdict) == ("probe", "no")
+    assert one.health.snapshot()["a"].state == "probing"
+    other.health.report(probe, "committed")
+    other.health.report(probe, "good")
+    assert other.health.admit("a").verdict == one.health.admit("a").verdict == "yes"
+    assert one.health.snapshot()["a"].state == "ok"
+
+
+def test_b9_no_cache_over_bad_news(fake: FakeRedis) -> None:
+    """B9: a healthy answer holds for `fresh` at most, and never over a failure of one's own."""
+    one, other = (Process(fake.client(), fresh=0.5, failures=2) for _ in range(2))
+    for process in (one, other, one, other):
+        assert process.health.admit("a").verdict == "yes"
+    assert fake.asked == ["admit a"] * 2
+    ticket = one.health.admit("a")
+    one.health.report(ticket, "committed")
+    one.health.report(ticket, "good")
+    one.health.report(ticket, "nothing")
+    assert fake.asked == ["admit a"] * 2  # good news of a source that is well
+    one.fail()
+    assert one.health.admit("a").verdict == "yes"
+    assert fake.asked[2:] == ["failed a", "admit a"]
+    one.fail()
+    assert one.health.admit("a").verdict == "no"
+    assert other.health.admit("a").verdict == "yes"  # it is fresh
+    other.now += 0.5
+    assert other.health.admit("a").verdict == "no"
+    asked = len(fake.asked)
+    other.now += 0.25
+    assert other.health.admit("a").seconds == 9.75  # fresh bad news: not asked again
+    assert len(fake.asked) == asked
+
+
+def test_what_is_remembered_is_bounded(fake: FakeRedis) -> None:
+    """Thousands of keys, one for each tenant, do not fill the memory."""
+    process = Process(fake.client(), fresh=9)
+    for number in range(1100):
+        process.health.admit(f"tenant {number}")
+    assert len(process.store._known) <= 1000
+
+
+@pytest.mark.parametrize("mode", ["silent", "sick"])
+def test_b8_each_for_itself(fake: FakeRedis, mode: str, caplog: Any) -> None:
+    """B8: if Redis is silent or refuses, each process goes on, and asks again after `pause`."""
+    process = Process(fake.client(), pause=3)
+    ticket = process.health.admit("a")
+    fake.mode = mode
+    process.health.report(ticket, "failed", ConnectionError())
+    assert process.health.admit("a").local
+    (warning,) = warnings(caplog)
+    assert "each process goes on by itself for 3 s" in warning
+    assert process.health.admit("a").verdict == "no"  # the report that was not sent counts here
+    assert process.health.snapshot()["a"].state == "out"
+    process.health.report(ticket, "committed")  # of before: it is taken for one of this process
+    assert process.health.admit("a").verdict == "yes"
+    alone = process.health.admit("b")
+    process.health.report(alone, "failed", ConnectionError())
+    assert process.health.admit("b").verdict == "no"
+    asked = len(fake.asked)
+    fake.mode, process.now = "well", process.now + 3
+    fake.woken.set()
+    process.health.report(alone, "good")  # its ticket is one of this process
+    assert (process.health.admit("b").verdict, process.health.admit("b").local) == ("yes", False)
+    assert fake.asked[asked:] == ["admit b", "admit b"]
+    assert len(warnings(caplog)) == 1
+
+
+def test_b8_a_snapshot_of_this_process(fake: FakeRedis, caplog: Any) -> None:
+    """B8: where Redis does not answer, the snapshot is that of this process."""
+    process = Process(fake.client())
+    process.fail()
+    fake.mode = "sick"
+    assert process.health.snapshot()["a"].state == "out"  # the report could not be sent
+    process.now += 9
+    assert process.health.snapshot()["a"].until == 1.0
+    assert str(process.health).startswith("source  state")
+    assert len(warnings(caplog)) == 2
+
+
+def test_a_server_that_was_restarted_learns_the_scripts(fake: FakeRedis) -> None:
+    """A server that knows no script is sent it in full, with the same result."""
+    process = Process(fake.client())
+    process.fail()
+    assert process.health.admit("a").verdict == "no"
+    fake.scripts.clear()
+    assert process.health.admit("a").verdict == "no"
+    fake.cells.clear()  # FLUSHALL
+    process.fail()
+    assert process.health.admit("a").verdict == "no"
+
+
+def test_processes_that_disagree_are_warned_once(fake: FakeRedis, caplog: Any) -> None:
+    """Rules belong to `Health`: another process with other rules is a warning, once."""
+    one, other = Process(fake.client(), failures=2), Process(fake.client(), failures=3)
+    one.fail()
+    one.health.admit("a")
+    other.health.admit("a")
+    other.health.admit("a")
+    (warning,) = warnings(caplog)
+    assert "other rules (failures=2 " in warning
+    assert "this one (failures=3 " in warning
+
+
+def test_reports_are_sent_without_a_question(fake: FakeRedis) -> None:
+    """A thread sends what is reported while nobody asks: a probe that runs for hours."""
+    process = Process(fake.client())
+    process.fail()
+    fake.wait_until("failed a")
+    process.store._sender._process = -1  # after a fork, the child has no thread
+    process.fail("b")
+    fake.wait_until("failed b")
+    process.store.close()  # twice: there are two threads here
+    process.store.close()
+    for thread in threading.enumerate():
+        if thread.name == "failover_iter.redis":
+            thread.join(timeout=10)
+    assert process.health.admit("c").admitted
+
+
+def test_reports_are_sent_at_the_exit(fake: FakeRedis) -> None:
+    """What waits when the interpreter exits is sent then."""
+    process = Process(fake.client())
+    process.store._sender.wake = lambda: None  # type: ignore[method-assign]  # the thread is late
+    process.fail()
+    _sender.flush_all()
+    assert fake.asked[-1] == "failed a"
+    sender = process.store._sender
+    del process
+    gc.collect()
+    sender.flush()  # its store is gone
+
+
+async def aplay(fake: FakeRedis, client: Any) -> None:
+    """The same as above, for an async stream."""
+    process = Process(client)
+    health = process.health
+    ticket = await health.aadmit("a")
+    health.report(ticket, "failed", ConnectionError())
+    assert (await health.aadmit("a")).verdict == "no"
+    assert (await health.asnapshot())["a"].state == "out"
+    fake.mode = "sick"
+    assert (await health.aadmit("b")).local
+    assert (await health.aadmit("b")).local
+    assert dict(await health.asnapshot()) == {}
+    process.now += 9
+    assert dict(await health.asnapshot()) == {}
+
+
+def test_asyncio(fake: FakeRedis, caplog: Any) -> None:
+    """Under asyncio, with a client of asyncio."""
+
+    async def main() -> None:
+        async with fake.aclient() as client:
+            await aplay(fake, client)
+
+    asyncio.run(main())
+
+
+def test_a_blocking_client_in_async_streams(fake: FakeRedis) -> None:
+    """A blocking client is called in a thread: under asyncio, and under trio."""
+    asyncio.run(aplay(fake, fake.client()))
+    fake.mode = "well"
+    fake.cells.clear()
+    trio.run(aplay, fake, fake.client())
+
+
+def test_a_task_sends_reports(fake: FakeRedis) -> None:
+    """Under asyncio a task sends what is reported while nobody asks, on each loop."""
+    process = None
+
+    async def main() -> None:
+        nonlocal process
+        async with fake.aclient() as client:
+            process = process or Process(client)
+            process.store._aclient = client
+            ticket = await process.health.aadmit("a")
+            fake.asked.clear()
+            process.health.report(ticket, "failed", ConnectionError())
+            process.health.report(ticket, "failed", ConnectionError())  # the same task sends it
+            task = process.store._sender._task
+            assert task is not None
+            await task
+            assert fake.asked == ["failed a"] * 2
+            fake.mode = "sick"
+            process.health.report(ticket, "failed", ConnectionError())
+            await process.store.asend()
+            task = process.store._sender._task
+            assert task is not None
+            await task  # it finds nothing left to send
+            process.now += 9
+            fake.mode = "well"
+
+    asyncio.run(main())
+    asyncio.run(main())
+    assert process is not None
+    ticket = process.store._local.admit_alone("b", process.health.rules)
+    process.health.report(ticket, "nothing")
+    from dataclasses import replace
+
+    process.health.report(replace(ticket, local=False), "failed", ConnectionError())
+    assert len(process.store._told) == 1  # no loop runs: the next question takes it along
+    process.store.send()
+    assert len(process.store._told) == 1  # it is not for a thread
+    sender = process.store._sender
+    process = None
+    gc.collect()
+    assert sender._store() is None
+    asyncio.run(sender._asend())
+
+
+def test_a_cancellation_loses_no_report(fake: FakeRedis) -> None:
+    """A task that is cancelled while it asks, or sends, leaves the reports to the next one."""
+
+    async def main() -> None:
+        async with fake.aclient() as client:
+            process = Process(client, store_timeout=60)
+            process.store._sender.wake = lambda: None  # type: ignore[method-assign]
+            ticket = await process.health.aadmit("a")
+            process.health.report(ticket, "failed", ConnectionError())
+            for awaitable in (process.health.aadmit("a"), process.store.asend()):
+                fake.mode = "silent"
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await awaitable
+                assert len(process.store._told) == 1
+            fake.mode = "well"
+            assert (await process.health.aadmit("a")).verdict == "no"
+
+    asyncio.run(main())
+
+
+def test_a_blocking_stream_needs_a_blocking_client(fake: FakeRedis) -> None:
+    """A client of asyncio in a blocking stream is refused, and the error says what to do."""
+    health = Health(store=RedisStore(fake.aclient()))
+    policy = Policy(retry_on=ConnectionError, health=health)
+    health._store.close()  # type: ignore[attr-defined]  # the connections are those of the client
+    with pytest.raises(TypeError, match=r"which a blocking stream cannot use: pass a redis\.Redis"):
+        list(policy.stream([lambda: [1]]))
+    with pytest.raises(TypeError, match=r"use await asnapshot\(\)"):
+        health.snapshot()
+
+
+def test_wrong_clients() -> None:
+    """Other clients are refused, and so are pools whose time cannot be limited."""
+    store: Any = RedisStore
+    with pytest.raises(TypeError, match="client must be a redis.Redis or a redis.asyncio.Redis"):
+        store("redis://localhost")
+    sentinel = redis.Sentinel([("localhost", 26379)]).master_for("main")
+    with pytest.raises(ValueError, match=r"must have a redis\.ConnectionPool"):
+        store(sentinel)
+    with pytest.raises(TypeError, match="pause must be seconds or a timedelta, got 'x'"):
+        store(redis.Redis(), pause="x")
+    with pytest.raises(ValueError, match="fresh must be finite and at least 0 s, got -1"):
+        store(redis.Redis(), fresh=-1)
+    with pytest.raises(ValueError, match="store_timeout must be finite and at least 0.001 s"):
+        store(redis.Redis(), store_timeout=0)
+    assert store(redis.Redis(), store_timeout=timedelta(seconds=1))._timeout == 1.0
+
+
+def test_the_clients_own_settings_are_kept() -> None:
+    """The store's connections have the client's settings, its own time limit and no retries."""
+    theirs = redis.Redis(host="example", port=1, db=3, password="p", socket_timeout=60)
+    ours = _clients.bounded(theirs, 0.2).connection_pool.connection_kwargs
+    assert [ours[name] for name in ("host", "port", "db", "password")] == ["example", 1, 3, "p"]
+    assert (ours["socket_timeout"], ours["socket_connect_timeout"]) == (0.2, 0.2)
+    assert ours["retry"]._retries == 0
+    unix = _clients.bounded(redis.Redis(unix_socket_path="/run/redis.sock"), 0.2)
+    assert unix.connection_pool.connection_kwargs["path"] == "/run/redis.sock"

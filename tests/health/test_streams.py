@@ -1,0 +1,52 @@
+"""Laws B1 to B7 and B10 for sync streams, asyncio and trio; and the streams that break them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from support.worlds import FLAVOURS, World, play
+
+from .streams import LAWS, MUTANTS
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_law(law: Any, flavour: str) -> None:
+    """The law holds, whatever happens."""
+
+    @settings(max_examples=2 if law.__name__.startswith("b5") else 25)
+    @given(data=st.data())
+    def check(data: Any) -> None:
+        async def scenario(world: World) -> None:
+            await law(world, data)
+
+        play(flavour, scenario)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("law", "cls", "method", "mutant"),
+    MUTANTS,
+    ids=[each[3].__name__.strip("_") for each in MUTANTS],
+)
+def test_the_law_kills_the_mutant(
+    law: str, cls: Any, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong streams break the law that they are about."""
+    monkeypatch.setattr(cls, method, mutant)
+
+    @settings(max_examples=100, phases=[Phase.generate], database=None)
+    @given(data=st.data())
+    def check(data: Any) -> None:
+        async def scenario(world: World) -> None:
+            await LAWS[law](world, data)
+
+        play("sync", scenario)
+
+    with pytest.raises(BaseException):  # noqa: B017 (whatever comes of it)
+        check()
