@@ -21,7 +21,7 @@ from drivers.threads import (
     stream_of,
     wait_until,
 )
-from failover_iter import Policy, Source, SourceTimeout
+from failover_iter import Policy, Progress, Source, SourceTimeout
 from failover_iter._drivers.clock import clock
 from failover_iter._drivers.mailbox import Job
 from failover_iter.testing import VirtualClock
@@ -57,7 +57,8 @@ def test_a_handle_in_the_memo(fake: VirtualClock) -> None:
     """A generator is of no use to `abort`, so the memo of the stream holds a handle."""
     log: list[Any] = []
 
-    def source() -> Iterator[int]:
+    def source(progress: Progress) -> Iterator[int]:
+        progress.memo["handle"] = "the socket"
         try:
             yield 1
             fake.sleep(1e9)
@@ -67,9 +68,9 @@ def test_a_handle_in_the_memo(fake: VirtualClock) -> None:
     def abort(opened: object, memo: dict[str, Any]) -> None:
         log.append((type(opened), memo["handle"]))
 
-    stream = stream_of(Source(source, abort=abort), idle_timeout=1)
+    unit = Source(source, abort=abort, mid_stream="resume")
+    stream = stream_of(unit, idle_timeout=1)
     assert next(stream) == 1
-    stream.gi_frame.f_locals["source"].attempt.delivered.memo["handle"] = "the socket"
     with pytest.raises(SourceTimeout):
         next(stream)
     fake.wake_all()

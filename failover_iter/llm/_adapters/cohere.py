@@ -115,17 +115,23 @@ async def _achecked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
+def _http_response(opened: Any) -> Any:
+    """The response of httpx: not all releases have a public name for it."""
+    public = getattr(opened, "response", None)
+    return opened._response if public is None else public  # noqa: SLF001
+
+
 def _events(client: Any, arguments: Arguments) -> Iterator[Any]:
     """Yield the SDK's events, and check the bytes of the response before the SDK reads them."""
     with client.with_raw_response.chat_stream(**arguments) as opened:
-        response = opened.response
+        response = _http_response(opened)
         response.iter_bytes = lambda bytes_of=response.iter_bytes: _checked(bytes_of())
         yield from opened.data
 
 
 async def _aevents(client: Any, arguments: Arguments) -> AsyncIterator[Any]:
     async with client.with_raw_response.chat_stream(**arguments) as opened:
-        response = opened.response
+        response = _http_response(opened)
         response.aiter_bytes = lambda bytes_of=response.aiter_bytes: _achecked(bytes_of())
         async for event in opened.data:
             yield event
