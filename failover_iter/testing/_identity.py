@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -60,8 +61,11 @@ def check_identity(
     machine: Any = type(
         "Identity", (base,), {"combinator": staticmethod(combinator), "failure": failure}
     )
+    threads = set(threading.enumerate())
     with _quiet():
         run_state_machine_as_test(machine, settings=settings)
+        for thread in set(threading.enumerate()) - threads:
+            thread.join(1)  # it lets go of its source, which is then abandoned
         gc.collect()
 
 
