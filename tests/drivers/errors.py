@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from drivers.base import Behaviour, reset
-from failover_iter import Failed
+from failover_iter import Committed, Failed
 from support.flavour import SyncFlavour
 
 
@@ -93,6 +93,22 @@ class Errors(Behaviour):
         with pytest.raises(KeyboardInterrupt) as caught:
             flavour.next(stream)
         assert caught.value.__context__ is error
+
+    def test_a_callback_raises_and_the_closing_too(self, flavour: SyncFlavour) -> None:
+        """The error of the callback reaches the consumer, with that of the closing in its notes."""
+
+        def listener(event: Any) -> None:
+            if isinstance(event, Committed):
+                raise KeyError("listener")
+
+        def closes() -> Any:
+            raise reset()
+
+        source = flavour.iterator(lambda: 1, close=closes)
+        stream = flavour.stream([lambda: source], on_event=listener)
+        with pytest.raises(KeyError) as caught:
+            flavour.next(stream)
+        assert "reset by peer" in "".join(caught.value.__notes__)
 
     def test_an_interrupt_after_an_answer_is_the_source_s_own(self, flavour: SyncFlavour) -> None:
         """Once a source has answered a throw with an item, the consumer causes nothing any more."""
