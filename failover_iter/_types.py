@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
         @property
         def wrong_use(self) -> Exception | None:
-            """What the next pull raises, if the source was closed after its last item."""
+            """The error of the next pull, if the source was closed after its last item."""
             ...
 
         def check(self) -> None:
@@ -69,7 +69,7 @@ PassedOverReason: TypeAlias = Literal["mid_stream", "health", "budget"]
 
 
 class AnyAdmission(Protocol):
-    """What a health says of a source."""
+    """The answer of a `Health` about a source."""
 
     @property
     def admitted(self) -> bool:
@@ -88,7 +88,7 @@ class AnyAdmission(Protocol):
 
 
 class AnyHealth(Protocol):
-    """What a stream asks and tells: a `Health`."""
+    """The part of a `Health` that a stream uses."""
 
     def admit(self, key: str, /) -> Any:
         """Return whether a blocking stream is to open this source now."""
@@ -112,7 +112,7 @@ class AnyHealth(Protocol):
 
 
 class AnyBudget(Protocol):
-    """What a stream earns and spends: a `Budget`."""
+    """The part of a `Budget` that a stream uses."""
 
     def earn(self) -> None:
         """A stream opens its first source."""

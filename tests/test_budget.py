@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
 
 from failover_iter import Budget, PassedOver, Policy, failover_stream
 from failover_iter._core.admission import Admissions
 from support.runners import quiet
-from support.worlds import FLAVOURS, World, play
+from support.worlds import FLAVOURS, World, check_law
 
 
 class Load:
@@ -133,16 +133,7 @@ LAWS: dict[str, Callable[[World, Any], Any]] = {
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_law(law: Any, flavour: str) -> None:
     """The law holds for sync streams, asyncio and trio."""
-
-    @settings(max_examples=15)
-    @given(data=st.data())
-    def check(data: Any) -> None:
-        async def scenario(world: World) -> None:
-            await law(world, data)
-
-        play(flavour, scenario)
-
-    check()
+    check_law(law, flavour, max_examples=15)
 
 
 # Mutants: budgets as one might write them, each with one bug.
@@ -199,16 +190,8 @@ def test_the_law_kills_the_mutant(
     """Wrong budgets break the law that they are about."""
     monkeypatch.setattr(cls, method, mutant)
 
-    @settings(max_examples=200, phases=[Phase.generate], database=None)
-    @given(data=st.data())
-    def check(data: Any) -> None:
-        async def scenario(world: World) -> None:
-            await LAWS[law](world, data)
-
-        play("sync", scenario)
-
     with pytest.raises((AssertionError, ExceptionGroup)):
-        check()
+        check_law(LAWS[law], "sync", max_examples=200, phases=[Phase.generate], database=None)
 
 
 def test_threads_share_it() -> None:

@@ -96,14 +96,14 @@ class Judging:
         """The source that may take over from the one that has failed."""
         return self._takeovers.choose(level, self._reporter)
 
+    def choose_next(self, level: Level) -> Chosen | None:
+        """The one after it."""
+        return self._takeovers.choose_next(level, self._reporter)
+
     def gives_up(self, pause: float = 0) -> bool:
         """Whether the outage lasts too long, for any level, to pause and try again."""
         limit = min(level.give_up_after for level in self._levels)
         return self.outage.lasts_too_long(self._now(), pause, limit)
-
-    def choose_next(self, level: Level) -> Chosen | None:
-        """The one after it."""
-        return self._takeovers.choose_next(level, self._reporter)
 
     def go_on(
         self, level: Level, error: Exception, failed: Callable[[], Failed], chosen: Chosen | None

@@ -8,6 +8,7 @@ from failover_iter._core.admission import Admissions
 from failover_iter._core.commands import Command, Open, Raise
 from failover_iter._core.deadlines import deadline_of
 from failover_iter._core.groups import Level
+from failover_iter._core.judging import Judging
 from failover_iter._core.sources import SourceQueue
 from failover_iter.errors import NoSources
 from failover_iter.events import Opening
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from failover_iter._core.groups import Levels
-    from failover_iter._core.judging import Judging
     from failover_iter._core.reporting import Reporter
     from failover_iter._core.takeovers import Chosen, Takeovers
     from failover_iter._types import Flavour
@@ -44,6 +44,17 @@ class Openings:
         self._reporter = reporter
         self._now = now
         self._flavour: Flavour = flavour
+
+    def made_judging(self) -> Judging:
+        """What follows failures; made now if this is the first one."""
+        if self.judging is None:
+            self.judging = Judging(self._levels, self._takeovers, self._reporter, self._now)
+        return self.judging
+
+    def release(self) -> None:
+        """Drop the error of the last attempt."""
+        if self.judging is not None:
+            self.judging.error = None
 
     def enter(self, level: Level, outer: Level | None) -> Command:
         """Open the first source of a level."""

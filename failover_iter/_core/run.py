@@ -19,7 +19,6 @@ from failover_iter._core.completeness import find_cut, find_shortfall
 from failover_iter._core.deadlines import stream_timeout
 from failover_iter._core.delivered import Delivered
 from failover_iter._core.groups import Level, Levels
-from failover_iter._core.judging import Judging
 from failover_iter._core.notes import has_context, note_close_error, set_context
 from failover_iter._core.opening import Openings
 from failover_iter._core.reporting import Log, Reporter
@@ -56,8 +55,6 @@ class Run:
 
     #: A weak reference to the generator of a blocking stream: dead while that is finalized.
     stream: Callable[[], object] | None = None
-    #: Made at the first failure.
-    _judging: Judging | None = None
 
     def __init__(
         self,
@@ -224,10 +221,9 @@ class Run:
         self._levels.clear()
         del self._options, self._queue, self._takeovers, self.delivered
         self.__dict__.pop("attempt", None)
-        if self._judging is not None:
-            self._judging.error = None
-            self._judging = None
-        self.__dict__.pop("_openings", None)
+        openings = self.__dict__.pop("_openings", None)
+        if openings is not None:
+            openings.release()
 
     # Checks and ends.
 
@@ -260,8 +256,8 @@ class Run:
             self._levels.note_alive()
         else:
             return
-        if self._judging is not None:
-            self._judging.outage.since = None
+        if self._openings.judging is not None:
+            self._openings.judging.outage.since = None
 
     # A source failed.
 
@@ -292,11 +288,7 @@ class Run:
         self, error: Exception, close_error: Exception | None = None, *, abandoned: bool = False
     ) -> Command:
         """How the innermost level answers a failure; `Raise`: it ends with that error."""
-        level, judging = self._levels[-1], self._judging
-        if judging is None:
-            judging = self._judging = self._openings.judging = Judging(
-                self._levels, self._takeovers, self._reporter, self.now
-            )
+        level, judging = self._levels[-1], self._openings.made_judging()
         try:
             failed = judging.failed(level, error, close_error, abandoned=abandoned)
             if failed is None:

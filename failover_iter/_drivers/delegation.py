@@ -44,6 +44,10 @@ if TYPE_CHECKING:
             """This error is not the source's."""
             ...
 
+        def check_surplus(self) -> None:
+            """Raise if the item that was not delivered is one too many."""
+            ...
+
         def close_iterator(self) -> None:
             """Close the iterator, once."""
             ...
@@ -124,7 +128,7 @@ class _Delegate:
         if is_delivered:
             return item
         source.blamed = attempt.surplus
-        _check_surplus(attempt)
+        source.check_surplus()
         return next(self)
 
 
@@ -179,16 +183,10 @@ def _sparing(source: OpenSource, function: Callable[[Any], object]) -> Callable[
             source.spare(error)
             raise
         if is_dropped:
-            _check_surplus(source.attempt)
+            source.check_surplus()
         return is_dropped
 
     return call
-
-
-def _check_surplus(attempt: Attempt) -> None:
-    """Raise the error of a source that has yielded one item too many."""
-    if attempt.surplus is not None:
-        raise attempt.surplus
 
 
 class _Iterable:

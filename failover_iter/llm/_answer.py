@@ -52,7 +52,7 @@ class Answer:
         self.reason: str | None = None
         self.reason_event: Any = None
         self.usage: Usage | None = None
-        #: What the failed attempts before this one had used.
+        #: The usage of the failed attempts before this one.
         self.earlier_usage: list[AttemptUsage] = []
         self.tool_indexes: dict[object, int] = {}
         #: Text that was delivered before and that the answer may repeat at its start.

@@ -56,7 +56,7 @@ class Usage:
     """The provider's own usage record, which may hold more than these counts; `None` in a sum."""
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the sum of each count; a count that only one side has is taken as it is."""
+        """Return the sum of each count; a count that only one side has is kept."""
         counts = [each.name for each in fields(Usage) if each.name != "raw"]
         return Usage(**{name: _sum(getattr(self, name), getattr(other, name)) for name in counts})
 

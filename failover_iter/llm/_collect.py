@@ -66,7 +66,7 @@ class Message:
     others: tuple[Chunk, ...] = ()
     """The chunks with other content (images, audio, citations), which is in their `raw`."""
     opaque: tuple[Mapping[str, Any], ...] = ()
-    """What the next request to the provider needs back unchanged, with the provider's name."""
+    """Parts that the next request must send back unchanged, with the provider's name."""
     finish_reason: FinishReason | None
     """Why the answer ended; `None` if the last chunk had no finish reason, or none arrived."""
     usage: tuple[AttemptUsage, ...]
@@ -229,7 +229,7 @@ def collect(stream: Iterable[Chunk | Takeover]) -> Message:
         stream: A stream made by `chat_stream`.
 
     Raises:
-        ValueError: A source that is no adapter took over without a `Takeover` marker.
+        ValueError: A source other than an adapter took over without a `Takeover` marker.
         TypeError: The stream yields something other than chunks and `Takeover` markers.
 
     An error that the stream raises is raised unchanged.
@@ -258,7 +258,7 @@ async def acollect(stream: AsyncIterable[Chunk | Takeover]) -> Message:
         stream: A stream made by `achat_stream`.
 
     Raises:
-        ValueError: A source that is no adapter took over without a `Takeover` marker.
+        ValueError: A source other than an adapter took over without a `Takeover` marker.
         TypeError: The stream yields something other than chunks and `Takeover` markers.
 
     An error that the stream raises is raised unchanged.

@@ -18,7 +18,7 @@ class ChatContext:
     """The state of one chat stream; each stream has its own."""
 
     refusals: Refusals = "answer"
-    #: What the failed attempts had used, as far as it is known.
+    #: The usage of the failed attempts, as far as known.
     failed_usage: list[AttemptUsage] = field(default_factory=list[AttemptUsage])
     #: The error that is raised after a provider has rejected every continuation.
     interruption: Exception | None = None
@@ -35,7 +35,7 @@ class ChatContext:
 
 @dataclass(kw_only=True, eq=False)
 class SourceState:
-    """What the attempts of one source in one stream share."""
+    """State that the attempts of one source in one stream share."""
 
     #: How many ways of continuing the provider has rejected.
     rejected: int = 0

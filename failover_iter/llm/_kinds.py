@@ -23,7 +23,7 @@ __all__ = ["ErrorKind", "error_kind", "is_lasting", "is_transient", "is_unavaila
 #: - "context": the conversation is too long for this model.
 #: - "filtered": a filter refused the conversation or the answer.
 #: - "auth": the key or the credentials are missing, wrong or expired, or may not use the model.
-#: - "no_model": there is no such model.
+#: - "no_model": the model does not exist.
 #: - "bad_request": the request is wrong in another way.
 #: - "unreadable": what arrived cannot be read, or is empty.
 #: - "unknown": no error of a provider.

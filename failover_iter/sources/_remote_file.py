@@ -76,7 +76,7 @@ def _is_strong_date(modified: str, date: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """The file from which a stream has delivered, as far as it is known."""
+    """The file from which a stream has delivered, as far as known."""
 
     size: int | None
     version: Version

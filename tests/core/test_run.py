@@ -589,9 +589,9 @@ def test_a_released_run_holds_nothing() -> None:
     play = started([A, B], mid_stream=Resume(keep=None))
     play.fail()
     play.run.release()
-    for name in ("_options", "_queue", "_takeovers", "delivered", "attempt"):
+    for name in ("_options", "_queue", "_takeovers", "_openings", "delivered", "attempt"):
         assert not hasattr(play.run, name)
-    assert (play.run._judging, play.run._levels) == (None, [])
+    assert play.run._levels == []
 
 
 def test_an_interrupted_pause() -> None:

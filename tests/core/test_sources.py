@@ -485,7 +485,7 @@ def test_sources_of_the_same_name_get_a_number(of: Callable[..., Any]) -> None:
 
 
 def test_the_same_factory_is_the_same_source() -> None:
-    """It keeps its name wherever it comes again: an endless cycle has two names."""
+    """It keeps its name wherever it appears: an endless cycle has two names."""
     a, b = same("chunks", 2)
     assert names_in(queue_of(cycle([a, b])), 5) == ["chunks", "chunks#2"] * 2 + ["chunks"]
     assert names_in(queue_of([a, a, b]), 3) == ["chunks", "chunks", "chunks#2"]
@@ -494,7 +494,7 @@ def test_the_same_factory_is_the_same_source() -> None:
 
 
 def test_names_of_an_endless_supply_are_told_apart() -> None:
-    """Only the last 64 are remembered, and no number comes again."""
+    """Only the last 64 are remembered, and no number repeats."""
     queue = queue_of(named("new") for _ in count())
     names = names_in(queue, 200)
     assert names == ["new", *(f"new#{number}" for number in range(2, 201))]

@@ -14,6 +14,18 @@ from failover_iter import Closed, EmptyStream, Policy, Source
 from support.flavour import Ends, SyncFlavour, Thing
 
 
+def leave_by(flavour: SyncFlavour, stream: Any, how: str) -> None:
+    """Let a stream come to its end in one of the ways; "drop" is left to the caller."""
+    if how == "close":
+        flavour.close(stream)
+    elif how == "throw":
+        with pytest.raises(KeyError):
+            flavour.throw(stream, KeyError("mine"))
+    elif how in ("end", "failure"):
+        with pytest.raises((flavour.stop, ConnectionError)):
+            flavour.next(stream)
+
+
 class Closing(Behaviour):
     """How a stream ends, what it keeps and what it tells, on both drivers."""
 
@@ -34,14 +46,7 @@ class Closing(Behaviour):
             iterable = flavour.iterable(iterator, close=lambda log=log: log.append("iterable"))
             stream = flavour.stream([lambda iterable=iterable: iterable])
             assert flavour.next(stream) == 1
-            if leave == "close":
-                flavour.close(stream)
-            elif leave == "throw":
-                with pytest.raises(KeyError):
-                    flavour.throw(stream, KeyError("mine"))
-            elif leave in ("end", "failure"):
-                with pytest.raises((flavour.stop, ConnectionError)):
-                    flavour.next(stream)
+            leave_by(flavour, stream, leave)
             del stream
             flavour.settle()
             assert log == ["iterator", "iterable"], leave
@@ -92,14 +97,7 @@ class Closing(Behaviour):
         source = Source(lambda: opened, close=lambda opened: log.append(type(opened).__name__))
         stream = flavour.stream([source], idle_timeout=60 if timed else None)
         assert flavour.next(stream) == 1
-        if leave == "close":
-            flavour.close(stream)
-        elif leave == "throw":
-            with pytest.raises(KeyError):
-                flavour.throw(stream, KeyError("mine"))
-        elif leave in ("end", "failure"):
-            with pytest.raises((flavour.stop, ConnectionError)):
-                flavour.next(stream)
+        leave_by(flavour, stream, leave)
         del stream
         flavour.settle()
         wait_until(lambda: log)  # a thread closes the source of a stream that was dropped

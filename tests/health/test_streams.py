@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase
 
-from support.worlds import FLAVOURS, World, play
+from support.worlds import FLAVOURS, check_law
 
 from .streams import LAWS, MUTANTS
 
@@ -17,16 +16,7 @@ from .streams import LAWS, MUTANTS
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_law(law: Any, flavour: str) -> None:
     """The law holds, whatever happens."""
-
-    @settings(max_examples=2 if law.__name__.startswith("b5") else 25)
-    @given(data=st.data())
-    def check(data: Any) -> None:
-        async def scenario(world: World) -> None:
-            await law(world, data)
-
-        play(flavour, scenario)
-
-    check()
+    check_law(law, flavour, max_examples=2 if law.__name__.startswith("b5") else 25)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +30,5 @@ def test_the_law_kills_the_mutant(
     """Wrong streams break the law that they are about."""
     monkeypatch.setattr(cls, method, mutant)
 
-    @settings(max_examples=100, phases=[Phase.generate], database=None)
-    @given(data=st.data())
-    def check(data: Any) -> None:
-        async def scenario(world: World) -> None:
-            await LAWS[law](world, data)
-
-        play("sync", scenario)
-
     with pytest.raises(BaseException):  # noqa: B017 (whatever comes of it)
-        check()
+        check_law(LAWS[law], "sync", max_examples=100, phases=[Phase.generate], database=None)

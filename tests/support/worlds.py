@@ -12,6 +12,8 @@ from typing import Any
 
 import trio
 import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from failover_iter import Policy
 from failover_iter._drivers.clock import clock
@@ -136,3 +138,17 @@ def play(flavour: str, scenario: Scenario) -> None:
 
 
 FLAVOURS = ["sync", "asyncio", "trio"]
+
+
+def check_law(law: Any, flavour: str, **options: Any) -> None:
+    """Play a law with random data; the options are those of Hypothesis."""
+
+    @settings(**options)
+    @given(data=st.data())
+    def check(data: Any) -> None:
+        async def scenario(world: World) -> None:
+            await law(world, data)
+
+        play(flavour, scenario)
+
+    check()

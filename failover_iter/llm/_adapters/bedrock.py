@@ -79,7 +79,7 @@ class BedrockAnswer(Answer):
     def read_start(
         self, start: Mapping[str, Any], body: Mapping[str, Any], event: object
     ) -> Iterator[Chunk]:
-        """Yield the start of a tool call, or of content that is no text."""
+        """Yield the start of a tool call, or of content other than text."""
         for kind, block in start.items():
             if kind == "toolUse":
                 call_id, name = block["toolUseId"], block["name"]

@@ -123,7 +123,7 @@ def _sum(*counts: int | None) -> int | None:
     return sum(known) if known else None
 
 
-#: The parts of an answer that are no text.
+#: The parts of an answer other than text.
 _OTHER_PARTS = (
     "inline_data",
     "file_data",

@@ -133,7 +133,7 @@ class OpenAIChatAnswer(Answer):
         return self.error(message, code=None if code is None else str(code), raw=event)
 
 
-#: The members of a delta that are no text, and our words for them.
+#: The members of a delta other than text, and our words for them.
 _OTHER_MEMBERS = {"audio": "audio", "images": "image", "annotations": "citation"}
 
 
@@ -144,7 +144,7 @@ def asks_for_several(arguments: Arguments) -> bool:
 
 
 class ToolCallKeys:
-    """Tells the pieces of parallel tool calls apart.
+    """Sorts the pieces of parallel tool calls.
 
     OpenAI numbers the calls. Some servers leave the number out, or always send 0; then a new id
     starts a new call.

@@ -200,7 +200,7 @@ def _reattach(response_id: str, last: Any) -> tuple[Arguments, Arguments]:
 
 @dataclass(frozen=True)
 class _Poll:
-    """The event that stands for a response that was asked for as a whole."""
+    """The event made from a response that was requested as a whole."""
 
     response: Any
     type: str = "poll"
