@@ -1,28 +1,94 @@
-"""The scripted sources of the identity law: sync and async ones follow the same script."""
+"""The scripted sources of the identity law follow the same script, sync and async."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from failover_iter.testing._scripted_source import ScriptedSource, async_generator, sync_generator
+import pytest
 
-SCRIPT = ScriptedSource(pulls=("item", "item"), throws=("item",), closes=("end",), value=None)
+from failover_iter.testing import _scripted_source as scripted
+from failover_iter.testing._scripted_source import ScriptedSource
+
+SYNC = [scripted.sync_generator, scripted.sync_iterator]
+ASYNC = [scripted.async_generator, scripted.async_iterator]
+ENDS = (StopIteration, StopAsyncIteration)
+
+#: What is done to a source, one after the other: the name of the method, and its argument.
+STEPS: list[tuple[str, tuple[Any, ...]]] = [
+    ("next", ()),
+    ("throw", (KeyError("thrown"),)),
+    ("send", ("sent",)),
+    ("close", ()),
+]
 
 
-def test_an_error_that_is_thrown_in() -> None:
-    """It is logged, and answered as the script says, by both generators."""
+def name_of(error: BaseException) -> str:
+    """The name of an error; the end of a source has the same name for both kinds."""
+    return "the end" if isinstance(error, ENDS) else type(error).__name__
 
-    async def main() -> list[Any]:
-        log: list[Any] = []
-        source = async_generator(SCRIPT, log)
-        items = [await anext(source), await source.athrow(KeyError()), await source.asend("sent")]
-        await source.aclose()
-        return [*items, *log]
 
+def outcomes(make: Any, script: ScriptedSource) -> list[Any]:
+    """Take the steps with a sync source until it ends; what came of each, and what was logged."""
     log: list[Any] = []
-    source = sync_generator(SCRIPT, log)
-    items = [next(source), source.throw(KeyError()), source.send("sent")]
+    source, results = iter(make(script, log)), list[Any]()
+    try:
+        for name, args in STEPS:
+            method = source.__next__ if name == "next" else getattr(source, name)
+            results.append(method(*args))
+    except BaseException as error:
+        results.append(name_of(error))
+    return [*results, log]
+
+
+async def aoutcomes(make: Any, script: ScriptedSource) -> list[Any]:
+    """Take the same steps with an async source."""
+    log: list[Any] = []
+    source, results = aiter(make(script, log)), list[Any]()
+    try:
+        for name, args in STEPS:
+            method = source.__anext__ if name == "next" else getattr(source, f"a{name}")
+            results.append(await method(*args))
+    except BaseException as error:
+        results.append(name_of(error))
+    return [*results, log]
+
+
+@pytest.mark.parametrize("at", ["pulls", "throws", "closes"])
+@pytest.mark.parametrize("action", ["item", "end", "raise", "reraise", "base"])
+def test_async_sources_act_as_sync_ones(at: str, action: Any) -> None:
+    """Whatever the script says, at a pull, a throw or a close."""
+    actions = {"pulls": ("item",), "throws": ("item",), "closes": ("end",), at: (action, "end")}
+    script = ScriptedSource(**actions)  # type: ignore[arg-type]  # actions, all of them
+    ignores_close = (at, action) == ("closes", "item")  # Python itself reports such a generator
+    for sync, async_ in [*zip(SYNC, ASYNC, strict=True)][ignores_close:]:
+        expected = outcomes(sync, script)
+        assert asyncio.run(aoutcomes(async_, script)) == expected
+
+
+@pytest.mark.parametrize("action", ["end", "raise", "base"])
+def test_an_iterator_that_has_ended_stays_so(action: Any) -> None:
+    """Neither a pull nor a close does anything then; the close is logged."""
+    log: list[Any] = []
+    source = scripted.sync_iterator(ScriptedSource(pulls=(action,), closes=("raise",)), log)
+    with pytest.raises(BaseException):  # noqa: B017 (whatever the script says)
+        next(source)
+    with pytest.raises(StopIteration):
+        next(source)
     source.close()
-    assert asyncio.run(main()) == [*items, *log]
-    assert log == [("throw", "KeyError"), ("send", "sent"), "close"]
+    assert log == [("send", None), ("send", None), "close"]
+
+
+def test_an_iterator_without_methods() -> None:
+    """Those that the script leaves out are missing, and no others."""
+    script = ScriptedSource(missing=frozenset({"send", "throw"}))
+    assert not hasattr(scripted.sync_iterator(script, []), "throw")
+    assert not hasattr(scripted.async_iterator(script, []), "asend")
+    assert hasattr(scripted.async_iterator(script, []), "aclose")
+
+
+def test_what_is_logged() -> None:
+    """Each call, in order."""
+    script = ScriptedSource(throws=("item",))
+    expected = [("send", None), ("throw", "KeyError"), ("send", "sent"), "close"]
+    assert outcomes(scripted.sync_iterator, script)[-1][:4] == expected
