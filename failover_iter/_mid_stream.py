@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any, Generic, TypeAlias, final
 
 from failover_iter._types import UNSET, ItemT, Mode, public
-from failover_iter._validation import check_callback, check_count
+from failover_iter._validation import check_callback, check_count, shown
 from failover_iter.events import Failed
 
 #: Identifies an item.
@@ -40,17 +40,17 @@ def _check_cursor(strategy: str, start: object, advance: object) -> None:
     except Exception as error:
         raise TypeError(
             f"{strategy}(start=...) must be a value that copy.deepcopy can copy, because each "
-            f"stream starts with its own copy, got {start!r} ({error})"
+            f"stream starts with its own copy, got {shown(start)} ({error})"
         ) from error
 
 
 def _shown(strategy: Any, *first: object) -> str:
-    """A strategy with the arguments that were given."""
-    given = [repr(each) for each in first]
+    """A strategy with the arguments that were given, and nothing of what they hold."""
+    given = [shown(each) for each in first]
     for each in fields(strategy)[len(first) :]:
         value = getattr(strategy, each.name)
         if value is not each.default:
-            given.append(f"{each.name}={value!r}")
+            given.append(f"{each.name}={shown(value)}")
     return f"{type(strategy).__qualname__}({', '.join(given)})"
 
 
@@ -161,11 +161,12 @@ class Skip:
             delivered keys with a digest of the dropped ones, in constant memory. If they differ,
             the attempt fails with `DivergedStream`, because an error is better than a silently
             wrong join. Without `key` only the number of items is compared.
-        size: `item -> int`, the size of an item, usually `len`. The position is then counted in
-            size, not in items, for byte or text chunks that two sources may cut differently. The
-            item across the seam is sliced, and only its new part is delivered. With `size`, `key`
-            returns the text or bytes of the chunk (`key=bytes`), and the digest covers the
-            content, wherever it was cut.
+        size: `item -> int`, the size of an item as slicing counts it, usually `len`. The position
+            is then counted in size, not in items, for byte or text chunks that two sources may cut
+            differently. The item across the seam is sliced, and only its new part is delivered; if
+            `size` counts something else, that is a `TypeError`. With `size`, `key` returns the text
+            or bytes of the chunk (`key=bytes`), and the digest covers the content, wherever it was
+            cut.
 
     Raises:
         TypeError: `key` or `size` is not a plain function.

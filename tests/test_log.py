@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ def level_of(name: str, attempt: int = 1, failures: int = 0) -> Any:
     return SimpleNamespace(
         source=SimpleNamespace(name=name),
         attempt=attempt,
+        within="",
         failures=SimpleNamespace(count=failures),
     )
 
@@ -139,6 +141,24 @@ def test_an_abandoned_source(caplog: pytest.LogCaptureFixture) -> None:
     message = "a raised ConnectionError: lost after it was abandoned"
     assert logged(caplog) == [("WARNING", message)]
     assert caplog.records[0].exc_info is not None
+
+
+def test_sources_of_groups_are_told_apart(caplog: pytest.LogCaptureFixture) -> None:
+    """Each list numbers its own sources, so a line says which group they are in."""
+    policy = Policy(retry_on=OSError)
+    inner = replace(policy.source([yields()]), name="inner")
+    one, two = (replace(policy.source([each]), name="eu") for each in (yields(), inner))
+    with pytest.raises(ConnectionError):
+        list(policy.stream([yields(), one, two]))
+    attempts = [message.partition(" failed")[0] for _, message in logged(caplog)]
+    assert attempts == [
+        "factory (attempt 1)",
+        "factory (attempt 1, in eu)",
+        "eu (attempt 1)",
+        "factory (attempt 1, in inner, in eu#2)",
+        "inner (attempt 1, in eu#2)",
+        "eu#2 (attempt 1)",
+    ]
 
 
 def test_what_a_stream_logs(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from failover_iter import (
     Decide,
     Policy,
     Progress,
+    Resume,
     Skip,
     Source,
     afailover_stream,
@@ -68,6 +69,16 @@ def broken() -> Iterator[str]:
     raise ConnectionError
 
 
+def longer(pieces: list[str]) -> Iterator[str]:
+    yield pieces.pop()
+    raise ConnectionError
+
+
+class Uncopyable(Client):
+    def __deepcopy__(self, _: object) -> Any:
+        raise TypeError("cannot be copied")
+
+
 def held(value: Any) -> None:
     stream = failover_stream([opens], retry_on=OSError, commit_when=2)
     next(stream)
@@ -97,6 +108,19 @@ WRONG: dict[str, Any] = {
     "key": lambda: drain(broken, mid_stream=Skip(key=lambda item: [item]), attempts=2),  # type: ignore[arg-type, return-value]
     "mode, decided": lambda: drain(
         lambda progress: broken(), mid_stream=Decide(lambda progress: progress.last), attempts=2
+    ),
+    "start": lambda: Resume(start=Uncopyable()),
+    "cursors": lambda: drain(
+        Source(resumes, mid_stream=Resume(start=SECRET)), mid_stream=Resume(start="other")
+    ),
+    "cursors, advance": lambda: drain(
+        Source(resumes, mid_stream=Resume(start=1, advance=partial(later, SECRET))),
+        mid_stream=Resume(start=1),
+    ),
+    "size": lambda: drain(
+        partial(longer, [SECRET, SECRET[:9]]),
+        mid_stream=Skip(size=lambda item: 2 * len(item)),
+        attempts=2,
     ),
     "predicate": lambda: drain(broken, retry_on=lambda error: Client()),
     "sent": lambda: held(SECRET),

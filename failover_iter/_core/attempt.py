@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.sources import ResolvedSource
+    from failover_iter._mid_stream import Size
     from failover_iter._types import Mode
     from failover_iter.events import Takeover
 
@@ -121,7 +122,7 @@ class Attempt:
         if replayed is not None and replayed.size is not None:
             size = size_of(replayed.size, item)
             if size > self.to_replay:
-                item, rest = _split(item, self.to_replay)
+                item, rest = _split(item, self.to_replay, replayed.size)
             self.to_replay -= min(size, self.to_replay)
         else:
             self.to_replay -= 1
@@ -278,10 +279,10 @@ class Attempt:
 _DROPPED: Final[Any] = object()  # instead of an item
 
 
-def _split(item: Any, size: int) -> tuple[Any, Any]:
+def _split(item: Any, seam: int, size: Size) -> tuple[Any, Any]:
     """The part of an item that was delivered already, and the new part."""
     try:
-        return item[:size], item[size:]
+        old, new = item[:seam], item[seam:]
     except Exception as error:
         raise mark_usage_error(
             TypeError(
@@ -289,3 +290,11 @@ def _split(item: Any, size: int) -> tuple[Any, Any]:
                 f"other sequences, got {type(item).__name__}"
             )
         ) from error
+    if size_of(size, old) != seam:
+        raise mark_usage_error(
+            TypeError(
+                "the function of size must count what a slice counts, as len does: the first "
+                f"{seam} of {shown(item)} have size {size_of(size, old)}"
+            )
+        )
+    return old, new

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Resume
 from failover_iter._types import UNSET
-from failover_iter._validation import identity
+from failover_iter._validation import identity, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,4 +120,4 @@ class Cursor:
 
 
 def _pair(strategy: Resume | Decide) -> str:
-    return f"start={strategy.start!r}, advance={strategy.advance!r}"
+    return f"start={shown(strategy.start)}, advance={shown(strategy.advance)}"

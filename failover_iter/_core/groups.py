@@ -75,8 +75,11 @@ class Level:
         self.started = started
         self.stream = next(_NUMBERS)
         self.parent: int | None = None
+        #: For the log: which groups the sources of this level are in.
+        self.within = ""
         if parent is not None:
             self.parent = parent.stream
+            self.within = f", in {parent.source.name}{parent.within}"
             self.failures_before = parent.failures_before + parent.failures.count
         if options.total_timeout is not None:
             self.until = started + self.total_timeout

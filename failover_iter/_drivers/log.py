@@ -37,7 +37,7 @@ def survived(level: Level, error: Exception, what_follows: str, *, hint: bool) -
 def reopened(level: Level, what_follows: str) -> None:
     """Log that a source ended after it brought the stream further, and is opened again."""
     if _logger().isEnabledFor(_INFO):
-        _logger().info("%s (attempt %s) ended; %s", level.source.name, level.attempt, what_follows)
+        _logger().info("%s ended; %s", _attempt(level), what_follows)
 
 
 def passes(level: Level, error: Exception) -> None:
@@ -65,7 +65,11 @@ def exhausted(level: Level, error: Exception) -> None:
 
 
 def _failed(level: Level, error: Exception) -> str:
-    return f"{level.source.name} (attempt {level.attempt}) failed: {describe(error)}"
+    return f"{_attempt(level)} failed: {describe(error)}"
+
+
+def _attempt(level: Level) -> str:
+    return f"{level.source.name} (attempt {level.attempt}{level.within})"
 
 
 def log_abandoned(source: str, error: BaseException, when: str) -> None:

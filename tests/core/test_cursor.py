@@ -43,6 +43,7 @@ STRATEGY = Resume(start=0, advance=count)
         (Resume(), "Resume()"),
         (Resume(keep=3), "Resume(keep=3)"),
         (Resume(start=None), "Resume(start=None)"),
+        (Resume(start="token"), "Resume(start=a str)"),
         (Skip(), "Skip()"),
         (Skip(size=len, key=bytes), f"Skip(key={bytes!r}, size={len!r})"),
         (Decide(len, start=0), f"Decide({len!r}, start=0)"),  # type: ignore[arg-type]

@@ -326,6 +326,19 @@ class KnownBugs(Behaviour):
         stream = flavour.stream(sources, mid_stream=Skip(size=len))
         assert data[:0].join(flavour.drain(stream)) == data
 
+    @pytest.mark.parametrize(
+        ("first", "other", "size"),
+        [("é", "éx", lambda text: len(text.encode())), ([1, 2], [1, 2, 3], sum)],
+    )
+    def test_a_size_that_slices_do_not_count(
+        self, flavour: SyncFlavour, first: Any, other: Any, size: Any
+    ) -> None:
+        """A slice would cut elsewhere than where the stream stopped: nothing is lost silently."""
+        sources = [self.source(flavour, first, error=reset()), self.source(flavour, other)]
+        stream = flavour.stream(sources, mid_stream=Skip(size=size))
+        with pytest.raises(TypeError, match="the function of size must count what a slice counts"):
+            flavour.drain(stream)
+
     @pytest.mark.parametrize("items", [[0, 1, 2], ["", "a"], [None, False, 3]])
     def test_known_bug_21_a_falsy_last_item_starts_over(
         self, flavour: SyncFlavour, items: list[Any]
