@@ -128,7 +128,7 @@ class SyncSource(OpenedSource):
     by_index = False
     #: What it returned, if it has ended.
     value: Any = None
-    #: An exception of its `send` while items were held.
+    #: An exception that is known to be its failure, wherever it is raised.
     blamed: BaseException | None = None
 
     def open(self) -> None:
@@ -164,41 +164,37 @@ class SyncSource(OpenedSource):
             try:
                 self.iterator = iter(self.iterable)
             except StopIteration as stop:
-                self.failure = leaked(stop, "generator")
+                self.failure = self.blamed = leaked(stop, "generator")
             except BaseException as error:
                 self.failure = error
         return self.failure is None
 
     def _call_factory(self) -> Any:
         attempt = self.attempt
+        if attempt.deadline is not None:
+            self._start_thread(attempt.deadline)
         factory, args = attempt.source.factory, attempt.args
         attempt.args = ()  # a traceback holds on to the attempt
         opened: Any = None
         try:
-            if attempt.deadline is not None:
-                opened = self._open_in_thread(attempt.deadline, factory, args)
+            if self.worker is not None:
+                opened = self.worker.open(factory, args)
+                self.iterable = self.worker.proxy(opened)
             else:
                 self.iterable = opened = factory(*args)
         except StopIteration as stop:
-            self.failure = leaked(stop, "generator")
+            self.failure = self.blamed = leaked(stop, "generator")
         except BaseException as error:
             self.failure = error
         finally:
             del factory, args  # a traceback holds this frame: failure by failure, a chain of all
         return opened
 
-    def _open_in_thread(self, deadline: SourceDeadline, factory: Any, args: tuple[Any, ...]) -> Any:
-        from failover_iter._drivers.timed_thread import (  # threads: for those who need them
-            Remote,
-            Worker,
-        )
+    def _start_thread(self, deadline: SourceDeadline) -> None:
+        from failover_iter._drivers.timed_thread import Worker  # threads: for those who need them
 
         _open.discard(self.run.stream)  # the thread is closed at the exit by its own hook
-        attempt = self.attempt
-        self.worker = worker = Worker(attempt.source, deadline, self.run.stream, self.abort)
-        opened = worker.open(factory, args)
-        self.iterable = Remote(worker, opened)
-        return opened
+        self.worker = Worker(self.attempt.source, deadline, self.run.stream, self.abort)
 
     def _check_opened(self, opened: object) -> None:
         """Refuse an object that a blocking stream cannot iterate."""
@@ -215,7 +211,7 @@ class SyncSource(OpenedSource):
             if isinstance(opened, CoroutineType):
                 opened.close()
             raise wrong_flavour(name, "sync")
-        self.failure = not_iterable(name, "iterable", opened)
+        self.failure = self.blamed = not_iterable(name, "iterable", opened)
 
     def end(self, value: Any, *, check_complete: bool = True) -> None:
         """The source has ended. In answer to a throw it need not be complete."""
@@ -246,9 +242,11 @@ class SyncSource(OpenedSource):
             del run, error, close_error
 
     def is_spared(self, error: BaseException) -> bool:
-        """Also if a signal handler raised it while the thread of the source was waited for."""
-        is_interruption = self.worker is not None and error is self.worker.interruption
-        return is_interruption or super().is_spared(error)
+        """Also if the source is in a thread and did not raise it there, as a signal handler."""
+        if self.worker is None or super().is_spared(error):
+            return super().is_spared(error)
+        failures = (self.worker.raised, self.blamed, self.attempt.diverged)
+        return all(error is not failure for failure in failures)
 
     def interrupt(self, error: BaseException) -> None:
         """Close what is still open: code of ours has raised."""
@@ -307,5 +305,7 @@ class SyncSource(OpenedSource):
 
     def release(self) -> None:
         """Drop all references, also that to what the source returned."""
+        if self.worker is not None:
+            self.worker.raised = None
         super().release()
         self.value = self.blamed = None

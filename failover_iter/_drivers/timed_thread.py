@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class Worker:
     """The consumer's side of the thread of one attempt."""
 
-    #: The exception of a signal handler, raised while the thread was waited for.
-    interruption: BaseException | None = None
+    #: What the source raised last, when it was opened or pulled. Nothing else is its failure.
+    raised: BaseException | None = None
 
     def __init__(
         self,
@@ -77,6 +77,10 @@ class Worker:
         """Call the factory, within the time for the first item."""
         return self._ask_in_time(partial(self._thread.open, factory, args))
 
+    def proxy(self, opened: Any) -> Remote:
+        """Return a proxy for what the factory returned."""
+        return Remote(self, opened)
+
     def iterate(self, iterable: Any) -> Any:
         """Call `iter`, within the time for the first item."""
         if type(iterable) is GeneratorType:
@@ -93,7 +97,7 @@ class Worker:
         call = partial(throw, *thrown)
         del throw, thrown  # or the traceback holds this frame, and this frame the error
         try:
-            return self._ask(call, inf)
+            return self._ask(call, inf).take()
         finally:
             del call
 
@@ -113,7 +117,7 @@ class Worker:
             self._thread.stop()
         elif not has_ended(opened) or self._thread.closes_what_ended:
             self._thread.begin_to_close()
-            self._ask(partial(self._thread.close, opened), inf)
+            self._ask(partial(self._thread.close, opened), inf).take()
 
     def stop(self) -> None:
         """End the thread, which first closes what is still open; return at once."""
@@ -134,10 +138,12 @@ class Worker:
 
     def _ask_in_time(self, call: Callable[[], Any]) -> Any:
         until = self._deadline.until()
-        return self._ask(call, until if until == inf else until - self._deadline.now())
+        job = self._ask(call, until if until == inf else until - self._deadline.now())
+        self.raised = job.error
+        return job.take()
 
-    def _ask(self, call: Callable[[], Any], seconds: float) -> Any:
-        """Have the thread make a call, and wait for the outcome.
+    def _ask(self, call: Callable[[], Any], seconds: float) -> Job:
+        """Have the thread make a call, and wait until it has.
 
         An interrupt may come at any point. `_job` says afterwards whether the source is blocked,
         and replies to earlier jobs are ignored.
@@ -155,15 +161,14 @@ class Worker:
                 pass
         except Empty:
             pass
-        except BaseException as error:
-            self.interruption = error
+        except BaseException:
             if not job.finished:
                 self._thread.abandon()
             raise
         if not job.finished:
             self._thread.abandon()
             raise self._deadline.expired()
-        return job.take()
+        return job
 
 
 class Remote:

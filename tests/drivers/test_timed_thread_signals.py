@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
-from drivers.threads import Endless, printed_by, stream_of, wait_until
+from drivers.signals import Signal, Soft, Sources, needs_monitoring
+from drivers.threads import LONG, Endless, printed_by, stream_of, wait_until
+from failover_iter import failover_stream
 from failover_iter._drivers.clock import SystemClock, clock
 from failover_iter._drivers.mailbox import _guard
+from failover_iter.events import Event, Failed
 
 pytestmark = [
     pytest.mark.usefixtures("no_thread_is_left"),
@@ -321,6 +324,36 @@ def test_an_interrupt_while_the_thread_starts() -> None:
         print(_thread._count())
     """
     assert printed_by(script) == "interrupted\n" * 5 + "0\n"
+
+
+@needs_monitoring
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_source_in_a_thread_is_never_blamed_for_a_handler() -> None:
+    """The consumer gets the exception of the handler, even if `retry_on` lists it."""
+    number = 1
+    while True:
+        events: list[Event] = []
+        made, got, signal_ = Sources(), list[int](), Signal(number)
+        stream = failover_stream(
+            [made.started] * 2,
+            retry_on=(Soft, ConnectionError),
+            mid_stream="skip",
+            idle_timeout=LONG,
+            on_event=events.append,
+        )
+        with signal_.armed():
+            try:
+                got.extend(stream)
+                assert got == [*range(6)]
+            except Soft:
+                assert got == [*range(len(got))]
+        failures = [event.error for event in events if isinstance(event, Failed) and event.matched]
+        assert [type(error) for error in failures] in ([], [ConnectionError])
+        wait_until(lambda made=made: all(each.closed for each in made.opened))
+        if signal_.left > 0:  # there were fewer checks
+            assert number > 200
+            return
+        number += 1
 
 
 def test_an_interrupted_close_leaves_the_rest_to_the_thread() -> None:
