@@ -12,7 +12,6 @@ from types import ModuleType
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-TOOLS = ("marbles", "recorder", "runs")
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +22,12 @@ def marbles() -> Iterator[ModuleType]:
         yield import_module("marbles")
     finally:
         sys.path.remove(str(DOCS / "tools"))
-        for name in TOOLS:
-            sys.modules.pop(name, None)
+        sys.modules.pop("marbles", None)
 
 
 def test_each_picture_is_up_to_date(marbles: ModuleType) -> None:
     """Each diagram, drawn again from a fresh run, equals the stored file."""
-    drawn = marbles.drawn()
+    drawn = marbles.pictures()
     files = {path.name: path.read_text("utf-8") for path in (DOCS / "marbles").glob("*.svg")}
     stale = sorted(
         name for name in drawn.keys() | files.keys() if drawn.get(name) != files.get(name)
@@ -40,12 +38,12 @@ def test_each_picture_is_up_to_date(marbles: ModuleType) -> None:
 def test_each_picture_is_shown(marbles: ModuleType) -> None:
     """Each diagram is shown on a page."""
     pages = "".join(page.read_text("utf-8") for page in DOCS.rglob("*.md"))
-    assert [name for name in marbles.drawn() if f"marbles/{name})" not in pages] == []
+    assert [name for name in marbles.pictures() if f"marbles/{name})" not in pages] == []
 
 
 def test_a_picture_is_an_svg_with_a_title(marbles: ModuleType) -> None:
     """Each diagram is well-formed and has a title for screen readers."""
-    for svg in marbles.drawn().values():
+    for svg in marbles.pictures().values():
         root = ET.fromstring(svg)
         assert root.tag.endswith("}svg")
         assert root[0].tag.endswith("}title")

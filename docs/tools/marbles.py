@@ -1,126 +1,163 @@
 """Draw the marble diagrams of the docs from real runs: `python docs/tools/marbles.py`.
 
-Each diagram shows one run of `failover_stream` or `afailover_stream` (runs.py). Its sources record
-what happens to them, and the consumer records what it receives. Only recorded marks are drawn.
+Each diagram shows what the test kit recorded when `failover_stream` ran a plan.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
-from html import escape
-from itertools import pairwise
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from recorder import CONSUMER, Mark, Recorder
-from runs import RUNS
+from failover_iter import Policy, afailover_stream, failover_stream
+from failover_iter.testing import Plan, run_plan
+from failover_iter.testing._picture import Drawing, Mark, drawing_of, svg
 
 MARBLES = Path(__file__).parents[1] / "marbles"
-
-_LEFT, _STEP, _ROW, _RADIUS, _TOP = 150, 46, 52, 15, 26
-_COLOURS = ("#4db6ac", "#ffb74d", "#9575cd", "#64b5f6", "#f06292", "#aed581")
+POLICY = Policy(retry_on=(ConnectionError, TimeoutError))
 
 
-def picture(title: str, recorder: Recorder) -> str:
-    """Draw one run as an SVG, with one lane per row and the consumer's lane last."""
-    width = _LEFT + _STEP * (1 + max(mark.at for mark in recorder.marks)) + 24
-    width = max(width, 24 + 7 * len(title))
-    height = _TOP + _ROW * len(recorder.lanes) + 6
-    rows = {lane: _TOP + _ROW * at + _ROW // 2 for at, lane in enumerate(recorder.lanes)}
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" font-family="system-ui, sans-serif" font-size="13" role="img">',
-        f"<title>{escape(title)}</title>",
-        f'<rect width="{width}" height="{height}" rx="6" fill="#fafafa"/>',
-        f'<text x="12" y="19" fill="#555">{escape(title)}</text>',
-    ]
-    for lane, y in rows.items():
-        parts += _lane(lane, y, width, [mark for mark in recorder.marks if mark.lane == lane])
-    parts += _deliveries(recorder.marks, rows)
-    parts += [_mark(mark, rows[mark.lane]) for mark in recorder.marks]
-    return "\n".join([*parts, "</svg>"]) + "\n"
+def stream(**options: Any) -> Callable[..., Iterator[Any]]:
+    """A pipeline: `failover_stream` over the sources of the plan."""
+    return lambda *sources: failover_stream(sources, retry_on=POLICY.retry_on, **options)
 
 
-def _x(at: int) -> int:
-    return _LEFT + _STEP * at + _STEP // 2
+def run(pipeline: Callable[..., Any], *sources: str, consumer: str = "drain") -> Drawing:
+    """One run of a plan."""
+    plan = Plan(*sources, consumer=consumer, errors=[ConnectionError, TimeoutError])
+    return drawing_of(run_plan(pipeline, plan))
 
 
-def _lane(lane: str, y: int, width: int, marks: list[Mark]) -> list[str]:
-    weight = ' font-weight="bold"' if lane.startswith(CONSUMER) else ""
-    parts = [
-        f'<text x="12" y="{y + 4}" fill="#222"{weight}>{escape(lane)}</text>',
-        f'<line x1="{_LEFT}" y1="{y}" x2="{width - 12}" y2="{y}" stroke="#ddd"/>',
-    ]
-    opened: int | None = None
-    for mark in marks:
-        if mark.kind == "open":
-            opened = mark.at
-        elif mark.kind == "close" and opened is not None:
-            parts.append(_open_from(opened, mark.at, y))
-            opened = None
-    if opened is not None:  # it was never closed
-        parts.append(_open_from(opened, (width - _LEFT) // _STEP, y))
-    return parts
+def mode(mode: Any) -> Drawing:
+    """`a` yields 1 2 and fails, and `b` would yield 1 2 3."""
+    return run(stream(mid_stream=mode), "12#", "123|")
 
 
-def _open_from(start: int, end: int, y: int) -> str:
-    return (
-        f'<line x1="{_x(start)}" y1="{y}" x2="{_x(end)}" y2="{y}" stroke="#90a4ae" '
-        'stroke-width="5"/>'
+def nested(a: Any, b: Any, c: Any) -> Iterator[Any]:
+    """A group of two sources."""
+    policy = Policy(retry_on=ConnectionError, mid_stream="resume")
+    return policy.stream([a, policy.source([b, c])])
+
+
+def by_turns(*sources: Any) -> Iterator[Any]:
+    """Two streams of one policy, pulled in turn."""
+    for items in zip(POLICY.stream(sources[:2]), POLICY.stream(sources[2:]), strict=True):
+        yield from items
+
+
+def twins() -> tuple[Drawing, Drawing]:
+    """The same plan, sync and async."""
+    plan = Plan("1#", "12|")
+    run_sync = run_plan(stream(), plan)
+    run_async = run_plan(
+        lambda *sources: afailover_stream(sources, retry_on=ConnectionError),
+        plan,
+        flavour="asyncio",
     )
+    twin = drawing_of(run_async)
+    lanes = [f"{lane}, async" for lane in twin.lanes]
+    marks = [replace(mark, lane=f"{mark.lane}, async") for mark in twin.marks]
+    return drawing_of(run_sync), Drawing(lanes, marks)
 
 
-def _deliveries(marks: list[Mark], rows: dict[str, int]) -> list[str]:
-    parts = []
-    for before, mark in pairwise(marks):
-        if mark.at == before.at and mark.lane != before.lane:
-            x, start, end = _x(mark.at), rows[before.lane] + _RADIUS, rows[mark.lane] - _RADIUS
-            parts.append(
-                f'<line x1="{x}" y1="{start}" x2="{x}" y2="{end}" stroke="#78909c" '
-                'stroke-dasharray="2 3"/>'
-            )
-    return parts
+class Item:
+    """An item that supports weak references, so that the run can tell when it is freed."""
 
 
-def _mark(mark: Mark, y: int) -> str:
-    x = _x(mark.at)
-    match mark.kind:
-        case "open":
-            return f'<path d="M{x} {y - 9}V{y + 9}" stroke="#546e7a" stroke-width="3"/>'
-        case "close" | "end":
-            double = f"M{x + 5} {y - 9}V{y + 9}" if mark.kind == "end" else ""
-            bar = f'<path d="M{x} {y - 9}V{y + 9}{double}" stroke="#546e7a" stroke-width="3"/>'
-            return bar + _below(mark, x, y)
-        case "error":
-            cross = f"M{x - 8} {y - 8}l16 16M{x + 8} {y - 8}l-16 16"
-            return f'<path d="{cross}" stroke="#d32f2f" stroke-width="3"/>' + _below(mark, x, y)
-        case "throw":
-            bolt = f"M{x - 8} {y - 2}l8 -10v6h8l-8 14v-8z"
-            return f'<path d="{bolt}" fill="#f57c00"/>' + _below(mark, x, y)
-        case _:
-            return _marble(mark, x, y)
+def memory() -> Drawing:
+    """How many items are alive while a stream is consumed."""
+    marks: list[Mark] = []
+    alive: weakref.WeakSet[Item] = weakref.WeakSet()
+
+    def a() -> Iterator[Item]:
+        marks.append(Mark("a", "open"))
+        for number in "12345":
+            item = Item()
+            alive.add(item)
+            marks.append(Mark("a", "item", number))
+            yield item
+            del item
+        marks.append(Mark("a", "close"))
+
+    for number, item in enumerate(stream(mid_stream="skip")(a), start=1):
+        marks.append(Mark("delivered", "item", str(number)))
+        del item
+        gc.collect()
+        marks.append(Mark("in memory", "dropped", str(len(alive))))
+    return Drawing(["a", "delivered", "in memory"], marks)
 
 
-def _below(mark: Mark, x: int, y: int) -> str:
-    if not mark.label:
-        return ""
-    return (
-        f'<text x="{x}" y="{y + 24}" text-anchor="middle" font-size="10" fill="#555">'
-        f"{escape(mark.label)}</text>"
-    )
+def _pictures() -> dict[str, str]:
+    drawings: dict[str, tuple[str, Drawing]] = {
+        "mode-restart": ('mid_stream="restart": b starts over', mode("restart")),
+        "mode-raise": (
+            'mid_stream="raise": the error is raised, b is not opened',
+            mode("raise"),
+        ),
+        "mode-skip": ('mid_stream="skip": items already delivered are dropped', mode("skip")),
+        "mode-resume": ('mid_stream="resume": b yields only the rest', mode("resume")),
+        "commit-when": (
+            "commit_when=2: earlier items are held, and discarded if the attempt fails",
+            run(stream(commit_when=2), "0#", "123|"),
+        ),
+        "complete-when": (
+            'complete_when=lambda last: last == "9"',
+            run(stream(mid_stream="skip", complete_when=lambda last: last == "9"), "12|", "129|"),
+        ),
+        "allow-empty": (
+            "allow_empty=False: a source that yields nothing has failed",
+            run(stream(allow_empty=False), "|", "12|"),
+        ),
+        "law-1": (
+            "Identity: a stream of one source behaves like the source",
+            run(stream(), "123|"),
+        ),
+        "law-2": (
+            "Laziness: b is called only after a has failed and was closed",
+            run(stream(), "1#", "23|", consumer="close 2"),
+        ),
+        "law-3": (
+            "Switching: after each failure the next source is opened",
+            run(stream(), "#", "#", "12|"),
+        ),
+        "law-4": (
+            "Transparency: an error that does not match retry_on is raised",
+            run(stream(), "1#bug", "12|"),
+        ),
+        "law-5": (
+            "Blame: an error that you throw in is raised to you, without a switch",
+            run(stream(), "12|", "12|", consumer="throw 1"),
+        ),
+        "law-6": ("Exhaustion: the last error is raised", run(stream(), "1#", "#TimeoutError")),
+        "law-7": (
+            "Associativity: [a, [b, c]] delivers the same as [a, b, c]",
+            run(nested, "1#", "12#", "123|"),
+        ),
+        "law-8": (
+            "One at a time: the thick lines never overlap",
+            run(stream(), "1#", "2#", "3|"),
+        ),
+        "law-9": (
+            "Closing: you close the stream, the stream closes the source",
+            run(stream(), "123|", consumer="close 1"),
+        ),
+        "law-11": (
+            "No shared state: two streams of one policy, in turn",
+            run(by_turns, "1#", "2|", "3#", "4|"),
+        ),
+        "law-12": ("Constant memory: the number of items still alive", memory()),
+    }
+    svgs = {f"{name}.svg": svg(title, drawing) for name, (title, drawing) in drawings.items()}
+    svgs["law-10.svg"] = svg("Twins: the same run, sync and async", *twins())
+    return svgs
 
 
-def _marble(mark: Mark, x: int, y: int) -> str:
-    colour = _COLOURS[sum(mark.label.encode()) % len(_COLOURS)]
-    fill, dash = (colour, "") if mark.kind == "item" else ("#fff", ' stroke-dasharray="3 2"')
-    return (
-        f'<circle cx="{x}" cy="{y}" r="{_RADIUS}" fill="{fill}" stroke="{colour}" '
-        f'stroke-width="2"{dash}/><text x="{x}" y="{y + 5}" text-anchor="middle" fill="#222">'
-        f"{escape(mark.label)}</text>"
-    )
-
-
-def drawn() -> dict[str, str]:
-    """Run everything and draw it. Returns the SVG of each file, by file name."""
+def pictures() -> dict[str, str]:
+    """Run everything and draw it; the SVG of each file, by file name."""
     logger = logging.getLogger("failover_iter")
     disabled, logger.disabled = logger.disabled, True
     try:
@@ -129,15 +166,11 @@ def drawn() -> dict[str, str]:
         logger.disabled = disabled
 
 
-def _pictures() -> dict[str, str]:
-    return {f"{name}.svg": picture(title, run()) for name, (title, run) in RUNS.items()}
-
-
 def main() -> None:
     """Write the files."""
     MARBLES.mkdir(exist_ok=True)
-    for name, svg in drawn().items():
-        (MARBLES / name).write_text(svg, "utf-8")
+    for name, drawing in pictures().items():
+        (MARBLES / name).write_text(drawing, "utf-8")
         print(name)
 
 

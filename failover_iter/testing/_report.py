@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from failover_iter.testing._marbles import dashes
 from failover_iter.testing._oracles import Oracle
+from failover_iter.testing._picture import LEGEND, picture
 from failover_iter.testing._runs import LogEntry, RunResult
-
-_MARKS = {
-    "open": "(", "close": ")", "stop": "|", "fail": "#", "interrupt": "!", "sent": "<",
-    "thrown": "!", "ask": "?", "leave": "x", "end": "|", "raised": "#",
-}  # fmt: skip
-_LEGEND = "( opened  ) closed  | ended  # raised  ! interrupted  ? asked  x left  - one second"
 
 
 def report(run: RunResult, broken: list[tuple[Oracle, str]]) -> str:
     """Return the report of a run that broke these laws."""
     lines = [f"{oracle.name}: {how}" for oracle, how in broken]
     lines += [f"  the law: {oracle.law}" for oracle, _ in broken[:1]]
-    lines += ["", *plan_lines(run), "", *picture(run), f"  {_LEGEND}", "", "  log"]
+    lines += ["", *plan_lines(run), "", "  run", *(f"    {line}" for line in picture(run))]
+    lines += [f"  {LEGEND}", "", "  log"]
     lines += [f"    {_line(run, entry)}" for entry in run.log if _is_shown(entry)]
     lines += ["", "  to keep this case, add above the test:", f"    @example({run.plan!r})"]
     return "\n".join(lines)
@@ -32,31 +27,6 @@ def plan_lines(run: RunResult) -> list[str]:
     ]
     rows += [("consumer", str(plan.consumer)), ("items", plan.items)]
     return ["  plan", *(f"    {name:<10} {text}" for name, text in rows)]
-
-
-def picture(run: RunResult) -> list[str]:
-    """Return the run as marbles: a lane for each source, the consumer, and the delivered items."""
-    names = [run.source_name(source) for source in range(len(run.plan.sources))]
-    lanes: dict[str, str] = dict.fromkeys([*names, "consumer", "delivered"], "")
-    now = 0.0
-    for entry in run.log:
-        lane, mark = _mark(run, entry)
-        if not mark:
-            continue
-        passed = dashes(round(entry.time - now))
-        now = entry.time
-        for name in lanes:
-            lanes[name] += passed + (mark if name == lane else " " * len(mark))
-    return ["  run", *(f"    {name:<10} {lane.rstrip()}" for name, lane in lanes.items())]
-
-
-def _mark(run: RunResult, entry: LogEntry) -> tuple[str, str]:
-    lane = "consumer" if entry.source is None else run.source_name(entry.source)
-    if entry.what in ("yield", "got"):
-        return ("delivered" if entry.what == "got" else lane), run.letter(entry.value) or "*"
-    if entry.what in ("end", "raised"):
-        lane = "delivered"
-    return lane, _MARKS.get(entry.what, "")
 
 
 def _is_shown(entry: LogEntry) -> bool:

@@ -253,6 +253,12 @@ class RunResult:
             (letter, self.item(letter)) for letter in dict.fromkeys([*self.plan.items, *letters])
         ]
 
+    def _repr_html_(self) -> str:
+        """Show the run as marbles, in a notebook."""
+        from failover_iter.testing._picture import drawing_of, svg  # it draws what is defined here
+
+        return svg(repr(self.plan), drawing_of(self))
+
     def source_name(self, source: int | None) -> str:
         """Return the name of a source in reports."""
         return "" if source is None else f"source {source + 1}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import BrokenLaw, Oracle, Plan, verify
+from failover_iter.testing import BrokenLaw, Oracle, Plan, run_plan, verify
 
 ALWAYS = Oracle("always", "no run is correct", lambda run: "the run is wrong")
 
@@ -24,6 +25,22 @@ def starts_over(first: Any, second: Any) -> Iterator[Any]:
         yield from first()
     except ConnectionError:
         yield from second()
+
+
+def test_a_run_in_a_notebook() -> None:
+    """It shows itself as marbles, with a lane for each source and one for the consumer."""
+    plan = Plan("ab#", "ab|", consumer="throw 3")
+    picture = ET.fromstring(run_plan(starts_over, plan)._repr_html_())
+    words = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert [words.count(word) for word in ("a", "b", "delivered", "ConnectionError")] == [
+        5,
+        3,
+        1,
+        2,
+    ]
+    assert "throws" in words
+    nothing = run_plan(lambda first: iter(()), Plan("a|"))
+    assert "marbles" in nothing._repr_html_()
 
 
 def test_the_whole_report() -> None:

@@ -1,0 +1,229 @@
+"""A run as marbles: the lanes of its sources and what was delivered, as text or as an SVG.
+
+Both show the same marks. In text each mark has a column of its own, and dashes are seconds. The SVG
+shows the order alone: an item and its delivery stand one below the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from html import escape
+from itertools import pairwise
+from string import ascii_lowercase
+from typing import Final
+
+from failover_iter.testing._marbles import dashes
+from failover_iter.testing._runs import LogEntry, RunResult
+
+LEGEND: Final = (
+    "( opened  ) closed  | ended  # raised  ! interrupted  ? asked  x left  - one second"
+)
+#: The kinds of marks in text; an item is its letter.
+_SIGNS: Final = {
+    "open": "(", "close": ")", "stop": "|", "fail": "#", "interrupt": "!", "sent": "<",
+    "thrown": "!", "ask": "?", "leave": "x", "end": "|", "raised": "#",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened in one lane: an "item", a "dropped" one, or the kind of a sign."""
+
+    lane: str
+    kind: str
+    label: str = ""
+    time: float = 0.0
+
+
+def marks_of(run: RunResult) -> list[Mark]:
+    """Return what happened in a run, as far as it is drawn."""
+    marks: list[Mark] = []
+    for index, entry in enumerate(run.log):
+        lane = "consumer" if entry.source is None else run.source_name(entry.source)
+        if entry.what in ("got", "end", "raised"):
+            lane = "delivered"
+        if entry.what in ("yield", "got"):
+            is_dropped = entry.what == "yield" and not _is_delivered(run.log, index)
+            letter = run.letter(entry.value) or "*"
+            marks.append(Mark(lane, "dropped" if is_dropped else "item", letter, entry.time))
+        elif entry.what in _SIGNS:
+            marks.append(Mark(lane, entry.what, _label(entry), entry.time))
+    return marks
+
+
+def _is_delivered(log: tuple[LogEntry, ...], index: int) -> bool:
+    """Whether the consumer got the item of this "yield", before a source yielded it again."""
+    yielded = log[index]
+    for entry in log[index + 1 :]:
+        if entry.what in ("got", "yield") and entry.value == yielded.value:
+            return entry.what == "got"
+        if entry.what == "fail" and entry.of == yielded.of:
+            return False
+    return False
+
+
+def _label(entry: LogEntry) -> str:
+    value = entry.value
+    if entry.what in ("fail", "raised"):
+        return type(value).__name__
+    if entry.what == "leave" or (entry.what == "end" and value is not None):
+        return str(value)
+    return "throws" if entry.what == "thrown" and entry.source is None else ""
+
+
+def picture(run: RunResult) -> list[str]:
+    """Return a line for each source, the consumer, and the delivered items."""
+    names = [run.source_name(source) for source in range(len(run.plan.sources))]
+    lanes: dict[str, str] = dict.fromkeys([*names, "consumer", "delivered"], "")
+    now = 0.0
+    for mark in marks_of(run):
+        passed, now = dashes(round(mark.time - now)), mark.time
+        sign = _SIGNS.get(mark.kind, mark.label)
+        for name in lanes:
+            lanes[name] += passed + (sign if name == mark.lane else " " * len(sign))
+    return [f"{name:<10} {lane.rstrip()}" for name, lane in lanes.items()]
+
+
+# As an SVG.
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """The lanes of an SVG from top to bottom, and its marks in order."""
+
+    lanes: list[str]
+    marks: list[Mark]
+
+
+def drawing_of(run: RunResult) -> Drawing:
+    """Return a lane for each source, "a", "b" and so on, and one for the consumer."""
+    sources = list(ascii_lowercase[: len(run.plan.sources)])
+    lanes = {run.source_name(at): name for at, name in enumerate(sources)}
+    marks = [
+        replace(mark, lane=lanes.get(mark.lane, "delivered"))
+        for mark in marks_of(run)
+        if (mark.kind, mark.label) not in (("ask", ""), ("leave", "throw"))
+    ]
+    return Drawing([*sources, "delivered"], marks)
+
+
+_STEP, _ROW, _RADIUS = 26, 42, 11
+_COLOURS: Final = ("#4db6ac", "#ffb74d", "#9575cd", "#64b5f6", "#f06292", "#aed581")
+_STYLE: Final = """<style>
+.marbles .back, .marbles .hollow { fill: #fafafa }
+.marbles text { fill: #222 }
+.marbles .item { fill: #222 }
+.marbles .small { font-size: 10px }
+.marbles .hollow { stroke-dasharray: 3 2 }
+.marbles .line { stroke: #ddd }
+.marbles .open { stroke: #90a4ae; stroke-width: 5 }
+.marbles .bar { stroke: #546e7a; stroke-width: 3 }
+.marbles .to { stroke: #78909c; stroke-dasharray: 2 3 }
+.marbles .fail { stroke: #d32f2f; stroke-width: 3 }
+.marbles .bolt { fill: #f57c00 }
+@media (prefers-color-scheme: dark) {
+.marbles .back, .marbles .hollow { fill: #1e2129 }
+.marbles text:not(.item) { fill: #e0e0e0 }
+.marbles .line { stroke: #3b404d }
+.marbles .open { stroke: #607d8b }
+.marbles .bar, .marbles .to { stroke: #b0bec5 }
+.marbles .fail { stroke: #ef5350 }
+}
+</style>"""
+
+
+def svg(title: str, *drawings: Drawing) -> str:
+    """Draw one run, or several that start together, one below the other."""
+    lanes = [lane for drawing in drawings for lane in drawing.lanes]
+    placed = [each for drawing in drawings for each in _placed(drawing.marks)]
+    left = 20 + 8 * max(map(len, lanes))
+    # Half a label stands right of its mark.
+    ends = [_STEP * (at + 1) + 3 * len(mark.label) for mark, at in placed]
+    width = left + max(ends, default=0)
+    height = _ROW * len(lanes) + 12
+    rows = {lane: 6 + _ROW * at + _ROW // 2 for at, lane in enumerate(lanes)}
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" class="marbles" role="img" font-size="13" '
+        'font-family="system-ui, sans-serif">'
+    )
+    parts = [
+        head,
+        f"<title>{escape(title)}</title>",
+        _STYLE,
+        f'<rect width="{width}" height="{height}" rx="6" class="back"/>',
+    ]
+    for lane, y in rows.items():
+        bold = ' font-weight="bold"' if lane.startswith("delivered") else ""
+        parts.append(f'<text x="10" y="{y + 4}"{bold}>{escape(lane)}</text>')
+        parts.append(_line("line", (left, y), (width - 10, y)))
+        parts += _opened(placed, lane, left, y)
+    for (before, at), (mark, column) in pairwise(placed):
+        if at == column and before.lane != mark.lane:
+            x = left + _STEP * at
+            end = (x, rows[mark.lane] - _RADIUS)
+            parts.append(_line("to", (x, rows[before.lane] + _RADIUS), end))
+    parts += [_shape(mark, left + _STEP * at, rows[mark.lane]) for mark, at in placed]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _placed(marks: list[Mark]) -> list[tuple[Mark, int]]:
+    """Each mark with its column: an item and its delivery have the same one."""
+    placed: list[tuple[Mark, int]] = []
+    at, before = 0, Mark("", "")
+    for mark in marks:
+        is_delivery = mark.lane.startswith("delivered") and before.lane != mark.lane
+        at += not (is_delivery and (before.kind, before.label) == ("item", mark.label))
+        placed.append((mark, at))
+        before = mark
+    return placed
+
+
+def _opened(placed: list[tuple[Mark, int]], lane: str, left: int, y: int) -> list[str]:
+    """A thick line from each opening to the close, or to the end of the picture."""
+    lines: list[str] = []
+    start: int | None = None
+    marks = [(mark.kind, at) for mark, at in placed if mark.lane == lane]
+    for kind, at in [*marks, ("close", placed[-1][1])]:
+        if kind == "open":
+            start = at
+        elif kind == "close" and start is not None:
+            lines.append(_line("open", (left + _STEP * start, y), (left + _STEP * at, y)))
+            start = None
+    return lines
+
+
+def _line(kind: str, start: tuple[int, int], end: tuple[int, int]) -> str:
+    (x1, y1), (x2, y2) = start, end
+    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" class="{kind}"/>'
+
+
+def _shape(mark: Mark, x: int, y: int) -> str:
+    match mark.kind:
+        case "item" | "dropped":
+            return _marble(mark, x, y)
+        case "fail" | "raised":
+            cross = f"M{x - 7} {y - 7}l14 14M{x + 7} {y - 7}l-14 14"
+            shape = f'<path d="{cross}" class="fail"/>'
+        case "thrown" | "interrupt":
+            bolt = f"M{x - 7} {y - 2}l7 -9v5h7l-7 13v-7z"
+            shape = f'<path d="{bolt}" class="bolt"/>'
+        case _:
+            double = f"M{x + 5} {y - 9}V{y + 9}" if mark.kind in ("stop", "end") else ""
+            bar = f"M{x} {y - 9}V{y + 9}{double}"
+            shape = f'<path d="{bar}" class="bar"/>'
+    if not mark.label:
+        return shape
+    below = f'<text x="{x}" y="{y + 21}" text-anchor="middle" class="small">'
+    return f"{shape}{below}{escape(mark.label)}</text>"
+
+
+def _marble(mark: Mark, x: int, y: int) -> str:
+    colour = _COLOURS[sum(mark.label.encode()) % len(_COLOURS)]
+    is_item = mark.kind == "item"
+    fill = f'fill="{colour}"' if is_item else 'class="hollow"'
+    kind = ' class="item"' if is_item else ""
+    return (
+        f'<circle cx="{x}" cy="{y}" r="{_RADIUS}" {fill} stroke="{colour}" stroke-width="2"/>'
+        f'<text x="{x}" y="{y + 4}" text-anchor="middle"{kind}>{escape(mark.label)}</text>'
+    )
