@@ -98,7 +98,7 @@ class Level:
     def report(
         self, outcome: Outcome, error: Exception | None = None, *, switches: bool = False
     ) -> None:
-        """Tell the health what became of the open source; `switches`: it is in `switch_on`."""
+        """Report the fate of the open source to the health; `switches`: it is in `switch_on`."""
         admission, health = self.admission, self.options.health
         if admission is None or health is None:
             return

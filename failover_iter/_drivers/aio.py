@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from failover_iter._core.commands import Command
     from failover_iter._core.run import Run
 
-#: What is counted in another place draws from this.
+#: Items that are counted in another place draw from this.
 _UNCOUNTED: Final = repeat(True)
 
 
@@ -212,7 +212,7 @@ class AsyncSource(OpenedSource):
             self.failure = not_iterable(name, "async iterable", opened)
 
     def _check_thread(self, opened: Any) -> None:
-        """Hand on the options of the source to what `in_thread` made."""
+        """Pass the options of the source to the iterator of `in_thread`."""
         in_thread = sys.modules.get("failover_iter._drivers.thread_source")  # imported by its user
         if in_thread is not None and isinstance(opened, in_thread.ThreadSource):
             self.worker = opened

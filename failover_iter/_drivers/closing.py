@@ -24,7 +24,7 @@ def has_ended(opened: object) -> bool:
 
 
 def is_alive(opened: object) -> bool:
-    """Whether this is an async generator that has not ended: no error came out of it."""
+    """Whether this is an async generator that has not ended: it has raised no error."""
     return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is not None
 
 

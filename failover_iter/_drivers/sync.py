@@ -126,7 +126,7 @@ class SyncSource(OpenedSource):
 
     #: Whether a value that is sent goes to the iterable (see `_WALKED_BY_INDEX`).
     by_index = False
-    #: What it returned, if it has ended.
+    #: The value that it returned, if it has ended.
     value: Any = None
     #: An exception that is known to be its failure, wherever it is raised.
     blamed: BaseException | None = None

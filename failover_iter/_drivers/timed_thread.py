@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Worker:
     """The consumer's side of the thread of one attempt."""
 
-    #: What the source raised last, when it was opened or pulled. Nothing else is its failure.
+    #: The last error of the source, from opening or pulling it. Nothing else is its failure.
     raised: BaseException | None = None
 
     def __init__(

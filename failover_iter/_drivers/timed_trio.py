@@ -77,7 +77,7 @@ class Puller:
             del answer
 
     async def _close_holder(self) -> None:
-        """Close a source that holds a scope of its own, while ours is still around it."""
+        """Close a source that holds its own scope, while ours is still around it."""
         self.wrong_use = error = mark_usage_error(
             RuntimeError(
                 f"source {self._name!r} holds a cancel scope or a nursery open while it yields, so "

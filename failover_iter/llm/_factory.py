@@ -70,8 +70,8 @@ class ChatFactory:
     #: Requests for the rest of a response that the provider goes on making: first its stream, then
     #: all of it. It gets the id, and the last chunk that was delivered, or None.
     reattach: Callable[[str, Any], tuple[Arguments, Arguments]] | None = None
-    #: What the attempts of the stream, and those of this source, share; outside of a chat stream
-    #: each attempt stands alone.
+    #: State that the attempts of the stream, and those of this source, share; outside of a chat
+    #: stream each attempt stands alone.
     context: ChatContext | None = field(default=None, repr=False)
     state: SourceState | None = field(default=None, repr=False)
     continuation: ContinueWith = field(default=ContinueWith())

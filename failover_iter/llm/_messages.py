@@ -62,7 +62,7 @@ class Turn:
     calls: list[Call]
     #: Of a tool's result, the call that it answers.
     call_id: str
-    #: What the next request to a provider needs back, by the name of the provider's protocol.
+    #: The parts that the next request to a provider needs back, by the name of its protocol.
     opaque: list[tuple[str, Mapping[str, Any]]]
 
     @property

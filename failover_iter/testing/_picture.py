@@ -1,6 +1,6 @@
 """A run as marbles: the lanes of its sources and what was delivered, as text or as an SVG.
 
-Both show the same marks. In text each mark has a column of its own, and dashes are seconds. The SVG
+Both show the same marks. In text each mark has its own column, and dashes are seconds. The SVG
 shows the order alone: an item and its delivery stand one below the other.
 """
 
@@ -36,7 +36,7 @@ class Mark:
 
 
 def marks_of(run: RunResult) -> list[Mark]:
-    """Return what happened in a run, as far as it is drawn."""
+    """Return the events of a run that are drawn."""
     marks: list[Mark] = []
     for index, entry in enumerate(run.log):
         lane = "consumer" if entry.source is None else run.source_name(entry.source)

@@ -195,7 +195,7 @@ def test_a_stop_thrown_in_is_an_error() -> None:
 
 
 def test_an_awaitable_is_awaited_only_if_it_is_no_async_iterable() -> None:
-    """What has `__aiter__` is iterated, also where it could be awaited (as some SDKs' streams)."""
+    """An object with `__aiter__` is iterated, even if it could be awaited (some SDKs' streams)."""
 
     class Both:
         def __aiter__(self) -> AsyncIterator[str]:

@@ -234,7 +234,7 @@ class TestProtocol:
         assert loop.run(lambda: drained(stream_of(in_thread(Broken), fallback))) == ["fallback"]
 
     def test_an_error_is_the_same_object(self, loop: Any) -> None:
-        """It passes from the thread to the task as it is."""
+        """It passes from the thread to the task unchanged."""
         error = ValueError("mine")
 
         def source() -> Iterator[int]:
@@ -250,7 +250,7 @@ class TestProtocol:
 
     @pytest.mark.parametrize("stop", [StopIteration, StopAsyncIteration])
     def test_a_stop_that_leaks(self, loop: Any, stop: type[Exception]) -> None:
-        """It is no end: PEP 479."""
+        """It does not end the stream: PEP 479."""
 
         def factory() -> Any:
             if stop is StopIteration:

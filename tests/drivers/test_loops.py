@@ -236,7 +236,7 @@ def test_an_item_in_many_steps_has_one_limit(loop: Any) -> None:
 
 @loops
 def test_send_is_a_pull_and_throw_is_not(loop: Any) -> None:
-    """What is sent is waited for as long as an item; what is thrown in, for as long as it takes."""
+    """The answer to a send has a time limit, as an item; the answer to a throw has none."""
 
     async def source() -> AsyncIterator[Any]:
         yield "one"

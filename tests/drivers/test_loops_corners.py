@@ -168,7 +168,7 @@ def test_a_group_that_is_parted_at_the_scope() -> None:
 
 @loops
 def test_a_listener_takes_its_own_time(loop: Any) -> None:
-    """What it does when it is told of the opening is not charged to the source."""
+    """The time that it takes for the event of the opening is not charged to the source."""
 
     async def source() -> AsyncIterator[str]:
         await loop.sleep(0.5)

@@ -59,7 +59,7 @@ def test_the_sources_own_cancel_scope_works() -> None:
 
 @pytest.mark.parametrize("where", ["opening", "pull", "wait"])
 def test_a_cancellation_goes_through(where: str) -> None:
-    """It is no failure, even where `retry_on` is Exception; the source is closed, none opened."""
+    """It is not a failure, even for `retry_on=Exception`; the source is closed, none opened."""
     log: list[str] = []
 
     class Source:

@@ -91,7 +91,7 @@ def test_a_consumer_that_takes_one_item(kind: str) -> None:
 
 @each_kind
 def test_without_a_timeout(kind: str) -> None:
-    """There is no scope of ours, so the source may hold its own."""
+    """The stream holds no scope, so the source may hold one."""
     assert run(lambda: all_of(stream_of(holder(kind, [])))) == [1, 2]
 
 
@@ -146,7 +146,7 @@ class Held:
 
 
 def test_a_factory_that_returns_with_a_scope() -> None:
-    """There is no item yet: the error alone."""
+    """Nothing was delivered yet: the consumer gets the error alone."""
 
     async def source() -> Held:
         return Held()

@@ -11,7 +11,7 @@ from failover_iter import Source, afailover_stream, failover_stream, in_thread
 from support.loops import LOOPS
 from support.size import explore
 
-#: What a source does, step by step, and what its consumer does.
+#: The steps of a source, and those of its consumer.
 STEPS = st.lists(st.sampled_from(["item", "echo", "fails", "bug"]), max_size=5)
 ACTIONS = st.lists(st.sampled_from(["next", "send", "throw"]), max_size=8)
 

@@ -76,7 +76,7 @@ def closes_what_is_not_its_own(self: SourceThread, factory: Any, args: Any) -> A
 
 
 async def reads_ahead(self: Any) -> Any:
-    """Pulls the next item before it hands out this one."""
+    """Pulls the next item before it yields this one."""
     if not hasattr(self, "ahead"):
         self.ahead = await PULL(self)
     item, self.ahead = self.ahead, await PULL(self)

@@ -1,6 +1,6 @@
 """Law 7 with random trees: a stream of groups of groups is the flat stream of their leaves.
 
-Every level has the same policy, with one attempt; sources may have options of their own. Compared
+Every level has the same policy, with one attempt; sources may have their own options. Compared
 are the items, the markers, how the stream ends, the notes of its error, what each factory was told
 (`Progress`, its failures too), and the order in which sources were opened, pulled and closed.
 """

@@ -1,4 +1,4 @@
-"""What a message and its chunks have, for comparisons."""
+"""The parts of a message and of its chunks, for comparisons."""
 
 from __future__ import annotations
 

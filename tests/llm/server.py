@@ -40,7 +40,7 @@ class Request:
         self.model: str = self.body.get("model") or self._model_in_path()
         self.faults = self.model.partition("~")[0].removeprefix("claude-").split("+")
         self.fault = self.faults[0]
-        #: What a test scripted for this model: the pieces of a stream, or a status and a body.
+        #: The script of a test for this model: the pieces of a stream, or a status and a body.
         self.scripted: Scripted | None = None
 
     def _model_in_path(self) -> str:
