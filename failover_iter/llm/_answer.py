@@ -59,6 +59,10 @@ class Answer:
         self.may_repeat = ""
         #: Text that is held until it is clear whether it is such a repetition.
         self.held = ""
+        #: What was delivered of a response that is asked for again: an event that holds the whole
+        #: response repeats it.
+        self.delivered_text = ""
+        self.delivered_opaque: list[Mapping[str, Any]] = []
 
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one SDK event."""
@@ -127,8 +131,9 @@ class Answer:
         yield self._chunk(raw, other=kind)
 
     def opaque(self, part: Mapping[str, Any], raw: object) -> Iterator[Chunk]:
-        """Yield what the next request has to send back, such as a signature."""
-        yield self._chunk(raw, opaque=part)
+        """Yield what the next request has to send back, such as a signature; each part once."""
+        if part not in self.delivered_opaque:
+            yield self._chunk(raw, opaque=part)
 
     def set_finish_reason(self, reason: str | None, raw: object) -> None:
         """Hold the provider's finish reason until the end; raise if it means a failure."""

@@ -89,14 +89,13 @@ class Opening:
         assert self.factory.reattach is not None  # noqa: S101 (for the type checkers)
         last = self.progress.last if self.progress.delivered else None
         its_stream, all_of_it = self.factory.reattach(response_id, last)
-        self._begin()
-        self.answer.is_continuation = self.may_be_rejected = True
-        yield its_stream
-        self._begin()
-        self.answer.is_continuation = True
-        self.answer.may_repeat = text
-        self.may_be_rejected = False
-        yield all_of_it
+        for arguments, may_be_rejected in ((its_stream, True), (all_of_it, False)):
+            self._begin()
+            self.answer.is_continuation = True
+            self.answer.delivered_text = text
+            self.answer.delivered_opaque = _opaque_so_far(self.progress)
+            self.may_be_rejected = may_be_rejected
+            yield arguments
 
     def read(self, event: Any) -> list[Chunk]:
         """Return the chunks of one event of the SDK; raise if it cannot be read."""
@@ -153,3 +152,7 @@ def _text_so_far(progress: Progress[Any]) -> str:
             "chunks were kept; set mid_stream=continue_with(...) or Resume(keep=None)"
         )
     return "".join(item.text for item in progress.items if isinstance(item, Chunk))
+
+
+def _opaque_so_far(progress: Progress[Any]) -> list[Any]:
+    return [item.opaque for item in progress.items if isinstance(item, Chunk) and item.opaque]

@@ -49,6 +49,11 @@ class Background:
         """Return an event."""
         return sse({"type": kind, "sequence_number": number, **more}, kind)
 
+    def item(self, kind: str, **more: Any) -> bytes:
+        """Return an item of the response that is finished."""
+        item = {"id": "rs", "type": kind, **more}
+        return self.event(0, "response.output_item.done", output_index=0, item=item)
+
     def response(self, status: str, **more: Any) -> dict[str, Any]:
         """Return the record of the response; the test's server finds its model in the id."""
         response: dict[str, Any] = WIRE.response(status, **more)
@@ -84,6 +89,22 @@ def test_its_stream_goes_on(harness: Harness, flavour: str) -> None:
     assert (error, collect(items).text) == (None, FULL_TEXT)
     assert made.requests == ["post", "after 3", "after 5"]
     assert [item.continues for item in items] == [False] * 3 + [True] * 4
+
+
+@FLAVOURS
+@pytest.mark.parametrize("last", [4, 6])
+def test_the_last_event_repeats_nothing(harness: Harness, flavour: str, last: int) -> None:
+    """It holds the whole response, also where nothing else was left to come, or was lost."""
+    made = Background(harness)
+    thought = made.item("reasoning", encrypted_content="ENC", summary=[])
+    output = [{"id": "rs", "type": "reasoning", "encrypted_content": "ENC", "summary": []}]
+    done = made.response("completed", output=[*output, message(FULL_TEXT)])
+    before = [thought, *made.events[: last + 1]]
+    end = made.event(7, "response.completed", response=done)
+    items, error = made.deliver(flavour, before, [end])
+    found = collect(items)
+    assert (error, found.text, len(found.opaque)) == (None, FULL_TEXT, 1)
+    assert made.requests == ["post", f"after {last}"]
 
 
 @FLAVOURS

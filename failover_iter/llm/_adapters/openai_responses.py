@@ -100,6 +100,7 @@ class OpenAIResponsesAnswer(Answer):
         """Yield the whole output of an answer of which nothing arrived before its end."""
         if self.has_content:
             return
+        self.may_repeat = self.delivered_text
         for index, item in enumerate(as_list(field(response, "output"))):
             for part in as_list(field(item, "content")) if item.type == "message" else ():
                 yield from self.text(field(part, "text"), event)
