@@ -9,8 +9,11 @@ from mkdocs.structure.files import File, Files
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
+#: Pages with wide tables.
+WIDE = {"llm-matrix.md"}
 BENCHMARKS = {"benchmarks.md": "RESULTS.md", "results.svg": "results.svg"}
 
 
@@ -29,6 +32,12 @@ def _existing(nav: list[Any]) -> list[Any]:
         elif target in BENCHMARKS or (ROOT / "docs" / target).exists():
             kept.append(entry)
     return kept
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> None:
+    """Give the place of the table of contents to tables that need all of the width."""
+    if page.file.src_uri in WIDE:
+        page.meta["hide"] = ["toc"]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

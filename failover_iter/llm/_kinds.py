@@ -211,6 +211,8 @@ _CLASS_KINDS: Final[dict[str, dict[str, ErrorKind]]] = {
 _UNREACHABLE: Final = frozenset(
     {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
 )
+#: The pydantic models into which mistralai 1, google-genai and ollama read what arrives.
+_RESPONSE_MODELS: Final = frozenset({"Unmarshaller", "GenerateContentResponse", "ChatResponse"})
 
 
 class KnownKind(Exception):
@@ -250,9 +252,9 @@ def _class_kind(error: BaseException) -> ErrorKind:
         if known is not None:
             return known
     is_unreachable = isinstance(error, OSError) and error.errno in _UNREACHABLE
-    # mistralai 1 lets the errors of a model of its own through.
-    is_mistral = type(error).__name__ == "ValidationError" and _title(error) == "Unmarshaller"
-    return "connection" if is_unreachable else "unreadable" if is_mistral else "unknown"
+    # Some SDKs let the errors of their own pydantic models through.
+    is_response = type(error).__name__ == "ValidationError" and _title(error) in _RESPONSE_MODELS
+    return "connection" if is_unreachable else "unreadable" if is_response else "unknown"
 
 
 def _title(error: Any) -> object:

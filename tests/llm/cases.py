@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from llm.contents import applies
 from llm.sdks import SDK, SDKS
 
 
@@ -18,7 +19,10 @@ def skip_unless_installed(sdk: SDK) -> Iterable[Any]:
 
 
 def cases(*rest: Iterable[str]) -> list[Any]:
-    """Return each SDK, blocking and async, combined with each of the other values."""
+    """Return each SDK, blocking and async, combined with each of the other values.
+
+    A value that is a fault is left out where it does not apply to the SDK.
+    """
     return list(_cases(rest))
 
 
@@ -26,7 +30,7 @@ def _cases(rest: tuple[Iterable[str], ...]) -> Iterator[Any]:
     for sdk in SDKS.values():
         for flavour in sdk.flavours:
             for more in rest or [[None]]:
-                for value in more:
+                for value in [each for each in more if each is None or applies(each, sdk)]:
                     values = (sdk, flavour) if value is None else (sdk, flavour, value)
                     name = "-".join([sdk.name, *values[1:]])
                     yield pytest.param(*values, id=name, marks=skip_unless_installed(sdk))

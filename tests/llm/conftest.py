@@ -13,6 +13,7 @@ from llm.harness import Harness, new_harness
 SDK_WARNINGS = (
     "ignore:Inheritance class AiohttpClientSession:DeprecationWarning",  # google-genai
     "ignore:Accessing the 'model_:DeprecationWarning",  # litellm
+    "ignore:Pydantic serializer warnings:UserWarning",  # litellm
     "ignore:Items? .* using the `ReadOnly` qualifier:UserWarning",  # pydantic, of its Router
 )
 

@@ -90,6 +90,8 @@ MID_STREAM = [
     "cut-midline-after-3",
     "done-no-finish-after-3",
     "malformed-after-3",
+    "unreadable-after-3",
+    "failed-finish-after-3",
 ]
 #: Other answers: unusual characters, and continuations with the rest, the whole text or nothing.
 TOKENS_OF = {
@@ -103,11 +105,9 @@ TOKENS_OF = {
 REJECTS_CONTINUATION = "rejects-continuation"
 #: Good answers.
 HEALTHY = ["ok", "ok-pings", "ok-u2028", "finish-no-done", "slow-tokens"]
-ALL_FAULTS = [*BEFORE_CONTENT, *MID_STREAM, *REQUEST_ERRORS, *HEALTHY]
 #: These last until the client's timeout.
 STALL_FAULTS = ["slow-headers", "slow-first", "stall-after-3", "ping-stall-after-3"]
 SLOW_FAULTS = [*STALL_FAULTS, "slow-tokens"]
-QUICK_FAULTS = [fault for fault in ALL_FAULTS if fault not in SLOW_FAULTS]
 
 
 def script(fault: str, protocol: Protocol) -> Iterator[Step]:
@@ -186,7 +186,16 @@ def _ping_stall(protocol: Protocol) -> Iterator[Step]:
 
 
 def _malformed(protocol: Protocol) -> Iterator[Step]:
-    yield from _send_all(protocol.malformed())
+    yield from _go_on_after(protocol.malformed(), protocol)
+
+
+def _unreadable(protocol: Protocol) -> Iterator[Step]:
+    yield from _go_on_after(protocol.unreadable(), protocol)
+
+
+def _go_on_after(data: bytes, protocol: Protocol) -> Iterator[Step]:
+    """Send this in the place of a token, then the rest of the answer as if nothing had happened."""
+    yield from _send_all(data)
     for place, token in enumerate(TOKENS[3:], 3):
         yield from _send_all(protocol.token(token, place))
     yield from _send_all(*protocol.finish(), *protocol.done())
@@ -218,4 +227,8 @@ MID_STREAM_STEPS = {
     ),
     "done-no-finish-after-3": lambda protocol: iter([*_send_all(*protocol.done()), END]),
     "malformed-after-3": _malformed,
+    "unreadable-after-3": _unreadable,
+    "failed-finish-after-3": lambda protocol: iter(
+        [*_send_all(*(protocol.failed_finish() or ()), *protocol.done()), END]
+    ),
 }

@@ -14,7 +14,8 @@ from typing import Any
 
 from failover_iter import Source, Takeover
 from failover_iter.llm import achat_stream, chat_stream
-from llm.faults import PING_SECONDS, QUICK_FAULTS, SLOW_FAULTS, STALL_FAULTS
+from llm.contents import CONTENTS, faults_of
+from llm.faults import PING_SECONDS, SLOW_FAULTS, STALL_FAULTS
 from llm.sdks import SDK
 from llm.server import Scripted, Server, running
 
@@ -30,6 +31,8 @@ class Outcome:
     text: str
     #: The last chunk.
     last: Any
+    #: The items after the takeover; all without one.
+    items: list[Any]
     error: Any
     #: Number of requests to each of the two sources.
     requests: tuple[int, int]
@@ -118,8 +121,9 @@ class Harness:
         Streams run concurrently: all quick faults of one SDK, or the slow faults of all SDKs.
         """
         key = (sdk.name, flavour, fault)
-        if key not in self._outcomes and fault in QUICK_FAULTS:
-            self._run_cases([(sdk, flavour, each) for each in QUICK_FAULTS])
+        if key not in self._outcomes and fault not in SLOW_FAULTS:
+            quick = [each for each in faults_of(sdk) if each not in SLOW_FAULTS]
+            self._run_cases([(sdk, flavour, each) for each in quick])
         if key not in self._outcomes:
             variants = [each for each in self.variants if each[0].installed]
             faults = STALL_FAULTS if fault in STALL_FAULTS else [fault]
@@ -127,24 +131,24 @@ class Harness:
         return self._outcomes[key]
 
     def _run_cases(self, cases: list[tuple[SDK, str, str]]) -> None:
-        for flavour in ("sync", "async"):
-            trials = [self._trial(*case) for case in cases if case[1] == flavour]
-            streams = [(trial.sources, trial.options) for trial in trials]
-            gc.disable()  # the stream itself must close its sources
-            if flavour == "sync":
-                with ThreadPoolExecutor(64) as pool:
-                    delivered = list(pool.map(lambda stream: deliver(*stream), streams))
-            else:
-                delivered = self.run(_deliver_all, streams)
-            for trial, (items, error) in zip(trials, delivered, strict=True):
-                self._outcomes[trial.case] = self._outcome_of(trial, items, error)
-            gc.enable()
+        trials = [self._trial(*case) for case in cases]
+        blocking = [trial for trial in trials if trial.case[1] == "sync"]
+        others = [trial for trial in trials if trial.case[1] == "async"]
+        gc.disable()  # the stream itself must close its sources
+        with ThreadPoolExecutor(64) as pool:
+            started = [pool.submit(deliver, trial.sources, trial.options) for trial in blocking]
+            delivered = self.run(_deliver_all, [(each.sources, each.options) for each in others])
+            delivered[:0] = [future.result() for future in started]
+        for trial, (items, error) in zip(blocking + others, delivered, strict=True):
+            self._outcomes[trial.case] = self._outcome_of(trial, items, error)
+        gc.enable()
 
     def _trial(self, sdk: SDK, flavour: str, fault: str) -> Trial:
         models = self.model(fault), self.model("ok")
         seconds = SHORT if fault in SLOW_FAULTS else LONG
+        arguments = CONTENTS[fault][sdk.protocol].arguments if fault in CONTENTS else {}
         sources = [
-            self.source(sdk, flavour, models[0], seconds=seconds),
+            self.source(sdk, flavour, models[0], seconds=seconds, **arguments),
             self.source(sdk, flavour, models[1]),
         ]
         options: dict[str, Any] = {"mid_stream": "restart", "mark_takeovers": True}
@@ -163,6 +167,7 @@ class Harness:
             before="".join(item.text for item in items[: max(0, start - 1)]),
             text="".join(item.text for item in items[start:]),
             last=items[-1] if items[start:] else None,
+            items=items[start:],
             error=error,
             requests=(len(self.requests(trial.models[0])), len(self.requests(trial.models[1]))),
             closed=self.server.wait_closed(trial.models[0], trial.close_timeout),

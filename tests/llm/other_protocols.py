@@ -61,6 +61,9 @@ class Gemini(Protocol):
     def malformed(self) -> bytes:
         return b"data: {" + self.token("x", 3)[8:]
 
+    def failed_finish(self) -> list[bytes] | None:
+        return self.finish("MALFORMED_FUNCTION_CALL")
+
     def special(self, kind: str) -> list[bytes]:
         parts = super().special(kind)
         if kind == "filtered":
@@ -123,6 +126,9 @@ class Cohere(Protocol):
     def other_error(self) -> list[bytes]:
         return [self.event("error", message="internal error")]
 
+    def failed_finish(self) -> list[bytes] | None:
+        return self.finish("TIMEOUT")
+
     def malformed(self) -> bytes:
         return self.token("x", 3).replace(b"data: {", b"data: {{")
 
@@ -182,6 +188,9 @@ class Ollama(Protocol):
 
     def other_error(self) -> list[bytes]:
         return [b'{"error":"llama runner process has terminated","done":true}\n']
+
+    def failed_finish(self) -> list[bytes] | None:
+        return [self.line({"content": ""}, done=True, done_reason="")]  # its connection closed
 
     def malformed(self) -> bytes:
         return b"{" + self.token("x", 3)
@@ -272,6 +281,12 @@ class Bedrock(Protocol):
 
     def other_error(self) -> list[bytes]:
         return self._exception("serviceUnavailableException")
+
+    def unreadable(self) -> bytes:
+        return self.delta(text=7)
+
+    def failed_finish(self) -> list[bytes] | None:
+        return self.finish("malformed_model_output")
 
     def malformed(self) -> bytes:
         headers = {"event_type": "contentBlockDelta", "content_type": "application/json"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from failover_iter.llm import Message
+from failover_iter.llm import Message, collect
+from llm.contents import Content
 
 
 def parts_of(message: Message, items: list[Any]) -> dict[str, Any]:
@@ -17,3 +18,18 @@ def parts_of(message: Message, items: list[Any]) -> dict[str, Any]:
         "opaque": [dict(chunk.opaque) for chunk in items if chunk.opaque],
     }
     return {name: value for name, value in found.items() if value}
+
+
+def is_whole(items: list[Any], content: Content) -> bool:
+    """Whether these items are the whole answer, with its usage."""
+    message = collect(items)
+    found, wanted = parts_of(message, items), dict(content.has)
+    kinds = [set(parts.pop("others", ())) for parts in (found, wanted)]
+    usage = message.total_usage
+    return (
+        found == wanted
+        and kinds[0] == kinds[1]
+        and (usage.input_tokens, usage.output_tokens) == content.usage
+        and all(call.name == "weather" for call in message.tool_calls)
+        and message.finish_reason == ("tool_calls" if message.tool_calls else "stop")
+    )

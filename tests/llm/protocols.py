@@ -96,6 +96,16 @@ class Protocol:
         """A token with invalid JSON."""
         return b"data: {" + self.token("x", 3)[8:]
 
+    def unreadable(self) -> bytes:
+        """A token in valid JSON whose text is a number."""
+        token = self.token("x", 3)
+        assert token.count(b'"x"') == 1
+        return token.replace(b'"x"', b"7")
+
+    def failed_finish(self) -> list[bytes] | None:
+        """An end whose finish reason means that the provider failed; None if it has none."""
+        return [self.chunk({}, reason="abort")]  # vLLM
+
     def special(self, kind: str) -> list[bytes]:
         """An answer with other content."""
         if kind in {"length", "filtered"}:
@@ -129,6 +139,9 @@ class Protocol:
 class Groq(Protocol):
     """Groq: chunks contain an additional record with errors and usage."""
 
+    def failed_finish(self) -> list[bytes] | None:
+        return None
+
     def finish(self, reason: str | None = None) -> list[bytes]:
         usage = {"prompt_tokens": USAGE[0], "completion_tokens": USAGE[1], "total_tokens": 19}
         return [self.chunk({}, reason=reason or self.stop, x_groq={"id": "1", "usage": usage})]
@@ -151,6 +164,9 @@ class Mistral(Protocol):
 
     def other_error(self) -> list[bytes]:
         return self.finish("error")
+
+    def failed_finish(self) -> list[bytes] | None:
+        return None  # that is the other error
 
     def thought(self, text: str) -> bytes:
         part = {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
@@ -215,6 +231,9 @@ class Responses(Protocol):
     def other_error(self) -> list[bytes]:
         error = {"code": "server_error", "message": "no"}
         return [self.event("response.failed", response=self.response("failed", error=error))]
+
+    def failed_finish(self) -> list[bytes] | None:
+        return None
 
     def malformed(self) -> bytes:
         return b"data: {" + self.token("x", 3).partition(b"data: {")[2][1:]
@@ -302,6 +321,9 @@ class Anthropic(Protocol):
 
     def other_error(self) -> list[bytes]:
         return [sse(self.error_body(500), "error")]
+
+    def failed_finish(self) -> list[bytes] | None:
+        return None
 
     def malformed(self) -> bytes:
         return self.token("x", 3).replace(b"data: {", b"data: {{")

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from llm.contents import CONTENTS
 from llm.faults import PARTIAL_TEXT, REJECTS_CONTINUATION, STATUSES, Status, Step, script
 from llm.other_protocols import PROTOCOLS
 from llm.protocols import Protocol
@@ -36,7 +37,8 @@ class Request:
     def __init__(self, path: str, body: bytes) -> None:
         self.path, _, query = unquote(path).partition("?")
         self.body: dict[str, Any] = json.loads(body) if body else dict(parse_qsl(query))
-        self.protocol: Protocol = PROTOCOLS[self.path.split("/")[1]]
+        self.protocol_name = self.path.split("/")[1]
+        self.protocol: Protocol = PROTOCOLS[self.protocol_name]
         self.model: str = self.body.get("model") or self._model_in_path()
         self.faults = self.model.partition("~")[0].removeprefix("claude-").split("+")
         self.fault = self.faults[0]
@@ -199,8 +201,11 @@ async def stream(
 
 def steps_of(request: Request) -> Iterable[Step]:
     """Return the steps of a stream: those that the test scripted, or those of the fault."""
-    if isinstance(request.scripted, list):
-        return [Step("head"), *(Step("send", data) for data in request.scripted), Step("end")]
+    pieces = request.scripted
+    if request.fault in CONTENTS:
+        pieces = CONTENTS[request.fault][request.protocol_name].stream(request.protocol)
+    if isinstance(pieces, list):
+        return [Step("head"), *(Step("send", data) for data in pieces), Step("end")]
     return script(request.fault, request.protocol)
 
 

@@ -126,6 +126,11 @@ ERRORS = [
     (error_of("google.auth.exceptions", "TransportError"), "connection"),
     (error_of("mistralai.client.errors", "ResponseValidationError", status_code=200), "unreadable"),
     (
+        error_of("pydantic_core", "ValidationError", title="GenerateContentResponse"),
+        "unreadable",
+    ),
+    (error_of("pydantic_core", "ValidationError", title="ChatResponse"), "unreadable"),
+    (
         error_of("pydantic_core", "ValidationError", title="Unmarshaller"),
         "unreadable",
     ),

@@ -18,6 +18,8 @@ from failover_iter.llm import (
     collect,
     litellm_completion,
 )
+from llm.fakes import records
+from llm.parts import parts_of
 
 ARGUMENTS: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -119,6 +121,48 @@ def test_error_after_the_stop(flavour: str, monkeypatch: pytest.MonkeyPatch) -> 
     """An error after the "stop" is read, and raised as the provider's SDK raises it."""
     with pytest.raises(ConnectionError, match="overloaded"):
         answer(flavour, monkeypatch, ["Hel"], "stop", ConnectionError("overloaded"))
+
+
+def test_what_only_some_providers_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signed reasoning goes back in litellm's form; citations and the provider's tools count."""
+    blocks: list[dict[str, Any]] = [
+        {"type": "thinking", "thinking": "hm", "index": 0},
+        {"type": "thinking", "thinking": "", "signature": "SIG", "index": 0},
+        {"type": "redacted_thinking", "data": "R", "index": 1},
+    ]
+    deltas = [{"thinking_blocks": [block], "reasoning_content": "hm"} for block in blocks[:1]]
+    deltas += [{"thinking_blocks": blocks[1:], "provider_specific_fields": None}]
+    deltas += [{"provider_specific_fields": {"citation": {"cited_text": "c"}}, "content": "Hi"}]
+    choices = [{"delta": delta, "finish_reason": None} for delta in deltas]
+    events = [{"choices": [each]} for each in [*choices, {"delta": {}, "finish_reason": "stop"}]]
+    module: Any = ModuleType("litellm")
+    requests: list[Any] = []
+
+    class Answered(Wrapper):
+        def __iter__(self) -> Iterator[Any]:
+            yield from records(events)
+
+    def completion(**arguments: Any) -> Any:
+        requests.append(arguments)
+        return Answered([], "stop", [])
+
+    module.completion = completion
+    monkeypatch.setitem(sys.modules, "litellm", module)
+    items = list(chat_stream([litellm_completion(**ARGUMENTS)]))
+    message = collect(items)
+    signed = {"type": "thinking", "thinking": "hm", "signature": "SIG"}
+    redacted = {"type": "redacted_thinking", "data": "R"}
+    assert parts_of(message, items) == {
+        "text": "Hi",
+        "reasoning": "hm",
+        "others": ["citation"],
+        "opaque": [signed, redacted],
+    }
+    turns = [*ARGUMENTS["messages"], *message.as_turns()]
+    collect(chat_stream([litellm_completion(model="m", messages=turns)]))
+    collect(chat_stream([litellm_completion(model="m", prompt="Hi")]))
+    answer_turn = {"role": "assistant", "content": "Hi", "thinking_blocks": [signed, redacted]}
+    assert requests[1]["messages"] == [*ARGUMENTS["messages"], answer_turn]
 
 
 def test_version_without_the_attributes() -> None:

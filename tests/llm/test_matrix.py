@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from failover_iter.llm import is_transient, is_unavailable
+from failover_iter.llm import collect, has_content, is_transient, is_unavailable
 from llm.cases import cases
+from llm.contents import CONTENTS, DROPPED_BY_SDK, WHOLE
 from llm.faults import (
     BACKUP_TEXT,
     BEFORE_CONTENT,
@@ -16,6 +17,8 @@ from llm.faults import (
     UNICODE_TEXT,
 )
 from llm.harness import Harness, Outcome
+from llm.matrix_page import verdict
+from llm.parts import is_whole, parts_of
 from llm.sdks import SDK
 
 #: Healthy streams on which an SDK raises, so that the next provider takes over.
@@ -50,6 +53,8 @@ def test_failure_before_any_content(harness: Harness, sdk: SDK, flavour: str, fa
 @pytest.mark.parametrize(("sdk", "flavour", "fault"), cases(MID_STREAM))
 def test_failure_mid_stream(harness: Harness, sdk: SDK, flavour: str, fault: str) -> None:
     """Part of the failed answer is delivered; then the next provider starts over."""
+    if (sdk.name, fault) in DROPPED_BY_SDK:
+        return
     outcome = harness.outcome(sdk, flavour, fault)
     assert served_by_the_backup(outcome)
     assert outcome.before == PARTIAL_TEXT
@@ -79,6 +84,23 @@ def test_healthy_stream(harness: Harness, sdk: SDK, flavour: str, fault: str) ->
     assert outcome.last.finish_reason == "stop"
     usage = outcome.last.usage
     assert (usage.input_tokens, usage.output_tokens) == (7, 12)
+
+
+@pytest.mark.parametrize(("sdk", "flavour", "fault"), cases(list(CONTENTS)))
+def test_content(harness: Harness, sdk: SDK, flavour: str, fault: str) -> None:
+    """All of the answer is delivered, with its usage, and no other provider is asked."""
+    outcome = harness.outcome(sdk, flavour, fault)
+    content = CONTENTS[fault][sdk.protocol]
+    assert outcome.error is None
+    if sdk.package == "litellm":
+        assert verdict(fault, outcome, sdk) == DROPPED_BY_SDK.get((sdk.name, fault), WHOLE)
+        return
+    message = collect(outcome.items)
+    assert parts_of(message, outcome.items) == content.has
+    assert is_whole(outcome.items, content)
+    assert outcome.requests == (1, 0)
+    assert all(chunk.raw is not None for chunk in outcome.items if chunk.other or chunk.opaque)
+    assert all(has_content(chunk) for chunk in outcome.items if chunk.other)
 
 
 @pytest.mark.parametrize(("sdk", "flavour", "fault"), cases(["cut-after-3", "drop-after-3"]))

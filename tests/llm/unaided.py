@@ -51,13 +51,13 @@ ok-u2028                 ok ok ok ok ok ok ok r ok ok ok W
 """
 WORDS = {
     "c": "caught",
-    "E": "**escapes**",
-    "S": "**silent**",
-    "H": "**hangs**",
+    "E": "escapes",
+    "S": "silent",
+    "H": "hangs",
     "r": "raised",
     "ok": "whole",
     "ok/r": "whole / raised",
-    "W": "**wrong**",
+    "W": "wrong",
 }
 UNAIDED: dict[tuple[str, str], str] = {
     (fault, sdk): WORDS[word]

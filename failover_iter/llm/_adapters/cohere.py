@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol, overload
 
 from failover_iter import Source
@@ -59,6 +60,8 @@ class CohereAnswer(Answer):
                 yield from self.read_tool_call(event.index, delta.message.tool_calls, event)
             case "message-end":
                 self.read_end(delta, event)
+            case "dropped":
+                raise self.error("the SDK dropped an event that it could not read", code="hole")
             case "error":
                 raise self.error(str(getattr(event, "message", "an error event")), raw=event)
             case _:
@@ -86,33 +89,78 @@ def _as_int(tokens: float | None) -> int | None:
     return None if tokens is None else int(tokens)
 
 
-def _check_json(lines: list[bytes]) -> None:
-    """Raise if an event is not JSON; the SDK only logs a warning and drops the event."""
-    for line in lines:
-        data = line.removeprefix(b"data:").strip()
-        if data != line.strip() and data != b"[DONE]":
-            json.loads(data)
+#: The events that an answer is made of. The SDK also drops events that are new to it; those are
+#: not missed.
+_ESSENTIAL = frozenset(
+    {
+        "content-start",
+        "content-delta",
+        "citation-start",
+        "tool-plan-delta",
+        "tool-call-start",
+        "tool-call-delta",
+        "message-end",
+    }
+)
+#: Stands for an event that the SDK has dropped.
+_DROPPED = SimpleNamespace(type="dropped")
 
 
-def _whole_lines(left: bytes, chunk: bytes) -> tuple[list[bytes], bytes]:
-    *lines, left = (left + chunk).replace(b"\r", b"\n").split(b"\n")
-    return lines, left
+class _Watch:
+    """Compares the SDK's events with the bytes that arrive.
 
+    The SDK drops an event that it cannot read, and only logs a warning.
+    """
 
-def _checked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    left = b""
-    for chunk in chunks:
-        lines, left = _whole_lines(left, chunk)
-        _check_json(lines)
-        yield chunk
+    def __init__(self) -> None:
+        self.left = b""
+        #: The type of the event whose end has not arrived.
+        self.type = ""
+        #: How many essential events have arrived, and how many the SDK has delivered.
+        self.arrived = self.delivered = 0
+        self.has_dropped = False
 
+    def feed(self, chunk: bytes) -> None:
+        """Read some bytes; raise if an event is not JSON."""
+        *lines, self.left = (self.left + chunk).replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
+            data = line.removeprefix(b"data:").strip()
+            if data != line.strip() and data not in {b"", b"[DONE]"}:
+                self.type = str(field(json.loads(data), "type"))
+            elif not line:  # the end of an event
+                self.arrived += self.type in _ESSENTIAL
+                self.type = ""
 
-async def _achecked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    left = b""
-    async for chunk in chunks:
-        lines, left = _whole_lines(left, chunk)
-        _check_json(lines)
-        yield chunk
+    def check(self) -> None:
+        """Note whether the SDK has dropped an event, when it has read all that has arrived."""
+        self.has_dropped = self.delivered < self.arrived
+
+    def bytes_of(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the bytes; the SDK asks for more when it has read what it has."""
+        for chunk in chunks:
+            self.feed(chunk)
+            yield chunk
+            self.check()
+
+    async def abytes_of(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the bytes, as `bytes_of` does."""
+        async for chunk in chunks:
+            self.feed(chunk)
+            yield chunk
+            self.check()
+
+    def events_of(self, event: Any) -> Iterator[Any]:
+        """Yield an event, after a mark if one before it is missing."""
+        if self.has_dropped:
+            yield _DROPPED
+        self.delivered += event.type in _ESSENTIAL
+        yield event
+
+    def end(self) -> Iterator[Any]:
+        """Yield a mark if an event is missing at the end."""
+        self.check()
+        if self.has_dropped:
+            yield _DROPPED
 
 
 def _http_response(opened: Any) -> Any:
@@ -122,19 +170,26 @@ def _http_response(opened: Any) -> Any:
 
 
 def _events(client: Any, arguments: Arguments) -> Iterator[Any]:
-    """Yield the SDK's events, and check the bytes of the response before the SDK reads them."""
+    """Yield the SDK's events, and a mark for each place where it has dropped one."""
+    watch = _Watch()
     with client.with_raw_response.chat_stream(**arguments) as opened:
         response = _http_response(opened)
-        response.iter_bytes = lambda bytes_of=response.iter_bytes: _checked(bytes_of())
-        yield from opened.data
+        response.iter_bytes = lambda read=response.iter_bytes: watch.bytes_of(read())
+        for event in opened.data:
+            yield from watch.events_of(event)
+        yield from watch.end()
 
 
 async def _aevents(client: Any, arguments: Arguments) -> AsyncIterator[Any]:
+    watch = _Watch()
     async with client.with_raw_response.chat_stream(**arguments) as opened:
         response = _http_response(opened)
-        response.aiter_bytes = lambda bytes_of=response.aiter_bytes: _achecked(bytes_of())
+        response.aiter_bytes = lambda read=response.aiter_bytes: watch.abytes_of(read())
         async for event in opened.data:
-            yield event
+            for each in watch.events_of(event):
+                yield each
+        for each in watch.end():
+            yield each
 
 
 def _prepare(arguments: Arguments) -> Arguments:

@@ -10,7 +10,8 @@ from failover_iter import Source
 from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer, asks_for_several
 from failover_iter.llm._chunk import Chunk
 from failover_iter.llm._factory import has_format
-from failover_iter.llm._messages import Arguments, prepare_chat
+from failover_iter.llm._field import as_list, field
+from failover_iter.llm._messages import Arguments, prepare_chat, turn_of
 from failover_iter.llm._reading import DualChatFactory, DualStream
 
 __all__ = ["litellm_completion"]
@@ -30,12 +31,45 @@ class LitellmAnswer(OpenAIChatAnswer):
 
     provider = "litellm"
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: By number, the reasoning so far, which is sent back together with its signature.
+        self.thoughts: dict[object, str] = {}
+
     def read(self, event: Any) -> Iterator[Chunk]:
         """Yield the chunks of one event; `_TRUNCATED` revokes the finish reason."""
         if event is _TRUNCATED:
             self.reason = None
             return
         yield from super().read(event)
+
+    def read_delta(self, delta: Any, event: object) -> Iterator[Chunk]:
+        """Yield the chunks of a delta; litellm has a member for what only some providers send."""
+        yield from super().read_delta(delta, event)
+        for block in as_list(field(delta, "thinking_blocks")):
+            yield from self.read_thought(block, event)
+        for member, kind in _OTHER_MEMBERS.items():
+            if field(delta, "provider_specific_fields", member):
+                yield from self.other(kind, event)
+
+    def read_thought(self, block: Any, event: object) -> Iterator[Chunk]:
+        """Yield a block of reasoning when it is signed; its text is also in the delta."""
+        index, signature = field(block, "index"), field(block, "signature")
+        self.thoughts[index] = self.thoughts.get(index, "") + (field(block, "thinking") or "")
+        if signature:
+            thought = {"thinking": self.thoughts.pop(index), "signature": signature}
+            yield from self.opaque({"type": "thinking", **thought}, event)
+        elif field(block, "data"):
+            kept = {name: field(block, name) for name in ("type", "data")}
+            yield from self.opaque(kept, event)
+
+
+#: The members that are content, and our words for them.
+_OTHER_MEMBERS: Final = {
+    "citation": "citation",
+    "server_tool_calls": "server_tool_use",
+    "web_search_results": "web_search_tool_result",
+}
 
 
 def _was_truncated(stream: Any) -> bool:
@@ -83,6 +117,19 @@ async def _replay(events: list[Any]) -> AsyncIterator[Any]:
         yield event
 
 
+def _prepare(arguments: Arguments) -> Arguments:
+    """Send the signed reasoning back in litellm's form."""
+    if "messages" in arguments:
+        arguments["messages"] = [_message(each) for each in as_list(arguments["messages"])]
+    return prepare_chat(arguments)
+
+
+def _message(message: Any) -> Any:
+    turn = turn_of(message)
+    blocks = [dict(part) for part in turn.opaque_of("litellm")] if turn else []
+    return {**message, "thinking_blocks": blocks} if blocks else message
+
+
 def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[DualStream]:
     """Return a source that asks any provider through litellm, for both kinds of chat stream.
 
@@ -112,7 +159,7 @@ def litellm_completion(*, name: str | None = None, **arguments: Any) -> Source[D
         offers_tools=bool(arguments.get("tools")),
         structured=has_format(arguments.get("response_format")),
         answer_options={"several_choices": asks_for_several(arguments)},
-        prepare=prepare_chat,
+        prepare=_prepare,
         call=_events,
         acall=_aevents,
     ).source(name)

@@ -99,7 +99,10 @@ class OpenAIChatAnswer(Answer):
             )
         yield from self.text(text, event)
         if thoughts is None and text is None:  # an image, a document, a reference
-            yield from self.other(str(field(part, "type")), event)
+            kind = field(part, "type")
+            if not isinstance(kind, str):
+                raise TypeError("a part of the content has neither a text nor a type")
+            yield from self.other(kind, event)
 
     def read_tool_call(
         self, key: object, call_id: str | None, function: Any, event: object
