@@ -190,6 +190,12 @@ litellm_oldest() {
     run_tests tests/llm -k litellm
 }
 
+# Other libraries on the same faults.
+llm_peers() {
+    environment "$1" "$2" '.[test,llm-peers]'
+    run_tests tests/llm/test_peers.py
+}
+
 # Prints the requirements of these extras, with == for >=.
 oldest_sdks() {
     local python=$1

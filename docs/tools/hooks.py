@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 #: Pages with wide tables.
-WIDE = {"llm-matrix.md"}
+WIDE = {"llm-matrix.md", "llm-comparison.md"}
 BENCHMARKS = {"benchmarks.md": "RESULTS.md", "results.svg": "results.svg"}
 
 
