@@ -337,13 +337,14 @@ half a second where nothing arrives. No live provider is involved.
 - **hangs**: the stream waited as long as pings arrived.
 
 "restart" and "continue" are `mid_stream="restart"` and `mid_stream=continue_with("instruct")` of
-`chat_stream`, which also has `idle_timeout=0.5`, and `finish="optional"` for `no-finish-reason`. The second column of LiteLLM has
-`enable_mid_stream_fallback_continuation`; both have `fallbacks`, and a `stream_timeout`. LangChain
-has a `stream_chunk_timeout`. pydantic-ai's model is asked through `model_request_stream`."""
+`chat_stream`, which also has `idle_timeout=0.5`, and `finish="optional"` for `no-finish-reason`.
+The second column of LiteLLM has `enable_mid_stream_fallback_continuation`; both have `fallbacks`
+and a `stream_timeout`. LangChain has a `stream_chunk_timeout`. pydantic-ai's model is asked through
+`model_request_stream`."""
 
 
 def glance(words: dict[str, dict[str, str]]) -> str:
-    """Return a table of the sums: how many of the faults were survived, and how the others ended."""
+    """Return a table of the sums: how many faults were survived, and how the others ended."""
     faults = [*BEFORE_CONTENT, *MID_STREAM]
     lines = [
         "| library | survived | raised | silent, joined, lost or hangs |",
