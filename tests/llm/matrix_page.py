@@ -19,7 +19,6 @@ from typing import Any
 from llm.contents import (
     CONTENTS,
     ERROR,
-    LOSSES,
     LOST,
     NEXT,
     ODD_SHAPES,
@@ -38,6 +37,7 @@ from llm.faults import (
     UNICODE_TEXT,
 )
 from llm.harness import Harness, Outcome, new_harness
+from llm.losses import LOSSES
 from llm.parts import is_whole
 from llm.sdks import SDK, SDKS
 from llm.unaided import UNAIDED

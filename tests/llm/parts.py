@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from failover_iter.llm import Message, collect
-from llm.contents import Content
+from llm.pieces import Content
 
 
 def parts_of(message: Message, items: list[Any]) -> dict[str, Any]:
@@ -33,3 +34,21 @@ def is_whole(items: list[Any], content: Content) -> bool:
         and all(call.name == "weather" for call in message.tool_calls)
         and message.finish_reason == ("tool_calls" if message.tool_calls else "stop")
     )
+
+
+def tool_calls(pieces: list[Any]) -> list[tuple[str | None, Any]]:
+    """Join the pieces of tool calls by their number."""
+    calls: dict[Any, list[Any]] = {}
+    for piece in pieces:
+        known = calls.setdefault(piece["index"], [None, ""])
+        known[0] = known[0] or piece["name"]
+        known[1] += piece["args"] or ""
+    return [(name, parsed(text)) for name, text in calls.values()]
+
+
+def parsed(arguments: str) -> Any:
+    """Parse the arguments of a tool call, if they are JSON."""
+    try:
+        return json.loads(arguments or "{}")
+    except ValueError:
+        return arguments

@@ -39,6 +39,7 @@ from llm.faults import (
     UNICODE_TEXT,
 )
 from llm.harness import LONG, SHORT, Harness, new_harness
+from llm.parts import parsed, tool_calls
 from llm.sdks import MESSAGES, SDKS
 
 HERE = Path(__file__).parent
@@ -74,24 +75,6 @@ class Models:
         server = self.harness.server
         base = server.refusing if name.startswith("conn-refused") else server.address
         return f"{base}/openai/v1"
-
-
-def tool_calls(pieces: list[Any]) -> list[tuple[str | None, Any]]:
-    """Join the pieces of tool calls by their number."""
-    calls: dict[Any, list[Any]] = {}
-    for piece in pieces:
-        known = calls.setdefault(piece["index"], [None, ""])
-        known[0] = known[0] or piece["name"]
-        known[1] += piece["args"] or ""
-    return [(name, parsed(text)) for name, text in calls.values()]
-
-
-def parsed(arguments: str) -> Any:
-    """Parse the arguments of a tool call, if they are JSON."""
-    try:
-        return json.loads(arguments or "{}")
-    except ValueError:
-        return arguments
 
 
 async def ours(models: Models, answer: Answer, **options: Any) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from failover_iter.llm import ProviderError, is_transient, ollama_chat, openai_chat
 from llm.cases import skip_unless_installed
-from llm.contents import DONE, HI, STOP, ULM, call, choices
 from llm.fakes import MESSAGES, Client, record
 from llm.harness import Harness
+from llm.pieces import DONE, HI, STOP, ULM, call, choices
 from llm.protocols import Protocol, sse
 from llm.sdks import SDKS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from failover_iter.llm import ProviderError, collect, continue_with
-from llm.contents import HI, delta
 from llm.faults import BACKUP_TEXT
 from llm.harness import Harness
+from llm.pieces import HI, delta
 from llm.sdks import SDKS
 
 
