@@ -89,13 +89,18 @@ class Opening:
         assert self.factory.reattach is not None  # noqa: S101 (for the type checkers)
         last = self.progress.last if self.progress.delivered else None
         its_stream, all_of_it = self.factory.reattach(response_id, last)
-        for arguments, may_be_rejected in ((its_stream, True), (all_of_it, False)):
-            self._begin()
-            self.answer.is_continuation = True
-            self.answer.delivered_text = text
-            self.answer.delivered_opaque = _opaque_so_far(self.progress)
-            self.may_be_rejected = may_be_rejected
-            yield arguments
+        self._begin_again(text)
+        self.may_be_rejected = True
+        yield its_stream
+        self._begin_again(text)
+        self.may_be_rejected = False
+        yield all_of_it
+
+    def _begin_again(self, text: str) -> None:
+        self._begin()
+        self.answer.is_continuation = True
+        self.answer.delivered_text = text
+        self.answer.delivered_opaque = _opaque_so_far(self.progress)
 
     def read(self, event: Any) -> list[Chunk]:
         """Return the chunks of one event of the SDK; raise if it cannot be read."""

@@ -26,6 +26,11 @@ from failover_iter.llm import (
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._opening import Opening
 from llm.fakes import MESSAGES, Client, choice, record
+from llm.harness import Harness
+from llm.other_protocols import PROTOCOLS
+from llm.sdks import SDKS
+
+COHERE = SDKS["cohere"]
 
 
 def test_repr_hides_the_arguments() -> None:
@@ -229,6 +234,21 @@ def test_cohere_error_event() -> None:
 def fail_to_close() -> None:
     """Raise an error on closing."""
     raise OSError("bad file descriptor")
+
+
+@pytest.mark.skipif(not COHERE.installed, reason="cohere is not installed ('.[test-llm]')")
+@pytest.mark.parametrize("flavour", ["sync", "async"])
+def test_an_event_that_cohere_drops(harness: Harness, flavour: str) -> None:
+    """It is missed at once, or at the end if all arrived together; one of a new type is not."""
+    wire: Any = PROTOCOLS["cohere"]
+    before, after = [*wire.start(), wire.token("a", 0)], [wire.token("b", 1), *wire.finish()]
+    for odd, texts in ((wire.unreadable(), "a"), (wire.event("mood", mood="good"), "ab")):
+        pieces = [*before, odd, *after, *wire.done()]
+        for sent in (pieces, [b"".join(pieces).replace(b"\n", b"\r\n")]):
+            source = harness.source(COHERE, flavour, harness.scripted(sent))
+            items, error = harness.deliver(flavour, [source])
+            assert "".join(item.text for item in items).startswith(texts)
+            assert getattr(error, "code", None) == ("hole" if texts == "a" else None)
 
 
 def test_close_error_after_a_failure() -> None:
