@@ -59,7 +59,7 @@ class Answer:
         self.may_repeat = ""
         #: Text that is held until it is clear whether it is such a repetition.
         self.held = ""
-        #: What was delivered of a response that is asked for again: an event that holds the whole
+        #: The delivered part of a response that is requested again: an event that holds the whole
         #: response repeats it.
         self.delivered_text = ""
         self.delivered_opaque: list[Mapping[str, Any]] = []

@@ -60,7 +60,7 @@ DESCRIPTIONS = {
     "delta-missing": "annotations of Azure's filter: no delta",
     "delta-null": "the delta is null",
     "no-choices": "a chunk without choices",
-    "message-for-delta": "a message in the place of the delta",
+    "message-for-delta": "a message instead of a delta",
     "choice-index-missing": "the choice has no number",
     "choice-index-counts-up": "the number of the choice counts the chunks",
     "content-in-parts": "the content is a list of parts",

@@ -1,4 +1,4 @@
-"""Content that is easily lost: it is no text, or comes at another place than text usually does."""
+"""Content that is easily lost: images, signatures, or text that comes at an unusual place."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from llm.pieces import (
     whole,
 )
 
-#: Content that is no text, or that comes at another place than text usually does.
+#: For each row of the matrix, the answer by protocol.
 LOSSES: dict[str, dict[str, Content]] = {
     "text-in-start": {
         "anthropic": Content(

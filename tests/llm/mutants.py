@@ -36,7 +36,7 @@ Killer = Callable[[Harness], object]
 
 @dataclass(frozen=True)
 class Mutant:
-    """What is replaced, by what, and a test that notices it."""
+    """A part that is replaced, its imitation, and a test that notices it."""
 
     name: str
     owner: Any
@@ -133,7 +133,7 @@ def takes_each_reason_for_an_end(self: Any, reason: str | None, raw: object) -> 
 
 
 def nothing(*_: Any) -> Iterator[Any]:
-    """Content that is no text, or a signature, is dropped."""
+    """Everything but text, reasoning and tool calls is dropped."""
     return iter(())
 
 
@@ -170,12 +170,12 @@ def reads_without_care(self: Any, event: Any) -> Any:
 
 
 def forgets_failed_usage(self: Any) -> Any:
-    """What the failed attempts have used is not reported."""
+    """The usage of failed attempts is not reported."""
     return self.answer.end()
 
 
 def reports_failed_usage_twice(self: Any, error: Exception) -> bool:
-    """What a failed attempt has used is counted twice."""
+    """The usage of a failed attempt is counted twice."""
     before = len(self.context.failed_usage)
     rejected = WAS_REJECTED(self, error)
     self.context.failed_usage += self.context.failed_usage[before:]
@@ -222,7 +222,7 @@ def arguments_as_they_print(
 
 
 def first_name_only(value: object, *names: str) -> Any:
-    """A member has the name that OpenAI gives it."""
+    """A member always has OpenAI's name for it."""
     return openai_chat.field(value, names[0])
 
 
@@ -285,7 +285,7 @@ MUTANTS = [
         takes_each_reason_for_an_end,
         with_harness(test_compatible_servers.test_reasons_that_mean_a_failure, "sync", "abort"),
     ),
-    Mutant("loses what is no text", Answer, "other", nothing, without_harness(_FAKE, "gemini")),
+    Mutant("loses images", Answer, "other", nothing, without_harness(_FAKE, "gemini")),
     Mutant("loses signatures", Answer, "opaque", nothing, without_harness(_FAKE, "bedrock")),
     Mutant(
         "commits to a signature",

@@ -52,7 +52,7 @@ WAITS = "slow-tokens"  # the only healthy stream in which timeouts matter
 
 @dataclass
 class Answer:
-    """What a consumer has of an answer at its end."""
+    """The answer that a consumer has at the end."""
 
     text: str = ""
     #: Names and arguments of the tool calls.

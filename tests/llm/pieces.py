@@ -18,7 +18,7 @@ BEDROCK: Any = PROTOCOLS["bedrock"]
 
 @dataclass(frozen=True)
 class Content:
-    """What a server sends, and the parts that the message must have."""
+    """The pieces that a server sends, and the parts that the message must have."""
 
     pieces: list[bytes]
     has: dict[str, Any]
