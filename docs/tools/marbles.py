@@ -15,7 +15,7 @@ from typing import Any
 
 from failover_iter import Policy, afailover_stream, failover_stream
 from failover_iter.testing import Plan, run_plan
-from failover_iter.testing._picture import Drawing, Mark, drawing_of, svg
+from failover_iter.testing._svg import Drawing, Mark, svg
 
 MARBLES = Path(__file__).parents[1] / "marbles"
 POLICY = Policy(retry_on=(ConnectionError, TimeoutError))
@@ -29,7 +29,7 @@ def stream(**options: Any) -> Callable[..., Iterator[Any]]:
 def run(pipeline: Callable[..., Any], *sources: str, consumer: str = "drain") -> Drawing:
     """One run of a plan."""
     plan = Plan(*sources, consumer=consumer, errors=[ConnectionError, TimeoutError])
-    return drawing_of(run_plan(pipeline, plan))
+    return run_plan(pipeline, plan).drawing
 
 
 def mode(mode: Any) -> Drawing:
@@ -58,10 +58,10 @@ def twins() -> tuple[Drawing, Drawing]:
         plan,
         flavour="asyncio",
     )
-    twin = drawing_of(run_async)
+    twin = run_async.drawing
     lanes = [f"{lane}, async" for lane in twin.lanes]
     marks = [replace(mark, lane=f"{mark.lane}, async") for mark in twin.marks]
-    return drawing_of(run_sync), Drawing(lanes, marks)
+    return run_sync.drawing, Drawing(lanes, marks)
 
 
 class Item:

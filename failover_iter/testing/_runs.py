@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from string import ascii_lowercase
+from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter.testing._plans import Plan
+from failover_iter.testing._svg import Drawing, Mark, svg
 
 What: TypeAlias = Literal[
     # the consumer
@@ -22,6 +24,13 @@ What: TypeAlias = Literal[
     "stray",
 ]  # fmt: skip
 
+#: The entries that are drawn as marbles.
+_DRAWN: Final = frozenset[What](
+    [
+        "open", "close", "stop", "fail", "interrupt", "sent", "thrown", "ask", "leave", "end",
+        "raised", "yield", "got",
+    ]
+)  # fmt: skip
 #: How many openings and how many delivered items stop a run.
 MOST_OPENINGS, MOST_ITEMS = 200, 1000
 
@@ -253,12 +262,59 @@ class RunResult:
             (letter, self.item(letter)) for letter in dict.fromkeys([*self.plan.items, *letters])
         ]
 
+    @cached_property
+    def marks(self) -> list[Mark]:
+        """The entries that are drawn as marbles."""
+        return [
+            self._mark(index, entry) for index, entry in enumerate(self.log) if entry.what in _DRAWN
+        ]
+
+    def _mark(self, index: int, entry: LogEntry) -> Mark:
+        lane = self.source_name(entry.source) or "consumer"
+        kind, label = str(entry.what), _label(entry)
+        if entry.what in ("got", "end", "raised"):
+            lane = "delivered"
+        if entry.what in ("yield", "got"):
+            is_item = entry.what == "got" or _is_delivered(self.log, index)
+            kind, label = "item" if is_item else "dropped", self.letter(entry.value) or "*"
+        return Mark(lane, kind, label, entry.time)
+
+    @property
+    def drawing(self) -> Drawing:
+        """The run as a marble diagram: the sources are "a", "b" and so on, then the consumer."""
+        sources = list(ascii_lowercase[: len(self.plan.sources)])
+        lanes = {self.source_name(at): name for at, name in enumerate(sources)}
+        marks = [
+            replace(mark, lane=lanes.get(mark.lane, "delivered"))
+            for mark in self.marks
+            if (mark.kind, mark.label) not in (("ask", ""), ("leave", "throw"))
+        ]
+        return Drawing([*sources, "delivered"], marks)
+
     def _repr_html_(self) -> str:
         """Show the run as marbles, in a notebook."""
-        from failover_iter.testing._picture import drawing_of, svg  # it draws what is defined here
-
-        return svg(repr(self.plan), drawing_of(self))
+        return svg(repr(self.plan), self.drawing)
 
     def source_name(self, source: int | None) -> str:
         """Return the name of a source in reports."""
         return "" if source is None else f"source {source + 1}"
+
+
+def _is_delivered(log: tuple[LogEntry, ...], index: int) -> bool:
+    """Whether the consumer got the item of this "yield", before a source yielded it again."""
+    yielded = log[index]
+    for entry in log[index + 1 :]:
+        if entry.what in ("got", "yield") and entry.value == yielded.value:
+            return entry.what == "got"
+        if entry.what == "fail" and entry.of == yielded.of:
+            return False
+    return False
+
+
+def _label(entry: LogEntry) -> str:
+    value = entry.value
+    if entry.what in ("fail", "raised"):
+        return type(value).__name__
+    if entry.what == "leave" or (entry.what == "end" and value is not None):
+        return str(value)
+    return "throws" if entry.what == "thrown" and entry.source is None else ""

@@ -1,28 +1,15 @@
-"""A run as marbles: the lanes of its sources and what was delivered, as text or as an SVG.
+"""Marble diagrams as SVG: a lane for each source, and one for what was delivered.
 
-Both show the same marks. In text each mark has its own column, and dashes are seconds. The SVG
-shows the order alone: an item and its delivery stand one below the other.
+Only the order counts, not the time. An item and its delivery stand one below the other. The colours
+follow dark mode.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from string import ascii_lowercase
 from typing import Final
-
-from failover_iter.testing._marbles import dashes
-from failover_iter.testing._runs import LogEntry, RunResult
-
-LEGEND: Final = (
-    "( opened  ) closed  | ended  # raised  ! interrupted  ? asked  x left  - one second"
-)
-#: The kinds of marks in text; an item is its letter.
-_SIGNS: Final = {
-    "open": "(", "close": ")", "stop": "|", "fail": "#", "interrupt": "!", "sent": "<",
-    "thrown": "!", "ask": "?", "leave": "x", "end": "|", "raised": "#",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,76 +22,12 @@ class Mark:
     time: float = 0.0
 
 
-def marks_of(run: RunResult) -> list[Mark]:
-    """Return the events of a run that are drawn."""
-    marks: list[Mark] = []
-    for index, entry in enumerate(run.log):
-        lane = "consumer" if entry.source is None else run.source_name(entry.source)
-        if entry.what in ("got", "end", "raised"):
-            lane = "delivered"
-        if entry.what in ("yield", "got"):
-            is_dropped = entry.what == "yield" and not _is_delivered(run.log, index)
-            letter = run.letter(entry.value) or "*"
-            marks.append(Mark(lane, "dropped" if is_dropped else "item", letter, entry.time))
-        elif entry.what in _SIGNS:
-            marks.append(Mark(lane, entry.what, _label(entry), entry.time))
-    return marks
-
-
-def _is_delivered(log: tuple[LogEntry, ...], index: int) -> bool:
-    """Whether the consumer got the item of this "yield", before a source yielded it again."""
-    yielded = log[index]
-    for entry in log[index + 1 :]:
-        if entry.what in ("got", "yield") and entry.value == yielded.value:
-            return entry.what == "got"
-        if entry.what == "fail" and entry.of == yielded.of:
-            return False
-    return False
-
-
-def _label(entry: LogEntry) -> str:
-    value = entry.value
-    if entry.what in ("fail", "raised"):
-        return type(value).__name__
-    if entry.what == "leave" or (entry.what == "end" and value is not None):
-        return str(value)
-    return "throws" if entry.what == "thrown" and entry.source is None else ""
-
-
-def picture(run: RunResult) -> list[str]:
-    """Return a line for each source, the consumer, and the delivered items."""
-    names = [run.source_name(source) for source in range(len(run.plan.sources))]
-    lanes: dict[str, str] = dict.fromkeys([*names, "consumer", "delivered"], "")
-    now = 0.0
-    for mark in marks_of(run):
-        passed, now = dashes(round(mark.time - now)), mark.time
-        sign = _SIGNS.get(mark.kind, mark.label)
-        for name in lanes:
-            lanes[name] += passed + (sign if name == mark.lane else " " * len(sign))
-    return [f"{name:<10} {lane.rstrip()}" for name, lane in lanes.items()]
-
-
-# As an SVG.
-
-
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """The lanes of an SVG from top to bottom, and its marks in order."""
 
     lanes: list[str]
     marks: list[Mark]
-
-
-def drawing_of(run: RunResult) -> Drawing:
-    """Return a lane for each source, "a", "b" and so on, and one for the consumer."""
-    sources = list(ascii_lowercase[: len(run.plan.sources)])
-    lanes = {run.source_name(at): name for at, name in enumerate(sources)}
-    marks = [
-        replace(mark, lane=lanes.get(mark.lane, "delivered"))
-        for mark in marks_of(run)
-        if (mark.kind, mark.label) not in (("ask", ""), ("leave", "throw"))
-    ]
-    return Drawing([*sources, "delivered"], marks)
 
 
 _STEP, _ROW, _RADIUS = 26, 42, 11
