@@ -48,8 +48,8 @@ class Level:
     pauses = False
     #: Whether the last failure was in `switch_on`: the source is not tried again.
     leaves_source = False
-    #: Whether the source ended, but not as `complete_when` asks for.
-    was_cut = False
+    #: Whether the source went on and then ended, but not as `complete_when` asks for.
+    just_ended = False
     #: What its health said of the source that is open, or opened next.
     admission: AnyAdmission | None = None
     #: The sources that its health does not admit: they are asked last.

@@ -140,7 +140,7 @@ class Openings:
         level, judging, takeovers = self._levels[-1], self.judging, self._takeovers
         if level.source.options.reset_on_progress or level.options.budget is not None:
             level.milestone = takeovers.delivered.milestone
-        level.committed, level.is_open, level.was_cut = False, True, False
+        level.committed, level.is_open, level.just_ended = False, True, False
         if level.options.on_event is not None:
             self._reporter.tell(Opening, level)
         level.opened_at = self._now()

@@ -129,7 +129,7 @@ class Reporter:
         hints = not (level.has_hinted or self.marks)
         hint = hints and mode == "restart" and source.options.mid_stream is None
         level.has_hinted = level.has_hinted or hint
-        if again and level.was_cut and level.committed and not hint:
+        if again and level.just_ended and not hint:
             self._log.reopened(level, f"reopening{_in(seconds)}")
         else:
             what_follows = f"retrying{_in(seconds)}" if again else f"switching to {source.name}"

@@ -336,7 +336,9 @@ class Run:
             index, error = shortfall
             while len(self._levels) > index + 1:
                 self._complete(self._levels.leave())
-            self._levels[-1].was_cut = isinstance(error, TruncatedStream)
+            level = self._levels[-1]
+            went_on = level.committed or self.attempt.is_alive
+            level.just_ended = went_on and isinstance(error, TruncatedStream)
             return self._fail(error, close_error)
         if close_error is not None:
             self._levels.add_notes_to(close_error)

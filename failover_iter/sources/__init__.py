@@ -14,6 +14,9 @@ if _typing.TYPE_CHECKING:
     from failover_iter.sources._as_file import as_file
     from failover_iter.sources._http_bytes import http_bytes
     from failover_iter.sources._http_lines import http_lines
+    from failover_iter.sources._kube_watch import kube_watch
+    from failover_iter.sources._page_fetchers import boto3_fetch, google_fetch, stripe_fetch
+    from failover_iter.sources._pages import pages
     from failover_iter.sources._response import BadResponse
     from failover_iter.sources._sse import sse
 else:
@@ -21,9 +24,14 @@ else:
     _HOMES = {
         "BadResponse": "_response",
         "as_file": "_as_file",
+        "boto3_fetch": "_page_fetchers",
+        "google_fetch": "_page_fetchers",
         "http_bytes": "_http_bytes",
         "http_lines": "_http_lines",
+        "kube_watch": "_kube_watch",
+        "pages": "_pages",
         "sse": "_sse",
+        "stripe_fetch": "_page_fetchers",
     }
 
     def __getattr__(name: str) -> object:  # type checkers would accept any name
@@ -38,4 +46,15 @@ else:
         return sorted({*globals(), *__all__})
 
 
-__all__ = ["BadResponse", "as_file", "http_bytes", "http_lines", "sse"]
+__all__ = [
+    "BadResponse",
+    "as_file",
+    "boto3_fetch",
+    "google_fetch",
+    "http_bytes",
+    "http_lines",
+    "kube_watch",
+    "pages",
+    "sse",
+    "stripe_fetch",
+]

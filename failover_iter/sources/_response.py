@@ -67,7 +67,9 @@ class BadResponse(SourceError):
 def check_status(response: Response, *expected: int) -> None:
     """Raise unless the status is one that the source can use."""
     if response.status not in expected:
-        raise BadResponse(response.url, response.status, retry_after=_retry_after(response.headers))
+        raise BadResponse(
+            response.url, response.status, retry_after=retry_after_in(response.headers)
+        )
 
 
 def check_encoding(response: Response) -> None:
@@ -88,8 +90,13 @@ def refuse(response: Response, why: str) -> NoReturn:
 def is_final(error: Exception) -> bool:
     """Whether it makes no sense to ask the same server again."""
     if isinstance(error, BadResponse):
-        return error.status < 500 and error.status not in TRANSIENT
+        return is_final_status(error.status)
     return isinstance(error, DivergedStream)
+
+
+def is_final_status(status: int) -> bool:
+    """Whether the same server would answer the same again."""
+    return status < 500 and status not in TRANSIENT
 
 
 def shown_url(url: object) -> str:
@@ -112,7 +119,7 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after_in(headers: Mapping[str, str]) -> float | None:
     """The pause that the server asks for: seconds, or a date, compared with the server's clock."""
     value = headers.get("Retry-After") or ""
     if value.strip().isdecimal():

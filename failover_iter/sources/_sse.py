@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from failover_iter import (
     Bookmark,
-    Failed,
     Progress,
     Resume,
     Source,
@@ -34,6 +33,7 @@ from failover_iter.sources._response import (
     host_of,
     is_final,
 )
+from failover_iter.sources._retry import Wait
 
 if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent
@@ -106,7 +106,7 @@ def sse(client: Any, url: Any, **request: Any) -> Source[Any]:
         mid_stream=BY_EVENT_ID,
         reset_on_progress=True,
         switch_on=is_final,
-        wait=_Wait(backoff()),
+        wait=Wait(backoff()),
     )
 
 
@@ -117,18 +117,6 @@ def id_of(_: str, event: ServerSentEvent) -> str:
 
 #: The strategy of a feed: its position is the id of the last event.
 BY_EVENT_ID = Resume(start="", advance=id_of)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    """The option `wait`: the pause that the server asks for, or another one."""
-
-    otherwise: Callable[[Failed], Any]
-
-    def __call__(self, failed: Failed) -> Any:
-        """Return the pause after this failure."""
-        asked: float | None = getattr(failed.error, "retry_after", None)
-        return self.otherwise(failed) if asked is None else asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,8 @@ def test_the_pause_is_the_servers() -> None:
 def test_without_advice_the_pause_is_a_backoff() -> None:
     """A server that asks for nothing is left alone for a moment that grows."""
     from failover_iter import backoff
-    from failover_iter.sources._sse import _ask_to_wait, _Wait
+    from failover_iter.sources._retry import Wait
+    from failover_iter.sources._sse import _ask_to_wait
 
     class Frozen(Exception):
         __slots__ = ()
@@ -128,12 +129,12 @@ def test_without_advice_the_pause_is_a_backoff() -> None:
             raise AttributeError(name)
 
     failed = Failed("a", 1, 0, 0.1, ConnectionError(), 1, 1, None)
-    assert _Wait(backoff(2, jitter=False))(failed) == 2
+    assert Wait(backoff(2, jitter=False))(failed) == 2
     _ask_to_wait(failed.error, {})
     assert not hasattr(failed.error, "retry_after")
     _ask_to_wait(Frozen(), {"sse retry": 3.0})
     _ask_to_wait(failed.error, {"sse retry": 3.0})
-    assert _Wait(backoff(2, jitter=False))(failed) == 3.0
+    assert Wait(backoff(2, jitter=False))(failed) == 3.0
 
 
 @pytest.mark.parametrize(
