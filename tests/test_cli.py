@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -19,7 +21,7 @@ import pytest
 
 import failover_iter
 from failover_iter import __main__
-from failover_iter._cli import serve
+from failover_iter._cli import part_file, serve
 from failover_iter.sources import _http_get
 from failover_iter.testing import FileAnswer, file_server
 
@@ -148,6 +150,88 @@ def test_a_kill_at_any_point(target: Path) -> None:
         subprocess.run([*command, *server.urls, "--sha256", DIGEST], env=env, check=True)
         assert [each.range for each in server.requests] == [None, "bytes=100000-", "bytes=180000-"]
     assert target.read_bytes() == DATA
+
+
+def test_two_processes(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While one process downloads, another one with the same file ends at once."""
+    with file_server(DATA, [FileAnswer(cut=100_000, end="stall"), FileAnswer()]) as server:
+        command = [sys.executable, "-m", "failover_iter", "get", "-q", "-o", str(target)]
+        env = os.environ | {"PYTHONPATH": str(HOME)}
+        part = target.with_name("file.part")
+        with subprocess.Popen([*command, *server.urls], env=env) as process:
+            wait_until(lambda: part.exists() and part.stat().st_size == 100_000)
+            assert get(*server.urls, "-o", target, "--json") == 5
+            out, error = capsys.readouterr()
+            assert json.loads(out)["code"] == 5
+            assert f"another process is downloading to {part}" in error
+            assert part.stat().st_size == 100_000
+            process.send_signal(signal.SIGKILL)
+        assert get(*server.urls, "-o", target, "--sha256", DIGEST) == 0
+    assert target.read_bytes() == DATA
+
+
+def test_a_part_that_is_renamed_while_it_is_locked(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the other process completes the file just then, the file is left alone."""
+    lock = part_file._lock
+    renamed: list[bytes] = []
+
+    def late_lock(file: Any, path: Path) -> None:
+        if not renamed:
+            path.write_bytes(b"complete")
+            path.rename(target)
+            renamed.append(target.read_bytes())
+        elif len(renamed) == 1:
+            path.unlink()
+            renamed.append(b"")
+        lock(file, path)
+
+    monkeypatch.setattr(part_file, "_lock", late_lock)
+    with part_file.PartFile(target) as part:
+        part.write(b"new")
+    assert target.read_bytes() == b"complete"
+    assert target.with_name("file.part").read_bytes() == b"new"
+
+
+def test_the_disk_has_the_file_before_its_name(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All bytes are synchronized before the file is renamed, and its folder afterwards."""
+    synced: list[tuple[bool, bool]] = []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        synced.append((is_folder, target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    with file_server(DATA) as server:
+        assert get(*server.urls, "-o", target) == 0
+    assert synced[-2:] == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EINVAL, 0), (errno.EIO, 4)])
+def test_a_disk_that_fails(
+    target: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    """A disk that has not written the file is an error; a file system without fsync is not."""
+
+    def broken(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with file_server(DATA) as server:
+        assert get(*server.urls, "-o", target) == code
+    assert target.exists() is (code == 0)
+
+
+def test_a_system_without_locks(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files cannot be locked, the command works as it did."""
+    monkeypatch.setattr(part_file, "fcntl", None)
+    with file_server(DATA) as server:
+        assert get(*server.urls, "-o", target, "--sha256", DIGEST) == 0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

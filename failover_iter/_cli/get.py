@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter import DivergedStream, backoff, failover_stream
-from failover_iter._cli.part_file import PartFile
+from failover_iter._cli.part_file import PartFile, PartIsLocked
 from failover_iter._cli.sources import (
     FAILED,
     USAGE,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 WRONG_DIGEST: Final = 3
 #: The file cannot be written.
 NOT_WRITTEN: Final = 4
+#: Another process is downloading to the same file.
+BUSY: Final = 5
 
 
 def get(arguments: Namespace) -> int:
@@ -46,6 +48,8 @@ def get(arguments: Namespace) -> int:
             code = download.run()
     except errors_of_mirrors() as failure:
         code, error = FAILED, failure
+    except PartIsLocked as failure:
+        code, error = BUSY, failure
     except OSError as failure:
         code, error = NOT_WRITTEN, failure
     if error is not None:
