@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping
 from dataclasses import dataclass, replace
+from inspect import isasyncgenfunction
 from typing import Any
 
 from failover_iter import Progress, Source
 from failover_iter.sources._http_get import (
+    abort,
+    abortable,
     async_opener_of,
     is_async,
     opener_of,
@@ -62,6 +65,7 @@ def as_source(url: object, factory: Callable[[Progress[Any]], Any]) -> Source[An
     return Source(
         factory,
         name=host_of(url),
+        abort=None if isasyncgenfunction(factory) else abort,
         mid_stream=BY_BYTES,
         reset_on_progress=True,
         switch_on=is_final,
@@ -94,7 +98,7 @@ class Download:
         if ask is None:
             return
         response: Response
-        with self._opened(ask) as response:
+        with self._opened(ask) as response, abortable(response, progress.memo):
             body = ask.judge(response)
             if body is None:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
@@ -11,12 +12,15 @@ from contextlib import (
     closing,
     contextmanager,
 )
+from functools import partial
 from typing import Any, Protocol
 
 from failover_iter.sources._response import Response, shown_url
 
 #: Bytes that requests reads at once; the other clients return the bytes that have arrived.
 READ_SIZE = 64 * 1024
+#: Under which key of `Progress.memo` the open response is, for `abort`.
+MEMO = "http response"
 
 
 class SyncClient(Protocol):
@@ -79,7 +83,10 @@ def _with_httpx(client: Any, url: str, request: dict[str, Any]) -> Generator[Res
         client.stream("GET", url, **request) as answer,
         closing(answer.iter_raw()) as chunks,
     ):
-        yield _response(answer, answer.status_code, chunks)
+        stream = answer.extensions.get("network_stream")
+        # Over HTTP/2 the connection belongs to other requests too.
+        is_ours = stream is not None and answer.http_version.startswith("HTTP/1")
+        yield _response(answer, answer.status_code, chunks, _shut_by(stream) if is_ours else None)
 
 
 @contextmanager
@@ -87,8 +94,9 @@ def _with_requests(client: Any, url: str, request: dict[str, Any]) -> Generator[
     with client.get(url, stream=True, **request) as answer:
         sized = _marks_end(answer.headers) or "Content-Length" in answer.headers
         # Not `raw`: its errors are those of urllib3. Without an end, requests waits for all bytes.
+        shut = getattr(answer.raw, "shutdown", None)  # urllib3 2.3 and newer
         with closing(answer.iter_content(READ_SIZE if sized else 1)) as chunks:
-            yield _response(answer, answer.status_code, chunks)
+            yield _response(answer, answer.status_code, chunks, shut)
 
 
 @asynccontextmanager
@@ -108,10 +116,39 @@ async def _with_aiohttp(client: Any, url: str, request: dict[str, Any]) -> Async
         yield _response(answer, answer.status, answer.content.iter_any())
 
 
-def _response(answer: Any, status: int, chunks: Any) -> Response:
+def _shut_by(stream: Any) -> Callable[[], object]:
+    """Shut the connection of a response that another thread reads."""
+    # Not the method of an SSLSocket, which would also take away what that thread reads with.
+    connection = stream.get_extra_info("socket")
+    return partial(socket.socket.shutdown, connection, socket.SHUT_RDWR)
+
+
+@contextmanager
+def abortable(response: Response, memo: dict[str, Any]) -> Generator[None]:
+    """While it is open, `abort` makes a blocked read of this response return."""
+    memo[MEMO] = response
+    try:
+        yield
+    finally:
+        if memo.get(MEMO) is response:  # and not that of a later attempt
+            memo.pop(MEMO, None)
+
+
+def abort(_: object, memo: dict[str, Any]) -> None:
+    """Make a blocked read return; see `Source(abort=...)`."""
+    response: Response | None = memo.get(MEMO)
+    if response is not None and response.shut is not None:
+        response.shut()
+
+
+def _response(
+    answer: Any, status: int, chunks: Any, shut: Callable[[], object] | None = None
+) -> Response:
     headers: Mapping[str, str] = answer.headers
     framed = getattr(answer, "http_version", "") in {"HTTP/2", "HTTP/3"}
-    return Response(shown_url(answer.url), status, headers, framed or _marks_end(headers), chunks)
+    return Response(
+        shown_url(answer.url), status, headers, framed or _marks_end(headers), chunks, shut
+    )
 
 
 def _marks_end(headers: Mapping[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
@@ -24,6 +24,7 @@ class Response:
         headers: the header fields; `get` ignores case.
         marks_end: whether the protocol tells the end of the body from a broken connection.
         chunks: the iterator (or async iterator) over the body as it was sent.
+        shut: makes a blocked read return; None if the client has no way to do that.
     """
 
     url: str
@@ -31,6 +32,7 @@ class Response:
     headers: Mapping[str, str]
     marks_end: bool
     chunks: Any
+    shut: Callable[[], object] | None = None
 
 
 class BadResponse(SourceError):

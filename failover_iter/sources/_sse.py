@@ -20,6 +20,8 @@ from failover_iter.sources._event_stream import EventDecoder
 from failover_iter.sources._http_get import (
     AsyncClient,
     SyncClient,
+    abort,
+    abortable,
     async_opener_of,
     is_async,
     opener_of,
@@ -103,6 +105,7 @@ def sse(client: Any, url: Any, **request: Any) -> Source[Any]:
     return Source(
         feed.aevents if is_async(client) else feed.events,
         name=host_of(url),
+        abort=None if is_async(client) else abort,
         mid_stream=BY_EVENT_ID,
         reset_on_progress=True,
         switch_on=is_final,
@@ -148,7 +151,7 @@ class _Feed:
     def _chunks(self, progress: Progress[Any]) -> Generator[bytes]:
         response: Response
         try:
-            with self._opened(progress) as response:
+            with self._opened(progress) as response, abortable(response, progress.memo):
                 if _goes_on(response):
                     yield from response.chunks
                     _fail(response)
