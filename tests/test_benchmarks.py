@@ -187,3 +187,12 @@ def test_the_machine_is_anonymous(report: Any) -> None:
     text = report.machine() + report.versions()
     assert platform.node() not in text or len(platform.node()) < 4
     assert str(Path.home()) not in text
+
+
+def test_a_download(modules: Callable[[str], Any]) -> None:
+    """The command and the bare client download the same file, and their times are compared."""
+    command = [sys.executable, "-m", "benchmarks.download", "--mib", "1", "--pairs", "1"]
+    title, wall, cpu = run(command).splitlines()
+    assert title == "1 MiB, medians of 1 pairs, in seconds"
+    assert wall.startswith("wall  bare client ")
+    assert cpu.startswith("cpu   bare client ")

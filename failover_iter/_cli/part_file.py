@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: The module with the locks of files. Windows has none: there, nothing guards the part.
 fcntl: Any = import_module("fcntl") if os.name == "posix" else None
-#: What a file system answers that does not know these calls.
+#: The errors of file systems that do not know these calls.
 UNSUPPORTED = {errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
