@@ -162,19 +162,13 @@ slow() {
     run_tests -m slow
 }
 
-# litellm restricts the versions of its dependencies, so it has an environment for itself.
-litellm() {
-    environment "$1" "$2" '.[test,litellm]'
-    run_tests tests/llm -k litellm
-}
-
-# The newest versions of the SDKs.
+# The newest versions of the SDKs, all in one environment.
 sdks_newest() {
-    environment "$1" "$2" '.[test-llm]'
+    environment "$1" "$2" '.[test-llm,litellm]'
     run_tests tests/llm
 }
 
-# The oldest versions that the extras allow.
+# The oldest versions that the extras allow. litellm needs newer ones of the others.
 sdks_oldest() {
     local pins
     pins=$(oldest_sdks "$2" openai anthropic gemini mistral cohere ollama groq bedrock)
@@ -186,7 +180,7 @@ sdks_oldest() {
 litellm_oldest() {
     local pins
     pins=$(oldest_sdks "$2" litellm)
-    environment "$1" "$2" '.[test,litellm]' "$pins"
+    environment "$1" "$2" '.[test-llm,litellm]' "$pins"
     run_tests tests/llm -k litellm
 }
 

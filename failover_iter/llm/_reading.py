@@ -142,6 +142,8 @@ def _close(events: Any) -> None:
     close = getattr(events, "close", None)
     if close is not None:
         close()
+    elif hasattr(events, "__exit__"):  # mistralai 1 has no `close`
+        events.__exit__(None, None, None)
 
 
 @asynccontextmanager
@@ -172,3 +174,5 @@ async def _aclose(events: Any) -> None:
     close = getattr(events, "aclose", None) or getattr(events, "close", None)
     if close is not None:
         await close()
+    elif hasattr(events, "__aexit__"):
+        await events.__aexit__(None, None, None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +36,15 @@ Make = Callable[[str, float], Any]
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
+def is_older(distribution: str, major: int) -> bool:
+    """Whether an older major release of an SDK is installed than this one."""
+    try:
+        version = importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return int(version.partition(".")[0]) < major
+
+
 def _load(name: str) -> Any:
     return importlib.import_module(name)
 
@@ -57,22 +68,31 @@ def _gemini(*, with_aiohttp: bool = True) -> Make:
             "retry_options": types.HttpRetryOptions(attempts=1),
         }
         if not with_aiohttp:
-            options["httpx_async_client"] = _load("httpx2").AsyncClient(timeout=seconds)
+            options["httpx_async_client"] = _httpx_of(types).AsyncClient(timeout=seconds)
         http_options = types.HttpOptions(**options)
         return _load("google.genai").Client(api_key="key", http_options=http_options)
 
     return make
 
 
+def _httpx_of(module: Any) -> Any:
+    """Return the httpx that a module of an SDK uses: newer releases use httpx2."""
+    return next(getattr(module, name) for name in ("httpx2", "httpx") if hasattr(module, name))
+
+
 def _mistral(base: str, seconds: float) -> Any:
-    mistral = _load("mistralai.client").Mistral
+    package = _load("mistralai")  # until version 1, the client was in the package itself
+    mistral = getattr(package, "Mistral", None) or _load("mistralai.client").Mistral
     return mistral(api_key="key", server_url=base, timeout_ms=int(seconds * 1000))
 
 
 def _cohere(kind: str) -> Make:
     def make(base: str, seconds: float) -> Any:
         client = getattr(_load("cohere"), kind)
-        return client(api_key="key", base_url=base, timeout=seconds, max_retries=0)
+        # Before version 6 a client took no `max_retries`; none retries a stream.
+        known = "max_retries" in inspect.signature(client).parameters
+        options = {"max_retries": 0} if known else {}
+        return client(api_key="key", base_url=base, timeout=seconds, **options)
 
     return make
 

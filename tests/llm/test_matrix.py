@@ -19,7 +19,7 @@ from llm.faults import (
 from llm.harness import Harness, Outcome
 from llm.matrix_page import verdict
 from llm.parts import is_whole, parts_of
-from llm.sdks import SDK
+from llm.sdks import SDK, is_older
 
 #: Healthy streams on which an SDK raises, so that the next provider takes over.
 RAISES_ON_HEALTHY = {
@@ -31,6 +31,14 @@ RAISES_ON_HEALTHY = {
     ("ollama", "sync", "ok-u2028"): "it treats U+2028 as the end of a line of JSON",
     ("ollama", "async", "ok-u2028"): "it treats U+2028 as the end of a line of JSON",
 }
+#: The first release of google-genai has these faults, which the newest has no more: it treats
+#: U+2028 like ollama, and with aiohttp it makes a second request after a lost connection.
+OLD_GEMINI = is_older("google-genai", 3)
+if OLD_GEMINI:
+    RAISES_ON_HEALTHY |= {
+        ("google-genai", "sync", "ok-u2028"): "it treats U+2028 as the end of a line",
+        ("google-genai-noaiohttp", "async", "ok-u2028"): "it treats U+2028 as the end of a line",
+    }
 
 
 def served_by_the_backup(outcome: Outcome) -> bool:
@@ -47,7 +55,10 @@ def test_failure_before_any_content(harness: Harness, sdk: SDK, flavour: str, fa
     assert outcome.before == ""
     # On a busy machine a client may time out before the server has read the request.
     at_least = fault not in {"conn-refused", "slow-headers"}
-    assert at_least <= outcome.requests[0] <= (fault != "conn-refused")
+    at_most = int(fault != "conn-refused")
+    if OLD_GEMINI and (sdk.name, flavour) == ("google-genai", "async"):
+        at_most *= 2
+    assert at_least <= outcome.requests[0] <= at_most
 
 
 @pytest.mark.parametrize(("sdk", "flavour", "fault"), cases(MID_STREAM))

@@ -106,6 +106,16 @@ _ESSENTIAL = frozenset(
 _DROPPED = SimpleNamespace(type="dropped")
 
 
+def _escaped(lines: bytes) -> bytes:
+    """Escape characters that JSON allows in a text, but that end a line for the SDK.
+
+    Before version 6 the async client splits lines as `str.splitlines` does, and drops the event.
+    """
+    for character in "\u2028\u2029\x85":
+        lines = lines.replace(character.encode(), b"\\u%04x" % ord(character))
+    return lines
+
+
 class _Watch:
     """Compares the SDK's events with the bytes that arrive.
 
@@ -120,16 +130,19 @@ class _Watch:
         self.arrived = self.delivered = 0
         self.has_dropped = False
 
-    def feed(self, chunk: bytes) -> None:
-        """Read some bytes; raise if an event is not JSON."""
-        *lines, self.left = (self.left + chunk).replace(b"\r", b"\n").split(b"\n")
-        for line in lines:
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the lines that are whole by now; raise if an event is not JSON."""
+        received = self.left + chunk
+        end = 1 + max(received.rfind(b"\n"), received.rfind(b"\r"))
+        whole, self.left = received[:end], received[end:]
+        for line in whole.replace(b"\r", b"\n").split(b"\n")[:-1]:
             data = line.removeprefix(b"data:").strip()
             if data != line.strip() and data not in {b"", b"[DONE]"}:
                 self.type = str(field(json.loads(data), "type"))
             elif not line:  # the end of an event
                 self.arrived += self.type in _ESSENTIAL
                 self.type = ""
+        return _escaped(whole)
 
     def check(self) -> None:
         """Note whether the SDK has dropped an event, when it has read all that has arrived."""
@@ -138,9 +151,9 @@ class _Watch:
     def bytes_of(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the bytes; the SDK asks for more when it has read what it has."""
         for chunk in chunks:
-            self.feed(chunk)
-            yield chunk
+            yield self.feed(chunk)
             self.check()
+        yield _escaped(self.left)
 
     async def abytes_of(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the bytes, as `bytes_of` does."""
