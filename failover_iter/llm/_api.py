@@ -29,7 +29,7 @@ from failover_iter import (
     afailover_stream,
     failover_stream,
 )
-from failover_iter.llm._chunk import has_content
+from failover_iter.llm._chunk import AttemptUsage, has_content
 from failover_iter.llm._context import ChatContext, Refusals
 from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._factory import in_context
@@ -78,6 +78,7 @@ class ChatOptions(TypedDict, total=False):
     on_exhausted: Literal["last", "group"]
     on_event: Callable[[Event], object] | None
     refusals: Refusals
+    on_usage: Callable[[AttemptUsage], object] | None
 
 
 @overload
@@ -97,7 +98,7 @@ def chat_stream(
     from the adapters (`openai_chat`, `anthropic_messages`, ...); any other source of chunks works
     too.
 
-    The defaults that differ from those of `failover_stream`, and two options to consider:
+    The defaults that differ from those of `failover_stream`, and options to consider:
 
     - `retry_on=is_transient`.
     - `switch_on=is_lasting`: after a lack of credit or access, or for a model that does not exist,
@@ -110,6 +111,9 @@ def chat_stream(
     - `refusals="answer"`: a refusal, or an answer that a filter cut off, is an answer with the
       finish reason "content_filter". With "switch" the next provider is asked instead, also if the
       refusal is an HTTP error.
+    - `on_usage` is a function that is called with the `AttemptUsage` of each attempt after it has
+      ended, however it has ended, if its provider reported one. So the usage is known even if every
+      source fails, or if you leave early.
     - `wait` is 0. With `attempts` above 1, set it to `retry_after(...)`; a source that asks for a
       longer pause than its maximum is left at once.
     - `idle_timeout` is not set. It is the number of seconds to wait for the next chunk; a
@@ -206,8 +210,14 @@ def open_stream(
     refusals = options.pop("refusals")
     if refusals not in {"answer", "switch"}:
         raise ValueError(f"refusals must be 'answer' or 'switch', got {refusals!r}")
+    on_usage = options.pop("on_usage")
+    if not (on_usage is None or callable(on_usage)):
+        raise TypeError(f"on_usage must be a function AttemptUsage -> anything, got {on_usage!r}")
     make(sources, **options)  # this checks the arguments; nothing is opened
-    sources, options = _linked(sources, options, refusals, judge)
+    context = ChatContext(refusals=refusals)
+    if on_usage is not None:
+        options["on_event"] = partial(_report, context, on_usage, options.get("on_event"))
+    sources, options = _linked(sources, options, context, judge)
     return make(sources, **options)
 
 
@@ -217,6 +227,7 @@ _DEFAULTS: dict[str, Any] = {
     "mid_stream": "raise",
     "commit_when": has_content,
     "refusals": "answer",
+    "on_usage": None,
 }
 
 
@@ -234,16 +245,28 @@ def _refuse_skip(sources: Iterable[Any], mid_stream: object) -> None:
 
 
 def _linked(
-    sources: Any, options: dict[str, Any], refusals: Refusals, judge: Judge | None
+    sources: Any, options: dict[str, Any], context: ChatContext, judge: Judge | None
 ) -> tuple[Any, dict[str, Any]]:
     """Return the sources as the parts of one stream, and the options of that stream."""
-    context = ChatContext(refusals=refusals)
     strategy = options["mid_stream"]
     if isinstance(strategy, ContinueWith):
         options["mid_stream"] = _decide(context, strategy)
     options["switch_on"] = partial(_leaves, context, options.get("wait"), options["switch_on"])
     parts = _parts(sources, context, strategy)
     return (parts if judge is None else (judged(part, judge) for part in parts)), options
+
+
+def _report(
+    context: ChatContext,
+    on_usage: Callable[[AttemptUsage], object],
+    on_event: Callable[[Event], object] | None,
+    event: Event,
+) -> None:
+    """Report the usage of attempts that have ended; an event follows the end of each."""
+    for usage in context.take_usage():
+        on_usage(usage)
+    if on_event is not None:
+        on_event(event)
 
 
 def _leaves(context: ChatContext, wait: object, switch_on: Any, error: Exception) -> bool:

@@ -18,12 +18,25 @@ class ChatContext:
     """The state of one chat stream; each stream has its own."""
 
     refusals: Refusals = "answer"
-    #: The usage of the failed attempts, as far as known.
+    #: The usage of the attempts that did not complete, as far as known.
     failed_usage: list[AttemptUsage] = field(default_factory=list[AttemptUsage])
+    #: The usage of attempts that have ended since `on_usage` was last called.
+    new_usage: list[AttemptUsage] = field(default_factory=list[AttemptUsage])
     #: The error that is raised after a provider has rejected every continuation.
     interruption: Exception | None = None
     #: Whether the last request offered tools.
     offered_tools: bool = False
+
+    def add_usage(self, usage: AttemptUsage, *, completed: bool) -> None:
+        """Keep the usage of an attempt that has ended."""
+        self.new_usage.append(usage)
+        if not completed:
+            self.failed_usage.append(usage)
+
+    def take_usage(self) -> list[AttemptUsage]:
+        """Return the new usage, once."""
+        taken, self.new_usage = self.new_usage, []
+        return taken
 
     def mode(self, continuation: ContinueWith, progress: Progress[Any]) -> Mode:
         """Return how the next attempt takes over."""

@@ -35,6 +35,7 @@ class Opening:
         #: Whether there is another way if the provider rejects the current request.
         self.may_be_rejected = False
         self.rejection: Exception | None = None
+        self.completed = False
 
     def requests(self) -> Iterator[Arguments]:
         """Begin an answer, and yield the arguments of its request; again after a rejection."""
@@ -119,22 +120,25 @@ class Opening:
         return self.answer.end()
 
     def was_rejected(self, error: Exception) -> bool:
-        """Whether the provider may be asked in another way; keep what is known of the attempt."""
+        """Whether the provider may be asked in another way."""
         answer = self.answer
         self.state.response_id = answer.response_id
-        if answer.usage is not None:
-            self.context.failed_usage.append(
-                AttemptUsage(
-                    provider=answer.provider,
-                    model=answer.model,
-                    source=answer.source,
-                    usage=answer.usage,
-                )
-            )
         if not self.may_be_rejected or answer.has_content or error_kind(error) not in _REJECTIONS:
             return False
         self.rejection = error
         return True
+
+    def settle(self) -> None:
+        """Keep the usage of a request that has ended, however it has ended."""
+        answer = self.answer
+        if answer.usage is not None:
+            usage = AttemptUsage(
+                provider=answer.provider,
+                model=answer.model,
+                source=answer.source,
+                usage=answer.usage,
+            )
+            self.context.add_usage(usage, completed=self.completed)
 
     def interruption(self) -> Exception:
         """Return the error that interrupted the answer, after every continuation was rejected."""

@@ -47,7 +47,10 @@ class SyncChatFactory(ChatFactory):
                 if not opening.was_rejected(error):
                     raise
             else:
+                opening.completed = True
                 return
+            finally:
+                opening.settle()
         raise opening.interruption()
 
 
@@ -72,7 +75,10 @@ class AsyncChatFactory(ChatFactory):
                 if not opening.was_rejected(error):
                     raise
             else:
+                opening.completed = True
                 return
+            finally:
+                opening.settle()
         raise opening.interruption()
 
 

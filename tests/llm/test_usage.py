@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from failover_iter.llm import Usage, chat_stream, collect
+from failover_iter.llm import AttemptUsage, Usage, chat, chat_stream, collect
 from llm.cases import cases, skip_unless_installed
 from llm.fakes import Client, records, source_of
 from llm.harness import Harness
@@ -215,3 +216,76 @@ def test_sum() -> None:
     one, two = Usage(input_tokens=1, raw="x"), Usage(input_tokens=2, output_tokens=3)
     assert one + two == two + one == Usage(input_tokens=3, output_tokens=3)
     assert collect([]).total_usage == Usage()
+
+
+@pytest.mark.parametrize(("sdk", "flavour"), cases())
+def test_usage_when_every_source_fails(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """`on_usage` is called once for each attempt that reported its usage."""
+    if sdk.package == "litellm":
+        return  # it makes up the usage of an answer that was cut off
+    sources = [
+        harness.source(sdk, flavour, harness.model("cut-after-3"), name=name)
+        for name in ("east", "west")
+    ]
+    spent: list[AttemptUsage] = []
+    _, error = harness.deliver(flavour, sources, mid_stream="restart", on_usage=spent.append)
+    assert error is not None
+    early = sdk.name == "anthropic" or sdk.protocol == "gemini"
+    reported = [(each.source, each.usage.input_tokens) for each in spent]
+    assert reported == [("east", 7), ("west", 7)] * early
+
+
+@pytest.mark.parametrize(("sdk", "flavour"), cases())
+def test_usage_is_reported_once(harness: Harness, sdk: SDK, flavour: str) -> None:
+    """`on_usage` is called for a complete answer too, between two events."""
+    log: list[Any] = []
+    source = harness.source(sdk, flavour, harness.model("ok"), name="east")
+    harness.deliver(
+        flavour,
+        [source],
+        on_usage=lambda usage: log.append(counts(usage.usage)[::2]),
+        on_event=lambda event: log.append(type(event).__name__),
+    )
+    assert log == ["Opening", "Committed", (7, 12), "Completed"]
+
+
+CLAUDE_START = [
+    records({"type": "message_start", "message": {"usage": {"input_tokens": 7}}}),
+    records({"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}),
+    records(
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}}
+    ),
+]
+
+
+def test_usage_of_an_answer_that_is_left() -> None:
+    """The usage so far is reported when the consumer leaves early."""
+    spent: list[AttemptUsage] = []
+    source = source_of("anthropic_messages", Client(*CLAUDE_START))
+    with closing(chat_stream([source], on_usage=spent.append)) as stream:
+        assert next(stream).text == "Hi"
+        assert spent == []
+    assert [each.usage.input_tokens for each in spent] == [7]
+
+
+def test_usage_of_an_answer_that_is_refused() -> None:
+    """An answer that the judge refuses was paid for: its usage is in the message."""
+    first, second = (source_of("gemini_chat", Client(gemini(prompt_token_count=7))) for _ in "ab")
+    verdicts = iter([False, True])
+    message = chat([first, second], judge=lambda _: next(verdicts))
+    assert message.total_usage.input_tokens == 14
+
+
+def test_an_error_of_on_usage_is_raised() -> None:
+    """It is an error of the caller, so it causes no switch."""
+
+    def refuse(usage: AttemptUsage) -> None:
+        raise ConnectionError("the books are closed")
+
+    backup = Client(gemini(prompt_token_count=7))
+    sources = [source_of("gemini_chat", Client(gemini(prompt_token_count=7))) for _ in "a"]
+    with pytest.raises(ConnectionError, match="the books are closed"):
+        list(chat_stream([*sources, source_of("gemini_chat", backup)], on_usage=refuse))
+    assert backup.requests == []
+    with pytest.raises(TypeError, match="on_usage must be a function"):
+        chat_stream(sources, on_usage=[])  # type: ignore[call-overload]

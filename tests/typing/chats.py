@@ -98,6 +98,7 @@ assert_type(
         wait=retry_after(maximum=3, otherwise=backoff(1)),
         idle_timeout=10,
         complete_when=lambda chunk: chunk.finish_reason == "stop",
+        on_usage=lambda spent: print(spent.usage.input_tokens),
     ),
     Chunks,
 )

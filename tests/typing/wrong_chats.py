@@ -16,5 +16,6 @@ def wrong(sync: Source[Iterator[Chunk]], asynchronous: Source[AsyncIterator[Chun
     # Options that do not exist, and values of a wrong type.
     chat_stream([sync], retries=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     chat_stream([sync], attempts="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    chat_stream([sync], on_usage=[])  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     continue_with("guess")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     retry_after(30)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
