@@ -3,11 +3,13 @@
 # Annotations here are objects, not strings: see `public`.
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from inspect import Signature, signature
-from typing import Any, Generic, ParamSpec
+from typing import Any, Generic, ParamSpec, overload
 
 from failover_iter._drivers.thread_source import ThreadSource
+from failover_iter._source import Source
 from failover_iter._types import T, public
 from failover_iter._validation import check_factory, is_async, shown
 
@@ -18,17 +20,18 @@ class InThread(Generic[P, T]):
     """An async factory made of a blocking one; see `in_thread`."""
 
     def __init__(self, factory: Callable[P, Iterable[T]]) -> None:
-        self._factory = factory
+        #: The blocking factory.
+        self.factory = factory
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         """Return the async iterator. The thread starts with the first pull."""
-        factory = partial(self._factory, **kwargs) if kwargs else self._factory
+        factory = partial(self.factory, **kwargs) if kwargs else self.factory
         return ThreadSource(factory, args, self.__name__)
 
     @property
     def __name__(self) -> str:
         """The name of the blocking factory."""
-        factory: Any = self._factory
+        factory: Any = self.factory
         while isinstance(factory, partial):
             factory = factory.func
         return str(getattr(factory, "__name__", type(factory).__name__))
@@ -36,15 +39,19 @@ class InThread(Generic[P, T]):
     @property
     def __signature__(self) -> Signature:
         """The signature of the blocking factory."""
-        return signature(self._factory)
+        return signature(self.factory)
 
     def __repr__(self) -> str:
         """Show the blocking factory."""
-        return f"in_thread({shown(self._factory)})"
+        return f"in_thread({shown(self.factory)})"
 
 
+@overload
+def in_thread(factory: Source[Iterable[T]]) -> Source[AsyncIterator[T]]: ...
+@overload
+def in_thread(factory: Callable[P, Iterable[T]]) -> Callable[P, AsyncIterator[T]]: ...
 @public
-def in_thread(factory: Callable[P, Iterable[T]]) -> Callable[P, AsyncIterator[T]]:
+def in_thread(factory: Any) -> Any:
     """Turn the factory of a blocking source into one of an async source.
 
     Each source that the new factory opens lives in its own daemon thread, with one copy of the
@@ -58,11 +65,11 @@ def in_thread(factory: Callable[P, Iterable[T]]) -> Callable[P, AsyncIterator[T]
 
     Args:
         factory: callable that opens a blocking stream: `() -> Iterable`, or
-            `(Progress) -> Iterable` with `mid_stream="resume"`.
+            `(Progress) -> Iterable` with `mid_stream="resume"`. Or a `Source` with such a factory.
 
     Returns:
         A factory with the same parameters, for `afailover_stream` or `Source`. It returns an async
-        iterator.
+        iterator. Of a `Source`, an async source with the same name and options.
 
     Raises:
         TypeError: `factory` is not callable, or it is async.
@@ -78,6 +85,9 @@ def in_thread(factory: Callable[P, Iterable[T]]) -> Callable[P, AsyncIterator[T]
         >>> asyncio.run(main())
         ['row 1', 'row 2']
     """
+    if isinstance(factory, Source):
+        source: Source[Any] = factory  # pyright: ignore[reportUnknownVariableType]
+        return replace(source, factory=in_thread(source.factory))
     check_factory("in_thread(factory)", factory)
     if is_async(factory):
         raise TypeError(

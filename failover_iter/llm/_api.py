@@ -32,7 +32,7 @@ from failover_iter import (
 from failover_iter.llm._chunk import AttemptUsage, has_content
 from failover_iter.llm._context import ChatContext, Refusals
 from failover_iter.llm._continue import ContinueWith
-from failover_iter.llm._factory import in_context
+from failover_iter.llm._factory import chat_factory_of, in_context
 from failover_iter.llm._judged import Judge, judged
 from failover_iter.llm._kinds import error_kind, is_lasting, is_transient
 from failover_iter.llm._retry_after import is_too_long
@@ -296,7 +296,8 @@ def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> It
         if isinstance(own, ContinueWith):
             part = replace(part, mid_stream=_decide(context, own))
         yield part
-        state = getattr(getattr(part, "factory", None), "state", None)
+        factory = chat_factory_of(part)
+        state = factory and factory.state
         if continuation and continuation.ends_in_restart and state and state.rejected_all:
             yield replace(part, mid_stream="restart")
 

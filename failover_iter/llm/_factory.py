@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from failover_iter import Progress, Source
+from failover_iter import Progress, Source, in_thread
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._context import ChatContext, SourceState
 from failover_iter.llm._continue import ContinueWith
@@ -122,12 +122,20 @@ def has_format(value: object) -> bool:
     return value is not None and as_mapping(value).get("type") != "text"
 
 
+def chat_factory_of(source: Any) -> ChatFactory | None:
+    """Return the factory of an adapter's source, also if it lives in a thread; else None."""
+    factory: Any = getattr(source, "factory", None)
+    factory = getattr(factory, "factory", factory)
+    return factory if isinstance(factory, ChatFactory) else None
+
+
 def in_context(source: Any, context: ChatContext, continuation: ContinueWith | None) -> Any:
     """Return an adapter's source as a part of this chat stream; any other source unchanged."""
-    factory: Any = getattr(source, "factory", None)
-    if not isinstance(factory, ChatFactory):
+    factory = chat_factory_of(source)
+    if factory is None:
         return source
     changes: dict[str, Any] = {"context": context, "state": SourceState()}
     if continuation is not None:
         changes["continuation"] = continuation
-    return replace(source, factory=replace(factory, **changes))
+    part: Any = replace(factory, **changes)
+    return replace(source, factory=part if source.factory is factory else in_thread(part))

@@ -102,6 +102,15 @@ class TestThread:
         (thread,) = set(threads)
         assert (thread.name, thread.daemon) == ("failover_iter: orders", True)
 
+    def test_a_source_keeps_its_name_and_options(self, loop: Any) -> None:
+        """A `Source` becomes an async one, whose `close` still gets what the factory returned."""
+        items, closed = [1, 2], []
+        blocking = Source(lambda: items, name="orders", close=closed.append, attempts=3)
+        source = in_thread(blocking)
+        assert (source.name, source.close, source.attempts) == ("orders", blocking.close, 3)
+        assert loop.run(lambda: drained(stream_of(source))) == items
+        assert closed == [items]
+
     def test_one_copy_of_the_context(self, loop: Any) -> None:
         """The source sees the consumer's variables, and keeps what it sets; nothing leaks out."""
         seen: list[str] = []

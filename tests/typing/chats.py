@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any, assert_type
 
-from failover_iter import Policy, Source, Takeover, backoff, failover_stream
+from failover_iter import Policy, Source, Takeover, backoff, failover_stream, in_thread
 from failover_iter.llm import (
     Chunk,
     Message,
     achat_stream,
     anthropic_messages,
+    bedrock_converse,
     chat_stream,
     collect,
     continue_with,
@@ -85,6 +86,10 @@ assert_type(chat_stream([mistral_chat(dual, model="m")]), Chunks)
 assert_type(achat_stream([gemini_chat(dual, model="m"), aone]), AsyncChunks)
 assert_type(chat_stream([one, gemini_chat(dual, model="m"), litellm_completion(model="m")]), Chunks)
 assert_type(achat_stream([gemini_chat(dual.aio, model="m")]), AsyncChunks)
+
+# A blocking source works in an async stream if it lives in a thread.
+assert_type(in_thread(one), Source[AsyncIterator[Chunk]])
+assert_type(achat_stream([aone, in_thread(bedrock_converse(client, modelId="m"))]), AsyncChunks)
 
 # A chat stream takes every option.
 assert_type(chat_stream([one], mark_takeovers=True), Generator[Chunk | Takeover, Any, Any])

@@ -163,11 +163,11 @@ def _tool(tool: Any) -> Any:
 def bedrock_converse(
     client: Any, *, name: str | None = None, **arguments: Any
 ) -> Source[Iterator[Chunk]]:
-    """Return a source that asks Amazon Bedrock through its Converse API; for `chat_stream` only.
+    """Return a source that asks Amazon Bedrock through its Converse API.
 
-    boto3 is blocking, so there is no async version. Create the client with
-    `Config(connect_timeout=..., read_timeout=..., retries={"total_max_attempts": 1})`; otherwise
-    its own retries delay a switch.
+    boto3 is blocking: for an async stream, wrap the source in `failover_iter.in_thread`. Create the
+    client with `Config(connect_timeout=..., read_timeout=..., retries={"total_max_attempts": 1})`;
+    otherwise its own retries delay a switch. A read in progress ends only at the `read_timeout`.
 
     Args:
         client: A `boto3.client("bedrock-runtime")`.
