@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,29 +13,13 @@ from sybil.document import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 from support.needs import needs
+from support.serving import serving
 
 needs("fastapi")
-uvicorn = needs("uvicorn")
+needs("uvicorn")
 httpx = needs("httpx")
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "web.md"
-
-
-class Server(uvicorn.Server):
-    """A server in a thread, which sets an event when it is ready."""
-
-    def __init__(self, app: Any) -> None:
-        super().__init__(uvicorn.Config(app, log_level="critical", lifespan="off"))
-        self.ready = threading.Event()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.socket.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -49,26 +32,20 @@ def page() -> dict[str, Any]:
 
 
 @pytest.fixture
-def server(page: dict[str, Any]) -> Iterator[Server]:
+def server(page: dict[str, Any]) -> Iterator[Any]:
     """The application of the page, running in a real server."""
-    server = Server(page["app"])
-    thread = threading.Thread(target=server.run, args=([server.socket],))
-    thread.start()
-    assert server.ready.wait(30)
-    yield server
-    server.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive()
+    with serving(page["app"]) as server:
+        yield server
 
 
-def test_the_response_survives_its_source(server: Server, page: dict[str, Any]) -> None:
+def test_the_response_survives_its_source(server: Any, page: dict[str, Any]) -> None:
     """The client receives each line once although the first source fails. Both are closed."""
     response = httpx.get(f"{server.url}/rows")
     assert (response.status_code, response.text) == (200, "one\ntwo\nthree\n")
     assert page["log"] == ["opened", "closed"]
 
 
-def test_a_failure_before_the_first_item_is_a_503(server: Server) -> None:
+def test_a_failure_before_the_first_item_is_a_503(server: Any) -> None:
     """If no source yields an item, the client receives a 503."""
     response = httpx.get(f"{server.url}/careful")
     assert (response.status_code, response.json()) == (503, {"detail": "nobody listens"})
@@ -76,7 +53,7 @@ def test_a_failure_before_the_first_item_is_a_503(server: Server) -> None:
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_client_that_leaves_closes_the_source(
-    server: Server, page: dict[str, Any], silent: bool
+    server: Any, page: dict[str, Any], silent: bool
 ) -> None:
     """If the client disconnects after one line, even during a pull, the source is closed."""
     closed, opened = threading.Event(), []

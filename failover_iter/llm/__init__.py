@@ -33,6 +33,7 @@ from failover_iter.llm._kinds import (
     is_transient,
     is_unavailable,
 )
+from failover_iter.llm._openai_sse import SSEResponse, openai_sse
 from failover_iter.llm._retry_after import retry_after
 from failover_iter.llm._whole import achat, chat
 
@@ -45,6 +46,7 @@ __all__ = [
     "FinishReason",
     "Message",
     "ProviderError",
+    "SSEResponse",
     "ToolCall",
     "ToolCallDelta",
     "Usage",
@@ -71,5 +73,6 @@ __all__ = [
     "ollama_chat",
     "openai_chat",
     "openai_responses",
+    "openai_sse",
     "retry_after",
 ]

@@ -155,8 +155,8 @@ class _Collector:
             )
 
     def _add(self, chunk: Chunk) -> None:
-        if self.last and not self.marked:
-            self._check_takeover(self.last, chunk)
+        if self.last and not self.marked and starts_over(self.last, chunk):
+            self.restart()
         self.last = chunk
         self.text.append(chunk.text)
         self.reasoning.append(chunk.reasoning)
@@ -177,18 +177,6 @@ class _Collector:
                 )
             )
 
-    def _check_takeover(self, last: Chunk, chunk: Chunk) -> None:
-        """Start over if the chunk begins a new answer; refuse it if that is unknown."""
-        if last.answer and chunk.answer:
-            if last.answer != chunk.answer and not chunk.continues:
-                self.restart()
-        elif _label(last) != _label(chunk):
-            raise ValueError(
-                f"{_label(chunk)} took over from {_label(last)} without a Takeover marker: to "
-                "collect a stream whose chunks come from no adapter, make it with "
-                "mark_takeovers=True"
-            )
-
     def message(self) -> Message:
         last = self.last or Chunk()
         return Message(
@@ -203,6 +191,18 @@ class _Collector:
             model=last.model,
             source=last.source,
         )
+
+
+def starts_over(last: Chunk, chunk: Chunk) -> bool:
+    """Whether the chunk begins a new answer, without a marker; raise if that is unknown."""
+    if last.answer and chunk.answer:
+        return last.answer != chunk.answer and not chunk.continues
+    if _label(last) != _label(chunk):
+        raise ValueError(
+            f"{_label(chunk)} took over from {_label(last)} without a Takeover marker: to read a "
+            "stream whose chunks come from no adapter, make it with mark_takeovers=True"
+        )
+    return False
 
 
 def _label(chunk: Chunk) -> str:

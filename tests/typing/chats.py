@@ -9,6 +9,7 @@ from failover_iter import Policy, Source, Takeover, backoff, failover_stream, in
 from failover_iter.llm import (
     Chunk,
     Message,
+    SSEResponse,
     achat_stream,
     anthropic_messages,
     bedrock_converse,
@@ -21,6 +22,7 @@ from failover_iter.llm import (
     litellm_completion,
     mistral_chat,
     openai_chat,
+    openai_sse,
     retry_after,
 )
 
@@ -109,6 +111,16 @@ assert_type(
 )
 assert_type(failover_stream([one, other], retry_on=is_transient), Chunks)
 assert_type(Policy(retry_on=is_transient).stream([one]), Chunks)
+
+
+def response() -> SSEResponse[Iterator[bytes]]:
+    """Return the response of a blocking stream."""
+    return openai_sse(chat_stream([one], mark_takeovers=True))
+
+
+async def aresponse() -> SSEResponse[AsyncIterator[bytes]]:
+    """Return the response of an async stream."""
+    return await openai_sse(achat_stream([aone]), model="gpt", keep_alive=5)
 
 
 def final() -> Message:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from failover_iter import Source
-from failover_iter.llm import Chunk, achat_stream, chat_stream, continue_with, retry_after
+from failover_iter.llm import (
+    Chunk,
+    achat_stream,
+    chat_stream,
+    continue_with,
+    openai_sse,
+    retry_after,
+)
 
 
 def wrong(sync: Source[Iterator[Chunk]], asynchronous: Source[AsyncIterator[Chunk]]) -> None:
@@ -18,4 +25,5 @@ def wrong(sync: Source[Iterator[Chunk]], asynchronous: Source[AsyncIterator[Chun
     chat_stream([sync], attempts="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     chat_stream([sync], on_usage=[])  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     continue_with("guess")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    _ = openai_sse(chat_stream([sync]), keep_alive=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     retry_after(30)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
