@@ -22,6 +22,8 @@ PACKAGE = Path(failover_iter.__file__).parent
 FENCE = re.compile(r"^```(.*)$", re.MULTILINE)
 #: The first line of a page whose code needs packages that are not installed with the tests.
 NEEDS = re.compile(r"\A<!--- needs: (.*) -->$", re.MULTILINE)
+#: The modules whose examples need a package that is not installed with the tests.
+OF_PACKAGES = {"failover_iter.redis": "redis", "failover_iter.llm.langchain": "langchain_core"}
 #: A link to a file of this repository, with its anchor.
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)")
 #: Pages that are generated when the site is built.
@@ -37,7 +39,12 @@ def docstrings() -> Iterator[object]:
             if ">>> " in text:
                 line = source.count("\n", 0, start) + 1
                 where = f"{path.relative_to(PACKAGE).as_posix()}:{line}"
-                marks = unless_installed("redis") if "failover_iter.redis" in text else []
+                marks = [
+                    mark
+                    for module, package in OF_PACKAGES.items()
+                    if module in text
+                    for mark in unless_installed(package)
+                ]
                 yield pytest.param(path, text, id=where, marks=marks)
 
 

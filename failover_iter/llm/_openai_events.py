@@ -9,9 +9,8 @@ from secrets import token_hex
 from typing import Any, Final
 
 from failover_iter import Takeover
-from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage, has_content
-from failover_iter.llm._collect import starts_over
-from failover_iter.llm._errors import ProviderError
+from failover_iter.llm._chunk import Chunk, FinishReason, ToolCallDelta, Usage
+from failover_iter.llm._seam import Seam
 
 #: Finish reasons that OpenAI does not have.
 _REASONS: Final[dict[FinishReason, str]] = {"pause": "stop", "other": "stop"}
@@ -25,35 +24,23 @@ class EventWriter:
         self._include_usage = include_usage
         self._id = f"chatcmpl-{token_hex(12)}"
         self._created = int(time.time())
+        self._seam = Seam()
         self._last: Chunk | None = None
-        self._marked = False
-        self._has_content = False
         self._calls: set[int] = set()
         self._usage = Usage()
 
     def events(self, item: Chunk | Takeover) -> Iterator[bytes]:
         """Yield the events of an item: none for a marker."""
-        if isinstance(item, Takeover):
-            if item.mode == "restart":
-                self._restart()
-            self._marked = True
+        chunk = self._seam.chunk(item)
+        if chunk is None:
             return
-        if self._last is not None and not self._marked and starts_over(self._last, item):
-            self._restart()
-        is_first, self._last, self._marked = self._last is None, item, False
-        self._has_content = self._has_content or has_content(item)
-        for attempt in item.earlier_usage:
+        is_first, self._last = self._last is None, chunk
+        for attempt in chunk.earlier_usage:
             self._usage += attempt.usage
-        self._usage += item.usage or Usage()
-        delta = self._delta(item)
-        if delta or item.finish_reason or is_first:
-            yield self._event(item, ({"role": "assistant"} if is_first else {}) | delta)
-
-    def _restart(self) -> None:
-        if self._has_content:
-            raise ProviderError(
-                "the answer started over, but content was sent already", code="server_error"
-            )
+        self._usage += chunk.usage or Usage()
+        delta = self._delta(chunk)
+        if delta or chunk.finish_reason or is_first:
+            yield self._event(chunk, ({"role": "assistant"} if is_first else {}) | delta)
 
     def _delta(self, chunk: Chunk) -> dict[str, Any]:
         delta: dict[str, Any] = {}
