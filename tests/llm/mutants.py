@@ -174,12 +174,11 @@ def forgets_failed_usage(self: Any) -> Any:
     return self.answer.end()
 
 
-def reports_failed_usage_twice(self: Any, error: Exception) -> bool:
+def reports_failed_usage_twice(self: Any) -> None:
     """The usage of a failed attempt is counted twice."""
     before = len(self.context.failed_usage)
-    rejected = WAS_REJECTED(self, error)
+    SETTLE(self)
     self.context.failed_usage += self.context.failed_usage[before:]
-    return rejected
 
 
 def posts_again(self: Any, response_id: str, text: str) -> Iterator[Any]:
@@ -194,7 +193,7 @@ def believes_the_last_event(self: Any, response: Any, event: Any) -> Iterator[An
     return MISSING(self, response, event)
 
 
-BEGIN, WAS_REJECTED = _opening.Opening._begin, _opening.Opening.was_rejected
+BEGIN, SETTLE = _opening.Opening._begin, _opening.Opening.settle
 MISSING = openai_responses.OpenAIResponsesAnswer.read_missing
 
 # --- chat completions
@@ -266,7 +265,7 @@ MUTANTS = [
     Mutant(
         "counts failed usage twice",
         _OPENING,
-        "was_rejected",
+        "settle",
         reports_failed_usage_twice,
         FAILED_USAGE,
     ),

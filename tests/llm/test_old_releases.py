@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 
 from failover_iter.llm import achat_stream, chat_stream, mistral_chat
-from failover_iter.llm._adapters.cohere import _achecked, _checked
+from failover_iter.llm._adapters.cohere import _Watch
 from llm.fakes import MESSAGES, choice, record
 from llm.sdks import is_older
 
@@ -74,14 +74,14 @@ def test_a_stream_without_close_is_exited(leaves: bool) -> None:
 def read_checked(flavour: str, pieces: list[bytes]) -> bytes:
     """Return what the SDK of Cohere gets of these pieces of a response."""
     if flavour == "sync":
-        return b"".join(_checked(iter(pieces)))
+        return b"".join(_Watch().bytes_of(iter(pieces)))
 
     async def source() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
 
     async def main() -> bytes:
-        return b"".join([piece async for piece in _achecked(source())])
+        return b"".join([piece async for piece in _Watch().abytes_of(source())])
 
     return asyncio.run(main())
 

@@ -158,9 +158,9 @@ class _Watch:
     async def abytes_of(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the bytes, as `bytes_of` does."""
         async for chunk in chunks:
-            self.feed(chunk)
-            yield chunk
+            yield self.feed(chunk)
             self.check()
+        yield _escaped(self.left)
 
     def events_of(self, event: Any) -> Iterator[Any]:
         """Yield an event, after a mark if one before it is missing."""
