@@ -46,6 +46,7 @@ if _typing.TYPE_CHECKING:
         Closed,
         Committed,
         Completed,
+        Ended,
         Event,
         Exhausted,
         Failed,
@@ -70,8 +71,8 @@ else:
         "budget": "Budget",
         "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
         "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
-        "events": "Closed Committed Completed Event Exhausted Failed Opening PassedOver Switched "
-        "Takeover Waiting",
+        "events": "Closed Committed Completed Ended Event Exhausted Failed Opening PassedOver "
+        "Switched Takeover Waiting",
         "health": "Health",
         "policy": "Policy",
         "trace": "Trace",
@@ -102,6 +103,7 @@ __all__ = [
     "Decide",
     "DivergedStream",
     "EmptyStream",
+    "Ended",
     "Event",
     "Exhausted",
     "Failed",

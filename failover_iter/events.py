@@ -10,7 +10,9 @@ is left, `Exhausted` comes last. `PassedOver` names each source that may not tak
         (Failed PassedOver* (Waiting | Switched) (PassedOver* Switched?) Opening Committed?)*
         (Failed PassedOver* Exhausted? | Completed | Closed)
 
-If the consumer or a `total_timeout` interrupts a pause, the stream emits no further event.
+If the consumer or a `total_timeout` interrupts a pause, the stream emits no further event. Nor does
+it after a `Failed` whose error it raises. If a listener has a method `stream_ended`, that is called
+once for each stream, with an `Ended` record, after the last event.
 
 One listener can serve many streams: `stream` is the number of the stream that an event belongs to.
 Each opening of a `Policy.source` is an inner stream with its own number, and its events come
@@ -42,6 +44,7 @@ __all__ = [
     "Closed",
     "Committed",
     "Completed",
+    "Ended",
     "Event",
     "Exhausted",
     "Failed",
@@ -178,6 +181,43 @@ class Exhausted(_Record):
     """The error of the last attempt."""
     failures: int
     """Number of failed attempts of this stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(_Record):
+    """The stream has ended, for any reason. `on_event` itself does not receive this record.
+
+    If a listener has a method `stream_ended`, that is called with this record: once for each stream
+    that has opened a source, after its last event. `source` and `attempt` name what was opened
+    last, or was to be opened next.
+
+    Example:
+        >>> from failover_iter import failover_stream
+        >>> class Listener:
+        ...     def __call__(self, event):
+        ...         print(type(event).__name__)
+        ...     def stream_ended(self, ended):
+        ...         print("ended by", repr(ended.error))
+        >>> def primary():
+        ...     yield 1
+        ...     raise ConnectionError("reset by peer")
+        >>> try:
+        ...     list(failover_stream([primary], retry_on=ConnectionError, mid_stream="raise",
+        ...                          on_event=Listener()))
+        ... except ConnectionError:
+        ...     print("raised")
+        Opening
+        Committed
+        Failed
+        ended by ConnectionError('reset by peer')
+        raised
+    """
+
+    error: BaseException | None
+    """The error that the stream raises, or that ended it from outside; `None` if it completed.
+
+    `GeneratorExit`: the consumer closed it, or left it to the garbage collector.
+    """
 
 
 Event: TypeAlias = (

@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from failover_iter import Policy, Skip, Source, SourceError, events, failover_stream
+from failover_iter import (
+    EmptyStream,
+    NoSources,
+    Policy,
+    Skip,
+    Source,
+    SourceError,
+    events,
+    failover_stream,
+)
+from failover_iter._drivers.clock import clock
 from failover_iter.events import (
     Closed,
     Committed,
     Completed,
+    Ended,
     Event,
     Exhausted,
     Failed,
@@ -24,6 +35,7 @@ from failover_iter.events import (
     Takeover,
     Waiting,
 )
+from failover_iter.testing import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -40,6 +52,7 @@ EXAMPLES: list[Any] = [
     PassedOver("a", 1, 2, 0.5, "mid_stream"),
     Exhausted("a", 1, 2, 0.5, LOST, 3),
     Takeover("restart", "b", LOST, 2),
+    Ended("a", 1, 2, 0.5, LOST),
 ]
 GRAMMAR = re.compile(
     "Opening (Committed )?"
@@ -81,7 +94,7 @@ def test_all_records_are_public_and_in_the_union() -> None:
     """`__all__` names each record, and `Event` is the union of all that listeners receive."""
     names = {type(record).__name__ for record in EXAMPLES}
     assert events.__all__ == sorted({*names, "Event"})
-    assert set(get_args(Event)) == {type(record) for record in EXAMPLES} - {Takeover}
+    assert set(get_args(Event)) == {type(record) for record in EXAMPLES} - {Takeover, Ended}
 
 
 def test_records_begin_alike() -> None:
@@ -258,3 +271,127 @@ def test_the_marker_is_neither_an_event_nor_an_item() -> None:
     assert list(stream) == [1, Takeover("restart", "b", LOST, 1), 1, 2]
     assert seen[-1].delivered == 3
     assert not any(isinstance(event, Takeover) for event in seen)
+
+
+class Listener:
+    """Keeps the events, and the end of each stream."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def __call__(self, event: Event) -> None:
+        self.told.append(event)
+
+    def stream_ended(self, ended: Ended) -> None:
+        self.told.append(ended)
+
+
+def told_by(consume: Callable[..., None], *factories: Any, **options: Any) -> list[Any]:
+    """The records that a listener receives of one stream."""
+    listener = Listener()
+    stream = Policy(**{"retry_on": OSError, "on_event": listener, **options}).stream(factories)
+    with suppress(OSError, KeyError, SourceError):
+        consume(stream)
+    return listener.told
+
+
+@pytest.mark.parametrize(("factories", "options", "consume", "expected"), RUNS)
+def test_the_end_is_told_where_no_event_says_it(
+    factories: list[Any],
+    options: dict[str, Any],
+    consume: Callable[..., None],
+    expected: str,
+) -> None:
+    """`stream_ended` is called once, after the last event, however the stream ended."""
+    told = told_by(consume, *factories, **options)
+    assert " ".join(type(event).__name__ for event in told) == f"{expected} Ended"
+    assert told[-1].stream == told[0].stream
+    assert told[-1].elapsed >= told[-2].elapsed
+
+
+def test_the_end_of_a_stream_says_why() -> None:
+    """`Ended.error` is what the stream raises, what ended it from outside, or None."""
+    assert told_by(drain, A)[-1].error is None
+    assert told_by(drain, BROKEN, A, mid_stream="raise")[-1].error is LOST
+    assert type(told_by(close_at_first, A)[-1].error) is GeneratorExit
+    assert type(told_by(throw_at_first, A)[-1].error) is KeyError
+    assert type(told_by(drain, DEAD, attempts=2, wait=raises)[-1].error) is KeyError
+    assert type(told_by(drain, gives(), allow_empty=False)[-1].error) is EmptyStream
+
+
+def test_a_pause_that_is_interrupted_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No event follows `Waiting` then, but `stream_ended` is called."""
+
+    class Interrupted(VirtualClock):
+        def sleep(self, seconds: float) -> None:
+            raise KeyboardInterrupt
+
+    token = clock.set(Interrupted())
+    listener = Listener()
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            drain(failover_stream([DEAD], retry_on=OSError, attempts=2, wait=1, on_event=listener))
+    finally:
+        clock.reset(token)
+    assert [type(event) for event in listener.told[-2:]] == [Waiting, Ended]
+    assert listener.told[-1].error is caught.value
+
+
+def test_a_group_has_its_own_end() -> None:
+    """Each stream of a `Policy.source` ends before the attempt of the outer one does."""
+    listener = Listener()
+    inner = Policy(retry_on=OSError, on_event=listener).source([DEAD], name="inner")
+    policy = Policy(retry_on=OSError, on_event=listener)
+    assert list(policy.stream([inner, A])) == [1, 2]
+    names = [type(event).__name__ for event in listener.told]
+    assert names == [
+        *("Opening", "Opening", "Failed", "Exhausted", "Ended", "Failed", "Switched"),
+        *("Opening", "Committed", "Completed", "Ended"),
+    ]
+    assert listener.told[4].parent == listener.told[0].stream
+    assert listener.told[4].error is LOST
+
+
+@pytest.mark.parametrize(
+    ("factories", "consume", "error"),
+    [([A], drain, None), ([gives(error=LOST)], drain, LOST), ([A], close_at_first, GeneratorExit)],
+)
+def test_what_stream_ended_raises_is_raised(
+    factories: list[Any], consume: Callable[..., None], error: Any
+) -> None:
+    """It reaches the consumer, with the error of the stream as its context."""
+
+    class Broken(Listener):
+        def stream_ended(self, ended: Ended) -> None:
+            raise RuntimeError("listener")
+
+    with pytest.raises(RuntimeError, match="^listener") as caught:
+        consume(failover_stream(factories, retry_on=OSError, on_event=Broken()))
+    context = caught.value.__context__
+    assert context is error or type(context) is error
+
+
+def test_a_listener_that_raises_replaces_no_interrupt() -> None:
+    """What `stream_ended` raises is a note at a KeyboardInterrupt, which goes on."""
+
+    class Broken(Listener):
+        def stream_ended(self, ended: Ended) -> None:
+            raise RuntimeError("listener")
+
+    interrupt = KeyboardInterrupt()
+
+    def source() -> Iterator[int]:
+        yield 1
+        raise interrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        drain(failover_stream([source], retry_on=OSError, on_event=Broken()))
+    assert caught.value.__notes__ == ["on_event raised RuntimeError: listener"]
+
+
+def test_a_stream_that_has_opened_nothing_reports_no_end() -> None:
+    """Without a source there is nothing to report."""
+    listener = Listener()
+    with pytest.raises(NoSources):
+        list(failover_stream(iter(()), retry_on=OSError, on_event=listener))
+    assert listener.told == []

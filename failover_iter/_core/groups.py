@@ -44,6 +44,8 @@ class Level:
     #: Failures of this level, and how many in a row brought no item.
     failures: Failures = NO_FAILURES
     consecutive = 0
+    #: Whether this level has ended, and its listener knows.
+    has_ended = False
     #: Whether there is a pause before the next opening.
     pauses = False
     #: Whether the last failure was in `switch_on`: the source is not tried again.

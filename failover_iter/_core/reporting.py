@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from failover_iter._core.notes import add_note, has_context, raise_unchanged, set_context
 from failover_iter._core.usage import is_usage_error
 from failover_iter.errors import describe
-from failover_iter.events import Closed, Exhausted, Failed, PassedOver, Switched, Waiting
+from failover_iter.events import Closed, Ended, Exhausted, Failed, PassedOver, Switched, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from failover_iter._types import Mode, PassedOverReason
     from failover_iter.events import Event
 
-    EventT = TypeVar("EventT", bound=Event)
+    EventT = TypeVar("EventT", bound=Event | Ended)
 
 
 class Log(Protocol):
@@ -65,7 +65,7 @@ class Reporter:
             parent=level.parent,
         )
 
-    def tell(self, kind: Callable[..., EventT], level: Level, *fields: Any) -> None:
+    def tell(self, kind: Callable[..., Event], level: Level, *fields: Any) -> None:
         """Report to the listener of this level, if it has one."""
         if level.options.on_event is not None:
             level.options.on_event(self.record(kind, level, *fields))
@@ -156,18 +156,22 @@ class Reporter:
     def closed(self, level: Level, error: BaseException, *, abandoned: bool) -> None:
         """Report that the attempt of a level was ended from outside."""
         level.report("nothing")
-        if not level.is_open:
-            return
-        level.is_open = False
         try:
-            self.tell(Closed, level, error, abandoned)
-        except Exception as raised:
-            # It must not replace a cancellation or Ctrl-C, which would go unnoticed.
-            if isinstance(error, Exception | GeneratorExit):
-                if not has_context(raised):
-                    set_context(raised, error)
-                raise
-            add_note(error, f"on_event raised {describe(raised)}")
+            if level.is_open:
+                level.is_open = False
+                _tell_of(error, self.tell, Closed, level, error, abandoned)
+        finally:
+            self.ended(level, error)
+
+    def ended(self, level: Level, error: BaseException | None) -> None:
+        """Report that a level has ended: once, to a listener that has a method for it."""
+        listener = level.options.on_event
+        if listener is None or level.has_ended:
+            return
+        level.has_ended = True
+        listen: Any = getattr(listener, "stream_ended", None)
+        if listen is not None and hasattr(level, "source"):  # it has opened one
+            _tell_of(error, listen, self.record(Ended, level, error))
 
     def all_closed(
         self, levels: Sequence[Level], error: BaseException, *, abandoned: bool = False
@@ -184,6 +188,22 @@ class Reporter:
                 raise_unchanged(raised)
         finally:
             del error, raised  # or the traceback holds this frame, and this frame the error
+
+
+def _tell_of(error: BaseException | None, tell: Callable[..., object], *args: Any) -> None:
+    """Report this error to a listener; an error of the listener gets it as its context."""
+    try:
+        tell(*args)
+    except Exception as raised:
+        # It must not replace a cancellation or Ctrl-C, which would go unnoticed.
+        if not isinstance(error, Exception | GeneratorExit | None):
+            add_note(error, f"on_event raised {describe(raised)}")
+            return
+        if error is not None and not has_context(raised):
+            set_context(raised, error)
+        raise
+    finally:
+        del error, args  # or the traceback holds this frame, and this frame the error
 
 
 def _in(seconds: float) -> str:

@@ -239,6 +239,8 @@ class Run:
             command = decide()
             if type(command) is Open:
                 self.attempt = command.attempt
+            elif type(command) is Raise:
+                self._reporter.ended(self._levels[0], command.error)
         except BaseException as raised:
             self.state = State.DONE
             if close_error is not None:
@@ -271,8 +273,8 @@ class Run:
     def _settle(self, command: Command) -> Command:
         """If an inner level ends with an error, its group has failed: ask the outer level."""
         while isinstance(command, Raise) and len(self._levels) > 1:
-            self._levels.leave()
             error: Any = command.error  # an Exception, as levels end with no others
+            self._reporter.ended(self._levels.leave(), error)
             command = self._judge(error)
         return command
 
@@ -335,7 +337,8 @@ class Run:
         if shortfall is not None:
             index, error = shortfall
             while len(self._levels) > index + 1:
-                self._complete(self._levels.leave())
+                self._complete(self._levels[-1])
+                self._levels.leave()
             level = self._levels[-1]
             went_on = level.committed or self.attempt.is_alive
             level.just_ended = went_on and isinstance(error, TruncatedStream)
@@ -354,6 +357,7 @@ class Run:
             level.report("good")
         if level.options.on_event is not None:
             self._reporter.tell(Completed, level)
+            self._reporter.ended(level, None)
 
     # Opening the next source.
 

@@ -28,6 +28,7 @@ from failover_iter import (
     Closed,
     Committed,
     Completed,
+    Ended,
     Exhausted,
     Failed,
     Health,
@@ -104,7 +105,7 @@ LEVEL: dict[str, list[Any]] = {
     "health": [None, None, Health],
     "budget": [None, None, scarce],
 }
-BREAKS = ["Opening", "Committed", "Failed", "Completed", "Waiting", "ask", *[None] * 6]
+BREAKS = ["Opening", "Committed", "Failed", "Completed", "Waiting", "Ended", "ask", *[None] * 6]
 Choose = Callable[[list[Any]], Any]
 LAYOUTS: list[Callable[[Any], list[Any]]] = [
     lambda group: [A, B, C],
@@ -120,6 +121,19 @@ class Callback(ConnectionError):
     """Raised by a callback: `retry_on` lists it, but it is never a failure."""
 
 
+class Listener:
+    """Passes on what it is told: events, and the end of each stream."""
+
+    def __init__(self, machine: CoreMachine) -> None:
+        self.machine = machine
+
+    def __call__(self, event: Any) -> None:
+        self.machine.listen(event)
+
+    def stream_ended(self, ended: Ended) -> None:
+        self.machine.hear_the_end(ended)
+
+
 class CoreMachine(RuleBasedStateMachine):
     """Says what a driver may say in the state of the run, and checks what comes of it."""
 
@@ -129,6 +143,8 @@ class CoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.events: dict[int, list[Any]] = {}
         self.parents: dict[int, int | None] = {}
+        self.ended: dict[int, Ended] = {}
+        self.listener = Listener(self)
         self.restarted = 0  # items before the last restart
         self.closed = False
 
@@ -153,7 +169,7 @@ class CoreMachine(RuleBasedStateMachine):
             # The answers of the health are those of the machine.
             for shared in ("health", "budget"):
                 level[shared] = level[shared] and level[shared]()
-            return {**level, "mid_stream": mode, "retry_on": self.ask, "on_event": self.listen}
+            return {**level, "mid_stream": mode, "retry_on": self.ask, "on_event": self.listener}
 
         def group(sources: list[Any]) -> Any:
             return Policy(**options()).source(sources)
@@ -167,9 +183,20 @@ class CoreMachine(RuleBasedStateMachine):
 
     def listen(self, event: Any) -> None:
         assert event.delivered == self.total
+        assert event.stream not in self.ended
         self.events.setdefault(event.stream, []).append(event)
         self.parents[event.stream] = event.parent
         self.break_at(type(event).__name__)
+
+    def hear_the_end(self, ended: Ended) -> None:
+        assert ended.stream not in self.ended
+        self.ended[ended.stream] = ended
+        assert ended.parent == self.parents[ended.stream]
+        assert not self.parents.keys() & self.inner_streams(ended.stream) - self.ended.keys()
+        self.break_at("Ended")
+
+    def inner_streams(self, stream: int) -> set[int]:
+        return {inner for inner, outer in self.parents.items() if outer == stream}
 
     def break_at(self, where: str) -> None:
         if self.breaks == where:
@@ -204,9 +231,21 @@ class CoreMachine(RuleBasedStateMachine):
         else:
             if isinstance(command, Command):
                 assert self.state is STATE_AFTER[type(command)]
+                self.ends_as(command)
         assert self.state in TRANSITIONS[before][word]
         self.taken[before, word, self.state] += 1
         return command
+
+    def ends_as(self, command: Command) -> None:
+        """The listener learns the same end of the stream as the driver."""
+        ends = [ended for ended in self.ended.values() if ended.parent is None]
+        match command:
+            case Raise(error):
+                assert [ended.error for ended in ends if ended.error is not error] == []
+            case Return():
+                assert [ended.error for ended in ends] == [None]
+            case _:
+                assert ends == []
 
     @precondition(in_state(State.OPENING, State.DELIVERING))
     @rule(count=st.integers(1, 3))
@@ -270,7 +309,8 @@ class CoreMachine(RuleBasedStateMachine):
         """The consumer leaves."""
         raised = error()
         command = self.says("left", lambda: self.play.leave(raised, by_consumer=True))
-        assert command == Raise(raised)
+        if self.breaks != "Ended":
+            assert command == Raise(raised)
 
     @precondition(in_state(State.WAITING))
     @rule()
@@ -326,6 +366,18 @@ class CoreMachine(RuleBasedStateMachine):
                 assert isinstance(told[-1], LAST)
 
     @invariant()
+    def each_stream_ends_once(self) -> None:
+        """Each stream that has opened a source is told to be over, when it is, and not before."""
+        opened = {
+            stream
+            for stream, told in self.events.items()
+            if any(isinstance(event, Opening) for event in told)
+        }
+        assert self.ended.keys() <= opened
+        if self.state is State.DONE:
+            assert self.ended.keys() == opened
+
+    @invariant()
     def at_most_one_source_is_open(self) -> None:
         """The open streams are one chain from the outermost to the innermost."""
         still_open = [
@@ -358,7 +410,7 @@ class FlatMachine(CoreMachine):
             "attempts": self.attempts,
             "wait": self.wait,
             "on_exhausted": "group" if self.group else "last",
-            "on_event": self.listen,
+            "on_event": self.listener,
             "mark_takeovers": choose([True, False]),
         }
 
@@ -432,7 +484,7 @@ def test_each_transition_of_the_table_is_taken() -> None:
     class Counted(CoreMachine):
         taken: ClassVar[Counter[Said]] = Counter()
 
-    choose = Random(1).choice
+    choose = Random(2).choice
     for _ in range(1000):
         machine = Counted()
         machine.starts_with(choose)
