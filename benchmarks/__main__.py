@@ -33,12 +33,14 @@ PARTS: dict[str, Callable[[list[Any]], report.Part]] = {
     "memory": tables.memory,
     "peers": tables.peers,
     "scale": tables.scale,
+    "observe": tables.observe,
     "end-to-end": tables.end_to_end,
 }
 #: Parts whose figures differ between processes, for example because of memory layout.
-VARYING = ("items", "opening", "switch", "peers")
+VARYING = ("items", "opening", "switch", "peers", "observe")
 #: The modules that a part cannot do without.
 NEEDED = {
+    "observe": ("opentelemetry.sdk",),
     "peers": ("aiostream", "google.api_core", "langchain_core", "reactivex", "stamina", "trio"),
 }
 
@@ -162,6 +164,10 @@ def _child(part: str, seconds: float) -> Any:
             return asyncio.run(_inside(memory.everything))
         case "peers":
             return _peers(seconds)
+        case "observe":
+            from . import observe
+
+            return observe.everything(seconds)
         case "scale":
             from . import scale
 

@@ -363,6 +363,27 @@ def scale(runs: list[Any]) -> Part:
     ])  # fmt: skip
 
 
+def observe(runs: list[Any]) -> Part:
+    """What OpenTelemetry costs a stream."""
+    from .observe import GOAL
+
+    rows, headlines = [], []
+    for shape in runs[0]:
+        times = [list(run[shape].values()) for run in runs]
+        ratio = median((ours - silent) / (calls - silent) for silent, calls, ours in times)
+        cell = _marked(ratio, GOAL)
+        rows.append((shape, *(f"{median(each):.1f}" for each in zip(*times, strict=True)), cell))
+        headlines.append(
+            Headline(f"cost of otel(), in units of the API calls, {shape}", cell, _goal(GOAL))
+        )
+    columns = (*runs[0][shape], "ratio")
+    what = (
+        "microseconds per stream of one item; the ratio is that of what `otel()` adds to what the "
+        "same calls of OpenTelemetry's API add, with its SDK, without an exporter"
+    )
+    return Part([Table("OpenTelemetry", what, columns, rows)], headlines)
+
+
 def end_to_end(runs: list[Any]) -> Part:
     """A thousand streams over HTTP."""
     run = runs[0]

@@ -8,8 +8,9 @@ When a source fails, even mid-stream, the next one takes over. `failover_stream`
 it allows.
 
 `failover_iter.llm` has adapters for the SDKs of LLM providers. `failover_iter.testing` tests any
-pipeline of iterators. `failover_iter.redis` shares health through Redis. `failover_iter.typing` has
-the types of the options.
+pipeline of iterators. `failover_iter.observe` reports to OpenTelemetry and Prometheus.
+`failover_iter.redis` shares health through Redis. `failover_iter.typing` has the types of the
+options.
 
 >>> from failover_iter import failover_stream
 >>> def primary():

@@ -18,6 +18,7 @@ from support.needs import needs
 
 for _peer in ("aiostream", "google.api_core", "langchain_core", "reactivex", "stamina"):
     needs(_peer)
+needs("opentelemetry.sdk")
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,7 +85,7 @@ def test_missing_features_of_peers_are_listed(measured: Any) -> None:
             assert bool(lacks) is ("failover_stream" not in name)
 
 
-@pytest.mark.parametrize("part", ["items", "opening", "switch"])
+@pytest.mark.parametrize("part", ["items", "opening", "switch", "observe"])
 def test_each_part_becomes_tables(tables: Any, part: str) -> None:
     """Each figure with a goal is a headline, and each row has as many cells as its table."""
     result = getattr(tables, part)([child(part)])

@@ -22,10 +22,15 @@ PACKAGE = Path(failover_iter.__file__).parent
 FENCE = re.compile(r"^```(.*)$", re.MULTILINE)
 #: The first line of a page whose code needs packages that are not installed with the tests.
 NEEDS = re.compile(r"\A<!--- needs: (.*) -->$", re.MULTILINE)
-#: The modules whose examples need a package that is not installed with the tests.
-OF_PACKAGES = {"failover_iter.redis": "redis", "failover_iter.llm.langchain": "langchain_core"}
 #: A link to a file of this repository, with its anchor.
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)")
+#: What an example imports, and the module that it needs.
+PACKAGES = {
+    "failover_iter.redis": "redis",
+    "failover_iter.llm.langchain": "langchain_core",
+    "from opentelemetry": "opentelemetry.sdk",
+    "from prometheus_client": "prometheus_client",
+}
 #: Pages that are generated when the site is built.
 MADE = {ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "explanation" / ".." / "benchmarks.md"}
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -39,12 +44,7 @@ def docstrings() -> Iterator[object]:
             if ">>> " in text:
                 line = source.count("\n", 0, start) + 1
                 where = f"{path.relative_to(PACKAGE).as_posix()}:{line}"
-                marks = [
-                    mark
-                    for module, package in OF_PACKAGES.items()
-                    if module in text
-                    for mark in unless_installed(package)
-                ]
+                marks = unless_installed(*(PACKAGES[name] for name in PACKAGES if name in text))
                 yield pytest.param(path, text, id=where, marks=marks)
 
 

@@ -18,7 +18,7 @@ OPTIONS = {"_validation", "_mid_stream", "_options", "_source", "_backoff", "typ
 CORE, DRIVERS = "_core", "_drivers"
 SURFACE = {"policy", "_decorator", "_api", "_in_thread", "health", "budget"}
 PUBLIC = {"errors", "events", "policy", "trace", "typing", "testing", "llm", "sources", "health"}
-PUBLIC |= {"budget"}
+PUBLIC |= {"budget", "observe"}
 
 #: What each room may import of the package, besides itself; rule 6 is for all others.
 RULES = [

@@ -195,6 +195,16 @@ class Answer:
         known = self.finish_reasons.get(reason, "other")
         return "tool_calls" if known == "stop" and self.tool_indexes else known
 
+    @property
+    def attempt_usage(self) -> AttemptUsage:
+        """The tokens that this answer uses, as far as the provider has reported them."""
+        return AttemptUsage(
+            provider=self.provider,
+            model=self.model,
+            source=self.source,
+            usage=self.usage or Usage(),
+        )
+
     def error(self, message: str, **fields: Any) -> ProviderError:
         """Build an error with this answer's provider, model and source."""
         return ProviderError(

@@ -35,6 +35,7 @@ from failover_iter.llm._continue import ContinueWith
 from failover_iter.llm._factory import chat_factory_of, in_context
 from failover_iter.llm._judged import Judge, judged
 from failover_iter.llm._kinds import error_kind, is_lasting, is_transient
+from failover_iter.llm._listener import chat_listener
 from failover_iter.llm._retry_after import is_too_long
 
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
@@ -251,6 +252,7 @@ def _linked(
     strategy = options["mid_stream"]
     if isinstance(strategy, ContinueWith):
         options["mid_stream"] = _decide(context, strategy)
+    options["on_event"] = chat_listener(context, options.get("on_event"))
     options["switch_on"] = partial(_leaves, context, options.get("wait"), options["switch_on"])
     parts = _parts(sources, context, strategy)
     return (parts if judge is None else (judged(part, judge) for part in parts)), options

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from failover_iter import Progress
+from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import AttemptUsage
 from failover_iter.llm._continue import ContinueWith, Mode, mode_after
 
@@ -24,6 +25,8 @@ class ChatContext:
     new_usage: list[AttemptUsage] = field(default_factory=list[AttemptUsage])
     #: The error that is raised after a provider has rejected every continuation.
     interruption: Exception | None = None
+    #: The answer that was begun last, for the listener.
+    answer: Answer | None = None
     #: Whether the last request offered tools.
     offered_tools: bool = False
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from failover_iter import Progress
 from failover_iter.llm._answer import Answer
-from failover_iter.llm._chunk import AttemptUsage, Chunk
+from failover_iter.llm._chunk import Chunk
 from failover_iter.llm._context import ChatContext, SourceState
 from failover_iter.llm._continue import How
 from failover_iter.llm._errors import ProviderError
@@ -51,7 +51,7 @@ class Opening:
             yield from self._ladder(text)
 
     def _begin(self) -> None:
-        self.answer = self.factory.answer()
+        self.answer = self.context.answer = self.factory.answer()
         self.answer.continues = self.progress.delivered > 0
         self.answer.response_id = self.state.response_id
 
@@ -132,13 +132,7 @@ class Opening:
         """Keep the usage of a request that has ended, however it has ended."""
         answer = self.answer
         if answer.usage is not None:
-            usage = AttemptUsage(
-                provider=answer.provider,
-                model=answer.model,
-                source=answer.source,
-                usage=answer.usage,
-            )
-            self.context.add_usage(usage, completed=self.completed)
+            self.context.add_usage(answer.attempt_usage, completed=self.completed)
 
     def interruption(self) -> Exception:
         """Return the error that interrupted the answer, after every continuation was rejected."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from failover_iter import Decide, Policy, Progress, Source, afailover_stream, failover
 from failover_iter import failover_stream as stream
+from failover_iter.observe import listeners, otel
 from failover_iter.typing import StreamOptions
 
 
@@ -90,3 +91,6 @@ failover([table], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore
 failover(table, retry_on=OSError)(number)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 policy.failover(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 described: Iterator[str] = primary("a")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+otel(tracer_provider=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+listeners(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
