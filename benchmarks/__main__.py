@@ -34,10 +34,11 @@ PARTS: dict[str, Callable[[list[Any]], report.Part]] = {
     "peers": tables.peers,
     "scale": tables.scale,
     "observe": tables.observe,
+    "checkpoint": tables.checkpoint,
     "end-to-end": tables.end_to_end,
 }
 #: Parts whose figures differ between processes, for example because of memory layout.
-VARYING = ("items", "opening", "switch", "peers", "observe")
+VARYING = ("items", "opening", "switch", "peers", "observe", "checkpoint")
 #: The modules that a part cannot do without.
 NEEDED = {
     "observe": ("opentelemetry.sdk",),
@@ -168,6 +169,10 @@ def _child(part: str, seconds: float) -> Any:
             from . import observe
 
             return observe.everything(seconds)
+        case "checkpoint":
+            from . import checkpoints
+
+            return checkpoints.everything(seconds)
         case "scale":
             from . import scale
 

@@ -384,6 +384,20 @@ def observe(runs: list[Any]) -> Part:
     return Part([Table("OpenTelemetry", what, columns, rows)], headlines)
 
 
+def checkpoint(runs: list[Any]) -> Part:
+    """What a checkpoint costs."""
+    from .checkpoints import GOAL, PER_ITEM
+
+    rows = [(name, f"{median(run[name] for run in runs):.0f}") for name in runs[0]]
+    times = [list(run.values()) for run in runs]
+    cost = median((saved - plain) / PER_ITEM for plain, saved in times)
+    name = "cost of a checkpoint, as a part of 100,000 items/s"
+    return Part(
+        [Table("Checkpoint", "nanoseconds per item, saved every second", ("ns",), rows)],
+        [Headline(name, _marked(cost, GOAL, 3), _goal(GOAL, 3))],
+    )
+
+
 def end_to_end(runs: list[Any]) -> Part:
     """A thousand streams over HTTP."""
     run = runs[0]

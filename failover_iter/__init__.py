@@ -5,7 +5,7 @@ When a source fails, even mid-stream, the next one takes over. `failover_stream`
 `failover` decorates a function that returns a stream. A `Policy` holds options for many streams, a
 `Source` holds options for one source, and a `Trace` shows what happened. Streams that share a
 `Health` ask a source that failed lately last, and streams that share a `Budget` retry no more than
-it allows.
+it allows. With a `Checkpoint`, the next process goes on where a stream stopped.
 
 `failover_iter.llm` has adapters for the SDKs of LLM providers. `failover_iter.testing` tests any
 pipeline of iterators. `failover_iter.observe` reports to OpenTelemetry and Prometheus.
@@ -31,8 +31,10 @@ if _typing.TYPE_CHECKING:
     from failover_iter._mid_stream import Bookmark, Decide, Progress, Resume, Skip
     from failover_iter._source import Source
     from failover_iter.budget import Budget
+    from failover_iter.checkpoint import Checkpoint
     from failover_iter.errors import (
         AllSourcesFailed,
+        CheckpointError,
         DivergedStream,
         EmptyStream,
         FailoverError,
@@ -62,7 +64,7 @@ if _typing.TYPE_CHECKING:
     from failover_iter.trace import Trace
 else:
     # Each name is imported on first access, so that a program pays only for what it uses.
-    _MODULES = ("budget", "errors", "events", "health", "policy", "trace", "typing")
+    _MODULES = ("budget", "checkpoint", "errors", "events", "health", "policy", "trace", "typing")
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
@@ -70,8 +72,9 @@ else:
         "_mid_stream": "Bookmark Decide Progress Resume Skip",
         "_source": "Source",
         "budget": "Budget",
-        "errors": "AllSourcesFailed DivergedStream EmptyStream FailoverError NoSources "
-        "ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
+        "checkpoint": "Checkpoint",
+        "errors": "AllSourcesFailed CheckpointError DivergedStream EmptyStream FailoverError "
+        "NoSources ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
         "events": "Closed Committed Completed Ended Event Exhausted Failed Opening PassedOver "
         "Switched Takeover Waiting",
         "health": "Health",
@@ -98,6 +101,8 @@ __all__ = [
     "AllSourcesFailed",
     "Bookmark",
     "Budget",
+    "Checkpoint",
+    "CheckpointError",
     "Closed",
     "Committed",
     "Completed",

@@ -13,6 +13,7 @@ from failover_iter.policy import new_astream, new_stream
 from failover_iter.typing import (
     AFactories,
     AnyBudget,
+    AnyCheckpoint,
     AnyHealth,
     CommitWhen,
     CompleteWhen,
@@ -60,6 +61,7 @@ def failover_stream(
     on_event: Callable[[Event], object] | None = None,
     health: AnyHealth | None = None,
     budget: AnyBudget | None = None,
+    checkpoint: AnyCheckpoint | None = None,
     mark_takeovers: bool = False,
 ) -> Generator[Any, Any, Any]:
     """Return one stream over several sources: when a source fails, the next one takes over.
@@ -137,6 +139,8 @@ def failover_stream(
         on_event: called with each event (see `failover_iter.events`), for example a `Trace`.
         health: a `Health` that many streams share: a source that failed lately is asked last.
         budget: a `Budget` that many streams share: how often they may retry.
+        checkpoint: a `Checkpoint`: the next process goes on where this stream stops. For streams
+            with a cursor.
         mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
             takeover. The items are then of type `T | Takeover`.
 
@@ -181,6 +185,7 @@ def failover_stream(
         on_event=on_event,
         health=health,
         budget=budget,
+        checkpoint=checkpoint,
     )
     return new_stream(options, factories, mark_takeovers=mark_takeovers)
 
@@ -219,6 +224,7 @@ def afailover_stream(
     on_event: Callable[[Event], object] | None = None,
     health: AnyHealth | None = None,
     budget: AnyBudget | None = None,
+    checkpoint: AnyCheckpoint | None = None,
     mark_takeovers: bool = False,
 ) -> AsyncGenerator[Any, Any]:
     """Return one async stream over several sources: the async twin of `failover_stream`.
@@ -261,6 +267,8 @@ def afailover_stream(
         on_event: plain function that is called with each event.
         health: a `Health` that many streams share: a source that failed lately is asked last.
         budget: a `Budget` that many streams share: how often they may retry.
+        checkpoint: a `Checkpoint`: the next process goes on where this stream stops. For streams
+            with a cursor.
         mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
             takeover.
 
@@ -309,6 +317,7 @@ def afailover_stream(
         on_event=on_event,
         health=health,
         budget=budget,
+        checkpoint=checkpoint,
     )
     return new_astream(options, factories, mark_takeovers=mark_takeovers)
 
@@ -335,6 +344,7 @@ def failover(
     on_event: Callable[[Event], object] | None = None,
     health: AnyHealth | None = None,
     budget: AnyBudget | None = None,
+    checkpoint: AnyCheckpoint | None = None,
 ) -> Decorator:
     """Decorate a function that returns a stream: when it fails, its fallbacks take over.
 
@@ -378,6 +388,8 @@ def failover(
         on_event: function that is called with each event.
         health: a `Health` that many streams share: a source that failed lately is asked last.
         budget: a `Budget` that many streams share: how often they may retry.
+        checkpoint: a `Checkpoint`: the next process goes on where this stream stops. For streams
+            with a cursor.
 
     Raises:
         TypeError: an option has the wrong type or does not exist, a fallback is not callable,
@@ -416,5 +428,6 @@ def failover(
         on_event=on_event,
         health=health,
         budget=budget,
+        checkpoint=checkpoint,
     )
     return StreamDecorator(options, fallbacks)

@@ -10,7 +10,7 @@ from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter._mid_stream import Decide, MidStream, Resume, Skip, check_mid_stream
-from failover_iter._types import AnyBudget, AnyHealth, Mode, RetryOn
+from failover_iter._types import AnyBudget, AnyCheckpoint, AnyHealth, Mode, RetryOn
 from failover_iter._validation import (
     check_bool,
     check_callback,
@@ -58,6 +58,7 @@ class Options:
     on_event: Callable[[Event], object] | None = None
     health: AnyHealth | None = None
     budget: AnyBudget | None = None
+    checkpoint: AnyCheckpoint | None = None
 
     def __post_init__(self) -> None:
         """Check each option that differs from its default, then how they combine."""
@@ -199,6 +200,11 @@ def check_budget(option: str, value: object) -> None:
     _check_offers(option, value, "a Budget", ("earn", "spend"))
 
 
+def check_checkpoint(option: str, value: object) -> None:
+    """Accept a `Checkpoint`, or None."""
+    _check_offers(option, value, "a Checkpoint", ("open", "save", "release"))
+
+
 def _check_offers(option: str, value: object, allowed: str, methods: tuple[str, ...]) -> None:
     if value is not None and not all(offers(value, method) for method in methods):
         raise TypeError(f"{option} must be {allowed}, or None, got {value!r}")
@@ -224,6 +230,7 @@ CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "on_event": check_on_event,
     "health": check_health,
     "budget": check_budget,
+    "checkpoint": check_checkpoint,
 }
 
 _CHECKED: Final = [(each.name, each.default, CHECKS[each.name]) for each in fields(Options)]

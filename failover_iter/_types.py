@@ -123,6 +123,32 @@ class AnyBudget(Protocol):
         ...
 
 
+class AnyCheckpoint(Protocol):
+    """The part of a `Checkpoint` that a stream uses; all of it may block."""
+
+    @property
+    def every(self) -> float:
+        """The seconds between two saves."""
+        ...
+
+    @property
+    def auto(self) -> bool:
+        """Whether the stream saves."""
+        ...
+
+    def open(self) -> tuple[Any, int, int] | None:
+        """Return the cursor that was saved last, the count of items, and that at the cursor."""
+        ...
+
+    def save(self, cursor: Any, delivered: int, at: int, /) -> None:
+        """Save where the stream is."""
+        ...
+
+    def release(self) -> None:
+        """The stream has ended."""
+        ...
+
+
 class Unset(Enum):
     """The type of `UNSET`: an option of a `Source` that was not given."""
 

@@ -13,6 +13,7 @@
     │   ├── TruncatedStream             it ended, but complete_when was not met
     │   ├── EmptyStream                 it ended without an item, with allow_empty=False
     │   └── DivergedStream              it did not replay the delivered items
+    ├── CheckpointError                 a checkpoint is damaged, or another stream uses it
     └── ReusedIterator (TypeError)      a factory returned a generator that has already ended
 
 A `SourceError` counts as a failure, whatever `retry_on` says, and uses up one of the `attempts` of
@@ -28,6 +29,7 @@ from typing import Any
 
 __all__ = [
     "AllSourcesFailed",
+    "CheckpointError",
     "DivergedStream",
     "EmptyStream",
     "FailoverError",
@@ -85,6 +87,13 @@ class EmptyStream(SourceError):
 
 class DivergedStream(SourceError):
     """The source did not replay the delivered items, which `mid_stream="skip"` requires."""
+
+
+class CheckpointError(FailoverError):
+    """A checkpoint is damaged, empty, of another version, or used by another stream.
+
+    The stream ends with it, and opens no source: it never starts over without being told to.
+    """
 
 
 class ReusedIterator(FailoverError, TypeError):

@@ -132,6 +132,11 @@ class Policy(Options):
                 f"factories of a Policy.source must be a list, or an iterable that can be read "
                 f"more than once, got the iterator {shown(factories)}"
             )
+        if self.checkpoint is not None:
+            raise ValueError(
+                "checkpoint is for a whole stream, not for a Policy.source in it: give it to the "
+                "policy of the outer stream"
+            )
         group = Group(self, factories)
         if name is None:
             name = "|".join(source.name for source in group.sources) or "failover"

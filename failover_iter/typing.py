@@ -17,12 +17,13 @@ from typing import Any, Literal, NotRequired, Protocol, Required, TypedDict, ove
 from failover_iter._mid_stream import Bookmark, MidStream
 from failover_iter._options import CommitWhen, CompleteWhen, Limit, Wait
 from failover_iter._source import AFactories, Factories
-from failover_iter._types import AnyBudget, AnyHealth, Mode, P, RetryOn, T
+from failover_iter._types import AnyBudget, AnyCheckpoint, AnyHealth, Mode, P, RetryOn, T
 from failover_iter.events import Event
 
 __all__ = [
     "AFactories",
     "AnyBudget",
+    "AnyCheckpoint",
     "AnyHealth",
     "CommitWhen",
     "CompleteWhen",
@@ -58,6 +59,7 @@ class StreamOptions(TypedDict):
     on_event: NotRequired[Callable[[Event], object] | None]
     health: NotRequired[AnyHealth | None]
     budget: NotRequired[AnyBudget | None]
+    checkpoint: NotRequired[AnyCheckpoint | None]
 
 
 class Decorator(Protocol):

@@ -85,7 +85,7 @@ def test_missing_features_of_peers_are_listed(measured: Any) -> None:
             assert bool(lacks) is ("failover_stream" not in name)
 
 
-@pytest.mark.parametrize("part", ["items", "opening", "switch", "observe"])
+@pytest.mark.parametrize("part", ["items", "opening", "switch", "observe", "checkpoint"])
 def test_each_part_becomes_tables(tables: Any, part: str) -> None:
     """Each figure with a goal is a headline, and each row has as many cells as its table."""
     result = getattr(tables, part)([child(part)])

@@ -98,6 +98,7 @@ def test_the_defaults() -> None:
         "on_event": None,
         "health": None,
         "budget": None,
+        "checkpoint": None,
     }
     assert {name: getattr(options, name) for name in expected} == expected
     assert Progress() == Progress(delivered=0, last=None, items=(), total=0, failures=(), attempt=1)

@@ -16,9 +16,9 @@ HOUSE = Path(failover_iter.__file__).parent
 VALUES = {"errors", "events", "_types"}
 OPTIONS = {"_validation", "_mid_stream", "_options", "_source", "_backoff", "typing"}
 CORE, DRIVERS = "_core", "_drivers"
-SURFACE = {"policy", "_decorator", "_api", "_in_thread", "health", "budget"}
+SURFACE = {"policy", "_decorator", "_api", "_in_thread", "health", "budget", "checkpoint"}
 PUBLIC = {"errors", "events", "policy", "trace", "typing", "testing", "llm", "sources", "health"}
-PUBLIC |= {"budget", "observe"}
+PUBLIC |= {"budget", "checkpoint", "observe"}
 
 #: What each room may import of the package, besides itself; rule 6 is for all others.
 RULES = [
@@ -34,7 +34,7 @@ CLOCK = "_drivers.clock"
 IMPURE = {"asyncio", "logging", "threading", "time", "trio"}
 #: Imported only by a stream that runs under that library, or with redis-py, which imports asyncio.
 LOOPS = {"_drivers.timed_asyncio", "_drivers.timed_trio", "llm._openai_body"}
-LOOPS |= {"redis", "redis._clients", "redis._sender"}
+LOOPS |= {"redis", "redis._checkpoints", "redis._clients", "redis._sender"}
 
 
 def name_of(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
+from failover_iter._core.cursor import SAVE
 from failover_iter._core.digest import Measure, size_of
 from failover_iter._core.usage import as_bool, mark_usage_error
 from failover_iter._mid_stream import Bookmark
@@ -19,6 +20,7 @@ from failover_iter.errors import DivergedStream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from failover_iter._core.cursor import Cursor
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.sources import ResolvedSource
@@ -167,7 +169,12 @@ class Attempt:
         on_item = self.delivered.on_item
         if self.most is not None:
             on_item = self._sift_surplus(on_item, self.most)
-        return self._sift_bookmarks(on_item) if self.has_cursor else on_item
+        if not self.has_cursor:
+            return on_item
+        cursor, save = self.delivered.cursor, self.delivered.save
+        if cursor is None or save is None:
+            return self._sift_bookmarks(on_item)
+        return self._sift_and_save(on_item, cursor, save)
 
     def _sift_bookmarks(self, on_item: Any) -> Callable[[Any], object]:
         def sift(item: Any) -> object:
@@ -175,6 +182,22 @@ class Attempt:
                 self._take(item)
                 return True
             return on_item(item)  # a stream with a cursor keeps the last item
+
+        return sift
+
+    def _sift_and_save(
+        self, on_item: Any, cursor: Cursor, save: Callable[[], object]
+    ) -> Callable[[Any], object]:
+        """The same with a checkpoint: what came before is processed, for the consumer has asked."""
+        now = self.delivered.now
+
+        def sift(item: Any) -> object:
+            if now() >= cursor.due and save() is SAVE:
+                return SAVE
+            if type(item) is Bookmark:
+                self._take(item)
+                return True
+            return on_item(item)
 
         return sift
 

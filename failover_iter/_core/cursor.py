@@ -8,8 +8,9 @@ delivered after the last bookmark: the next attempt replays these, and the strea
 from __future__ import annotations
 
 from copy import deepcopy
+from math import inf
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Resume
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from failover_iter._mid_stream import Progress
 
 
+#: What an `on_item` returns if the driver has to save first, and then to call it again.
+SAVE: Final[Any] = object()
+
+
 def has_cursor(strategy: object) -> TypeGuard[Resume | Decide]:
     """Whether sources with this strategy have a cursor."""
     return isinstance(strategy, Resume | Decide) and (
@@ -32,8 +37,15 @@ def has_cursor(strategy: object) -> TypeGuard[Resume | Decide]:
 class Cursor:
     """The cursor of one stream."""
 
-    def __init__(self, strategy: Resume | Decide) -> None:
+    #: When to save it; never without a checkpoint.
+    due = inf
+    #: Where the stream was when the consumer asked last, so that all before it is processed.
+    position: tuple[Any, int, int] = (None, 0, 0)
+
+    def __init__(self, strategy: Resume | Decide, *, is_saved: bool = False) -> None:
         self._strategy = strategy
+        #: Whether the stream has a checkpoint.
+        self.is_saved = is_saved
         self.advance: Any = strategy.advance
         #: How many bookmarks have set it.
         self.bookmarks = 0
@@ -52,6 +64,8 @@ class Cursor:
         self.has_moved = False
         #: How many items had been delivered, since the last restart, where it was set.
         self.at = 0
+        #: How many items are folded in; counted for a checkpoint.
+        self.folded = 0
 
     def shown(self) -> Any:
         """The cursor for a factory, which may change its own copy of `start`."""
@@ -69,6 +83,30 @@ class Cursor:
                 raise RuntimeError("the function of advance raised StopIteration") from leak
 
         return fold
+
+    def counting(self, keep: Callable[[Any], object]) -> Callable[[Any], None]:
+        """The same for a checkpoint: note where the stream is, and count."""
+        advance = self.advance
+
+        def note(item: Any) -> None:
+            self.position = (self.value, self.folded, self.at)
+            keep(item)
+            if advance is not None:
+                try:
+                    self.value = advance(self.value, item)
+                except StopIteration as leak:  # as in `folding`
+                    raise RuntimeError("the function of advance raised StopIteration") from leak
+            self.folded += 1
+
+        return note
+
+    def settle(self) -> None:
+        """The consumer has asked for more: all that was delivered is processed."""
+        self.position = (self.value, self.folded, self.at)
+
+    def restore(self, value: Any, count: int, at: int) -> None:
+        """Begin where an earlier process stopped."""
+        self.value, self.folded, self.at, self.has_moved = value, count, at, True
 
     def check(self) -> None:
         """Refuse an `advance` that returns a coroutine; asked after the first items."""

@@ -48,6 +48,12 @@ class Delivered:
     #: What replays are compared with, by the identity of key and size: they need not be hashable.
     measures: dict[object, Measure] | None = None
     cursor: Cursor | None = None
+    #: Whether the stream has a checkpoint, and what saves in it.
+    is_saved = False
+    save: Callable[[], object] | None = None
+    #: The same for held items of an async stream, awaited.
+    asave: Callable[[], Any] | None = None
+    now: Callable[[], float]
     #: Whether a `Decide` has decided to restart, and nothing was delivered since.
     holds_restart = False
     #: The items before a restart that was begun by a bookmark, until an item is delivered.
@@ -73,6 +79,22 @@ class Delivered:
             self.items.extend(items[: max(0, len(items) - seed.to_replay)])
         if self.cursor is not None:
             self.cursor.go_on_from(seed, count)
+
+    def restore(self, value: Any, count: int, at: int) -> None:
+        """Begin where an earlier process stopped: after this many items."""
+        self.counted, self.has_delivered, self.digestible = count, count > 0, not count
+        if self.cursor is not None:
+            self.cursor.restore(value, count, at)
+
+    def settle(self) -> None:
+        """The consumer has asked for more: all that was delivered is processed."""
+        if self.is_saved and self.cursor is not None:
+            self.cursor.settle()
+
+    @property
+    def is_save_due(self) -> bool:
+        """Whether to save before the next held item."""
+        return self.cursor is not None and self.now() >= self.cursor.due
 
     @property
     def count(self) -> int:
@@ -134,6 +156,8 @@ class Delivered:
         keep: Callable[[Any], object] = self.items.append
         if self.measures is not None:
             keep = self._keep_and_measure
+        if self.cursor is not None and self.cursor.is_saved:
+            return self.cursor.counting(keep)
         if self.cursor is not None and self.cursor.advance is not None:
             return self.cursor.folding(keep)
         return keep
@@ -148,13 +172,14 @@ class Delivered:
             return False
         if self.has_delivered and strategy.advance is not None:
             return True
-        self.cursor = Cursor(strategy)
+        self.cursor = Cursor(strategy, is_saved=self.is_saved)
         return False
 
     @property
     def calls_back(self) -> bool:
         """Whether `on_item` calls functions of the user."""
-        advances = self.cursor is not None and self.cursor.advance is not None
+        cursor = self.cursor
+        advances = cursor is not None and (cursor.is_saved or cursor.advance is not None)
         return advances or self.measures is not None
 
     def note(self, item: Any) -> None:

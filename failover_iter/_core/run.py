@@ -24,7 +24,7 @@ from failover_iter._core.opening import Openings
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
 from failover_iter._core.state import State
-from failover_iter._core.takeovers import Takeovers
+from failover_iter._core.takeovers import Takeovers, check_checkpoint
 from failover_iter._validation import check_bool
 from failover_iter.errors import (
     ReusedIterator,
@@ -71,13 +71,21 @@ class Run:
         self._flavour: Flavour = flavour
         self._mark_takeovers = mark_takeovers
         self._queue = queue = SourceQueue(sources, flavour, options)
+        delivered.is_saved = options.checkpoint is not None
         self._takeovers = Takeovers(delivered)
         self._takeovers.prepare_for(options, queue)
         self._levels = Levels()
         #: Why a source that ended has failed, and at which level.
         self._shortfall: tuple[int, SourceError] | None = None
+        if options.checkpoint is not None:
+            check_checkpoint(delivered, options, seed)
         if seed is not None:
             delivered.go_on_from(seed)
+
+    @property
+    def checkpoint(self) -> Any:
+        """The checkpoint of the stream, if it has one."""
+        return self._options.checkpoint
 
     # Inputs: calls of the drivers.
 
@@ -127,6 +135,7 @@ class Run:
         """The source failed, and was closed or abandoned."""
         self._check("failed")
         self._note_received()
+        self.delivered.settle()
         deadline = self.attempt.deadline
         if error is self.attempt.surplus:
             level = self.attempt.most_level
@@ -149,6 +158,8 @@ class Run:
         """The source ended, and was closed; `check_complete`: `complete_when` must be met."""
         self._check("ended")
         self._note_received()
+        if check_complete:  # else it is the answer to what the consumer has thrown
+            self.delivered.settle()
         return self._guarded(
             lambda: self._end(value, close_error, check_complete=check_complete), close_error
         )

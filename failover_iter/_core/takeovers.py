@@ -240,12 +240,14 @@ class Takeovers:
                     "stream that resumes, its policy needs mid_stream='resume' or a Decide"
                 )
             )
+        if delivered.is_saved:
+            check_saved(source)
         attempt = Attempt(source, mode, delivered, commit_conditions(levels))
         if delivered.cursor is not None:
             attempt.has_cursor = _has_cursor(levels)
         if mode == "skip" and delivered.count:
             self._skip(attempt, levels)
-        elif mode == "resume" and attempt.has_cursor and delivered.to_replay:
+        elif attempt.has_cursor and delivered.to_replay and self._goes_on:
             attempt.replay(delivered.to_replay)
         limit = find_limit(levels)
         if limit is not None:
@@ -255,6 +257,11 @@ class Takeovers:
         if error is not None and mode is not None:
             attempt.marker = self._marker(source, mode, error)
         return attempt
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the attempt goes on where an earlier one, or an earlier process, stopped."""
+        return self.mode == "resume" or (self.mode is None and self.delivered.is_saved)
 
     def _marker(self, source: ResolvedSource, mode: Mode, error: Exception) -> Takeover:
         """The marker of a takeover; the consumer has not heard of a restart at a bookmark yet."""
@@ -295,6 +302,37 @@ class Takeovers:
                 if measure is not None:
                     return measure
         return None
+
+
+def check_checkpoint(delivered: Delivered, options: Options, seed: Progress | None) -> None:
+    """Refuse a checkpoint without a cursor, or beside the progress of another stream."""
+    if delivered.cursor is None:
+        raise ValueError(
+            "checkpoint needs a stream with a cursor: set mid_stream=Resume(start=..., "
+            "advance=...), or use sources with resume built in (in a list), got "
+            f"mid_stream={options.mode_given}"
+        )
+    if seed is not None and (seed.total or seed.delivered):
+        raise ValueError("a stream with a checkpoint takes no progress: it has its own")
+
+
+def check_saved(source: ResolvedSource) -> None:
+    """Refuse a source that cannot go on where a checkpoint says."""
+    options = source.options
+    if not has_cursor(options.strategy):
+        raise mark_usage_error(
+            ValueError(
+                f"checkpoint needs sources with a cursor, but source {source.name!r} has "
+                f"mid_stream={options.mode_given}: use Resume(start=..., advance=...)"
+            )
+        )
+    if options.complete_when is not None:
+        raise mark_usage_error(
+            ValueError(
+                "complete_when looks at the last item, which a checkpoint does not keep: use "
+                "expect_items"
+            )
+        )
 
 
 def _has_cursor(levels: Sequence[Level]) -> bool:

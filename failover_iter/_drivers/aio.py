@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from warnings import warn
 
 from failover_iter._core.commands import Admit, Open, Raise, Return, Sleep
+from failover_iter._core.cursor import SAVE
 from failover_iter._core.notes import leaked, raise_unchanged
 from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
@@ -26,6 +27,7 @@ from failover_iter._drivers.clock import async_sleep, async_time, give_way
 from failover_iter._drivers.closing import acloser_of, closed, first_of, is_alive, needs_close
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.pullers import new_puller
+from failover_iter._drivers.saving import Saver
 from failover_iter._validation import is_awaitable, offers, shown
 
 if TYPE_CHECKING:
@@ -45,7 +47,10 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     items: Any = None
     left: Any = None
     item = thrown = sent = None
+    saver = None if run.checkpoint is None else Saver(run, async_time(), is_async=True)
     try:
+        if saver is not None:
+            await saver.aload()
         command = run.start(async_time(), log)
         while True:
             match command:
@@ -64,6 +69,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 case Raise():
                     raise_unchanged(command.error)
                 case Return():
+                    if saver is not None:
+                        await saver.afinish(None)
                     return
                 case _:
                     assert_never(command)
@@ -75,6 +82,11 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         is_sifted_out = on_item is not None and on_item(item)
                         if not is_sifted_out:
                             next(left)  # counts it
+                        elif is_sifted_out is SAVE and saver is not None and on_item is not None:
+                            await saver.asave()
+                            is_sifted_out = on_item(item)
+                            if not is_sifted_out:
+                                next(left)
                     except BaseException as error:
                         source.spare(error)
                         raise
@@ -103,13 +115,15 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             await source.interrupt(error)
         elif run.state is State.ASKING:
             run.interrupted(error)
+        if saver is not None:
+            await saver.afinish(error)
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         run.release()
         item = thrown = sent = items = left = on_item = None
-        del run, source, command
+        del run, source, command, saver
 
 
 class AsyncSource(OpenedSource):

@@ -33,6 +33,9 @@ class Held:
             if attempt.deadline is not None and not self._source.is_answer:
                 attempt.deadline.check_stream()
             self._source.is_answer = False
+            delivered = attempt.delivered
+            if delivered.asave is not None and delivered.is_save_due:
+                await delivered.asave()
             return attempt.pop_held()
         except BaseException as error:
             self._source.spare(error)

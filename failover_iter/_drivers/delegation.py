@@ -149,6 +149,9 @@ class Held(_Delegate):
         deadline = self.source.attempt.deadline
         if deadline is not None:
             deadline.check_stream()
+        delivered = self.source.attempt.delivered
+        if delivered.save is not None and delivered.is_save_due:
+            delivered.save()
         return self.source.attempt.pop_held()
 
 

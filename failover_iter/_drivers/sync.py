@@ -23,6 +23,7 @@ from failover_iter._drivers.clock import clock
 from failover_iter._drivers.closing import close_with, closer_of, first_of, has_ended, needs_close
 from failover_iter._drivers.delegation import Held, rest_of
 from failover_iter._drivers.opened import OpenedSource
+from failover_iter._drivers.saving import Saver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -57,12 +58,26 @@ def _close_at_exit() -> None:
 
 def drive(run: Run) -> Generator[Any, Any, Any]:
     """Return the generator that delivers one stream."""
-    stream = _deliver(run)
+    stream = _deliver(run) if run.checkpoint is None else _deliver_from_checkpoint(run)
     # Dead once the stream is finalized, so that no finalizer waits for a thread. It needs a
     # callback: since Python 3.15, references without one are cleared only after finalizers.
     run.stream = opened = ref(stream, _open.discard)
     _open.add(opened)
     return stream
+
+
+def _deliver_from_checkpoint(run: Run) -> Generator[Any, Any, Any]:
+    saver = Saver(run, clock.get().time)
+    try:
+        saver.load()
+        value = yield from _deliver(run)
+    except BaseException as error:
+        saver.finish(error)
+        raise
+    finally:
+        del run
+    saver.finish(None)
+    return value
 
 
 def _deliver(run: Run) -> Generator[Any, Any, Any]:

@@ -21,9 +21,10 @@ import redis.asyncio
 
 from failover_iter.health import Admission, LocalStore, Outcome, Rules, SourceHealth
 from failover_iter.redis import _clients, _scripts
+from failover_iter.redis._checkpoints import RedisCheckpointStore
 from failover_iter.redis._sender import Sender
 
-__all__ = ["RedisStore"]
+__all__ = ["RedisCheckpointStore", "RedisStore"]
 
 _MOST: Final = 1000  # reports that wait; the oldest are dropped
 _REDIS_TIME: Final = -1  # as the time of a call: Redis looks at its own clock
