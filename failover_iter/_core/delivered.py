@@ -83,8 +83,8 @@ class Delivered:
     def restore(self, value: Any, count: int, at: int) -> None:
         """Begin where an earlier process stopped: after this many items."""
         self.counted, self.has_delivered, self.digestible = count, count > 0, not count
-        if self.cursor is not None:
-            self.cursor.restore(value, count, at)
+        cursor: Any = self.cursor  # that was checked
+        cursor.restore(value, count, at)
 
     def settle(self) -> None:
         """The consumer has asked for more: all that was delivered is processed."""
