@@ -110,7 +110,8 @@ async def a_kill_loses_nothing(world: World, data: Any) -> None:
         await job.process(job.draw(0, 1, 2, 5))
         if not job.every and job.processed[-1]:
             last, _ = job.processed[-1][-1]
-            assert json.loads(job.disk.text or "")["delivered"] == last + 1
+            assert job.disk.text is not None
+            assert json.loads(job.disk.text)["delivered"] == last + 1
         frozen, job.disk = job.disk, Disk()
         job.disk.text = frozen.text
     await job.process(None)
