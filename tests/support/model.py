@@ -67,6 +67,7 @@ class Model:
     trace: Trace = field(default_factory=list)
     delivered: list[int] = field(default_factory=list)  # since the last restart
     before: int = 0  # delivered before the last restart
+    holds_restart: bool = False  # a `Decide` has answered "restart", and no item came since
     failures: list[str | None] = field(default_factory=list)  # kinds of the errors
     consecutive: int = 0
     now: float = 0
@@ -149,6 +150,8 @@ class Model:
         if self.total == 0:
             return None
         way = self.way(source)
+        if self.holds_restart and way != "raise":
+            return "restart"
         if isinstance(way, Skip):
             return "skip"
         if isinstance(way, Resume):
@@ -156,7 +159,9 @@ class Model:
         if isinstance(way, Decide):
             last = self.delivered[-1] if self.delivered else None
             told = Progress(delivered=len(self.delivered), last=last, total=self.total)
-            return way.fn(told)
+            mode = way.fn(told)
+            self.holds_restart = mode == "restart"
+            return mode
         return str(way)
 
     def one_attempt(self) -> None:
@@ -305,7 +310,7 @@ class Model:
         return [key(item) for item in replayed] != [key(item) for item in delivered]
 
     def commit(self) -> None:
-        mode = self.mode
+        mode, self.holds_restart = self.mode, False
         superseded = len(self.delivered)
         if mode == "restart":
             self.before, self.delivered = self.total, []
