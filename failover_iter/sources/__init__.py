@@ -14,6 +14,7 @@ if _typing.TYPE_CHECKING:
     from failover_iter.sources._as_file import as_file
     from failover_iter.sources._http_bytes import http_bytes
     from failover_iter.sources._http_lines import http_lines
+    from failover_iter.sources._keyset import keyset
     from failover_iter.sources._response import BadResponse
     from failover_iter.sources._sse import sse
 else:
@@ -23,6 +24,7 @@ else:
         "as_file": "_as_file",
         "http_bytes": "_http_bytes",
         "http_lines": "_http_lines",
+        "keyset": "_keyset",
         "sse": "_sse",
     }
 
@@ -38,4 +40,4 @@ else:
         return sorted({*globals(), *__all__})
 
 
-__all__ = ["BadResponse", "as_file", "http_bytes", "http_lines", "sse"]
+__all__ = ["BadResponse", "as_file", "http_bytes", "http_lines", "keyset", "sse"]
