@@ -26,6 +26,8 @@ NEEDS = re.compile(r"\A<!--- needs: (.*) -->$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)")
 #: Pages that are generated when the site is built.
 MADE = {ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "explanation" / ".." / "benchmarks.md"}
+#: A docstring whose example needs redis-py.
+REDIS = re.compile(r"failover_iter\.redis|import redis$", re.MULTILINE)
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -37,7 +39,7 @@ def docstrings() -> Iterator[object]:
             if ">>> " in text:
                 line = source.count("\n", 0, start) + 1
                 where = f"{path.relative_to(PACKAGE).as_posix()}:{line}"
-                marks = unless_installed("redis") if "failover_iter.redis" in text else []
+                marks = unless_installed("redis") if REDIS.search(text) else []
                 yield pytest.param(path, text, id=where, marks=marks)
 
 
