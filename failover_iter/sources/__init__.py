@@ -15,6 +15,7 @@ if _typing.TYPE_CHECKING:
     from failover_iter.sources._http_bytes import http_bytes
     from failover_iter.sources._http_lines import http_lines
     from failover_iter.sources._keyset import keyset
+    from failover_iter.sources._ranged import ranged
     from failover_iter.sources._redis_stream import redis_stream
     from failover_iter.sources._response import BadResponse
     from failover_iter.sources._sse import sse
@@ -26,6 +27,7 @@ else:
         "http_bytes": "_http_bytes",
         "http_lines": "_http_lines",
         "keyset": "_keyset",
+        "ranged": "_ranged",
         "redis_stream": "_redis_stream",
         "sse": "_sse",
     }
@@ -42,4 +44,13 @@ else:
         return sorted({*globals(), *__all__})
 
 
-__all__ = ["BadResponse", "as_file", "http_bytes", "http_lines", "keyset", "redis_stream", "sse"]
+__all__ = [
+    "BadResponse",
+    "as_file",
+    "http_bytes",
+    "http_lines",
+    "keyset",
+    "ranged",
+    "redis_stream",
+    "sse",
+]

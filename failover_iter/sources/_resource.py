@@ -27,7 +27,8 @@ def _is_async(function: Any) -> bool:
 
 def check_not_async(option: str, opened: Any) -> None:
     """Raise if a function that looks like a sync one has returned something async."""
-    if not inspect.isawaitable(opened) and not hasattr(opened, "__aenter__"):
+    is_only_async = hasattr(opened, "__aiter__") and not hasattr(opened, "__iter__")
+    if not (inspect.isawaitable(opened) or hasattr(opened, "__aenter__") or is_only_async):
         return
     if inspect.iscoroutine(opened):
         opened.close()
