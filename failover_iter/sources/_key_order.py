@@ -115,7 +115,7 @@ class KeyOrder:
     def _good(
         self, rows: Sequence[Any], before: Any, keys: list[Any]
     ) -> tuple[Sequence[Any], DivergedStream | None]:
-        """The rows before the first that is out of order. Text may be in an order of its own."""
+        """The rows before the first that is out of order. Text may be in another order."""
         for number, (previous, key) in enumerate(pairwise([before, *keys])):
             why = _why_not(previous, key) if self._width else _why_not((previous,), (key,))
             if why is not None:

@@ -23,7 +23,7 @@ TABLE = re.compile(r"\bfrom\s+([\w.\"`$]+)", re.IGNORECASE)
 #: Drivers whose ordinary cursor reads all rows at once, and whose named cursor leaves them there.
 NAMED_CURSORS = {"psycopg", "psycopg2"}
 
-#: What stands for the value of `:name`, number n, in a query, where params are a mapping or not.
+#: The mark of a parameter in a query, by the paramstyle of the driver: with a name, or number n.
 WITH_NAMES = {"pyformat": "%({name})s", "format": "%({name})s"}
 BY_PLACE = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{n}"}
 
@@ -50,7 +50,7 @@ class TextQuery:
         return found[1] if found else "keyset"
 
     def check_connection(self, connection: Any) -> None:
-        """Raise if it is no connection of such a driver."""
+        """Raise unless it is a connection of such a driver."""
         if not hasattr(connection, "cursor"):
             hint = ": for SQLAlchemy, the query must be a select()" if _is_core(connection) else ""
             raise TypeError(
@@ -101,7 +101,7 @@ class TextQuery:
         return f"{before} WHERE {row}{end}", params
 
     def _bound(self, style: str, values: list[Any]) -> tuple[list[str], Any]:
-        """What stands for the values in the query, and all parameters."""
+        """The marks of these values in the query, and all parameters."""
         given = self.params if self.params is not None else ()
         if isinstance(given, Mapping) or style == "named":
             named = {f"{NAME}_{n}": value for n, value in enumerate(values)}
@@ -131,7 +131,7 @@ class CoreQuery:
         return next((name for each in tables if (name := getattr(each, "name", ""))), "keyset")
 
     def check_connection(self, connection: Any) -> None:
-        """Raise if it is no connection of SQLAlchemy."""
+        """Raise unless it is a connection of SQLAlchemy."""
         if not _is_core(connection):
             raise TypeError(
                 f"keyset(connect) must return a Connection of SQLAlchemy, because the query is a "

@@ -56,7 +56,7 @@ class StoredObject(Protocol):
         """The chunks of the object."""
 
 
-#: What a sync function may return.
+#: The result of a sync function.
 Opened: TypeAlias = Mapping[str, Any] | Iterable[Any] | File | StoredObject
 
 
@@ -83,9 +83,9 @@ def ranged(
     - the result of `get` of obstore, whose range and metadata are checked;
     - a file at that position (fsspec, google-cloud-storage), an iterable of chunks, or bytes.
 
-    What was opened is closed. After a failure the next attempt begins at the first missing byte.
-    The source ends when `size` bytes are delivered. Fewer are a `TruncatedStream`; more, or another
-    range, size or ETag, are a `DivergedStream`.
+    The source closes what it has opened. After a failure the next attempt begins at the first
+    missing byte. The source ends when `size` bytes are delivered. Fewer are a `TruncatedStream`;
+    more, or another range, size or ETag, are a `DivergedStream`.
 
     Args:
         open_range: a function of the first byte; for async streams an async one (a coroutine

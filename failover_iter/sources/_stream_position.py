@@ -64,7 +64,7 @@ class Position:
         if parsed(last) < here:
             self._refuse(f"its last id is {last}, so it has lost entries or was created anew")
         has_last = bool(entries) and parsed(entries[0][0]) == here
-        new = entries[1:] if has_last else entries
+        new: Sequence[Any] = entries[1:] if has_last else entries
         self._check(info, new, is_complete=len(entries) <= self.count, has_last=has_last)
         return new
 
@@ -75,7 +75,7 @@ class Position:
             self._yielded += len(new)
 
     def _nothing(self) -> Sequence[Any]:
-        """There is no stream of this name, which is right only before the first entry."""
+        """Nothing: the stream does not exist, which is right only before the first entry."""
         if self.after == "$":
             self.after = "0-0"
         if parsed(self.after) != BEGINNING:

@@ -299,6 +299,14 @@ def test_composite_keys_are_compared_part_by_part() -> None:
     assert "same key (a, b)" in str(order_of((1, 2), (1, 2), key=("a", "b")).error)
 
 
+def test_an_async_scan_checks_too() -> None:
+    """The rows before the place come first there as well."""
+    database = Database([(1, 0, "x"), (1, 1, "y"), (2, 0, "z")])
+    result = SCANS["async"](database, 1, {"query": "SELECT * FROM t", "key": "a"})
+    assert result.items == [(1, 0, "x")]
+    assert isinstance(result.error, DivergedStream)
+
+
 def test_no_other_scan_takes_over_after_a_bad_key() -> None:
     """NULL comes last in some databases: a scan that resumed before it would end well."""
     bad, other = Fake((1, 0), (None, 0)), Fake()
@@ -315,6 +323,12 @@ def test_a_rounded_key() -> None:
     rows = [(0.1, 0), (0.2, 0), (0.3, 0)]
     result = read(fakes(Fake(*rows[:2], cut=True), Fake(*rows[1:])))
     assert result == Result(rows, None)
+
+
+def test_the_last_row_was_deleted() -> None:
+    """A row that was deleted after it was delivered is not missed."""
+    result = read(fakes(Fake((1, 0), (2, 0), cut=True), Fake((3, 0))))
+    assert result == Result([(1, 0), (2, 0), (3, 0)], None)
 
 
 def test_another_query_cannot_take_over() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from failover_iter import Progress, failover_stream
+from failover_iter import Progress, afailover_stream, failover_stream
 from failover_iter.sources import keyset
 from support.needs import needs
 
@@ -46,3 +47,72 @@ def test_sqlalchemy_refusals() -> None:
     scan = keyset(lambda: sqlite3.connect(":memory:"), query, key="b")
     with pytest.raises(TypeError, match="a Connection of SQLAlchemy, because the query is a Sel"):
         next(failover_stream([scan], retry_on=OSError))
+
+
+class Result:
+    """The result of an async connection."""
+
+    def __init__(self, rows: list[tuple[int, ...]]) -> None:
+        self.rows, self.is_open = rows, True
+
+    def keys(self) -> list[str]:
+        return ["a"]
+
+    async def fetchmany(self, size: int) -> list[tuple[int, ...]]:
+        rows, self.rows = self.rows[:size], self.rows[size:]
+        return rows
+
+    async def close(self) -> None:
+        self.is_open = False
+
+
+class AsyncEngine:
+    """An async engine, whose `connect` returns an object that is awaited."""
+
+    def __init__(self) -> None:
+        self.result = Result([(1,), (2,), (3,)])
+        self.asked: list[Any] = []
+
+    async def dispose(self) -> None:
+        """Nothing to do."""
+
+    def connect(self) -> Any:
+        async def connected() -> Any:
+            return self
+
+        return connected()
+
+    def execution_options(self) -> None:
+        """The method by which a connection of SQLAlchemy is known."""
+
+    def execute(self) -> None:
+        """The method by which a connection is known."""
+
+    async def stream(self, statement: Any, params: Any, *, execution_options: Any) -> Result:
+        self.asked.append((str(statement), params, execution_options))
+        return self.result
+
+    async def close(self) -> None:
+        assert not self.result.is_open
+
+
+def test_an_async_engine() -> None:
+    """A consumer that leaves closes the result, then the connection."""
+    query = sa.select(sa.column("a"))
+
+    async def main(engine: AsyncEngine, *, leave: bool) -> list[Any]:
+        scan = keyset(engine.connect, query, key="a", batch=2)
+        stream = afailover_stream([scan], retry_on=OSError)
+        if leave:
+            first = await anext(stream)
+            await stream.aclose()
+            return [first]
+        return [row async for row in stream]
+
+    for leave, rows in ((False, [(1,), (2,), (3,)]), (True, [(1,)])):
+        engine = AsyncEngine()
+        assert asyncio.run(main(engine, leave=leave)) == rows
+        assert not engine.result.is_open
+        ((text, params, options),) = engine.asked
+        assert text.endswith("ORDER BY keyset_rows.a")
+        assert (params, options) == (None, {"yield_per": 2})
