@@ -1,8 +1,8 @@
 """`python -m benchmarks.keyset DSN`: a scan of a million rows against the plain loop.
 
-Both read the same rows of a PostgreSQL with a server-side cursor of psycopg, in turn, in one process.
-The plain loop fetches as many rows at once as `keyset` does. The last scan is one whose connection
-the server ends three times.
+Both read the same rows of a PostgreSQL with a server-side cursor of psycopg, in turn, in one
+process. The plain loop fetches as many rows at once as `keyset` does. In the last scan the server
+ends the connection three times.
 """
 
 from __future__ import annotations

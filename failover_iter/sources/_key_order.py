@@ -29,7 +29,7 @@ Read = Callable[[Any], Any]
 
 
 class KeyOf:
-    """The function `advance`: the key of the last row, one value or a list."""
+    """Reads the key of a row."""
 
     __slots__ = ("_by_name", "_by_place", "names", "width")
 
@@ -39,11 +39,6 @@ class KeyOf:
         self.width = len(names) if len(names) > 1 else 0
         self._by_place: Read = itemgetter(slice(self.width) if self.width else 0)
         self._by_name: Read = itemgetter(*names)
-
-    def __call__(self, _: Any, row: Any) -> Any:
-        """Return the cursor after this row."""
-        key = self.reader(row)(row)
-        return [*key] if self.width else key
 
     def reader(self, row: object) -> Read:
         """The function that reads the key of such a row: a value or a tuple."""
@@ -57,24 +52,29 @@ class KeyOf:
             return lambda row: tuple(row[: self.width])
         return self._by_place
 
-    def __repr__(self) -> str:
-        """Name the columns."""
-        return f"the key {', '.join(self.names)}"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Be the same object again when it is unpickled."""
-        return key_of, (self.names,)
-
 
 @cache
-def key_of(names: tuple[str, ...]) -> KeyOf:
-    """The one function for these columns: sources of a stream must have the same `advance`."""
-    return KeyOf(names)
+def advance_by(names: tuple[str, ...]) -> Callable[[Any, Any], Any]:
+    """The one function `advance` for these columns, because the sources of a stream share it.
+
+    The cursor is the key of the last row: a value, or a list. It is called for each row, so it is
+    a function, which is called three times as fast as an object.
+    """
+    key_of = KeyOf(names)
+    reader, width = key_of.reader, key_of.width
+
+    def key_of_row(_: Any, row: Any) -> Any:
+        return row[0] if row.__class__ is tuple else reader(row)(row)
+
+    def keys_of_row(_: Any, row: Any) -> Any:
+        return [*row[:width]] if row.__class__ is tuple else [*reader(row)(row)]
+
+    return keys_of_row if width else key_of_row
 
 
 def by_key(names: tuple[str, ...]) -> Resume:
     """The strategy of a scan: its position is the key of the last row."""
-    return Resume(start=None, advance=key_of(names))
+    return Resume(start=None, advance=advance_by(names))
 
 
 class KeyOrder:
@@ -90,7 +90,7 @@ class KeyOrder:
         self.after: Any = progress.cursor
         self._last: Any = self.after if self.after is None or len(names) == 1 else (*self.after,)
         self._is_delivered = self.after is not None
-        self._key_of = key_of(names)
+        self._key_of = KeyOf(names)
         self._width = self._key_of.width
         self._has_begun = False
 
@@ -108,7 +108,7 @@ class KeyOrder:
                 del keys[0]
                 rows = rows[1:]
         before, self._last = self._last, keys[-1] if keys else self._last
-        if _ascend(keys if before is None else [before, *keys]):
+        if _ascend(before, keys):
             return rows, None
         return self._good(rows, before, keys)
 
@@ -142,11 +142,17 @@ class KeyOrder:
             )
 
 
-def _ascend(keys: list[Any]) -> bool:
+def _ascend(before: Any, keys: list[Any]) -> bool:
     """Whether the keys ascend strictly as Python compares them, and none is NULL."""
+    if not keys:
+        return True
+    # Of plain keys only the first: a later one that is None cannot be compared.
+    values = chain.from_iterable(keys) if isinstance(keys[0], tuple) else keys[:1]
+    if None in values:
+        return False
     try:
-        values = chain.from_iterable(keys) if isinstance(keys[0], tuple) else keys
-        return None not in values and all(map(lt, keys, islice(keys, 1, None)))
+        follows = before is None or bool(before < keys[0])
+        return follows and all(map(lt, keys, islice(keys, 1, None)))
     except TypeError:
         return False
 

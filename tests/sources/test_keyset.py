@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import pickle
 import sqlite3
 import sys
 import uuid
@@ -26,7 +25,7 @@ from failover_iter import (
     failover_stream,
 )
 from failover_iter.sources import keyset
-from failover_iter.sources._key_order import key_of
+from failover_iter.sources._key_order import advance_by
 from failover_iter.sources._keyset import _abort
 from sources.databases import SCANS, Cut, Database
 from sources.readers import Result, read_all
@@ -229,12 +228,11 @@ def test_rows_of_any_kind(shape: Any, key: Any) -> None:
 
 
 def test_the_cursor_is_plain_data() -> None:
-    """One value, or a list: it comes back equal from JSON. The function survives pickle."""
-    one, two = key_of(("a",)), key_of(("a", "b"))
+    """One value, or a list, which comes back equal from JSON; the function is always the same."""
+    one, two = advance_by(("a",)), advance_by(("a", "b"))
     assert one(None, (1, 2)) == 1
     assert two(None, (1, 2, 3)) == two(None, {"b": 2, "a": 1}) == [1, 2]
-    assert pickle.loads(pickle.dumps(two)) is two
-    assert repr(two) == "the key a, b"
+    assert advance_by(("a", "b")) is two
 
 
 def test_quoted_columns() -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from failover_iter import DivergedStream
-from failover_iter.sources._key_order import KeyOf, KeyOrder
+from failover_iter import DivergedStream, Resume
+from failover_iter.sources import _keyset
+from failover_iter.sources._key_order import KeyOrder, advance_by, by_key
 from failover_iter.sources._key_query import TextQuery
 from failover_iter.sources._keyset import _Scan
 from sources.databases import SCANS, Database, sorted_by
@@ -165,15 +166,19 @@ def drops_a_bad_batch(self: KeyOrder, rows: Any, columns: Any) -> Any:
     return (rows, error) if error else (rows_, None)
 
 
-def first_column(self: KeyOf, _: Any, row: Any) -> Any:
-    """Takes the first column for the key."""
-    return [row[0], -99] if self.width else row[0]
+def first_column(_: Any, row: Any) -> Any:
+    return [row[0], -99]
+
+
+def by_first_column(names: tuple[str, ...]) -> Resume:
+    """Takes the first column of a key for the whole."""
+    return Resume(start=None, advance=first_column) if len(names) > 1 else BY_KEY(names)
 
 
 def counts_what_it_yields(self: _Scan, progress: Any) -> Any:
     """Remembers where it is by what it has yielded, not by what was delivered."""
     for row in ROWS(self, replace(progress, cursor=progress.memo.get("at"))):
-        progress.memo["at"] = KeyOf(self.query.names)(None, row)
+        progress.memo["at"] = advance_by(self.query.names)(None, row)
         yield row
 
 
@@ -193,6 +198,7 @@ class Kept:
         self.script, self.database = connection.script, connection.database
 
 
+BY_KEY = by_key
 STATEMENT, CHECK, ROWS = TextQuery.statement, KeyOrder.check, _Scan.rows
 MUTANTS: list[Any] = [
     (TextQuery, "statement", after_the_key),
@@ -203,7 +209,7 @@ MUTANTS: list[Any] = [
     (KeyOrder, "check", delivers_the_last_again),
     (KeyOrder, "check", forgets_across_batches),
     (KeyOrder, "check", drops_a_bad_batch),
-    (KeyOf, "__call__", first_column),
+    (_keyset, "by_key", by_first_column),
     (_Scan, "rows", counts_what_it_yields),
     (_Scan, "rows", leaves_it_open),
 ]
@@ -213,7 +219,7 @@ MUTANTS: list[Any] = [
     ("owner", "method", "mutant"), MUTANTS, ids=[each[2].__name__ for each in MUTANTS]
 )
 def test_the_laws_kill_the_mutant(
-    owner: type, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
+    owner: Any, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each wrong scan breaks them."""
     monkeypatch.setattr(owner, method, mutant)
