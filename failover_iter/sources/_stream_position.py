@@ -98,7 +98,7 @@ class Position:
             if added is None or base is None:
                 self._refuse("that entry was trimmed, and perhaps unread ones as well")
             if lost := added - (base + self._yielded) - following:
-                self._refuse(f"{lost} entries were trimmed before they were read")
+                self._refuse(f"unread entries were trimmed ({lost})")
         if added is not None and (is_complete or not has_older):
             self._memo[MEMO] = added - following - self._yielded
 

@@ -287,6 +287,18 @@ def test_what_a_store_may_return(read: Any, opened: Any) -> None:
     assert read([lambda start: opened]).data == DATA
 
 
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_each_shape_breaks_once(read: Any, shape: Any) -> None:
+    """The answers of each client, cut in the middle."""
+    cuts: list[int | None] = [200, None]
+    assert read(
+        [lambda start: shape(Body(DATA[start:], cuts.pop(0), 100), start, '"v1"')]
+    ) == Result(
+        [DATA[:100], DATA[100:200], *(DATA[n : n + 100] for n in (200, 300, 400, 500))], None
+    )
+
+
 def test_an_async_generator() -> None:
     """An async generator function is async too."""
 

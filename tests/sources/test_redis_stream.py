@@ -307,7 +307,7 @@ def test_a_break_after_the_last_entry() -> None:
     [
         ({"exists": False}, "it no longer exists"),
         ({"added": 1, "entries": {}}, "its last id is 1-0, so it has lost entries"),
-        ({"added": 9, "entries": {}}, "6 entries were trimmed before they were read"),
+        ({"added": 9, "entries": {}}, "unread entries were trimmed (6)"),
         ({"added": 9, "entries": {}, "version": 6}, "perhaps unread ones as well"),
     ],
 )
@@ -377,3 +377,23 @@ def test_how_long_a_read_blocks() -> None:
         pool = SimpleNamespace(connection_kwargs={"socket_timeout": timeout})
         assert _redis_stream._block(SimpleNamespace(connection_pool=pool)) == block
     assert _redis_stream._block(object()) == 1000  # a cluster
+
+
+@pytest.mark.parametrize("version", [6, 7])
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_many_entries(read: Any, version: int) -> None:
+    """They are read in batches; an old entry that exists shows that nothing was trimmed."""
+    model = Model([("add", 250), ("delete", 101)], version)
+    assert read(model).error is None
+    assert model.delivered == [*range(1, 252)]
+
+
+def test_what_was_read_may_be_trimmed() -> None:
+    """Trimming up to the last delivered entry loses nothing."""
+    model = Model([("add", 3), ("trim", 0), ("add", 2), ("trim", 2)])
+    stream = failover_stream([redis_stream(Client(model), "s")], retry_on=Cut)
+    with closing(stream):
+        assert [next(stream)[0] for _ in range(5)] == [f"{n}-0".encode() for n in range(1, 6)]
+    batches = Model([("add", 150), ("trim", 49), ("add", 120)])
+    assert read(batches).error is None
+    assert batches.delivered == [*range(1, 272)]
