@@ -27,6 +27,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)")
 #: What an example imports, and the module that it needs.
 PACKAGES = {
     "failover_iter.redis": "redis",
+    "import redis\n": "redis",
     "failover_iter.llm.langchain": "langchain_core",
     "from opentelemetry": "opentelemetry.sdk",
     "from prometheus_client": "prometheus_client",

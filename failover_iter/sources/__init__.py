@@ -14,9 +14,12 @@ if _typing.TYPE_CHECKING:
     from failover_iter.sources._as_file import as_file
     from failover_iter.sources._http_bytes import http_bytes
     from failover_iter.sources._http_lines import http_lines
+    from failover_iter.sources._keyset import keyset
     from failover_iter.sources._kube_watch import kube_watch
     from failover_iter.sources._page_fetchers import boto3_fetch, google_fetch, stripe_fetch
     from failover_iter.sources._pages import pages
+    from failover_iter.sources._ranged import ranged
+    from failover_iter.sources._redis_stream import redis_stream
     from failover_iter.sources._response import BadResponse
     from failover_iter.sources._sse import sse
 else:
@@ -30,6 +33,9 @@ else:
         "http_lines": "_http_lines",
         "kube_watch": "_kube_watch",
         "pages": "_pages",
+        "keyset": "_keyset",
+        "ranged": "_ranged",
+        "redis_stream": "_redis_stream",
         "sse": "_sse",
         "stripe_fetch": "_page_fetchers",
     }
@@ -53,8 +59,11 @@ __all__ = [
     "google_fetch",
     "http_bytes",
     "http_lines",
+    "keyset",
     "kube_watch",
     "pages",
+    "ranged",
+    "redis_stream",
     "sse",
     "stripe_fetch",
 ]

@@ -29,21 +29,23 @@ class Result(NamedTuple):
 Make = Callable[[Any, str], Any]
 
 
-def _read(stream: Any) -> Result:
+def read_all(items_of: Any, stream: Any = None) -> Result:
+    """Read all items; then close the stream, if it is another object."""
     items: list[Any] = []
-    with closing(stream):
+    with closing(items_of if stream is None else stream):
         try:
-            items.extend(stream)  # keeps what came before an error
+            items.extend(items_of)  # keeps what came before an error
         except Exception as error:
             return Result(items, error)
     return Result(items, None)
 
 
-async def _aread(stream: Any) -> Result:
+async def aread_all(items_of: Any, stream: Any = None) -> Result:
+    """The same for an async stream."""
     items: list[Any] = []
-    async with aclosing(stream):
+    async with aclosing(items_of if stream is None else stream):
         try:
-            async for item in stream:
+            async for item in items_of:
                 items.append(item)
         except Exception as error:
             return Result(items, error)
@@ -53,20 +55,20 @@ async def _aread(stream: Any) -> Result:
 def with_httpx(make: Make, urls: Sequence[str], **options: Any) -> Result:
     with httpx.Client(timeout=5) as client:
         sources = [make(client, url) for url in urls]
-        return _read(failover_stream(sources, retry_on=httpx.TransportError, **options))
+        return read_all(failover_stream(sources, retry_on=httpx.TransportError, **options))
 
 
 def with_requests(make: Make, urls: Sequence[str], **options: Any) -> Result:
     requests = needs("requests")
     with requests.Session() as client:
         sources = [make(client, url) for url in urls]
-        return _read(failover_stream(sources, retry_on=requests.RequestException, **options))
+        return read_all(failover_stream(sources, retry_on=requests.RequestException, **options))
 
 
 async def _with_async_httpx(make: Make, urls: Sequence[str], options: Any) -> Result:
     async with httpx.AsyncClient(timeout=5) as client:
         sources = [make(client, url) for url in urls]
-        return await _aread(afailover_stream(sources, retry_on=httpx.TransportError, **options))
+        return await aread_all(afailover_stream(sources, retry_on=httpx.TransportError, **options))
 
 
 def with_httpx_on_asyncio(make: Make, urls: Sequence[str], **options: Any) -> Result:
@@ -83,7 +85,7 @@ async def _with_aiohttp(make: Make, urls: Sequence[str], options: Any) -> Result
     aiohttp = needs("aiohttp")
     async with aiohttp.ClientSession() as client:
         sources = [make(client, url) for url in urls]
-        return await _aread(afailover_stream(sources, retry_on=aiohttp.ClientError, **options))
+        return await aread_all(afailover_stream(sources, retry_on=aiohttp.ClientError, **options))
 
 
 def with_aiohttp(make: Make, urls: Sequence[str], **options: Any) -> Result:

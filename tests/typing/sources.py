@@ -1,35 +1,46 @@
-"""The types of `failover_iter.sources`: what a stream over each source delivers."""
+"""Type checkers must accept this: sources over a client are sync or async, as the client is."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any, assert_type
 
 from failover_iter import Source, afailover_stream, failover_stream
-from failover_iter.sources import kube_watch, pages
+from failover_iter.sources import keyset, ranged
 
 
-def numbers(token: int | None) -> tuple[list[int], int | None]:
-    return [1], token
+async def connect() -> object:
+    """A coroutine function that opens a connection."""
+    return object()
 
 
-async def words(token: str | None) -> tuple[list[str], str | None]:
-    return ["a"], token
+def part(start: int) -> Iterator[bytes]:
+    """A function that opens an object."""
+    yield b"abc"[start:]
 
 
-def list_pods(namespace: str) -> Any: ...
+def response(start: int) -> dict[str, Any]:
+    """One that returns the response of a client."""
+    return {"Body": b"abc"[start:]}
 
 
-assert_type(pages(numbers), Source[Generator[int]])
-assert_type(pages(words), Source[AsyncGenerator[str]])
-for number in failover_stream([pages(numbers)], retry_on=OSError):
-    assert_type(number, int)
+async def apart(start: int) -> AsyncIterator[bytes]:
+    """An async one."""
+    yield b"abc"[start:]
 
 
-async def main() -> None:
-    async for word in afailover_stream([pages(words)], retry_on=OSError):
-        assert_type(word, str)
+async def aresponse(start: int) -> dict[str, Any]:
+    """An async one that returns a response."""
+    return {"Body": b"abc"[start:]}
 
 
-assert_type(kube_watch(list_pods, "default"), Source[Generator[dict[str, Any]]])
-pages(numbers, begin=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+rows = keyset(lambda: sqlite3.connect("db"), "SELECT 1 AS id", key="id")
+assert_type(rows, Source[Generator[Any]])
+assert_type(keyset(connect, "SELECT 1 AS id", key=("id",)), Source[AsyncGenerator[Any]])
+assert_type(ranged(part, 3), Source[Generator[bytes]])
+assert_type(ranged(response, 3), Source[Generator[bytes]])
+assert_type(ranged(apart, 3), Source[AsyncGenerator[bytes]])
+assert_type(ranged(aresponse, 3), Source[AsyncGenerator[bytes]])
+assert_type(failover_stream([ranged(part, 3)], retry_on=OSError), Generator[bytes, Any, Any])
+assert_type(afailover_stream([ranged(apart, 3)], retry_on=OSError), AsyncGenerator[bytes, Any])

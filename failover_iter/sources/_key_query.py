@@ -1,0 +1,251 @@
+"""The query of a scan: what the user wrote, ordered by the key, from a key on.
+
+The user's query becomes a subquery. So a LIMIT, a GROUP BY or an ORDER BY in it keeps its meaning
+when the scan resumes; databases look through a plain subquery, and use the index of the key.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from failover_iter.sources._resource import aclosed_after, awaited, closed_after
+
+#: The subquery, and the server-side cursor.
+NAME = "keyset_rows"
+#: A column of a text query: a plain identifier, or one in quotes.
+IDENTIFIER = re.compile(r'[^\W\d][\w$]*|"[^"]+"|`[^`]+`')
+TABLE = re.compile(r"\bfrom\s+([\w.\"`$]+)", re.IGNORECASE)
+#: Drivers whose ordinary cursor reads all rows at once, and whose named cursor leaves them there.
+NAMED_CURSORS = {"psycopg", "psycopg2"}
+
+#: The mark of a parameter in a query, by the paramstyle of the driver: with a name, or number n.
+WITH_NAMES = {"pyformat": "%({name})s", "format": "%({name})s"}
+BY_PLACE = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{n}"}
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """A query as text, for a driver of DB-API 2.0 or an async one with the same methods."""
+
+    query: Any
+    key: Key
+    params: Mapping[str, Any] | Sequence[Any] | None
+
+    @property
+    def names(self) -> Key:
+        """The names of the key columns, without quotes."""
+        return tuple(column.strip('"`') for column in self.key)
+
+    @property
+    def label(self) -> str:
+        """The table, for the name of the source."""
+        found = TABLE.search(str(self.query))
+        return found[1] if found else "keyset"
+
+    def check_connection(self, connection: Any) -> None:
+        """Raise unless it is a connection of such a driver."""
+        if not hasattr(connection, "cursor"):
+            hint = ": for SQLAlchemy, the query must be a select()" if _is_core(connection) else ""
+            raise TypeError(
+                f"keyset(connect) must return a DB-API connection, got "
+                f"{type(connection).__name__}{hint}"
+            )
+
+    @contextmanager
+    def result(self, connection: Any, after: Any, _: int) -> Generator[Any]:
+        """An open cursor over the rows from this key on."""
+        options = _cursor_options(connection)
+        if options and getattr(connection, "autocommit", False):
+            connection.cursor().execute("begin")  # a server-side cursor lives in a transaction
+        with closed_after(connection.cursor(**options)) as cursor:
+            cursor.execute(*self.statement(connection, cursor, after))
+            yield cursor
+
+    @asynccontextmanager
+    async def aresult(self, connection: Any, after: Any, _: int) -> AsyncGenerator[Any]:
+        """`result` with an async driver."""
+        options = _cursor_options(connection)
+        if options and getattr(connection, "autocommit", False):
+            await connection.cursor().execute("begin")
+        async with aclosed_after(await awaited(connection.cursor(**options))) as cursor:
+            await awaited(cursor.execute(*self.statement(connection, cursor, after)))
+            yield cursor
+
+    @staticmethod
+    def columns(cursor: Any) -> list[str]:
+        """The names of the columns of a result."""
+        return [column[0] for column in cursor.description]
+
+    def statement(self, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
+        """What to execute: the rows from this key on, or all of them after None."""
+        style = _paramstyle(cursor, connection)
+        text = self.query if isinstance(self.query, str) else self.query.as_string(connection)
+        text = text.rstrip().removesuffix(";")
+        order = ", ".join(self.key)
+        before, end = f"SELECT * FROM (\n{text}\n) {NAME}", f" ORDER BY {order}"  # noqa: S608 (the user's)
+        if after is None:
+            return (before + end,) if self.params is None else (before + end, self.params)
+        values = [*after] if len(self.key) > 1 else [after]
+        if self.params is None and "format" in style:
+            before = before.replace("%", "%%")  # so far nothing stood for a value
+        marks, params = self._bound(style, values)
+        bound = ", ".join(marks)
+        row = f"({order}) >= ({bound})" if len(values) > 1 else f"{order} >= {bound}"
+        return f"{before} WHERE {row}{end}", params
+
+    def _bound(self, style: str, values: list[Any]) -> tuple[list[str], Any]:
+        """The marks of these values in the query, and all parameters."""
+        given = self.params if self.params is not None else ()
+        if isinstance(given, Mapping) or style == "named":
+            named = {f"{NAME}_{n}": value for n, value in enumerate(values)}
+            mark = WITH_NAMES.get(style, ":{name}")
+            return [mark.format(name=name) for name in named], {**dict(given), **named}
+        numbers = range(len(given) + 1, len(given) + len(values) + 1)
+        return [BY_PLACE[style].format(n=n) for n in numbers], [*given, *values]
+
+
+@dataclass(frozen=True, slots=True)
+class CoreQuery:
+    """A SELECT of SQLAlchemy 2 Core."""
+
+    query: Any
+    key: Key
+    params: Mapping[str, Any] | None
+
+    @property
+    def names(self) -> Key:
+        """The names of the key columns."""
+        return self.key
+
+    @property
+    def label(self) -> str:
+        """The table, for the name of the source."""
+        tables = self.query.get_final_froms() if hasattr(self.query, "get_final_froms") else ()
+        return next((name for each in tables if (name := getattr(each, "name", ""))), "keyset")
+
+    def check_connection(self, connection: Any) -> None:
+        """Raise unless it is a connection of SQLAlchemy."""
+        if not _is_core(connection):
+            raise TypeError(
+                f"keyset(connect) must return a Connection of SQLAlchemy, because the query is a "
+                f"{type(self.query).__name__}, got {type(connection).__name__}"
+            )
+
+    @contextmanager
+    def result(self, connection: Any, after: Any, batch: int) -> Generator[Any]:
+        """An open result with the rows from this key on."""
+        options = {"yield_per": batch}
+        found = connection.execute(self.statement(after), self.params, execution_options=options)
+        with closed_after(found) as result:
+            yield result
+
+    @asynccontextmanager
+    async def aresult(self, connection: Any, after: Any, batch: int) -> AsyncGenerator[Any]:
+        """`result` with an async connection."""
+        options = {"yield_per": batch}
+        statement = self.statement(after)
+        found = await connection.stream(statement, self.params, execution_options=options)
+        async with aclosed_after(found) as result:
+            yield result
+
+    @staticmethod
+    def columns(result: Any) -> list[str]:
+        """The names of the columns of a result."""
+        return [*result.keys()]
+
+    def statement(self, after: Any) -> Any:
+        """The rows from this key on, or all of them after None."""
+        from sqlalchemy import select, tuple_
+
+        rows = self.query.subquery(NAME)
+        columns = [rows.c[name] for name in self.key]
+        found = select(rows).order_by(*columns)
+        if after is None:
+            return found
+        row = tuple_(*columns) if len(columns) > 1 else columns[0]
+        return found.where(row >= after)
+
+
+def new_query(query: Any, key: Any, params: Any) -> TextQuery | CoreQuery:
+    """Check the query, its key and its parameters."""
+    columns: list[Any] = [key] if isinstance(key, str) or not isinstance(key, Sequence) else [*key]
+    is_core = hasattr(query, "subquery")
+    if is_core:
+        columns = [getattr(column, "name", column) for column in columns]
+    _check_params(params, is_core=is_core)
+    _check_key(key, columns, is_core=is_core)
+    if is_core:
+        found = tuple(column.name for column in query.selected_columns)
+        if found[: len(columns)] != tuple(columns):
+            raise ValueError(
+                f"keyset(key=...) must name the first columns of the query, in their order, got "
+                f"{', '.join(columns)}: the query has the columns {', '.join(found)}"
+            )
+        return CoreQuery(query, tuple(columns), params)
+    if not isinstance(query, str) and not hasattr(query, "as_string"):
+        raise TypeError(
+            f"keyset(query) must be a str, a psycopg.sql object or a select() of SQLAlchemy, got "
+            f"{type(query).__name__}"
+        )
+    if isinstance(query, str) and not query.strip():
+        raise ValueError(f"keyset(query) must be a SELECT, got {query!r}")
+    return TextQuery(query, tuple(columns), params)
+
+
+def _check_key(key: Any, columns: list[Any], *, is_core: bool) -> None:
+    if not columns or not all(isinstance(column, str) for column in columns):
+        raise TypeError(
+            f"keyset(key=...) must be the name of a column, or a sequence of names, got {key!r}"
+        )
+    for column in columns:
+        if not is_core and not IDENTIFIER.fullmatch(column):
+            raise ValueError(
+                f"keyset(key=...) must be the name of a column, or a sequence of names, got "
+                f"{column!r}: the scan is in ascending order"
+            )
+    if len({*columns}) < len(columns):
+        raise ValueError(f"keyset(key=...) must name each column once, got {key!r}")
+
+
+def _check_params(params: Any, *, is_core: bool) -> None:
+    kind = type(params).__name__
+    is_sequence = isinstance(params, Sequence) and not isinstance(params, str | bytes)
+    if params is None or isinstance(params, Mapping) or (is_sequence and not is_core):
+        return
+    allowed = "a mapping" if is_core else "a sequence or a mapping"
+    raise TypeError(f"keyset(params=...) must be {allowed}, or None, got {kind}")
+
+
+def _is_core(connection: Any) -> bool:
+    return hasattr(connection, "execution_options")
+
+
+def _homes(thing: Any) -> list[str]:
+    """The modules of the class of an object, and of its bases."""
+    return [kind.__module__ for kind in type(thing).__mro__]
+
+
+def _cursor_options(connection: Any) -> dict[str, str]:
+    is_named = not NAMED_CURSORS.isdisjoint(home.split(".")[0] for home in _homes(connection))
+    return {"name": NAME} if is_named else {}
+
+
+def _paramstyle(*things: Any) -> str:
+    """How the driver of these objects marks parameters."""
+    for home in (home for thing in things for home in _homes(thing)):
+        while home:
+            style: str | None = getattr(sys.modules.get(home), "paramstyle", None)
+            if style is not None:
+                return style
+            home = home.rpartition(".")[0]  # noqa: PLW2901
+    raise TypeError(
+        f"keyset(connect) must return a connection of a DB-API module with a paramstyle, got "
+        f"{type(things[-1]).__name__}"
+    )

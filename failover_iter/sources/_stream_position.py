@@ -1,0 +1,108 @@
+"""Where a reader of a Redis stream is, and whether entries were trimmed before it read them.
+
+Redis drops the oldest entries of a stream that has a MAXLEN or MINID, read or not, and answers the
+next XREAD as if nothing had been there. Each read is therefore one transaction that also asks for
+the last delivered entry and for XINFO STREAM. As long as that entry is there, or an older one,
+nothing after it was trimmed. Otherwise the number of all entries that were ever added (Redis 7)
+decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, NoReturn
+
+from failover_iter import DivergedStream, Progress
+
+#: Key of `Progress.memo`: how many entries were added before the first that was delivered.
+MEMO = "redis_stream added"
+#: The position before all entries.
+BEGINNING = (0, 0)
+
+
+def as_text(value: str | bytes) -> str:
+    """An id or a key, as the client returns it."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def parsed(entry_id: str | bytes) -> tuple[int, int]:
+    """The milliseconds and the sequence number of an id."""
+    milliseconds, _, number = as_text(entry_id).partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+class Position:
+    """The position of one attempt.
+
+    Attributes:
+        after: the id of the last entry that was yielded, or where to start; "$" before it is known.
+    """
+
+    def __init__(self, name: str, progress: Progress[Any], count: int) -> None:
+        self.name, self.count = name, count
+        self.after: str = progress.cursor
+        self._memo: MutableMapping[str, Any] = progress.memo
+        self._yielded = progress.delivered
+
+    def take(self, info: Any, entries: Any) -> Sequence[Any]:
+        """The new entries, from the answers to XINFO STREAM, and to XRANGE from `after` on.
+
+        Raises:
+            DivergedStream: entries after the position were trimmed, or are of another stream.
+        """
+        if isinstance(entries, Exception):
+            raise entries
+        if isinstance(info, Exception):
+            if "no such key" not in str(info):
+                raise info
+            return self._nothing()
+        last = as_text(info["last-generated-id"])
+        if self.after == "$":
+            self.after = last
+            return ()
+        here = parsed(self.after)
+        if parsed(last) < here:
+            self._refuse(f"its last id is {last}, so it has lost entries or was created anew")
+        has_last = bool(entries) and parsed(entries[0][0]) == here
+        new: Sequence[Any] = entries[1:] if has_last else entries
+        self._check(info, new, is_complete=len(entries) <= self.count, has_last=has_last)
+        return new
+
+    def advance(self, new: Sequence[Any]) -> None:
+        """Go on behind these entries."""
+        if new:
+            self.after = as_text(new[-1][0])
+            self._yielded += len(new)
+
+    def _nothing(self) -> Sequence[Any]:
+        """Nothing: the stream does not exist, which is right only before the first entry."""
+        if self.after == "$":
+            self.after = "0-0"
+        if parsed(self.after) != BEGINNING:
+            self._refuse("it no longer exists")
+        return ()
+
+    def _check(
+        self, info: Mapping[str, Any], new: Sequence[Any], *, is_complete: bool, has_last: bool
+    ) -> None:
+        """Raise if entries between the position and the new ones were trimmed."""
+        here, first = parsed(self.after), info["first-entry"]
+        has_older = first is not None and parsed(first[0]) < here
+        following = len(new)  # how many entries there are after the position
+        if not is_complete:
+            following = info["length"] - has_last
+        added = info.get("entries-added")  # unknown before Redis 7
+        is_gone = here != BEGINNING and not has_last and not has_older
+        if is_gone and parsed(info["last-generated-id"]) != here:
+            base: int | None = self._memo.get(MEMO)
+            if added is None or base is None:
+                self._refuse("that entry was trimmed, and perhaps unread ones as well")
+            if lost := added - (base + self._yielded) - following:
+                self._refuse(f"unread entries were trimmed ({lost})")
+        if added is not None and (is_complete or not has_older):
+            self._memo[MEMO] = added - following - self._yielded
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise DivergedStream(
+            f"{self.name}: cannot go on after {self.after}: {why}; start='0' reads what is left"
+        )

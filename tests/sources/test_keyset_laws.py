@@ -1,0 +1,233 @@
+"""The laws of `keyset`: never a row twice, never one lost; and the wrong scans that they find."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from failover_iter import DivergedStream, Resume
+from failover_iter.sources import _keyset
+from failover_iter.sources._key_order import KeyOrder, advance_by, by_key
+from failover_iter.sources._key_query import TextQuery
+from failover_iter.sources._keyset import _Scan
+from sources.databases import SCANS, Database, sorted_by
+from support.runners import quiet
+from support.size import EXAMPLES
+
+KEYS = {1: "a", 2: ("a", "b")}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One table, one script of failures, one way to read it."""
+
+    rows: list[tuple[Any, ...]]
+    width: int
+    breaks: list[int | str]
+    vanish: bool
+    batch: int
+    sources: int
+    commit_when: int
+
+    @property
+    def keys(self) -> list[tuple[Any, ...]]:
+        return [row[: self.width] for row in self.rows]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the key is one: unique and never NULL."""
+        return len({*self.keys}) == len(self.keys) and not any(None in key for key in self.keys)
+
+
+def cases() -> st.SearchStrategy[Case]:
+    small = st.integers(0, 5)
+    repeated = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.just("x")), max_size=5)
+    part = st.one_of(small, small, small, st.none())
+    loose = st.lists(st.tuples(part, part, st.just("x")), max_size=4)
+    unique = st.lists(st.tuples(st.integers(-9, 30), small, st.just("x")), max_size=14)
+    single = unique.map(lambda rows: [*{row[0]: row for row in rows}.values()])
+    double = unique.map(lambda rows: [*{row[:2]: row for row in rows}.values()])
+    ways = st.sampled_from(["connect", "execute", "close"])
+    tables = st.one_of(
+        st.tuples(single, st.just(1)),
+        st.tuples(double, st.just(2)),
+        st.tuples(repeated, st.sampled_from([1, 2])),
+        st.tuples(loose, st.sampled_from([1, 2])),
+    )
+    return st.builds(
+        lambda table, **rest: Case(*table, **rest),
+        tables,
+        breaks=st.lists(st.one_of(st.integers(1, 4), st.integers(0, 8), ways), max_size=4),
+        vanish=st.booleans(),
+        batch=st.sampled_from([1, 1, 2, 3, 5]),
+        sources=st.integers(1, 2),
+        commit_when=st.integers(1, 3),
+    )
+
+
+def check(case: Case, flavour: str) -> None:
+    """Each row once and in order, or an error where that cannot be; and no connection left."""
+    database = Database(case.rows, case.breaks, case.vanish and case.is_sound)
+    options = {"query": "SELECT * FROM t;\n", "key": KEYS[case.width], "batch": case.batch}
+    with quiet():
+        result = SCANS[flavour](
+            database,
+            case.sources,
+            options,
+            attempts=len(case.breaks) + 1,
+            commit_when=case.commit_when,
+        )
+    assert not any(database.is_open), "a connection is left"
+    keys = [row[: case.width] for row in result.items]
+    if case.is_sound:
+        assert result.error is None or "close" in str(result.error)
+        assert result.items == sorted_by(case.rows, case.width)
+        return
+    assert isinstance(result.error, DivergedStream)
+    assert len({*keys}) == len(keys), "a row twice"
+    if not any(None in key for key in case.keys):
+        assert keys == sorted(case.keys)[: len(keys)], "a row lost"
+
+
+@pytest.mark.parametrize("flavour", SCANS)
+@given(case=cases())
+def test_never_a_row_twice_never_one_lost(flavour: str, case: Case) -> None:
+    """Whatever breaks, and whatever the table: each row once, or an error."""
+    check(case, flavour)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flavour", SCANS)
+@settings(max_examples=EXAMPLES)
+@given(case=cases())
+def test_never_a_row_twice_never_one_lost_in_many_cases(flavour: str, case: Case) -> None:
+    """The same with many tables."""
+    check(case, flavour)
+
+
+# The mutants.
+
+
+def after_the_key(self: TextQuery, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
+    """Begins behind the last key, so that another row with it is lost."""
+    text, *params = STATEMENT(self, connection, cursor, after)
+    return text.replace(">=", ">"), *params
+
+
+def by_offset(self: TextQuery, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
+    """Counts rows, which shifts when one is deleted."""
+    text, *_ = STATEMENT(self, connection, cursor, None)
+    delivered = connection.database.delivered
+    return f"{text} LIMIT -1 OFFSET {len(delivered)}", []
+
+
+def without_order(self: TextQuery, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
+    """Takes the rows as they come."""
+    text, *params = STATEMENT(self, connection, cursor, after)
+    return text.partition(" ORDER BY ")[0], *params
+
+
+def each_part(self: TextQuery, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
+    """Compares the columns of a key one by one."""
+    text, *params = STATEMENT(self, connection, cursor, after)
+    return text.replace("(a, b) >= (?, ?)", "a >= ? AND b >= ?"), *params
+
+
+def without_a_check(self: KeyOrder, rows: Any, columns: Any) -> tuple[Any, None]:
+    """Delivers what comes, but for the row that was delivered."""
+    keys = [row[: len(self.names)] for row in rows]
+    if self._is_delivered and keys[0] == (self._last if len(self.names) > 1 else (self._last,)):
+        rows = rows[1:]
+    self._is_delivered = False
+    return rows, None
+
+
+def delivers_the_last_again(self: KeyOrder, rows: Any, columns: Any) -> Any:
+    """Does not drop the row that was delivered."""
+    self._is_delivered, self._last = False, None
+    return CHECK(self, rows, columns)
+
+
+def forgets_across_batches(self: KeyOrder, rows: Any, columns: Any) -> Any:
+    """Compares the keys of one batch alone."""
+    if not self._is_delivered:
+        self._last = None
+    return CHECK(self, rows, columns)
+
+
+def drops_a_bad_batch(self: KeyOrder, rows: Any, columns: Any) -> Any:
+    """Delivers a row with a key that was seen."""
+    rows_, error = CHECK(self, rows, columns)
+    return (rows, error) if error else (rows_, None)
+
+
+def first_column(_: Any, row: Any) -> Any:
+    return [row[0], -99]
+
+
+def by_first_column(names: tuple[str, ...]) -> Resume:
+    """Takes the first column of a key for the whole."""
+    return Resume(start=None, advance=first_column) if len(names) > 1 else BY_KEY(names)
+
+
+def counts_what_it_yields(self: _Scan, progress: Any) -> Any:
+    """Remembers where it is by what it has yielded, not by what was delivered."""
+    for row in ROWS(self, replace(progress, cursor=progress.memo.get("at"))):
+        progress.memo["at"] = advance_by(self.query.names)(None, row)
+        yield row
+
+
+def leaves_it_open(self: _Scan, progress: Any) -> Any:
+    """Closes the connection only at the end."""
+    connection = self.connect()
+    kept = replace(self, connect=lambda: Kept(connection))
+    yield from ROWS(kept, progress)
+    connection.close()
+
+
+class Kept:
+    """A connection that somebody else closes."""
+
+    def __init__(self, connection: Any) -> None:
+        self.cursor = connection.cursor
+        self.script, self.database = connection.script, connection.database
+
+
+BY_KEY = by_key
+STATEMENT, CHECK, ROWS = TextQuery.statement, KeyOrder.check, _Scan.rows
+MUTANTS: list[Any] = [
+    (TextQuery, "statement", after_the_key),
+    (TextQuery, "statement", by_offset),
+    (TextQuery, "statement", without_order),
+    (TextQuery, "statement", each_part),
+    (KeyOrder, "check", without_a_check),
+    (KeyOrder, "check", delivers_the_last_again),
+    (KeyOrder, "check", forgets_across_batches),
+    (KeyOrder, "check", drops_a_bad_batch),
+    (_keyset, "by_key", by_first_column),
+    (_Scan, "rows", counts_what_it_yields),
+    (_Scan, "rows", leaves_it_open),
+]
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "mutant"), MUTANTS, ids=[each[2].__name__ for each in MUTANTS]
+)
+def test_the_laws_kill_the_mutant(
+    owner: Any, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wrong scan breaks them."""
+    monkeypatch.setattr(owner, method, mutant)
+
+    @settings(max_examples=2000, phases=[Phase.generate], database=None, derandomize=True)
+    @given(case=cases())
+    def law(case: Case) -> None:
+        check(case, "sync")
+
+    with pytest.raises((AssertionError, sqlite3.Error, ExceptionGroup)):
+        law()
