@@ -142,43 +142,71 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
     Three situations are drawn often, because they would be rare by chance: every source but the
     last fails mid-stream, every source fails, and the consumer leaves while the first source works.
     """
-    # Made once, and not for each plan: making a strategy takes longer than drawing from it.
-    odd = _oddities(errors, faults)
-    openings_of_one = st.integers(1, openings)
-    consumer = st.sampled_from(consumers)
-    leaving = [one for one in consumers if one in LEAVING] or consumers
-    leaver = st.sampled_from([*leaving, *leaving[:2]])
-    situation = st.sampled_from(["free", "free", *["survivable"] * 2, *["left"] * 2, "exhausted"])
     least, most = size
     longer = range(min(most, max(least, 2)), most + 1)
-    lengths = st.sampled_from([*range(least, most + 1), *longer])
-    places = [st.integers(0, length) for length in range(most + 1)]
+    leaving = [one for one in consumers if one in LEAVING] or consumers
+    situations = ["free", "free", *["survivable"] * 2, *["left"] * 2, "exhausted"]
+    return _drawn(
+        # Made once, and not for each plan: making a strategy takes longer than drawing from it.
+        _Parts(
+            odd=_oddities(errors, faults),
+            openings=st.integers(1, openings),
+            consumer=st.sampled_from(consumers),
+            leaver=st.sampled_from([*leaving, *leaving[:2]]),
+            situation=st.sampled_from(situations),
+            length=st.sampled_from([*range(least, most + 1), *longer]),
+            places=[st.integers(0, length) for length in range(most + 1)],
+        ),
+        sources,
+        errors,
+        drain=consumers[0],
+        can_raise="raises" in faults,
+    )
 
-    @st.composite
-    def plans(draw: st.DrawFn) -> Plan:
-        oddities = [[draw(odd) for _ in range(draw(openings_of_one))] for _ in range(sources)]
-        how: Any = draw(consumer)
-        leaves = draw(leaver)
-        match draw(situation):
-            case "survivable":
-                oddities, how = _survivable(oddities, "raises" in faults), consumers[0]
-            case "exhausted":
-                oddities, how = _exhausted(oddities, "raises" in faults), consumers[0]
-            case "left":
-                oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
-            case _:
-                pass
-        items = ALPHABET[: draw(lengths)]
-        place = places[len(items)]
-        at = draw(place)
-        scripts = [
-            tuple(_script(one, items, draw(place), draw(place)) for one in odds)
-            for odds in oddities
-        ]
-        leave = Consumer(how, 0 if how == "drain" else at)
-        return Plan(*scripts, items=items, errors=errors, consumer=leave)
 
-    return plans()
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The strategies for the parts of a plan."""
+
+    odd: st.SearchStrategy[_Oddity]
+    openings: st.SearchStrategy[int]
+    consumer: st.SearchStrategy[Any]
+    leaver: st.SearchStrategy[Any]
+    situation: st.SearchStrategy[str]
+    length: st.SearchStrategy[int]
+    places: list[st.SearchStrategy[int]]
+
+
+@st.composite
+def _drawn(
+    draw: st.DrawFn,
+    parts: _Parts,
+    sources: int,
+    errors: tuple[ErrorMaker, ...],
+    *,
+    drain: Any,
+    can_raise: bool,
+) -> Plan:
+    oddities = [[draw(parts.odd) for _ in range(draw(parts.openings))] for _ in range(sources)]
+    how: Any = draw(parts.consumer)
+    leaves = draw(parts.leaver)
+    match draw(parts.situation):
+        case "survivable":
+            oddities, how = _survivable(oddities, can_raise), drain
+        case "exhausted":
+            oddities, how = _exhausted(oddities, can_raise), drain
+        case "left":
+            oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
+        case _:
+            pass
+    items = ALPHABET[: draw(parts.length)]
+    place = parts.places[len(items)]
+    at = draw(place)
+    scripts = [
+        tuple(_script(one, items, draw(place), draw(place)) for one in odds) for odds in oddities
+    ]
+    leave = Consumer(how, 0 if how == "drain" else at)
+    return Plan(*scripts, items=items, errors=errors, consumer=leave)
 
 
 @dataclass(frozen=True, slots=True)
