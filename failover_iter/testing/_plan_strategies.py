@@ -150,7 +150,7 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
         # Made once, and not for each plan: making a strategy takes longer than drawing from it.
         _Parts(
             odd=_oddities(errors, faults),
-            openings=st.integers(1, openings),
+            openings=_sampled([*range(1, openings + 1)]),
             consumer=st.sampled_from(consumers),
             leaver=st.sampled_from([*leaving, *leaving[:2]]),
             situation=st.sampled_from(situations),
@@ -168,13 +168,35 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
 class _Parts:
     """The strategies for the parts of a plan."""
 
-    odd: st.SearchStrategy[_Oddity]
+    odd: _Odds
     openings: st.SearchStrategy[int]
     consumer: st.SearchStrategy[Any]
     leaver: st.SearchStrategy[Any]
     situation: st.SearchStrategy[str]
     length: st.SearchStrategy[int]
     places: list[st.SearchStrategy[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Odds:
+    """The strategies for the fields of an `_Oddity`."""
+
+    fault: st.SearchStrategy[str | None]
+    error: st.SearchStrategy[str]
+    closing: st.SearchStrategy[Any]
+    shape: st.SearchStrategy[Any]
+    ticks: st.SearchStrategy[int]
+    opens: st.SearchStrategy[int]
+
+    def draw(self, draw: st.DrawFn) -> _Oddity:
+        return _Oddity(
+            draw(self.fault),
+            draw(self.error),
+            draw(self.closing),
+            draw(self.shape),
+            draw(self.ticks),
+            draw(self.opens),
+        )
 
 
 @st.composite
@@ -187,7 +209,7 @@ def _drawn(
     drain: Any,
     can_raise: bool,
 ) -> Plan:
-    oddities = [[draw(parts.odd) for _ in range(draw(parts.openings))] for _ in range(sources)]
+    oddities = [[parts.odd.draw(draw) for _ in range(draw(parts.openings))] for _ in range(sources)]
     how: Any = draw(parts.consumer)
     leaves = draw(parts.leaver)
     match draw(parts.situation):
@@ -221,25 +243,27 @@ class _Oddity:
     opens: int
 
 
-def _oddities(
-    errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]
-) -> st.SearchStrategy[_Oddity]:
-    """Draw how one opening differs from a good one."""
+def _oddities(errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]) -> _Odds:
+    """Return how one opening may differ from a good one."""
     hard = [fault for fault in (*RAISING, *ENDING, *REPLICA) if fault in faults]
     closings = [name.removeprefix("close ") for name in CLOSINGS if name in faults]
     shapes = [shape for shape in SHAPES if shape in faults]
     times = [ticks for name, ticks in TIMES.items() if name in faults]
     opens = [ticks for name, ticks in OPENINGS.items() if name in faults]
-    return st.builds(
-        _Oddity,
+    return _Odds(
         # Half of the openings are good; the first fault, usually "raises", is the most frequent.
-        st.sampled_from([*[None] * (len(hard) + 3), *hard[:1] * 3, *hard]),
-        st.sampled_from(["", *[name_of(error) for error in errors[1:]]]),
-        st.sampled_from([*["quietly"] * 3, *closings]),
-        st.sampled_from(["generator", *shapes]),
-        st.sampled_from([0, 0, 0, *times]),
-        st.sampled_from([0, *opens]),
+        fault=st.sampled_from([*[None] * (len(hard) + 3), *hard[:1] * 3, *hard]),
+        error=_sampled(["", *[name_of(error) for error in errors[1:]]]),
+        closing=_sampled([*["quietly"] * 3, *closings] if closings else ["quietly"]),
+        shape=_sampled(["generator", *shapes]),
+        ticks=_sampled([0, 0, 0, *times] if times else [0]),
+        opens=_sampled([0, *opens]),
     )
+
+
+def _sampled(values: list[Any]) -> st.SearchStrategy[Any]:
+    """Draw one of the values; nothing if there is one alone, which is quicker."""
+    return st.sampled_from(values) if len(values) > 1 else st.just(values[0])
 
 
 def _survivable(oddities: list[list[_Oddity]], can_raise: bool) -> list[list[_Oddity]]:  # noqa: FBT001
