@@ -282,7 +282,7 @@ ANSWERS = st.builds(
     framing=st.sampled_from(["length", "length", "chunked"]),
     etag=st.sampled_from(['"v1"'] * 4 + ['W/"v1"', None]),
 )
-#: Other files. Each has an ETag of its own: nobody could tell two files with one strong ETag apart.
+#: Other files, each with its own ETag: nobody could tell two files with one strong ETag apart.
 CHANGES = [OTHER[:400], DATA[1:401], DATA[:399], DATA[:401]]
 
 

@@ -41,6 +41,26 @@ def test_steps(base: Any, stream: Any) -> None:
 
 
 @pytest.mark.parametrize(("base", "stream"), FLAVOURS)
+def test_a_throw(base: Any, stream: Any) -> None:
+    """What the consumer throws reaches the source, and comes back."""
+    machine = machine_of(base, stream)
+    machine.begin(ScriptedSource(pulls=("item",), throws=("reraise",)), "iterator")
+    machine.next()
+    machine.throw(KeyError, as_class=False)
+    assert machine.ended
+    machine.teardown()
+
+
+def test_a_source_without_methods() -> None:
+    """A list is compared too."""
+    machine = machine_of(_SyncIdentity, failover_stream)
+    machine.begin(ScriptedSource(), "list")
+    machine.next()
+    machine.close()
+    machine.teardown()
+
+
+@pytest.mark.parametrize(("base", "stream"), FLAVOURS)
 def test_before_the_first_step(base: Any, stream: Any) -> None:
     """A machine that made no stream has none to abandon."""
     machine_of(base, stream).teardown()

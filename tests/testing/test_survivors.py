@@ -44,7 +44,7 @@ def broken_laws(combinator: Any, waiting: Any, law: str, flavour: Any) -> list[E
 
 @pytest.fixture
 def unshrunk() -> Iterator[None]:
-    """Do not shrink: here it only matters whether the mutant is killed, by the same plans always."""
+    """Do not shrink, and always try the same plans: it only matters whether a mutant is killed."""
     before = settings.get_current_profile_name()
     settings.register_profile(
         "unshrunk", settings.default, phases=[Phase.generate], derandomize=True
