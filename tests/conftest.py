@@ -6,7 +6,7 @@ import gc
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 import failover_iter
 from support.needs import pytest_collection_modifyitems, pytest_terminal_summary
@@ -15,9 +15,16 @@ from support.size import FEW
 # Hooks for the tests of packages that are not installed.
 __all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
-# A busy machine makes an example slow, not wrong. Few examples, unless a test wants more; all else
-# is as Hypothesis has it (in CI: its own profile for that).
-settings.register_profile("unhurried", settings.default, deadline=None, max_examples=FEW)
+# A busy machine makes an example slow, not wrong. Few examples, unless a test wants more. No
+# comments that explain a failure: they take nine times as long as to find the failure and to shrink
+# it, and many tests expect one. All else is as Hypothesis has it (in CI: its own profile for that).
+settings.register_profile(
+    "unhurried",
+    settings.default,
+    deadline=None,
+    max_examples=FEW,
+    phases=[phase for phase in settings.default.phases if phase is not Phase.explain],
+)
 settings.load_profile("unhurried")
 
 

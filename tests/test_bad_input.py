@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -71,18 +70,6 @@ def stream_async(**options: Any) -> object:
 #: All callables that take options: each accepts and refuses the same ones.
 WAYS = [stream_sync, stream_async, Policy, failover]
 ways = pytest.mark.parametrize("give", WAYS)
-
-
-def drain(stream: Any) -> list[Any]:
-    """All items of a stream of either flavour."""
-    if hasattr(stream, "__next__"):
-        return list(stream)
-
-    async def collect() -> list[Any]:
-        async with aclosing(stream):
-            return [item async for item in stream]
-
-    return asyncio.run(collect())
 
 
 def refuses(error: type[Exception], message: str) -> Any:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from failover_iter import (
     failover_stream,
 )
 from failover_iter._core.usage import is_usage_error
+from support.flavour import drain
 
 LOST = ConnectionError("lost")
 TWINS: list[Any] = [failover_stream, afailover_stream]
@@ -51,18 +50,6 @@ async def good_async() -> AsyncIterator[int]:
 
 async def coroutine() -> AsyncIterator[int]:
     return good_async()
-
-
-def drain(stream: Any) -> list[Any]:
-    """All items of a stream of either flavour."""
-    if hasattr(stream, "__next__"):
-        return list(stream)
-
-    async def collect() -> list[Any]:
-        async with aclosing(stream):
-            return [item async for item in stream]
-
-    return asyncio.run(collect())
 
 
 def refuses(error: type[Exception], message: str) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from types import AsyncGeneratorType, GeneratorType
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Decide, Event, Policy, Progress, Resume, Source, failover
+from support.flavour import drain
 
 
 class Items:
@@ -41,18 +40,6 @@ class AsyncItems(Items):
 
 
 LOST = ConnectionError("lost")
-
-
-def drain(stream: Any) -> list[Any]:
-    """All items of a stream of either flavour."""
-    if isinstance(stream, Iterator):
-        return list(stream)
-
-    async def collect() -> list[Any]:
-        async with aclosing(stream):
-            return [item async for item in stream]
-
-    return asyncio.run(collect())
 
 
 # Functions to decorate.

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 import pytest
 
 from failover_iter import failover
+from support.flavour import drain
 
 LOST = ConnectionError("lost")
-
-
-def drain(stream: Any) -> list[Any]:
-    """All items of a stream of either flavour."""
-    if isinstance(stream, Iterator):
-        return list(stream)
-
-    async def collect() -> list[Any]:
-        async with aclosing(stream):
-            return [item async for item in stream]
-
-    return asyncio.run(collect())
 
 
 class Replica:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,35 @@ def test_rows_of_a_disk_that_dies_anywhere(page: str, at: int) -> None:
         reader, pandas = found["reader"], needs("pandas")
         for _ in range(2):
             assert list(pandas.concat(reader)["id"]) == list(range(10))
+
+
+class Consumers:
+    """A Redis with a consumer group of six entries; the answer to one XACK is lost."""
+
+    def __init__(self, error: Exception) -> None:
+        self.new, self.pending, self.lost = list(range(6)), list[int](), [error]
+
+    def xreadgroup(self, _group: str, _name: str, streams: Any, count: int, **_: Any) -> Any:
+        ((key, last),) = streams.items()
+        if last != "0":
+            found, self.new = self.new[:2], self.new[2:]
+            self.pending += found
+        found = self.pending[:count] if last == "0" else found
+        return [(key, [(number, {}) for number in found])]
+
+    def xack(self, _key: str, _group: str, number: int) -> None:
+        if number == 2 and self.lost:
+            raise self.lost.pop()
+        self.pending.remove(number)
+
+
+@pytest.mark.parametrize("page", ["../sources/redis-stream.md"], ids=["redis-stream.md"])
+def test_a_consumer_group_gets_each_entry(page: str) -> None:
+    """The entry whose acknowledgement was lost comes twice, the others once."""
+    redis = needs("redis")
+    client = Consumers(redis.ConnectionError("reset by peer"))
+    jobs = run(page)["jobs"](client, "jobs", "workers", "a")
+    assert [number for number, _ in islice(jobs, 7)] == [0, 1, 2, 2, 3, 4, 5]
 
 
 def test_the_pages_show_each_name() -> None:

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 
 from failover_iter.events import Exhausted
 from failover_iter.trace._attempts import Remark, TracedAttempt
 from failover_iter.trace._html import render
+from support.traced import row
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;\x1b[31m\n</td><img src=x onerror=alert(1)>"
-
-
-def row(**known: Any) -> TracedAttempt:
-    """A failed attempt, with these changes."""
-    values: dict[str, Any] = {
-        "source": "a",
-        "attempt": 1,
-        "stream": 1,
-        "depth": 0,
-        "takeover": None,
-        "waited": 0.0,
-        "start": 0.0,
-        "first": None,
-        "end": 1.0,
-        "delivered": 0,
-        "outcome": "failed",
-        "error": OSError("gone"),
-        "close_error": None,
-    }
-    return TracedAttempt(**(values | known))
 
 
 class Page(HTMLParser):

@@ -21,31 +21,12 @@ from failover_iter.trace._text import (
     share,
     width,
 )
+from support.traced import row
 
 
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
-
-
-def row(**known: Any) -> TracedAttempt:
-    """A failed attempt, with these changes."""
-    values: dict[str, Any] = {
-        "source": "a",
-        "attempt": 1,
-        "stream": 1,
-        "depth": 0,
-        "takeover": None,
-        "waited": 0.0,
-        "start": 0.0,
-        "first": None,
-        "end": 1.0,
-        "delivered": 0,
-        "outcome": "failed",
-        "error": OSError("gone"),
-        "close_error": None,
-    }
-    return TracedAttempt(**(values | known))
 
 
 def table(*lines: TracedAttempt | Remark) -> list[str]:

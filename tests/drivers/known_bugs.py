@@ -274,7 +274,7 @@ class KnownBugs(Behaviour):
 
         with quiet():
             peak(200)
-            assert peak(2_000) < 2 * peak(200) + 50_000
+            assert peak(1_200) < 2 * peak(200) + 50_000
 
     def test_known_bug_18_clean_up_swallows_an_interrupt(self, flavour: SyncFlavour) -> None:
         """An interrupt that arrives while a failed source is closed is not swallowed."""

@@ -336,3 +336,36 @@ def test_a_generator_inside_a_source_that_the_loop_is_closing() -> None:
     flavour = AsyncFlavour()
     assert flavour.drain(flavour.stream([Wrapper])) == []
     flavour.finish()
+
+
+def test_a_source_that_the_loop_is_closing() -> None:
+    """A stream that is closed meanwhile leaves the source to the loop."""
+    opened: list[Any] = []
+    log: list[str] = []
+
+    async def main() -> None:
+        resumed = asyncio.Event()
+
+        async def source() -> AsyncIterator[int]:
+            try:
+                yield 1
+            finally:
+                await resumed.wait()
+                log.append("closed")
+
+        def factory() -> Any:
+            opened.append(source())
+            return opened[0]
+
+        stream = stream_of(factory)
+        await anext(stream)
+        closing = asyncio.ensure_future(opened[0].aclose())
+        await asyncio.sleep(0)
+        await stream.aclose()
+        assert log == []
+        resumed.set()
+        await closing
+
+    _, complaints = run(main)
+    assert log == ["closed"]
+    assert complaints == []

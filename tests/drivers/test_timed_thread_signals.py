@@ -20,6 +20,7 @@ from failover_iter import failover_stream
 from failover_iter._drivers.clock import SystemClock, clock
 from failover_iter._drivers.mailbox import _guard
 from failover_iter.events import Event, Failed
+from support.size import EXAMPLES
 
 pytestmark = [
     pytest.mark.usefixtures("no_thread_is_left"),
@@ -211,8 +212,8 @@ def test_real_signals_at_random() -> None:
 
 @pytest.mark.slow
 def test_real_signals_at_random_for_longer() -> None:
-    """The same for half a minute."""
-    assert printed_by(RANDOM, "30") == "{} True\n"
+    """The same for up to half a minute: for 0.1 s for each example of a long test."""
+    assert printed_by(RANDOM, str(min(EXAMPLES / 10, 30))) == "{} True\n"
 
 
 #: Interrupts a stream at one line of the library after the other, and prints what went wrong.

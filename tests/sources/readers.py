@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, closing
 from typing import Any, NamedTuple
@@ -12,6 +13,10 @@ import pytest
 
 from failover_iter import afailover_stream, failover_stream
 from support.needs import needs, unless_installed
+
+#: For clients that meet no TLS: by default each one loads all certificates, which takes longer than
+#: most of the tests.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Result(NamedTuple):
@@ -53,7 +58,7 @@ async def aread_all(items_of: Any, stream: Any = None) -> Result:
 
 
 def with_httpx(make: Make, urls: Sequence[str], **options: Any) -> Result:
-    with httpx.Client(timeout=5) as client:
+    with httpx.Client(timeout=5, verify=NO_TLS) as client:
         sources = [make(client, url) for url in urls]
         return read_all(failover_stream(sources, retry_on=httpx.TransportError, **options))
 
@@ -66,7 +71,7 @@ def with_requests(make: Make, urls: Sequence[str], **options: Any) -> Result:
 
 
 async def _with_async_httpx(make: Make, urls: Sequence[str], options: Any) -> Result:
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient(timeout=5, verify=NO_TLS) as client:
         sources = [make(client, url) for url in urls]
         return await aread_all(afailover_stream(sources, retry_on=httpx.TransportError, **options))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from failover_iter import Skip, failover_stream
@@ -95,6 +95,8 @@ def test_reads_are_those_of_a_file(chunks: list[bytes], sizes: list[int], buffer
 
 
 @given(chunks=CHUNKS, steps=st.lists(st.integers(0, 20), max_size=8))
+@example(chunks=[b"abcdef", b"gh"], steps=[5, 20])
+@example(chunks=[b"abcdef", b"gh"], steps=[5, 0, 20])
 def test_seek_goes_forward(chunks: list[bytes], steps: list[int]) -> None:
     """A seek forward skips, and stops at the end of the stream."""
     data = b"".join(chunks)

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from failover_iter import Bookmark, Failed, failover_stream
@@ -187,6 +187,7 @@ def test_the_decoder_agrees_with_httpx_sse(lines: list[str], ends: list[str]) ->
 
 
 @given(lines=LINES, size=st.integers(1, 7))
+@example(lines=[*FIELDS, "other: 1", ""], size=3)
 def test_the_decoder_does_not_mind_where_chunks_end(lines: list[str], size: int) -> None:
     """Chunks may end anywhere, within a character or a line end too."""
     data = "\ufeff".encode() + "\r\n".join(lines).encode()

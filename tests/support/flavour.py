@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from failover_iter import Policy, afailover_stream, failover_stream
@@ -261,3 +262,15 @@ def source(flavour: SyncFlavour, *items: Any, error: BaseException | None = None
             raise error
 
     return flavour.generator(source)
+
+
+def drain(stream: Any) -> list[Any]:
+    """All items of a stream of either flavour."""
+    if isinstance(stream, Iterator):
+        return list(stream)
+
+    async def collect() -> list[Any]:
+        async with aclosing(stream):
+            return [item async for item in stream]
+
+    return asyncio.run(collect())

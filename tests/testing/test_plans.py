@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis.vendor import pretty
 
 from failover_iter.testing import Plan, plans
-from failover_iter.testing._plan_strategies import CONSUMERS, FAULTS
+from failover_iter.testing._plan_strategies import (
+    CONSUMERS,
+    ENDING,
+    FAULTS,
+    RAISING,
+    REPLICA,
+    _exhausted,
+    _Oddity,
+    _script,
+)
 from failover_iter.testing._plans import Consumer, SourceScript
 
 READ = {
@@ -147,6 +156,44 @@ def test_wrong_values_are_rejected(make: object, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         make()  # type: ignore[operator]
     assert message in str(caught.value)
+
+
+#: The script of four items that has one fault at the second item.
+WITH_FAULT = {
+    "raises": "a#OSError",
+    "call": "#OSError at=call",
+    "iter": "#OSError at=iter as=iterable",
+    "await": "#OSError at=await",
+    "bug": "a#bug",
+    "base": "a#base",
+    "falsy": "a#falsy",
+    "group": "a#group",
+    "mixed": "a#mixed",
+    "chained": "a#chained",
+    "stop": "#stop at=call",
+    "ends early": "a|",
+    "empty": "|",
+    "stalls": "a-",
+    "duplicates": "abbcd|",
+    "overlaps": "aabcd|",
+    "reorders": "acbd|",
+    "diverges": "a9cd|",
+}
+
+
+@pytest.mark.parametrize("fault", [*RAISING, *ENDING, *REPLICA])
+def test_the_script_of_a_fault(fault: str) -> None:
+    """Each fault is one change of a good script."""
+    odd = _Oddity(fault, "OSError", "quietly", "generator", 0, 0)
+    assert str(_script(odd, "abcd", place=1, late=0)) == WITH_FAULT[fault]
+
+
+@pytest.mark.parametrize("can_raise", [False, True])
+def test_all_sources_fail(can_raise: bool) -> None:
+    """Good openings become failing ones, if sources may raise at all."""
+    good, bug = (_Oddity(fault, "", "quietly", "generator", 0, 0) for fault in (None, "bug"))
+    failing = _exhausted([[good], [bug]], can_raise)
+    assert [odd.fault for (odd,) in failing] == ["raises" if can_raise else None, "bug"]
 
 
 @pytest.mark.slow

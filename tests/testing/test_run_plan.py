@@ -376,6 +376,9 @@ def test_errors_with_other_arguments() -> None:
     run = run_plan(lambda s: s(), Plan("a#falsy", errors=[lambda: OSError()]))
     assert not run.error
     assert isinstance(run.error, OSError)
+    run = run_plan(lambda s: s(), Plan("#stop at=call"))
+    assert run.error is not None
+    assert isinstance(run.error.__cause__, StopIteration)  # coroutines and generators wrap it
 
 
 def test_a_run_waits_for_the_thread_that_closes_a_source() -> None:
