@@ -90,7 +90,8 @@ def turn_of(message: object) -> Turn | None:
         return None
     return Turn(
         role="system" if role == "developer" else role,
-        parts=[_part(part) for part in parts],
+        # Clients send an empty text beside tool calls; Anthropic and Bedrock reject it.
+        parts=[_part(part) for part in parts if part.get("text") != ""],
         calls=[_call(call, place) for place, call in enumerate(calls)],
         call_id=str(fields.get("tool_call_id", "")),
         opaque=[(each["provider"], each["part"]) for each in as_list(fields.get("opaque"))],

@@ -276,9 +276,9 @@ def test_a_message_as_turns() -> None:
     call = ToolCall(id=None, name="weather", text=ARGUMENTS)
     kept = (
         {"provider": "anthropic", "part": thought},
-        {"provider": "gemini", "part": {"thought_signature": b"s", "tool_call": 0}},
-        {"provider": "gemini", "part": {"thought_signature": b"t", "tool_call": None}},
-        {"provider": "bedrock", "part": {"reasoningContent": {}}},
+        {"provider": "gemini", "part": {"thought_signature": "cw==", "tool_call": 0}},
+        {"provider": "gemini", "part": {"thought_signature": "dA==", "tool_call": None}},
+        {"provider": "bedrock", "part": {"reasoningContent": {"redactedContent": "Ug=="}}},
         {"provider": "openai", "part": {"type": "reasoning", "id": "rs"}},
     )
     turns = message(text="Hi", tool_calls=(call,), opaque=kept).as_turns()
@@ -289,11 +289,22 @@ def test_a_message_as_turns() -> None:
     assert [block["type"] for block in claude] == ["thinking", "text", "tool_use"]
     parts = request_of("gemini_chat", turns)["contents"][0]["parts"]
     assert [part["thought_signature"] for part in parts] == [b"t", b"s"]
-    assert request_of("bedrock_converse", turns)["messages"][0]["content"][0] == kept[3]["part"]
+    (thought_of_nova, *_) = request_of("bedrock_converse", turns)["messages"][0]["content"]
+    assert thought_of_nova == {"reasoningContent": {"redactedContent": b"R"}}
+    assert json.loads(json.dumps(turns)) == turns
     assert request_of("openai_responses", turns)["input"][0] == kept[4]["part"]
     for adapter in ADAPTERS.keys() - {"anthropic_messages", "gemini_chat"}:
         assert "SIG" not in repr(request_of(adapter, turns))
         assert "'opaque'" not in repr(request_of(adapter, turns))
+
+
+def test_empty_texts_are_left_out() -> None:
+    """Clients send an empty text beside calls, and tools return nothing: some reject such a text."""
+    answer, results = dict(CONVERSATION[2], content=""), dict(CONVERSATION[3], content="")
+    for adapter in ("anthropic_messages", "bedrock_converse", "gemini_chat"):
+        request = request_of(adapter, [answer, results])
+        sent = json.dumps(request.get("messages") or request["contents"])
+        assert '"text": ""' not in sent
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())

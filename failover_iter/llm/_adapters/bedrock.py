@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -106,7 +106,9 @@ class BedrockAnswer(Answer):
     def think(self, index: int, piece: Mapping[str, Any], event: object) -> Iterator[Chunk]:
         """Yield a piece of reasoning, and keep it for the next request."""
         if "redactedContent" in piece:
-            yield from self.opaque({"reasoningContent": dict(piece)}, event)
+            # A text, so that a conversation can be written as JSON.
+            redacted = {"redactedContent": b64encode(piece["redactedContent"]).decode()}
+            yield from self.opaque({"reasoningContent": redacted}, event)
             return
         thought = self.thoughts.setdefault(index, {"text": ""})
         thought["text"] += piece.get("text", "")
@@ -135,12 +137,19 @@ def _message(turn: Turn) -> dict[str, Any]:
     if turn.role == "tool":
         result = {"toolUseId": turn.call_id, "content": content}
         return {"role": "user", "content": [{"toolResult": result}], "is_result": True}
-    content = [dict(part) for part in turn.opaque_of("bedrock")] + content
+    content = [_thought(part) for part in turn.opaque_of("bedrock")] + content
     content += [
         {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
         for call in turn.calls
     ]
     return {"role": turn.role, "content": content}
+
+
+def _thought(part: Mapping[str, Any]) -> dict[str, Any]:
+    thought = dict(part["reasoningContent"])
+    if "redactedContent" in thought:
+        thought["redactedContent"] = b64decode(thought["redactedContent"])
+    return {"reasoningContent": thought}
 
 
 def _block(part: dict[str, Any] | Image) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -114,7 +114,8 @@ class GeminiAnswer(Answer):
                 yield from self.other(kind, event)
         signature = field(part, "thought_signature")
         if signature:
-            kept = {"thought_signature": signature, "tool_call": index}
+            # A text, so that a conversation can be written as JSON.
+            kept = {"thought_signature": b64encode(signature).decode(), "tool_call": index}
             yield from self.opaque(kept, event)
 
 
@@ -206,7 +207,7 @@ def _content(turn: Turn, names: dict[str, str]) -> dict[str, Any]:
         index = kept["tool_call"]
         owners = calls[index : index + 1] if index is not None else parts[-1:]
         for owner in owners:
-            owner["thought_signature"] = kept["thought_signature"]
+            owner["thought_signature"] = b64decode(kept["thought_signature"])
     return {"role": "model" if turn.role == "assistant" else "user", "parts": parts + calls}
 
 
