@@ -106,12 +106,18 @@ class ChatFactory:
         raise NotImplementedError
 
 
+def closer_of(client: Any) -> Callable[..., object]:
+    """Return the method that closes a client, or the client that a `client.beta` belongs to."""
+    return (client if hasattr(client, "close") else client._client).close  # noqa: SLF001
+
+
 #: The hosts of the providers themselves; any other tells deployments of one model apart.
 _HOSTS = ("api.openai.com", "api.anthropic.com", "api.groq.com")
 
 
 def _place(client: Any) -> str:
     """Return the host that a client asks, or its region; empty for the provider's own host."""
+    client = client if hasattr(client, "base_url") else getattr(client, "_client", client)
     host = urlsplit(str(getattr(client, "base_url", ""))).netloc.rpartition("@")[2]
     region = getattr(getattr(client, "meta", None), "region_name", None)
     return "" if host in _HOSTS else host or str(region or "")

@@ -169,6 +169,8 @@ class Format:
 
     name: str
     schema: Any
+    #: Whether the answer has to follow it exactly; None leaves it to the provider.
+    strict: bool | None = None
 
     @property
     def as_chat(self) -> dict[str, Any]:
@@ -183,7 +185,12 @@ def format_of(response_format: Any) -> Format | None:
     details = as_mapping(as_mapping(response_format).get("json_schema"))
     if "schema" not in details:
         return None
-    return Format(str(details.get("name", "answer")), details["schema"])
+    return Format(str(details.get("name", "answer")), details["schema"], details.get("strict"))
+
+
+def wants_any_json(response_format: Any) -> bool:
+    """Whether a `response_format` asks for JSON without a schema."""
+    return as_mapping(response_format).get("type") == "json_object"
 
 
 def prepare_chat(arguments: Arguments) -> Arguments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -9,10 +10,12 @@ from typing import Any, ClassVar
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._factory import has_format
 from failover_iter.llm._messages import (
     Arguments,
     Image,
     Turn,
+    format_of,
     function_of,
     joined,
     parameters_of,
@@ -129,6 +132,11 @@ def _prepare(arguments: Arguments) -> Arguments:
     tools = arguments.pop("tools", None)
     if tools:
         arguments["toolConfig"] = {"tools": [_tool(tool) for tool in tools]}
+    schema = format_of(arguments.pop("response_format", None))
+    if schema is not None:
+        definition = {"name": schema.name, "schema": json.dumps(schema.schema)}
+        kind = {"type": "json_schema", "structure": {"jsonSchema": definition}}
+        arguments["outputConfig"] = {**arguments.get("outputConfig", {}), "textFormat": kind}
     return arguments
 
 
@@ -202,7 +210,8 @@ def bedrock_converse(
         arguments=arguments,
         offers_tools=bool(arguments.keys() & {"toolConfig", "tools"}),
         model_argument="modelId",
-        structured="outputConfig" in arguments,
+        structured="textFormat" in arguments.get("outputConfig", {})
+        or has_format(arguments.get("response_format")),
         prepare=_prepare,
         prefill_fields={} if takes_prefill else None,
         call=lambda arguments: client.converse_stream(**arguments)["stream"],

@@ -23,6 +23,7 @@ from failover_iter.llm._messages import (
     function_of,
     joined,
     split_system,
+    wants_any_json,
 )
 from failover_iter.llm._reading import AsyncChatFactory, DualChatFactory, DualStream
 from failover_iter.llm._status import as_mapping
@@ -170,9 +171,12 @@ def _prepare(arguments: Arguments) -> Arguments:
     tools = arguments.pop("tools", None)
     if tools:
         arguments["config"] = _with_options(arguments.get("config"), tools=_tools(tools))
-    schema = format_of(arguments.pop("response_format", None))
-    if schema is not None:
-        options = {"response_mime_type": "application/json", "response_json_schema": schema.schema}
+    response_format = arguments.pop("response_format", None)
+    schema = format_of(response_format)
+    if schema is not None or wants_any_json(response_format):
+        options = {"response_mime_type": "application/json"}
+        if schema is not None:
+            options["response_json_schema"] = schema.schema
         arguments["config"] = _with_options(arguments.get("config"), **options)
     contents = arguments.get("contents")
     if isinstance(contents, list):
