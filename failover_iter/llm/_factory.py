@@ -108,7 +108,9 @@ class ChatFactory:
 
 def closer_of(client: Any) -> Callable[..., object]:
     """Return the method that closes a client, or the client that a `client.beta` belongs to."""
-    return (client if hasattr(client, "close") else client._client).close  # noqa: SLF001
+    owner = client if hasattr(client, "close") else client._client  # noqa: SLF001
+    close: Callable[..., object] = owner.close
+    return close
 
 
 #: The hosts of the providers themselves; any other tells deployments of one model apart.
@@ -133,6 +135,12 @@ def chat_factory_of(source: Any) -> ChatFactory | None:
     factory: Any = getattr(source, "factory", None)
     factory = getattr(factory, "factory", factory)
     return factory if isinstance(factory, ChatFactory) else None
+
+
+def group_of(source: Any) -> Any:
+    """Return the group of a `Policy.source`; None for any other source."""
+    group = getattr(source, "factory", None)
+    return group if hasattr(group, "changed") else None
 
 
 def in_context(source: Any, context: ChatContext, continuation: ContinueWith | None) -> Any:

@@ -206,7 +206,9 @@ def _content(turn: Turn, names: dict[str, str]) -> dict[str, Any]:
         response = {"name": names.get(turn.call_id, ""), "response": {"result": turn.text}}
         return {"role": "user", "parts": [{"function_response": response}], "is_result": True}
     parts = [_part(part) for part in turn.parts]
-    calls = [{"function_call": {"name": c.name, "args": c.arguments}} for c in turn.calls]
+    calls: list[dict[str, Any]] = [
+        {"function_call": {"name": c.name, "args": c.arguments}} for c in turn.calls
+    ]
     for kept in turn.opaque_of("gemini"):
         index = kept["tool_call"]
         owners = calls[index : index + 1] if index is not None else parts[-1:]
