@@ -37,6 +37,7 @@ from failover_iter.llm._judged import Judge, judged
 from failover_iter.llm._kinds import error_kind, is_lasting, is_transient
 from failover_iter.llm._listener import chat_listener
 from failover_iter.llm._retry_after import is_too_long
+from failover_iter.typing import AnyBudget, AnyHealth
 
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
 
@@ -78,6 +79,8 @@ class ChatOptions(TypedDict, total=False):
     give_up_after: Seconds | None
     on_exhausted: Literal["last", "group"]
     on_event: Callable[[Event], object] | None
+    health: AnyHealth | None
+    budget: AnyBudget | None
     refusals: Refusals
     on_usage: Callable[[AttemptUsage], object] | None
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from failover_iter import Policy, Source, in_thread
+from failover_iter.health import Health
 from failover_iter.llm import (
     AttemptUsage,
+    ChatOptions,
     Chunk,
     Message,
     ProviderError,
@@ -140,3 +142,17 @@ def test_skip_is_refused_in_a_group() -> None:
     for group in (skipping, inner, Policy(**RETRY).source([skipping])):
         with pytest.raises(ValueError, match="another answer never repeats"):
             chat_stream([group])
+
+
+def test_health_keeps_to_the_retry_after() -> None:
+    """A provider that asks for a pause is not asked again before."""
+    now = [0.0]
+    busy = Client(ProviderError("busy", status=429, retry_after=90))
+    options: ChatOptions = {"health": Health(cooldown=5, clock=lambda: now[0])}
+    for _ in range(2):
+        answer = chat([source(busy, "sync"), source(nova("yes"), "sync")], **options)
+        assert answer.text == "yes"
+    assert len(busy.requests) == 1
+    now[0] = 91.0
+    chat([source(busy, "sync"), source(nova("yes"), "sync")], **options)
+    assert len(busy.requests) == 2
