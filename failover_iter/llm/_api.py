@@ -295,7 +295,7 @@ def _matches(switch_on: Any, error: Exception) -> bool:
 def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> Iterator[Any]:
     # A source is pulled from here only after the previous one has failed for good.
     for source in sources:
-        part = _part(source, context, strategy)
+        part = _part(context, strategy, source)
         yield part
         factory = chat_factory_of(part)
         state = factory and factory.state
@@ -303,7 +303,7 @@ def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> It
             yield replace(part, mid_stream="restart")
 
 
-def _part(source: Any, context: ChatContext, strategy: object) -> Any:
+def _part(context: ChatContext, strategy: object, source: Any) -> Any:
     """Return a source, or all sources of a `Policy.source`, as a part of the stream."""
     own = getattr(source, "mid_stream", None)
     mode = own if isinstance(own, str | Resume | Decide) else strategy
@@ -324,7 +324,7 @@ def _group(group: Any, context: ChatContext, strategy: object) -> Any:
     options = group.options
     mode = strategy if options.mid_stream is None else options.mid_stream
     return group.changed(
-        lambda source: _part(source, context, mode),
+        partial(_part, context, mode),
         mid_stream=_decide(context, mode) if isinstance(mode, ContinueWith) else mode,
         switch_on=partial(_leaves, context, options.wait, options.switch_on),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from failover_iter import Source
@@ -21,7 +22,7 @@ def judged(source: Any, judge: Judge) -> Any:
     """Return a source that raises instead of ending an answer that is not accepted."""
     group = group_of(source)
     if group is not None:
-        return replace(source, factory=group.changed(lambda each: judged(each, judge)))
+        return replace(source, factory=group.changed(partial(judged, judge=judge)))
     factory: Any = source.factory if isinstance(source, Source) else source
 
     def open_judged(*progress: Any) -> _Judged:
