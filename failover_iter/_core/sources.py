@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,8 @@ class Group:
 
     def __init__(self, options: Options, factories: Iterable[Any]) -> None:
         self.options = options
+        #: As they were given.
+        self.given = factories
         #: Checked where they are a list; a lazy iterable is read anew at each opening.
         self.factories = read_factories(factories, None, options)
         names = Names()
@@ -53,6 +56,11 @@ class Group:
     def sources(self) -> tuple[ResolvedSource, ...]:
         """The sources that are known before the group is opened."""
         return self.factories if isinstance(self.factories, tuple) else ()
+
+    def changed(self, change: Callable[[Any], Any], **options: Any) -> Group:
+        """A group with these options, and with `change` applied to each factory or `Source`."""
+        given = _Changed(self.given, change)
+        return Group(replace(self.options, **options), list(given) if self.sources else given)
 
     def leaves(self) -> Iterator[ResolvedSource]:
         """The known sources that are not groups, in order."""
@@ -69,6 +77,17 @@ class Group:
 
     def __repr__(self) -> str:
         return "<Policy.source>"
+
+
+class _Changed:
+    """A lazy iterable of factories, each of them changed; it can be read more than once."""
+
+    def __init__(self, factories: Iterable[Any], change: Callable[[Any], Any]) -> None:
+        self.factories = factories
+        self.change = change
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.change, self.factories)
 
 
 class ResolvedSource:

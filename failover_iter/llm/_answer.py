@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count
+from secrets import token_hex
 from typing import Any, ClassVar, Literal
 
 from failover_iter.llm._chunk import AttemptUsage, Chunk, FinishReason, ToolCallDelta, Usage
@@ -121,6 +122,10 @@ class Answer:
     ) -> Iterator[Chunk]:
         """Yield a piece of a tool call; `key` identifies the call within the answer."""
         self.has_content = True
+        if key not in self.tool_indexes:
+            # Gemini and Ollama send no id. The result of the call, and a later turn of another
+            # provider, need one that no other call of the conversation has.
+            id = id or f"call_{token_hex(8)}"  # noqa: A001
         index = self.tool_indexes.setdefault(key, len(self.tool_indexes))
         call = ToolCallDelta(index=index, id=id, name=name, arguments=arguments or "")
         yield self._chunk(raw, tool_call=call)

@@ -32,11 +32,12 @@ from failover_iter import (
 from failover_iter.llm._chunk import AttemptUsage, has_content
 from failover_iter.llm._context import ChatContext, Refusals
 from failover_iter.llm._continue import ContinueWith
-from failover_iter.llm._factory import chat_factory_of, in_context
+from failover_iter.llm._factory import chat_factory_of, group_of, in_context
 from failover_iter.llm._judged import Judge, judged
 from failover_iter.llm._kinds import error_kind, is_lasting, is_transient
 from failover_iter.llm._listener import chat_listener
 from failover_iter.llm._retry_after import is_too_long
+from failover_iter.typing import AnyBudget, AnyHealth
 
 __all__ = ["ChatOptions", "achat_stream", "chat_stream"]
 
@@ -78,6 +79,8 @@ class ChatOptions(TypedDict, total=False):
     give_up_after: Seconds | None
     on_exhausted: Literal["last", "group"]
     on_event: Callable[[Event], object] | None
+    health: AnyHealth | None
+    budget: AnyBudget | None
     refusals: Refusals
     on_usage: Callable[[AttemptUsage], object] | None
 
@@ -207,7 +210,7 @@ def open_stream(
 ) -> Any:
     """Return the stream over these sources, blocking or async, as `make` makes it."""
     options = _DEFAULTS | options
-    _refuse_skip(sources, options["mid_stream"])
+    _refuse_skip("mid_stream", options["mid_stream"], sources)
     refusals = options.pop("refusals")
     if refusals not in {"answer", "switch"}:
         raise ValueError(f"refusals must be 'answer' or 'switch', got {refusals!r}")
@@ -232,17 +235,18 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _refuse_skip(sources: Iterable[Any], mid_stream: object) -> None:
+def _refuse_skip(option: str, mode: object, sources: Iterable[Any]) -> None:
     """Refuse "skip": two answers to one question are not the same sequence."""
-    modes = [("mid_stream", mid_stream)]
-    if isinstance(sources, Sequence):
-        modes += [("Source(mid_stream=...)", getattr(each, "mid_stream", None)) for each in sources]
-    for option, mode in modes:
-        if mode == "skip" or isinstance(mode, Skip):
-            raise ValueError(
-                f"{option} must be 'raise', 'restart' or continue_with(...) in a chat stream, got "
-                f"{mode!r}: another answer never repeats what was delivered"
-            )
+    if mode == "skip" or isinstance(mode, Skip):
+        raise ValueError(
+            f"{option} must be 'raise', 'restart' or continue_with(...) in a chat stream, got "
+            f"{mode!r}: another answer never repeats what was delivered"
+        )
+    for source in sources if isinstance(sources, Sequence) else ():
+        _refuse_skip("Source(mid_stream=...)", getattr(source, "mid_stream", None), ())
+        group = group_of(source)
+        if group is not None:
+            _refuse_skip("Policy(mid_stream=...)", group.options.mid_stream, group.given)
 
 
 def _linked(
@@ -291,17 +295,39 @@ def _matches(switch_on: Any, error: Exception) -> bool:
 def _parts(sources: Iterable[Any], context: ChatContext, strategy: object) -> Iterator[Any]:
     # A source is pulled from here only after the previous one has failed for good.
     for source in sources:
-        own = getattr(source, "mid_stream", None)
-        mode = own if isinstance(own, ContinueWith) else strategy
-        continuation = mode if isinstance(mode, ContinueWith) else None
-        part = in_context(source, context, continuation)
-        if isinstance(own, ContinueWith):
-            part = replace(part, mid_stream=_decide(context, own))
+        part = _part(context, strategy, source)
         yield part
         factory = chat_factory_of(part)
         state = factory and factory.state
-        if continuation and continuation.ends_in_restart and state and state.rejected_all:
+        if factory and factory.continuation.ends_in_restart and state and state.rejected_all:
             yield replace(part, mid_stream="restart")
+
+
+def _part(context: ChatContext, strategy: object, source: Any) -> Any:
+    """Return a source, or all sources of a `Policy.source`, as a part of the stream."""
+    own = getattr(source, "mid_stream", None)
+    mode = own if isinstance(own, str | Resume | Decide) else strategy
+    continuation = mode if isinstance(mode, ContinueWith) else None
+    group = group_of(source)
+    part = (
+        in_context(source, context, continuation)
+        if group is None
+        else replace(source, factory=_group(group, context, mode))
+    )
+    return (
+        replace(part, mid_stream=_decide(context, own)) if isinstance(own, ContinueWith) else part
+    )
+
+
+def _group(group: Any, context: ChatContext, strategy: object) -> Any:
+    """Return the group of a `Policy.source`; without a mode of its own it has that around it."""
+    options = group.options
+    mode = strategy if options.mid_stream is None else options.mid_stream
+    return group.changed(
+        partial(_part, context, mode),
+        mid_stream=_decide(context, mode) if isinstance(mode, ContinueWith) else mode,
+        switch_on=partial(_leaves, context, options.wait, options.switch_on),
+    )
 
 
 def _decide(context: ChatContext, continuation: ContinueWith) -> Decide:

@@ -101,7 +101,7 @@ class ToolCallDelta:
     index: int
     """Number of the tool call within the answer, from 0."""
     id: str | None = None
-    """The provider's id of the call; set on its first piece."""
+    """The id of the call, made up if its provider sends none; set on its first piece."""
     name: str | None = None
     """Name of the tool; set on the first piece."""
     arguments: str = ""

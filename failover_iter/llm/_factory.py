@@ -106,12 +106,20 @@ class ChatFactory:
         raise NotImplementedError
 
 
+def closer_of(client: Any) -> Callable[..., object]:
+    """Return the method that closes a client, or the client that a `client.beta` belongs to."""
+    owner = client if hasattr(client, "close") else client._client  # noqa: SLF001
+    close: Callable[..., object] = owner.close
+    return close
+
+
 #: The hosts of the providers themselves; any other tells deployments of one model apart.
 _HOSTS = ("api.openai.com", "api.anthropic.com", "api.groq.com")
 
 
 def _place(client: Any) -> str:
     """Return the host that a client asks, or its region; empty for the provider's own host."""
+    client = client if hasattr(client, "base_url") else getattr(client, "_client", client)
     host = urlsplit(str(getattr(client, "base_url", ""))).netloc.rpartition("@")[2]
     region = getattr(getattr(client, "meta", None), "region_name", None)
     return "" if host in _HOSTS else host or str(region or "")
@@ -127,6 +135,12 @@ def chat_factory_of(source: Any) -> ChatFactory | None:
     factory: Any = getattr(source, "factory", None)
     factory = getattr(factory, "factory", factory)
     return factory if isinstance(factory, ChatFactory) else None
+
+
+def group_of(source: Any) -> Any:
+    """Return the group of a `Policy.source`; None for any other source."""
+    group = getattr(source, "factory", None)
+    return group if hasattr(group, "changed") else None
 
 
 def in_context(source: Any, context: ChatContext, continuation: ContinueWith | None) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from failover_iter import Source
 from failover_iter.llm._chunk import Chunk
 from failover_iter.llm._collect import Message, collect
 from failover_iter.llm._errors import ProviderError
+from failover_iter.llm._factory import group_of
 from failover_iter.llm._reading import closing_async, closing_sync
 
 #: Whether a message is accepted: False or a ValueError means that it is not.
@@ -18,6 +20,9 @@ Judge: TypeAlias = Callable[[Message], object]
 
 def judged(source: Any, judge: Judge) -> Any:
     """Return a source that raises instead of ending an answer that is not accepted."""
+    group = group_of(source)
+    if group is not None:
+        return replace(source, factory=group.changed(partial(judged, judge=judge)))
     factory: Any = source.factory if isinstance(source, Source) else source
 
     def open_judged(*progress: Any) -> _Judged:

@@ -90,7 +90,8 @@ def turn_of(message: object) -> Turn | None:
         return None
     return Turn(
         role="system" if role == "developer" else role,
-        parts=[_part(part) for part in parts],
+        # Clients send an empty text beside tool calls; Anthropic and Bedrock reject it.
+        parts=[_part(part) for part in parts if part.get("text") != ""],
         calls=[_call(call, place) for place, call in enumerate(calls)],
         call_id=str(fields.get("tool_call_id", "")),
         opaque=[(each["provider"], each["part"]) for each in as_list(fields.get("opaque"))],
@@ -168,6 +169,8 @@ class Format:
 
     name: str
     schema: Any
+    #: Whether the answer has to follow it exactly; None leaves it to the provider.
+    strict: bool | None = None
 
     @property
     def as_chat(self) -> dict[str, Any]:
@@ -182,7 +185,12 @@ def format_of(response_format: Any) -> Format | None:
     details = as_mapping(as_mapping(response_format).get("json_schema"))
     if "schema" not in details:
         return None
-    return Format(str(details.get("name", "answer")), details["schema"])
+    return Format(str(details.get("name", "answer")), details["schema"], details.get("strict"))
+
+
+def wants_any_json(response_format: Any) -> bool:
+    """Whether a `response_format` asks for JSON without a schema."""
+    return as_mapping(response_format).get("type") == "json_object"
 
 
 def prepare_chat(arguments: Arguments) -> Arguments:

@@ -135,7 +135,7 @@ LOSSES: dict[str, dict[str, Content]] = {
             [part(functionCall={"name": "weather", "args": WEATHER}, thoughtSignature=SIGNATURE)],
             {
                 "calls": [(None, WEATHER)],
-                "opaque": [{"thought_signature": b"signature", "tool_call": 0}],
+                "opaque": [{"thought_signature": "c2lnbmF0dXJl", "tool_call": 0}],
             },
         ),
         "bedrock": Content(
@@ -163,7 +163,7 @@ LOSSES: dict[str, dict[str, Content]] = {
     "signature-of-text": {
         "gemini": Content(
             [part(text="Hi"), part(text="", thoughtSignature=SIGNATURE)],
-            TEXT | {"opaque": [{"thought_signature": b"signature", "tool_call": None}]},
+            TEXT | {"opaque": [{"thought_signature": "c2lnbmF0dXJl", "tool_call": None}]},
         ),
     },
     "redacted-reasoning": {
@@ -180,7 +180,7 @@ LOSSES: dict[str, dict[str, Content]] = {
                 block(0, delta={"reasoningContent": {"redactedContent": B64}}),
                 block(1, delta={"text": "Hi"}),
             ],
-            TEXT | {"opaque": [{"reasoningContent": {"redactedContent": b"R"}}]},
+            TEXT | {"opaque": [{"reasoningContent": {"redactedContent": "Ug=="}}]},
         ),
     },
     "citation": {

@@ -17,6 +17,7 @@ from failover_iter.llm import (
     collect,
     gemini_chat,
     has_content,
+    openai_sse,
 )
 from llm.fakes import MESSAGES, Client, record, records, source_of
 from llm.parts import parts_of
@@ -68,7 +69,7 @@ FAKES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
             "reasoning": "hm",
             "calls": [("a", ULM)],
             "others": ["inline_data", "citation"],
-            "opaque": [{"thought_signature": b"s", "tool_call": 0}],
+            "opaque": [{"thought_signature": "cw==", "tool_call": 0}],
         },
     ),
     "cohere": (
@@ -128,7 +129,7 @@ FAKES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
             "others": ["image", "image", "citation"],
             "opaque": [
                 {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "SIG"}}},
-                {"reasoningContent": {"redactedContent": b"R"}},
+                {"reasoningContent": {"redactedContent": "Ug=="}},
             ],
         },
     ),
@@ -151,12 +152,12 @@ def test_a_signature_is_not_content() -> None:
 
 
 def test_calls_of_mistral_and_ollama() -> None:
-    """An id that the SDK makes up is no id; arguments are an object."""
+    """A call without an id gets one of its own; arguments are an object."""
     call = {"id": "null", "index": 0, "function": records({"name": "w", "arguments": "{}"})}
     delta = {"content": None, "tool_calls": [call]}
     event = records({"data": {"choices": [{"delta": delta, "finish_reason": "tool_calls"}]}})
     (found,) = collect(read("mistral_chat", event)).tool_calls
-    assert (found.id, found.name) == (None, "w")
+    assert (str(found.id)[:5], len(str(found.id)), found.name) == ("call_", 21, "w")
     function = record(name="w", arguments=ULM)
     message = record(thinking="hm", content="", tool_calls=[record(function=function)])
     more = record(message=message, done=False)
@@ -164,6 +165,8 @@ def test_calls_of_mistral_and_ollama() -> None:
     end.done_reason, end.prompt_eval_count, end.eval_count = "stop", 1, 2
     answer = collect(read("ollama_chat", more, end))
     assert (answer.reasoning, answer.tool_calls[0].arguments) == ("hm", ULM)
+    again = collect(read("ollama_chat", more, end))  # Anthropic refuses two calls of one id
+    assert answer.tool_calls[0].id != again.tool_calls[0].id
 
 
 def test_record_of_groq() -> None:
@@ -205,3 +208,11 @@ def test_leaving_gemini_cancels_its_read() -> None:
     asyncio.run(main(ends=False))
     asyncio.run(main(ends=True))
     assert seen == ["cancelled", "closed", "closed"]
+
+
+@pytest.mark.parametrize("name", ["gemini", "bedrock"])
+def test_opaque_parts_can_be_written_as_json(name: str) -> None:
+    """Bytes of a provider are kept as a text, so that `openai_sse` can send them."""
+    adapter, events, _ = FAKES[name]
+    response = openai_sse(read(adapter, *events))
+    assert any(b"opaque" in event for event in response.body)

@@ -37,7 +37,10 @@ def test_tool_calls(harness: Harness, sdk: SDK, flavour: str) -> None:
     calls = [(call.name, call.arguments) for call in message.tool_calls]
     assert calls == [("weather", {"city": "Ulm"}), ("time", {})]
     ids = [call.id for call in message.tool_calls]
-    assert ids == ([None, None] if sdk.name == "ollama" else ["a", "b"])
+    if sdk.name == "ollama":  # it sends none
+        assert len({id_ for id_ in ids if id_}) == 2
+    else:
+        assert ids == ["a", "b"]
     assert message.finish_reason == "tool_calls"
     assert message.text == ""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,18 @@ def test_the_source_holds_the_client(adapter: str) -> None:
     del source
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.parametrize(
+    "adapter", ["openai_chat", "openai_responses", "anthropic_messages", "groq_chat"]
+)
+def test_the_beta_of_a_client(adapter: str) -> None:
+    """It has the same calls, but the client itself says where it asks and whether it is async."""
+    client: Any = Client()
+    client.base_url = "https://east.example/v1"
+    beta = SimpleNamespace(chat=client.chat, messages=client.messages, responses=client.responses)
+    beta._client = client  # as the SDKs name it
+    assert "(east.example)" in str(source_of(adapter, beta).name)
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())

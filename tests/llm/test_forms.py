@@ -212,6 +212,27 @@ FORMATS: dict[str, dict[str, Any]] = {
     "gemini_chat": {
         "config": {"response_mime_type": "application/json", "response_json_schema": SCHEMA}
     },
+    "bedrock_converse": {
+        "outputConfig": {
+            "textFormat": {
+                "type": "json_schema",
+                "structure": {"jsonSchema": {"name": "City", "schema": json.dumps(SCHEMA)}},
+            }
+        }
+    },
+}
+ANY_JSON = {"type": "json_object"}
+#: The same, if any JSON will do; Anthropic and Bedrock cannot be asked for that.
+ANY: dict[str, dict[str, Any]] = {
+    "openai_chat": {"response_format": ANY_JSON},
+    "groq_chat": {"response_format": ANY_JSON},
+    "mistral_chat": {"response_format": ANY_JSON},
+    "cohere_chat": {"response_format": ANY_JSON},
+    "ollama_chat": {"format": "json"},
+    "openai_responses": {"text": {"format": ANY_JSON}},
+    "anthropic_messages": {},
+    "gemini_chat": {"config": {"response_mime_type": "application/json"}},
+    "bedrock_converse": {},
 }
 
 
@@ -224,6 +245,32 @@ def test_formats(adapter: str, given: Any) -> None:
     assert "response_format" in FORMATS[adapter] or "response_format" not in request
     source: Any = source_of(adapter, Client(), response_format=given)
     assert source.factory.structured
+
+
+@pytest.mark.parametrize("adapter", FORMATS)
+def test_any_json(adapter: str) -> None:
+    """JSON without a schema is asked for where the provider knows that; it is not continued."""
+    request = request_of(adapter, [{"role": "user", "content": "Hi"}], response_format=ANY_JSON)
+    assert {name: request[name] for name in ANY[adapter]} == ANY[adapter]
+    assert "response_format" in ANY[adapter] or "response_format" not in request
+    assert not {"output_config", "outputConfig"} & request.keys()
+    source: Any = source_of(adapter, Client(), response_format=ANY_JSON)
+    assert source.factory.structured
+    source = source_of(adapter, Client(), response_format={"type": "text"})
+    assert not source.factory.structured
+
+
+def test_a_format_keeps_what_is_beside_it() -> None:
+    """A provider's own options stay, and `strict`."""
+    claude = request_of("anthropic_messages", response_format=City, output_config={"effort": "low"})
+    assert claude["output_config"].keys() == {"effort", "format"}
+    nova = request_of("bedrock_converse", response_format=City, outputConfig={"effort": "low"})
+    assert nova["outputConfig"].keys() == {"effort", "textFormat"}
+    source: Any = source_of("bedrock_converse", Client(), outputConfig={"effort": "low"})
+    assert not source.factory.structured
+    strict = {**CHAT_FORM["json_schema"], "strict": True}  # type: ignore[dict-item]
+    asked = {"type": "json_schema", "json_schema": strict}
+    assert request_of("openai_responses", response_format=asked)["text"]["format"]["strict"]
 
 
 def test_own_forms_are_passed_untouched() -> None:
@@ -239,6 +286,8 @@ def test_own_forms_are_passed_untouched() -> None:
     for adapter, message in own.items():
         request = request_of(adapter, [message])
         assert (request.get("messages") or request["input"]) == [message]
+    seen = {"role": "user", "content": "Hi", "images": ["iVBORw0KGgo="], "thinking": "hm"}
+    assert request_of("ollama_chat", [seen])["messages"] == [seen]
     tool = {"type": "web_search_20250305", "name": "web_search"}
     assert request_of("anthropic_messages", [], tools=[tool])["tools"] == [tool]
     spec = {"cachePoint": {"type": "default"}}
@@ -276,9 +325,9 @@ def test_a_message_as_turns() -> None:
     call = ToolCall(id=None, name="weather", text=ARGUMENTS)
     kept = (
         {"provider": "anthropic", "part": thought},
-        {"provider": "gemini", "part": {"thought_signature": b"s", "tool_call": 0}},
-        {"provider": "gemini", "part": {"thought_signature": b"t", "tool_call": None}},
-        {"provider": "bedrock", "part": {"reasoningContent": {}}},
+        {"provider": "gemini", "part": {"thought_signature": "cw==", "tool_call": 0}},
+        {"provider": "gemini", "part": {"thought_signature": "dA==", "tool_call": None}},
+        {"provider": "bedrock", "part": {"reasoningContent": {"redactedContent": "Ug=="}}},
         {"provider": "openai", "part": {"type": "reasoning", "id": "rs"}},
     )
     turns = message(text="Hi", tool_calls=(call,), opaque=kept).as_turns()
@@ -289,11 +338,22 @@ def test_a_message_as_turns() -> None:
     assert [block["type"] for block in claude] == ["thinking", "text", "tool_use"]
     parts = request_of("gemini_chat", turns)["contents"][0]["parts"]
     assert [part["thought_signature"] for part in parts] == [b"t", b"s"]
-    assert request_of("bedrock_converse", turns)["messages"][0]["content"][0] == kept[3]["part"]
+    (thought_of_nova, *_) = request_of("bedrock_converse", turns)["messages"][0]["content"]
+    assert thought_of_nova == {"reasoningContent": {"redactedContent": b"R"}}
+    assert json.loads(json.dumps(turns)) == turns
     assert request_of("openai_responses", turns)["input"][0] == kept[4]["part"]
     for adapter in ADAPTERS.keys() - {"anthropic_messages", "gemini_chat"}:
         assert "SIG" not in repr(request_of(adapter, turns))
         assert "'opaque'" not in repr(request_of(adapter, turns))
+
+
+def test_empty_texts_are_left_out() -> None:
+    """Clients send an empty text beside calls, and tools return nothing; some reject that."""
+    answer, results = dict(CONVERSATION[2], content=""), dict(CONVERSATION[3], content="")
+    for adapter in ("anthropic_messages", "bedrock_converse", "gemini_chat"):
+        request = request_of(adapter, [answer, results])
+        sent = json.dumps(request.get("messages") or request["contents"])
+        assert '"text": ""' not in sent
 
 
 @pytest.mark.parametrize(("sdk", "flavour"), cases())

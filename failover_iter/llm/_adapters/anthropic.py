@@ -9,7 +9,7 @@ from typing import Any, ClassVar, overload
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
+from failover_iter.llm._factory import AsyncClient, SyncClient, closer_of, has_format
 from failover_iter.llm._field import field
 from failover_iter.llm._messages import (
     Arguments,
@@ -165,7 +165,8 @@ def _prepare(arguments: Arguments) -> Arguments:
         arguments["tools"] = [_tool(tool) for tool in arguments["tools"]]
     schema = format_of(arguments.pop("response_format", None))
     if schema is not None:
-        arguments["output_config"] = {"format": {"type": "json_schema", "schema": schema.schema}}
+        output = {"type": "json_schema", "schema": schema.schema}
+        arguments["output_config"] = {**(arguments.get("output_config") or {}), "format": output}
     return arguments
 
 
@@ -216,7 +217,8 @@ def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any
     Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
 
     Args:
-        client: An `Anthropic`, an `AsyncAnthropic`, or a variant such as `AnthropicBedrock`.
+        client: An `Anthropic`, an `AsyncAnthropic`, a variant such as `AnthropicBedrock`, or the
+            `beta` of one of them.
         name: Name of the source in events, errors and the log; "anthropic" and the model by
             default.
         arguments: Arguments of `client.messages.create`: model, max_tokens, messages, ... System
@@ -237,9 +239,9 @@ def anthropic_messages(client: Any, *, name: str | None = None, **arguments: Any
         'anthropic claude'
     """
     create = client.messages.create
-    formats = [arguments.get("output_format"), format_of(arguments.get("response_format"))]
+    formats = [arguments.get("output_format"), arguments.get("response_format")]
     formats.append(as_mapping(arguments.get("output_config")).get("format"))
-    factory = factory_class(client.close)(
+    factory = factory_class(closer_of(client))(
         client=client,
         answer_type=AnthropicAnswer,
         arguments=arguments,

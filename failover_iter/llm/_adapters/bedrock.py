@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
+from failover_iter.llm._factory import has_format
 from failover_iter.llm._messages import (
     Arguments,
     Image,
     Turn,
+    format_of,
     function_of,
     joined,
     parameters_of,
@@ -106,7 +109,9 @@ class BedrockAnswer(Answer):
     def think(self, index: int, piece: Mapping[str, Any], event: object) -> Iterator[Chunk]:
         """Yield a piece of reasoning, and keep it for the next request."""
         if "redactedContent" in piece:
-            yield from self.opaque({"reasoningContent": dict(piece)}, event)
+            # A text, so that a conversation can be written as JSON.
+            redacted = {"redactedContent": b64encode(piece["redactedContent"]).decode()}
+            yield from self.opaque({"reasoningContent": redacted}, event)
             return
         thought = self.thoughts.setdefault(index, {"text": ""})
         thought["text"] += piece.get("text", "")
@@ -127,6 +132,11 @@ def _prepare(arguments: Arguments) -> Arguments:
     tools = arguments.pop("tools", None)
     if tools:
         arguments["toolConfig"] = {"tools": [_tool(tool) for tool in tools]}
+    schema = format_of(arguments.pop("response_format", None))
+    if schema is not None:
+        definition = {"name": schema.name, "schema": json.dumps(schema.schema)}
+        kind = {"type": "json_schema", "structure": {"jsonSchema": definition}}
+        arguments["outputConfig"] = {**arguments.get("outputConfig", {}), "textFormat": kind}
     return arguments
 
 
@@ -135,12 +145,19 @@ def _message(turn: Turn) -> dict[str, Any]:
     if turn.role == "tool":
         result = {"toolUseId": turn.call_id, "content": content}
         return {"role": "user", "content": [{"toolResult": result}], "is_result": True}
-    content = [dict(part) for part in turn.opaque_of("bedrock")] + content
+    content = [_thought(part) for part in turn.opaque_of("bedrock")] + content
     content += [
         {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
         for call in turn.calls
     ]
     return {"role": turn.role, "content": content}
+
+
+def _thought(part: Mapping[str, Any]) -> dict[str, Any]:
+    thought = dict(part["reasoningContent"])
+    if "redactedContent" in thought:
+        thought["redactedContent"] = b64decode(thought["redactedContent"])
+    return {"reasoningContent": thought}
 
 
 def _block(part: dict[str, Any] | Image) -> dict[str, Any]:
@@ -193,7 +210,8 @@ def bedrock_converse(
         arguments=arguments,
         offers_tools=bool(arguments.keys() & {"toolConfig", "tools"}),
         model_argument="modelId",
-        structured="outputConfig" in arguments,
+        structured="textFormat" in arguments.get("outputConfig", {})
+        or has_format(arguments.get("response_format")),
         prepare=_prepare,
         prefill_fields={} if takes_prefill else None,
         call=lambda arguments: client.converse_stream(**arguments)["stream"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -23,6 +23,7 @@ from failover_iter.llm._messages import (
     function_of,
     joined,
     split_system,
+    wants_any_json,
 )
 from failover_iter.llm._reading import AsyncChatFactory, DualChatFactory, DualStream
 from failover_iter.llm._status import as_mapping
@@ -114,7 +115,8 @@ class GeminiAnswer(Answer):
                 yield from self.other(kind, event)
         signature = field(part, "thought_signature")
         if signature:
-            kept = {"thought_signature": signature, "tool_call": index}
+            # A text, so that a conversation can be written as JSON.
+            kept = {"thought_signature": b64encode(signature).decode(), "tool_call": index}
             yield from self.opaque(kept, event)
 
 
@@ -169,9 +171,12 @@ def _prepare(arguments: Arguments) -> Arguments:
     tools = arguments.pop("tools", None)
     if tools:
         arguments["config"] = _with_options(arguments.get("config"), tools=_tools(tools))
-    schema = format_of(arguments.pop("response_format", None))
-    if schema is not None:
-        options = {"response_mime_type": "application/json", "response_json_schema": schema.schema}
+    response_format = arguments.pop("response_format", None)
+    schema = format_of(response_format)
+    if schema is not None or wants_any_json(response_format):
+        options = {"response_mime_type": "application/json"}
+        if schema is not None:
+            options["response_json_schema"] = schema.schema
         arguments["config"] = _with_options(arguments.get("config"), **options)
     contents = arguments.get("contents")
     if isinstance(contents, list):
@@ -201,12 +206,14 @@ def _content(turn: Turn, names: dict[str, str]) -> dict[str, Any]:
         response = {"name": names.get(turn.call_id, ""), "response": {"result": turn.text}}
         return {"role": "user", "parts": [{"function_response": response}], "is_result": True}
     parts = [_part(part) for part in turn.parts]
-    calls = [{"function_call": {"name": c.name, "args": c.arguments}} for c in turn.calls]
+    calls: list[dict[str, Any]] = [
+        {"function_call": {"name": c.name, "args": c.arguments}} for c in turn.calls
+    ]
     for kept in turn.opaque_of("gemini"):
         index = kept["tool_call"]
         owners = calls[index : index + 1] if index is not None else parts[-1:]
         for owner in owners:
-            owner["thought_signature"] = kept["thought_signature"]
+            owner["thought_signature"] = b64decode(kept["thought_signature"])
     return {"role": "model" if turn.role == "assistant" else "user", "parts": parts + calls}
 
 

@@ -8,7 +8,7 @@ from typing import Any, overload
 from failover_iter import Source
 from failover_iter.llm._adapters.openai_chat import OpenAIChatAnswer, asks_for_several
 from failover_iter.llm._chunk import Chunk
-from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
+from failover_iter.llm._factory import AsyncClient, SyncClient, closer_of, has_format
 from failover_iter.llm._field import field
 from failover_iter.llm._messages import prepare_chat
 from failover_iter.llm._reading import factory_class
@@ -64,7 +64,7 @@ def groq_chat(client: Any, *, name: str | None = None, **arguments: Any) -> Sour
         'groq llama'
     """
     create = client.chat.completions.create
-    factory = factory_class(client.close)(
+    factory = factory_class(closer_of(client))(
         client=client,
         answer_type=GroqAnswer,
         arguments=arguments,

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, overload
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._factory import AsyncClient, SyncClient
+from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
 from failover_iter.llm._field import field
-from failover_iter.llm._messages import Arguments, Image, Turn, format_of, turn_of
+from failover_iter.llm._messages import Arguments, Image, Turn, format_of, turn_of, wants_any_json
 from failover_iter.llm._reading import factory_class
 
 __all__ = ["ollama_chat"]
@@ -44,17 +44,25 @@ class OllamaAnswer(Answer):
 
 def _prepare(arguments: Arguments) -> Arguments:
     """Convert OpenAI's form: images, tool calls and their results, and the format."""
-    schema = format_of(arguments.pop("response_format", None))
+    response_format = arguments.pop("response_format", None)
+    schema = format_of(response_format)
     if schema is not None:
         arguments["format"] = schema.schema
+    elif wants_any_json(response_format):
+        arguments["format"] = "json"
     names: dict[str, str] = {}
     messages: list[Any] = []
     for message in arguments.get("messages", ()):
         turn = turn_of(message)
         names.update({call.id: call.name for call in turn.calls} if turn else {})
-        messages.append(message if turn is None else _message(turn, names))
+        messages.append(message if turn is None else _own(message) | _message(turn, names))
     arguments["messages"] = messages
     return arguments
+
+
+def _own(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of Ollama's own form, which is otherwise like OpenAI's."""
+    return {name: message[name] for name in ("images", "thinking") if name in message}
 
 
 def _message(turn: Turn, names: dict[str, str]) -> dict[str, Any]:
@@ -109,7 +117,7 @@ def ollama_chat(client: Any, *, name: str | None = None, **arguments: Any) -> So
         answer_type=OllamaAnswer,
         arguments=arguments,
         offers_tools=bool(arguments.get("tools")),
-        structured=bool(arguments.get("format") or arguments.get("response_format")),
+        structured=bool(arguments.get("format")) or has_format(arguments.get("response_format")),
         prefill_fields={},
         prepare=_prepare,
         call=lambda arguments: client.chat(**arguments, stream=True),

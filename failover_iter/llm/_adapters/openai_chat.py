@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, overload
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
+from failover_iter.llm._factory import AsyncClient, SyncClient, closer_of, has_format
 from failover_iter.llm._field import as_list, field, first_of
 from failover_iter.llm._messages import Arguments, prepare_chat
 from failover_iter.llm._reading import factory_class
@@ -240,7 +240,7 @@ def openai_chat(
         allowed = ", ".join(map(repr, _PREFILLS))
         raise ValueError(f"prefill must be one of {allowed}, or None, got {prefill!r}")
     create = client.chat.completions.create
-    factory = factory_class(client.close)(
+    factory = factory_class(closer_of(client))(
         client=client,
         answer_type=OpenAIChatAnswer,
         arguments=arguments,

@@ -9,9 +9,17 @@ from typing import Any, ClassVar, overload
 from failover_iter import Source
 from failover_iter.llm._answer import Answer
 from failover_iter.llm._chunk import Chunk, FinishReason
-from failover_iter.llm._factory import AsyncClient, SyncClient, has_format
+from failover_iter.llm._factory import AsyncClient, SyncClient, closer_of, has_format
 from failover_iter.llm._field import as_list, field
-from failover_iter.llm._messages import Arguments, Image, Turn, format_of, function_of, turn_of
+from failover_iter.llm._messages import (
+    Arguments,
+    Image,
+    Turn,
+    format_of,
+    function_of,
+    turn_of,
+    wants_any_json,
+)
 from failover_iter.llm._reading import factory_class
 from failover_iter.llm._status import as_mapping
 
@@ -157,9 +165,13 @@ def _prepare(arguments: Arguments) -> Arguments:
         arguments["input"] = [item for group in items for item in group]
     if "tools" in arguments:
         arguments["tools"] = [_tool(tool) for tool in arguments["tools"]]
-    schema = format_of(arguments.pop("response_format", None))
+    response_format = arguments.pop("response_format", None)
+    schema = format_of(response_format)
+    kind: dict[str, Any] = {"type": "json_object"}
     if schema is not None:
         kind = {"type": "json_schema", "name": schema.name, "schema": schema.schema}
+        kind |= {} if schema.strict is None else {"strict": schema.strict}
+    if schema is not None or wants_any_json(response_format):
         arguments["text"] = {**as_mapping(arguments.get("text")), "format": kind}
     return arguments
 
@@ -265,7 +277,7 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
         'openai gpt'
     """
     in_background = bool(arguments.get("background"))
-    factory = factory_class(client.close)(
+    factory = factory_class(closer_of(client))(
         client=client,
         answer_type=OpenAIResponsesAnswer,
         arguments=arguments,
