@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from failover_iter._core.notes import add_note, has_context, raise_unchanged, set_context
 from failover_iter._core.usage import is_usage_error
 from failover_iter.errors import describe
-from failover_iter.events import Closed, Exhausted, Failed, PassedOver, Switched, Waiting
+from failover_iter.events import (
+    Closed,
+    Exhausted,
+    Failed,
+    PassedOver,
+    Superseded,
+    Switched,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.groups import Level
+    from failover_iter._core.race import Race
     from failover_iter._core.sources import ResolvedSource
     from failover_iter._types import Mode, PassedOverReason
     from failover_iter.events import Event
@@ -147,6 +156,10 @@ class Reporter:
             level.has_warned = level.has_hinted = True
             self._log.glues(source.name)
 
+    def withdraws(self, level: Level, error: Exception) -> None:
+        """No source of a hedge is left but those that are open."""
+        self._log.survived(level, error, "others are open", hint=False)
+
     def exhausted(self, level: Level, error: Exception) -> None:
         """The level has no source left."""
         self._log.exhausted(level, error)
@@ -168,6 +181,16 @@ class Reporter:
                     set_context(raised, error)
                 raise
             add_note(error, f"on_event raised {describe(raised)}")
+
+    def superseded(self, level: Level, race: Race, *, abandoned: bool) -> None:
+        """Another contender of the race was first."""
+        level.report("nothing")
+        if not level.is_open:
+            return
+        level.is_open = False
+        if race.decided_at is not None:
+            race.delay.lost(race.decided_at - level.opened_at)
+        self.tell(Superseded, level, race.winner, abandoned)
 
     def all_closed(
         self, levels: Sequence[Level], error: BaseException, *, abandoned: bool = False
