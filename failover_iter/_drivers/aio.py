@@ -50,8 +50,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         source = AsyncSource(run, command.attempt)
                         await source.open()
                     else:
-                        run, source, command = await _compete(run, command)
-                        if command is not None:
+                        run, source, following = await _compete(run, command)
+                        if following is not None:
+                            command = following
                             continue
                     if source.has_committed:
                         run.committed()
@@ -104,7 +105,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             await source.interrupt(error)
-        elif run.state is State.ASKING:
+        elif run.state in (State.ASKING, State.WAITING):
             run.interrupted(error)
         raise
     finally:
@@ -115,7 +116,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         del run, source, command
 
 
-async def _compete(run: Run, command: Command) -> tuple[Run, Any, Any]:
+async def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:
     from failover_iter._drivers.race_async import compete  # for those who need it
 
     return await compete(run, command)

@@ -68,8 +68,9 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                         source = SyncSource(run, command.attempt)
                         source.open()
                     else:
-                        run, source, command = _compete(run, command)
-                        if command is not None:
+                        run, source, following = _compete(run, command)
+                        if following is not None:
+                            command = following
                             continue
                     if source.has_committed:
                         run.committed()
@@ -104,11 +105,12 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     source.failure = error
                 else:
                     source.end(value)
-            command = source.finish()
+            finished: Command = source.finish()
+            command = finished
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             source.interrupt(error)
-        elif run.state is State.ASKING:
+        elif run.state in (State.ASKING, State.WAITING):
             run.interrupted(error)
         raise
     finally:
@@ -118,7 +120,7 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
         del run, source, command
 
 
-def _compete(run: Run, command: Command) -> tuple[Run, Any, Any]:
+def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:
     from failover_iter._drivers.race_sync import compete  # threads: for those who need them
 
     return compete(run, command)
