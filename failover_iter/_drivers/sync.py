@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 from weakref import ref
 
 from failover_iter._core.commands import (
@@ -105,8 +105,7 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     source.failure = error
                 else:
                     source.end(value)
-            finished: Command = source.finish()
-            command = finished
+            command = cast("Command", source.finish())
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             source.interrupt(error)
