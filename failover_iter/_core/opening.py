@@ -50,14 +50,13 @@ class Openings:
         self._now = now
         self._flavour: Flavour = flavour
 
-    def beside(self, levels: Levels, takeovers: Takeovers) -> Openings:
+    def beside(self, levels: Levels, takeovers: Takeovers, race: Race) -> Openings:
         """The same, for a source that is opened beside the open one."""
         beside = Openings(levels, takeovers, self._reporter, self._now, self._flavour)
-        beside.race, judging = self.race, beside.made_judging()
+        beside.race, judging = race, beside.made_judging()
+        judging.error = race.error
         if self.judging is not None:
             judging.outage = self.judging.outage
-        if self.race is not None:
-            judging.error = self.race.error
         return beside
 
     def made_judging(self) -> Judging:

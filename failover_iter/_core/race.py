@@ -29,7 +29,7 @@ class Race:
     seconds = inf
     #: The contender that decided the race, and when; for those that are superseded.
     winner: str | None = None
-    decided_at: float | None = None
+    decided_at = 0.0
 
     def __init__(
         self, index: int, delay: AnyDelay, mode: Mode | None, error: Exception | None

@@ -188,8 +188,7 @@ class Reporter:
         if not level.is_open:
             return
         level.is_open = False
-        if race.decided_at is not None:
-            race.delay.lost(race.decided_at - level.opened_at)
+        race.delay.lost(race.decided_at - level.opened_at)
         self.tell(Superseded, level, race.winner, abandoned)
 
     def all_closed(

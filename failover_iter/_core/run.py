@@ -230,7 +230,7 @@ class Run:
         self.__dict__.pop("attempt", None)
         self._levels = Levels([*self._levels[: race.index], self._levels[race.index].beside()])
         self._takeovers = self._takeovers.beside(race.mode)
-        self._openings = self._openings.beside(self._levels, self._takeovers)
+        self._openings = self._openings.beside(self._levels, self._takeovers, race)
         self._ends = Ends(self._levels, self._openings, self._reporter, self.now)
 
     def begin(self) -> Command:

@@ -65,10 +65,10 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     continue
                 case Raise():
                     raise_unchanged(command.error)
-                case Return():
-                    return
                 case Withdraw() | Concede():
                     raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
+                case Return():
+                    return
                 case _:
                     assert_never(command)
             command = None  # or the attempt would outlive the source

@@ -91,10 +91,9 @@ class Contender:
 
     def interrupt(self) -> None:
         """End the pull of its source, if there is one: it has lost."""
-        if self.source is None or self.source.attempt.deadline is None:
-            return
-        self.source.attempt.deadline.is_superseded = True
-        if self.source.puller is not None:
+        if self.source is not None and self.source.puller is not None:
+            deadline: Any = self.source.attempt.deadline  # each source of a race has one
+            deadline.is_superseded = True
             self.source.puller.interrupt()
 
     async def leave(self) -> None:
@@ -143,9 +142,11 @@ class Backup(Contender):
         self._has_begun = True
         await self.carry_out(command)
         contest = self.contest
+        if self._is_cancelled:
+            self.raised = self._gone()
         if contest.decider is None and not self.has_withdrawn:
             contest.decide(self)
-        if contest.decider is self and self.command is None:
+        if contest.decider is self and self.command is None and self.source is not None:
             await self._serve()
         if contest.decider is self:
             await self._close()
@@ -160,6 +161,12 @@ class Backup(Contender):
                 self.contest.decide(self)
         self.gone.set()
         self._answered.set()
+
+    @property
+    def _is_cancelled(self) -> bool:
+        """Whether others have cancelled the task, as when the event loop ends."""
+        error = self.raised if self.source is None else self.raised or self.source.failure
+        return isinstance(error, self._tasks.cancelled)
 
     async def _serve(self) -> None:
         """Do what the stream asks for, until it asks to close the source."""
@@ -225,6 +232,8 @@ class Backup(Contender):
         error, self._error = self._error, None
         result, self._result = self._result, None
         try:
+            if isinstance(error, self._tasks.cancelled):
+                raise self._gone()
             if error is not None:
                 raise_unchanged(error)
         finally:

@@ -84,10 +84,10 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     continue
                 case Raise():
                     raise_unchanged(command.error)
-                case Return():
-                    return command.value
                 case Withdraw() | Concede():
                     raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
+                case Return():
+                    return command.value
                 case _:
                     assert_never(command)
             command = None  # or the attempt would outlive the source

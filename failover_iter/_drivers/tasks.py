@@ -30,6 +30,9 @@ class Event(Protocol):
 class Tasks(Protocol):
     """Tasks and timers of asyncio or trio."""
 
+    #: What a cancellation raises.
+    cancelled: type[BaseException]
+
     def event(self) -> Event:
         """Return a new event."""
         ...

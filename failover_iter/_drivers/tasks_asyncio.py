@@ -13,6 +13,7 @@ class Tasks:
     """Tasks and timers of the running event loop."""
 
     event = asyncio.Event
+    cancelled: type[BaseException] = asyncio.CancelledError
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ class Tasks:
     """Tasks and timers of the running trio."""
 
     event = trio.Event
+    cancelled: type[BaseException] = trio.Cancelled
 
     def call_at(self, when: float, call: Callable[[], object]) -> Callable[[], object]:
         """Call this at that time; return a function that prevents it."""

@@ -92,7 +92,7 @@ class Puller:
                 is_cancelled = task.cancelling() > cancelled_before
                 if is_cancelled:  # cleaning up for a consumer that leaves is not timed
                     self._stop()
-                elif waited_for is not None and self._timer is None and self._until < inf:
+                elif waited_for is not None and self._is_to_be_timed:
                     self._timer = self._loop.call_at(self._until, self._expire)
                 try:
                     sent = yield waited_for
@@ -127,6 +127,11 @@ class Puller:
             finally:
                 answer = None
         return self.item
+
+    @property
+    def _is_to_be_timed(self) -> bool:
+        """Whether there is a limit, and neither a timer nor an end of that yet."""
+        return self._timer is None and not self._fired and self._until < inf
 
     def interrupt(self) -> None:
         """End the pull in progress, if there is one, as if its time was up."""
