@@ -155,10 +155,9 @@ class Backup(Contender):
 
     def _done(self) -> None:
         """The task has ended, perhaps before it began: a cancelled one may never run."""
-        if not self._has_begun:
+        if not self._has_begun and self.contest.decider is None:
             self.raised = self._gone()
-            if self.contest.decider is None:
-                self.contest.decide(self)
+            self.contest.decide(self)
         self.gone.set()
         self._answered.set()
 
@@ -265,16 +264,13 @@ class Backup(Contender):
 
 
 class Remote:
-    """An async iterator in the task of a backup."""
+    """The iterator in the task of a backup."""
 
     __slots__ = ("_backup", "_source")
 
     def __init__(self, backup: Backup, source: AsyncSource) -> None:
         self._backup = backup
         self._source = source
-
-    def __aiter__(self) -> Remote:
-        return self
 
     def __anext__(self) -> Any:
         return self._backup.ask(lambda: self._pulled(lambda: anext(self._source.iterator)))

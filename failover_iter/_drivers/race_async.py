@@ -75,8 +75,6 @@ class Contest:
 
     def _open_beside(self) -> None:
         self._stop_timer = None
-        if self.decider is not None:
-            return
         backup = Backup(self, self._first.run.beside())
         try:
             command = backup.run.begin()

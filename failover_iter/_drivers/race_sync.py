@@ -166,11 +166,10 @@ class Contender:
                 self.raised = self.raised or error
             is_abandoned = source.is_abandoned
             source.release()
-        if self.run.state is not State.DONE:
-            try:
-                self.run.superseded(abandoned=is_abandoned)
-            except BaseException as error:  # of a listener
-                self.raised = self.raised or error
+        try:
+            self.run.superseded(abandoned=is_abandoned)
+        except BaseException as error:  # of a listener
+            self.raised = self.raised or error
 
     def abandon(self) -> None:
         """Leave a blocked source to its thread."""
@@ -242,8 +241,6 @@ class Contest:
         """Wait until a thread has done its job, or the time for something has come."""
         running = [each for each in self._contenders if not each.has_ended]
         jobs = [each.job for each in running if each.job is not None]
-        if any(job.finished for job in jobs):
-            return
         until = min(self.race.due, *(each.until for each in running))
         try:
             self._get(self.replies, until - self._run.now(), jobs)

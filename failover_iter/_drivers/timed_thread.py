@@ -144,13 +144,10 @@ class Worker:
         An interrupt may come at any point. `_job` says afterwards whether the source is blocked,
         and replies to earlier jobs are ignored.
         """
-        mailbox = self.thread.mailbox
-        if mailbox.gone:
-            raise self._cannot_go_on()
-        self._job = job = Job(call)
+        job = self._new_job(call)
         del call
         try:
-            mailbox.requests.put(job)
+            self.thread.mailbox.requests.put(job)
             while self._get(self._replies, seconds, (job,)) is not job:
                 pass
         except Empty:
@@ -161,19 +158,20 @@ class Worker:
             raise
         return self.outcome(job)
 
-    def _cannot_go_on(self) -> RuntimeError:
+    def _new_job(self, call: Callable[[], Any]) -> Job:
         gone = self.thread.mailbox.gone
-        return mark_usage_error(RuntimeError(f"a stream with a timeout cannot be continued {gone}"))
+        if gone:
+            text = f"a stream with a timeout cannot be continued {gone}"
+            raise mark_usage_error(RuntimeError(text))
+        self._job = job = Job(call)
+        return job
 
     # For one who waits for several threads.
 
     def post(self, call: Callable[[], Any]) -> Job:
         """Have the thread make a call, and do not wait."""
-        mailbox = self.thread.mailbox
-        if mailbox.gone:
-            raise self._cannot_go_on()
-        self._job = job = Job(call)
-        mailbox.requests.put(job)
+        job = self._new_job(call)
+        self.thread.mailbox.requests.put(job)
         return job
 
     def outcome(self, job: Job) -> Any:

@@ -42,7 +42,7 @@ class Puller:
         #: Why the source was closed after its last item.
         self.wrong_use: Exception | None = None
         #: Around the pull in progress, or the last one.
-        self._scope: trio.CancelScope | None = None
+        self._scope = trio.CancelScope()
 
     def items(self, iterator: AsyncIterator[Any]) -> Items:
         """Return the items of the source, each pulled before its deadline."""
@@ -80,7 +80,7 @@ class Puller:
 
     def interrupt(self) -> None:
         """End the pull in progress, if there is one, as if its time was up."""
-        if self._scope is not None and self.wrong_use is None:  # else the source is being closed
+        if self.wrong_use is None:  # else the source is being closed
             self._scope.cancel()
 
     async def _close_holder(self) -> None:

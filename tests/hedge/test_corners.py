@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from math import inf
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from failover_iter import (
     Bookmark,
     Budget,
     Contending,
+    Opening,
     Percentile,
     Policy,
     Resume,
     Source,
     SourceTimeout,
+    StreamTimeout,
     Superseded,
     Trace,
     afailover_stream,
     failover_stream,
     hedge,
 )
+from failover_iter._drivers import contender, mailbox, tasks_asyncio
 from failover_iter._drivers.clock import clock
 from failover_iter._percentile import quantile_of
 from failover_iter.testing import JumpingLoop, VirtualClock
 from support.worlds import FLAVOURS, World, play
 
 POLICY = Policy(retry_on=ConnectionError)
+
+
+class Exit(BaseException):
+    """No `Exception`."""
 
 
 def run(main: Callable[[], Any]) -> Any:
@@ -250,23 +261,141 @@ def test_a_health_that_raises(flavour: str) -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_errors_of_closing_a_loser_are_logged(
-    flavour: str, caplog: pytest.LogCaptureFixture
+    flavour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They hide nothing, and are not lost."""
+    logged: list[str] = []
+    for module in (contender, mailbox):
+        monkeypatch.setattr(
+            module, "log_abandoned", lambda name, error, _: logged.append(f"{name}: {error}")
+        )
 
     async def scenario(world: World) -> None:
         def close(_: object) -> None:
             raise OSError("closing")
 
-        # Both answer at the same time, so that one rests when the other has won.
-        first = Source(of_world(world, "a", 1), close=close)
-        race = POLICY.hedge([first, of_world(world, "b", 0)], after=1)
-        assert await world.drain(POLICY, [race]) in (["b"], ["a"])
+        first = Source(of_world(world, "a", 9), close=close)
+        race = POLICY.hedge([first, of_world(world, "b", 1)], after=1)
+        assert await world.drain(POLICY, [race]) == ["b"]
 
-    try:
-        play(flavour, scenario)
-    except OSError as error:
-        assert str(error) == "closing"  # noqa: PT017 (the other one was first)
+    play(flavour, scenario)
+    assert logged == ["a: closing"]
+
+
+@pytest.mark.parametrize("option", ["commit_when", "retry_on"])
+def test_two_callbacks_that_raise_at_a_time(option: str) -> None:
+    """One of the errors reaches the consumer, and nothing is told twice."""
+    events: list[Any] = []
+
+    def judge(item: object) -> bool:
+        raise LookupError(item)
+
+    def ending(name: str, seconds: float) -> Any:
+        async def source() -> AsyncIterator[str]:
+            await asyncio.sleep(seconds)
+            if option == "retry_on":
+                raise ConnectionError(name)
+            yield name
+
+        return source
+
+    async def main() -> None:
+        options: dict[str, Any] = {"retry_on": OSError, option: judge}
+        policy = Policy(**options, on_event=events.append)
+        race = policy.hedge([slow("a"), ending("b", 2), ending("c", 1)], after=1)
+        with pytest.raises(LookupError):
+            await anext(Policy(retry_on=OSError).astream([race]))
+
+    run(main)
+    opened = [event for event in events if isinstance(event, Opening)]
+    assert len(opened) == 3
+
+
+def test_a_loser_that_is_being_closed() -> None:
+    """Its closing is not interrupted: the winner waits for it."""
+
+    async def fails() -> AsyncIterator[str]:
+        await asyncio.sleep(2)
+        raise ConnectionError("down")
+        yield
+
+    async def close(_: object) -> None:
+        await asyncio.sleep(3)
+
+    async def main() -> None:
+        race = POLICY.hedge([Source(fails, close=close), slow("b", 2)], after=1)
+        assert [item async for item in POLICY.astream([race])] == ["b"]
+        assert asyncio.get_running_loop().time() == 1005
+
+    run(main)
+
+
+def test_a_loser_whose_closing_raises_no_exception() -> None:
+    """The consumer gets it, and the winner is closed."""
+
+    def close(_: object) -> None:
+        raise Exit("closing")
+
+    async def main() -> None:
+        race = POLICY.hedge([Source(slow(), close=close), slow("b", 1)], after=1)
+        with pytest.raises(Exit, match="closing"):
+            await anext(POLICY.astream([race]))
+
+    run(main)
+
+
+@pytest.mark.parametrize("steps", [[2.0], [1.5, 0.5]])
+def test_an_item_at_the_moment_of_the_decision(steps: list[float]) -> None:
+    """Whoever is first, the other one is not pulled for long."""
+
+    async def first() -> AsyncIterator[int]:
+        for seconds in steps:
+            await asyncio.sleep(seconds)
+        yield 1
+        await asyncio.sleep(99)
+        yield 2
+
+    async def second() -> AsyncIterator[int]:
+        await asyncio.sleep(1)
+        yield 3
+        yield 4
+
+    async def main() -> None:
+        policy = Policy(retry_on=OSError, commit_when=2)
+        stream = policy.astream([policy.hedge([first, second], after=1)])
+        assert [item async for item in stream] == [3, 4]
+        assert asyncio.get_running_loop().time() == 1002
+
+    run(main)
+
+
+def test_a_scope_that_a_source_holds_under_trio() -> None:
+    """It is closed inside our scope, also if another source wins meanwhile."""
+
+    async def holds() -> AsyncIterator[int]:
+        with trio.CancelScope():
+            try:
+                await trio.sleep(1.9)
+                yield 1
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(1)
+
+    async def other() -> AsyncIterator[int]:
+        await trio.sleep(1)
+        yield 3
+        yield 4
+
+    async def main() -> None:
+        policy = Policy(retry_on=OSError, commit_when=2)
+        stream = policy.astream([policy.hedge([holds, other], after=1)])
+        assert [item async for item in stream] == [3, 4]
+        stream = POLICY.astream([POLICY.hedge([holds, other], after=9)])
+        assert await anext(stream) == 1
+        with pytest.raises(RuntimeError, match="or take part in a hedge under trio"):
+            await anext(stream)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 # Cancellations.
@@ -370,23 +499,41 @@ def test_the_task_of_a_backup_is_cancelled() -> None:
     run(main)
 
 
-def test_the_task_of_a_backup_is_cancelled_before_it_begins() -> None:
+def test_the_task_of_a_backup_is_cancelled_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It never runs, and the consumer does not wait for it."""
+    start = tasks_asyncio.Tasks.start
+
+    def start_and_cancel(*args: Any) -> Any:
+        cancel = start(*args)
+        cancel()
+        return cancel
+
+    monkeypatch.setattr(tasks_asyncio.Tasks, "start", start_and_cancel)
 
     async def main() -> None:
         stream = POLICY.astream([POLICY.hedge([slow(), slow()], after=1)])
-        pulling = asyncio.ensure_future(anext(stream))
-        loop = asyncio.get_running_loop()
-
-        def cancel() -> None:
-            for task in asyncio.all_tasks() - {pulling, main_task}:
-                task.cancel()
-
-        main_task = asyncio.current_task()
-        loop.call_at(loop.time() + 1, cancel)  # after the timer, before the first step
-        loop.call_at(loop.time() + 1, lambda: loop.call_soon(cancel))
         with pytest.raises(RuntimeError, match="of a hedge was cancelled"):
-            await pulling
+            await anext(stream)
+
+    run(main)
+
+
+def test_the_task_of_a_backup_is_cancelled_while_it_is_pulled() -> None:
+    """The consumer, who was not cancelled, is told so."""
+
+    async def backup() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.sleep(99)
+
+    async def main() -> None:
+        stream = POLICY.astream([POLICY.hedge([slow(), backup], after=1)])
+        assert await anext(stream) == 1
+        (task,) = asyncio.all_tasks() - {asyncio.current_task()}
+        asyncio.get_running_loop().call_later(1, task.cancel)
+        with pytest.raises(RuntimeError, match="the task of source 'backup' of a hedge was canc"):
+            await anext(stream)
 
     run(main)
 
@@ -432,7 +579,8 @@ def test_a_backup_times_out() -> None:
     run(main)
 
 
-def test_a_backup_whose_closing_raises() -> None:
+@pytest.mark.parametrize("error", [OSError, Exit])
+def test_a_backup_whose_closing_raises(error: type[BaseException]) -> None:
     """An error of closing reaches the consumer who closes."""
 
     async def backup() -> AsyncIterator[int]:
@@ -440,12 +588,12 @@ def test_a_backup_whose_closing_raises() -> None:
             yield 1
             yield 2
         finally:
-            raise OSError("closing")
+            raise error("closing")
 
     async def main() -> None:
         stream = POLICY.astream([POLICY.hedge([slow(), backup], after=1)])
         assert await anext(stream) == 1
-        with pytest.raises(OSError, match="closing"):
+        with pytest.raises(error, match="closing"):
             await stream.aclose()
 
     run(main)
@@ -504,6 +652,70 @@ def test_a_surplus_item_before_the_commit(virtual: VirtualClock) -> None:
     policy = Policy(retry_on=OSError, expect_items=1, commit_when=2)
     race = policy.hedge([lambda: [1, 2, 3], lambda: [1]], after=1)
     assert list(policy.stream([race])) == [1]
+
+
+@pytest.mark.parametrize("error", [OSError, Exit])
+def test_a_loser_at_rest_is_closed_first(error: type[BaseException]) -> None:
+    """It has answered when another one decides; an error of closing it is logged, or raised."""
+
+    class AllAtOnce(VirtualClock):
+        def get(self, queue: Any, seconds: float, jobs: Any = None) -> Any:
+            item = super().get(queue, seconds, jobs)
+            while not all(job.finished for job in jobs or ()):
+                time.sleep(0.0005)
+            return item
+
+    log: list[str] = []
+
+    def close(_: object) -> None:
+        log.append("closed")
+        raise error("closing")
+
+    fake = AllAtOnce()
+    token = clock.set(fake)
+    try:
+        stream = POLICY.stream(
+            [POLICY.hedge([lambda: [1], Source(lambda: [2], close=close)], after=0)]
+        )
+        with pytest.raises(Exit) if error is Exit else nullcontext():
+            assert next(stream) == 1
+        assert log == ["closed"]
+        stream.close()
+    finally:
+        fake.wake_all()
+        clock.reset(token)
+
+
+def test_the_time_of_the_stream_is_up_between_two_pulls(virtual: VirtualClock) -> None:
+    """A predicate took it."""
+
+    def judge(_: object) -> bool:
+        virtual.sleep(5)
+        return False
+
+    policy = Policy(retry_on=OSError, commit_when=judge, total_timeout=3)
+    race = policy.hedge([lambda: [1, 2], lambda: [1, 2]], after=1)
+    with pytest.raises(StreamTimeout):
+        list(policy.stream([race]))
+
+
+def test_one_copy_of_the_memo_for_each_contender(virtual: VirtualClock) -> None:
+    """What a source leaves in it is what `abort` gets."""
+    aborted: list[Any] = []
+
+    def first(progress: Any) -> Iterator[str]:
+        progress.memo["by"] = "first"
+        virtual.sleep(9)
+        yield "late"
+
+    def second(progress: Any) -> Iterator[str]:
+        progress.memo["by"] = "second"
+        yield "item"
+
+    policy = Policy(retry_on=OSError, mid_stream="resume")
+    source = Source(first, abort=lambda _, memo: aborted.append(memo))
+    assert list(policy.stream([policy.hedge([source, second], after=1)])) == ["item"]
+    assert aborted == [{"by": "first"}]
 
 
 def test_ctrl_c_while_sources_race() -> None:
