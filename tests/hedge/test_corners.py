@@ -330,6 +330,28 @@ def test_a_loser_that_is_being_closed() -> None:
     run(main)
 
 
+def test_a_callback_that_raises_when_the_race_is_decided() -> None:
+    """The source of a backup failed before, and was still being closed."""
+
+    async def fails() -> AsyncIterator[str]:
+        raise ConnectionError("down")
+        yield
+
+    async def close(_: object) -> None:
+        await asyncio.sleep(3)
+
+    def judge(error: Exception) -> bool:
+        raise LookupError("mine")
+
+    async def main() -> None:
+        policy = Policy(retry_on=judge)
+        race = policy.hedge([slow("a", 2), Source(fails, close=close)], after=1)
+        with pytest.raises(LookupError, match="mine"):
+            await anext(POLICY.astream([race]))
+
+    run(main)
+
+
 def test_a_loser_whose_closing_raises_no_exception() -> None:
     """The consumer gets it, and the winner is closed."""
 
@@ -515,6 +537,24 @@ def test_the_task_of_a_backup_is_cancelled_before_it_begins(
     async def main() -> None:
         stream = POLICY.astream([POLICY.hedge([slow(), slow()], after=1)])
         with pytest.raises(RuntimeError, match="of a hedge was cancelled"):
+            await anext(stream)
+
+    run(main)
+
+
+def test_the_task_of_a_backup_is_cancelled_while_it_races() -> None:
+    """The consumer, who was not cancelled, is told so."""
+
+    async def main() -> None:
+        stream = POLICY.astream([POLICY.hedge([slow(), slow("backup")], after=1)])
+        loop, mine = asyncio.get_running_loop(), asyncio.current_task()
+
+        def cancel() -> None:
+            (task,) = asyncio.all_tasks() - {mine}
+            task.cancel()
+
+        loop.call_later(2, cancel)
+        with pytest.raises(RuntimeError, match="the task of source 'backup' of a hedge was canc"):
             await anext(stream)
 
     run(main)
