@@ -1,17 +1,22 @@
-"""What a hedge does to the tail: 3,000 streams one after the other, in virtual time."""
+"""The tail of many streams with a hedge, in virtual time; the costs of a hedge and a health."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf
 from random import Random
+from statistics import median
+from time import perf_counter
 from typing import Any
 
-from failover_iter import Budget, Percentile, Policy
+from failover_iter import Budget, Health, Percentile, Policy, afailover_stream
 from failover_iter.testing import JumpingLoop
+
+from .measure import MICROSECONDS
+from .report import Headline, Part, Table
 
 STREAMS = 3000
 #: A delay, a budget and how many sources are slow, of each line.
@@ -67,14 +72,95 @@ async def _run(after: Any, ratio: float | None, slow: float, streams: int) -> Ta
     return Tail(waited[streams // 2], waited[streams * 99 // 100], opened / streams - 1)
 
 
-def table(streams: int = STREAMS) -> str:
-    """The lines, as a table in Markdown."""
-    lines = ["| | median | p99 | extra openings |", "|---|---|---|---|"]
-    for name, (after, ratio, slow) in CASES.items():
-        tail = measure(after(), ratio, slow, streams)
-        lines.append(f"| {name} | {tail.median:.2f} s | {tail.p99:.2f} s | {tail.extra:.1%} |")
-    return "\n".join(lines)
+# Costs.
 
 
-if __name__ == "__main__":
-    print(table())
+ITEMS = 100_000
+SHORT = 2_000
+#: The goals: a stream with a hedge over one without, per item; a stream with a health beyond one
+#: with a listener, in microseconds.
+ITEM_GOAL, HEALTH_GOAL = 1.1, 40.0
+
+
+async def _many() -> AsyncIterator[int]:
+    for number in range(ITEMS):
+        yield number
+
+
+async def _one() -> AsyncIterator[int]:
+    yield 1
+
+
+async def _per_item(entries: list[Any]) -> float:
+    began = perf_counter()
+    async for _ in afailover_stream(entries, retry_on=OSError):
+        pass
+    return (perf_counter() - began) / ITEMS
+
+
+async def _per_stream(policy: Policy, entries: list[Any]) -> float:
+    began = perf_counter()
+    for _ in range(SHORT):
+        async for _ in policy.astream(entries):
+            pass
+    return (perf_counter() - began) / SHORT * MICROSECONDS
+
+
+async def costs() -> dict[str, float]:
+    """The median of several rounds, in which each figure is measured in turn with its rival."""
+    plain = Policy(retry_on=OSError)
+    listens = Policy(retry_on=OSError, on_event=lambda _: None)
+    healthy = Policy(retry_on=OSError, on_event=lambda _: None, health=Health())
+    sources = [_many, _many]
+    race, short_race = plain.hedge(sources, after=60), plain.hedge([_one, _one], after=60)
+    rounds: dict[str, list[float]] = {"item": [], "health": [], "hedge": []}
+    for _ in range(7):
+        bare = await _per_item([_many])
+        rounds["item"].append(await _per_item([race]) / bare)
+        listening = await _per_stream(listens, [_one, _one])
+        rounds["health"].append(await _per_stream(healthy, [_one, _one]) - listening)
+        group = await _per_stream(plain, [plain.source([_one, _one])])
+        rounds["hedge"].append(await _per_stream(plain, [short_race]) - group)
+    return {name: median(figures) for name, figures in rounds.items()}
+
+
+def everything() -> dict[str, Any]:
+    """Measure everything in this module."""
+    tails = {
+        name: asdict(measure(after(), ratio, slow)) for name, (after, ratio, slow) in CASES.items()
+    }
+    return {"tails": tails, "costs": asyncio.run(costs())}
+
+
+def part(runs: list[Any]) -> Part:
+    """The tables of these measurements."""
+    tails, costs = runs[0]["tails"], runs[0]["costs"]
+    rows = [
+        (name, f"{tail['median']:.2f}", f"{tail['p99']:.2f}", f"{tail['extra']:.1%}")
+        for name, tail in tails.items()
+    ]
+    tail = Table(
+        "Hedge, the tail",
+        f"{STREAMS:,} streams one after the other, in virtual time: seconds until the first item",
+        ("median", "p99", "extra openings"),
+        rows,
+    )
+    item, health, hedge = costs["item"], costs["health"], costs["hedge"]
+    paid = Table(
+        "Hedge and health, the costs",
+        "async streams while the first source is well",
+        ("figure", "goal"),
+        [
+            ("per item: with a hedge / without", f"{item:.2f}", f"{ITEM_GOAL:.2f}"),
+            ("per stream: health beyond a listener, us", f"{health:.1f}", f"{HEALTH_GOAL:.1f}"),
+            ("per stream: hedge beyond Policy.source, us", f"{hedge:.1f}", ""),
+        ],
+    )
+    p99 = tails["after=Percentile(0.95), 3 % slow"]["p99"]
+    return Part(
+        [tail, paid],
+        [
+            Headline("p99 until the first item with a hedge, s", f"{p99:.2f}", "< 0.70"),
+            Headline("per item with a hedge / without", f"{item:.2f}", f"<= {ITEM_GOAL:.2f}"),
+        ],
+    )

@@ -38,9 +38,9 @@ class Contender:
 
     #: The source that is open, or was last.
     source: AsyncSource | None = None
-    #: What it ended with, if not with a source that decides the race.
+    #: Its last command, if it did not end with a source that decides the race.
     command: Command | None = None
-    #: An exception that is no failure of a source: of a callback, or a cancellation.
+    #: An exception, but not the failure of a source: of a callback, or a cancellation.
     raised: BaseException | None = None
 
     def __init__(self, contest: Contest, run: Run) -> None:
@@ -116,9 +116,9 @@ class Contender:
 
 
 class Backup(Contender):
-    """A contender in a task of its own, which pulls its source for the stream if it wins."""
+    """A contender with its own task, which pulls its source for the stream if it wins."""
 
-    #: What is waited for: a function to call, or None to close the source.
+    #: The request of the stream: a function to call, or None to close the source.
     _call: Callable[[], Awaitable[Any]] | None = None
     _error: BaseException | None = None
     _result: Any = None

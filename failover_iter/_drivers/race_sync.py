@@ -43,9 +43,9 @@ class Contender:
 
     #: The source that is open, or was last.
     source: SyncSource | None = None
-    #: What it ended with, if not with a source that decides the race.
+    #: Its last command, if it did not end with a source that decides the race.
     command: Command | None = None
-    #: An exception that is no failure of a source: of a callback, or a signal handler.
+    #: An exception, but not the failure of a source: of a callback, or a signal handler.
     raised: BaseException | None = None
     #: Whether it has decided the race, or withdrawn.
     has_ended = False

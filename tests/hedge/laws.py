@@ -102,7 +102,7 @@ class Track:
                 track.open.discard(name)
 
         made: Any = Response if world.flavour == "sync" else AsyncResponse
-        factory: Any = lambda: made()  # noqa: E731 (a class has no name of its own)
+        factory: Any = lambda: made()  # noqa: E731 (the name is set on it)
         factory.__name__ = name
         return factory
 
@@ -357,7 +357,7 @@ def _losing_is_failing(self: Reporter, level: Any, race: Race, *, abandoned: boo
 
 
 def _losing_is_good(self: Reporter, level: Any, race: Race, *, abandoned: bool) -> None:
-    """What was closed has ended well."""
+    """A closed source has ended well."""
     level.report("good")
     _superseded(self, level, race, abandoned=abandoned)
 
