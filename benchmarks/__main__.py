@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import report, tables
+from . import report, tables, tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ PARTS: dict[str, Callable[[list[Any]], report.Part]] = {
     "switch": tables.switch,
     "memory": tables.memory,
     "peers": tables.peers,
+    "hedge": tail.part,
     "scale": tables.scale,
     "observe": tables.observe,
     "checkpoint": tables.checkpoint,
@@ -173,6 +174,8 @@ def _child(part: str, seconds: float) -> Any:
             from . import checkpoints
 
             return checkpoints.everything(seconds)
+        case "hedge":
+            return tail.everything()
         case "scale":
             from . import scale
 

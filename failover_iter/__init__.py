@@ -3,7 +3,8 @@
 When a source fails, even mid-stream, the next one takes over. `failover_stream` and
 `afailover_stream` make one stream from several sources; their documentation explains the options.
 `failover` decorates a function that returns a stream. A `Policy` holds options for many streams, a
-`Source` holds options for one source, and a `Trace` shows what happened. Streams that share a
+`Source` holds options for one source, and a `Trace` shows what happened. A `hedge` opens a second
+source when the first is slow. Streams that share a
 `Health` ask a source that failed lately last, and streams that share a `Budget` retry no more than
 it allows. With a `Checkpoint`, the next process goes on where a stream stopped.
 
@@ -27,8 +28,10 @@ import typing as _typing  # `failover_iter.typing` is a module of this package
 if _typing.TYPE_CHECKING:
     from failover_iter._api import afailover_stream, failover, failover_stream
     from failover_iter._backoff import backoff
+    from failover_iter._hedge import hedge
     from failover_iter._in_thread import in_thread
     from failover_iter._mid_stream import Bookmark, Decide, Progress, Resume, Skip
+    from failover_iter._percentile import Percentile
     from failover_iter._source import Source
     from failover_iter.budget import Budget
     from failover_iter.checkpoint import Checkpoint
@@ -49,12 +52,14 @@ if _typing.TYPE_CHECKING:
         Closed,
         Committed,
         Completed,
+        Contending,
         Ended,
         Event,
         Exhausted,
         Failed,
         Opening,
         PassedOver,
+        Superseded,
         Switched,
         Takeover,
         Waiting,
@@ -68,15 +73,17 @@ else:
     _NAMES = {
         "_api": "afailover_stream failover failover_stream",
         "_backoff": "backoff",
+        "_hedge": "hedge",
         "_in_thread": "in_thread",
         "_mid_stream": "Bookmark Decide Progress Resume Skip",
+        "_percentile": "Percentile",
         "_source": "Source",
         "budget": "Budget",
         "checkpoint": "Checkpoint",
         "errors": "AllSourcesFailed CheckpointError DivergedStream EmptyStream FailoverError "
         "NoSources ReusedIterator SourceError SourceTimeout StreamTimeout TruncatedStream",
-        "events": "Closed Committed Completed Ended Event Exhausted Failed Opening PassedOver "
-        "Switched Takeover Waiting",
+        "events": "Closed Committed Completed Contending Ended Event Exhausted Failed Opening "
+        "PassedOver Superseded Switched Takeover Waiting",
         "health": "Health",
         "policy": "Policy",
         "trace": "Trace",
@@ -106,6 +113,7 @@ __all__ = [
     "Closed",
     "Committed",
     "Completed",
+    "Contending",
     "Decide",
     "DivergedStream",
     "EmptyStream",
@@ -118,6 +126,7 @@ __all__ = [
     "NoSources",
     "Opening",
     "PassedOver",
+    "Percentile",
     "Policy",
     "Progress",
     "Resume",
@@ -127,6 +136,7 @@ __all__ = [
     "SourceError",
     "SourceTimeout",
     "StreamTimeout",
+    "Superseded",
     "Switched",
     "Takeover",
     "Trace",
@@ -136,5 +146,6 @@ __all__ = [
     "backoff",
     "failover",
     "failover_stream",
+    "hedge",
     "in_thread",
 ]

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
             """The error of the next pull, if the source was closed after its last item."""
             ...
 
+        def interrupt(self) -> None:
+            """End the pull in progress, if there is one, as if its time was up."""
+            ...
+
         def check(self) -> None:
             """Raise what forbids a further pull: the time of the stream is up, for example."""
             ...
@@ -146,6 +150,22 @@ class AnyCheckpoint(Protocol):
 
     def release(self) -> None:
         """The stream has ended."""
+        ...
+
+
+class AnyDelay(Protocol):
+    """When a hedge opens its next source, and what it learns from each race."""
+
+    def seconds(self) -> float:
+        """How long a source may take to commit before the next one is opened beside it."""
+        ...
+
+    def won(self, seconds: float, /) -> None:
+        """A source has committed after this time."""
+        ...
+
+    def lost(self, seconds: float, /) -> None:
+        """A source was superseded after this time: it would have taken longer."""
         ...
 
 

@@ -10,6 +10,10 @@ is left, `Exhausted` comes last. `PassedOver` names each source that may not tak
         (Failed PassedOver* (Waiting | Switched) (PassedOver* Switched?) Opening Committed?)*
         (Failed PassedOver* Exhausted? | Completed | Closed)
 
+The inner stream of a hedge (`Policy.hedge`) may have several attempts at a time. `Contending` comes
+before the `Opening` of each that begins beside others, and the end of an attempt may also be
+`Superseded`: another one was first. Source and attempt tell to which one an event belongs.
+
 If the consumer or a `total_timeout` interrupts a pause, the stream emits no further event. Nor does
 it after a `Failed` whose error it raises. If a listener has a method `stream_ended`, that is called
 once for each stream, with an `Ended` record, after the last event.
@@ -44,12 +48,14 @@ __all__ = [
     "Closed",
     "Committed",
     "Completed",
+    "Contending",
     "Ended",
     "Event",
     "Exhausted",
     "Failed",
     "Opening",
     "PassedOver",
+    "Superseded",
     "Switched",
     "Takeover",
     "Waiting",
@@ -76,6 +82,14 @@ class Opening(_Record):
     """An attempt begins: the factory is called next."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contending(_Record):
+    """A source of a hedge is opened next, beside those that are open: they are slow."""
+
+    seconds: float
+    """How long the source before it was waited for."""
 
 
 class Committed(_Record):
@@ -130,6 +144,16 @@ class Closed(_Record):
     """The error that ended it; `GeneratorExit` for a plain close."""
     abandoned: bool = False
     """The source was blocked when it was ended; it is closed as soon as its call returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded(_Record):
+    """Another source of the hedge was first, so this one was closed. It has not failed."""
+
+    by: str | None
+    """Name of the source that decided the race; `None` if the stream was ended meanwhile."""
+    abandoned: bool = False
+    """The source was blocked; it is closed as soon as its call returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +245,17 @@ class Ended(_Record):
 
 
 Event: TypeAlias = (
-    Opening | Committed | Failed | Completed | Closed | Waiting | Switched | PassedOver | Exhausted
+    Opening
+    | Contending
+    | Committed
+    | Failed
+    | Completed
+    | Closed
+    | Superseded
+    | Waiting
+    | Switched
+    | PassedOver
+    | Exhausted
 )
 
 

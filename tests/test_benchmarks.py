@@ -148,7 +148,7 @@ def test_the_profile_of_a_switch_lists_functions_and_files() -> None:
     output = run([sys.executable, "-m", "benchmarks", "switch", "--profile"])
     assert "Calls of a switch, logger off\n  (per failure: " in output
     assert "failover_iter/_core/run.py" in output
-    assert "failover_iter/_drivers/aio.py" in output
+    assert "failover_iter/_drivers/async_source.py" in output
 
 
 def test_an_unknown_part_is_refused() -> None:

@@ -24,6 +24,7 @@ import pytest
 import failover_iter
 from failover_iter import Progress, __main__
 from failover_iter._cli import demo as _demo
+from failover_iter._cli import demo_many
 from failover_iter._cli.demo import SCENARIOS, Outcome, Scenario, demo
 from failover_iter._cli.demo_servers import CUT, TEXT, TextServer, afetch, fetch, serving
 
@@ -71,9 +72,9 @@ def printed() -> str:
 
 
 def test_each_mode_works_over_real_sockets(capsys: pytest.CaptureFixture[str]) -> None:
-    """The demo returns 0 and reports that all fourteen outcomes were the expected ones."""
+    """The demo returns 0 and reports that all sixteen outcomes were the expected ones."""
     assert demo() == 0
-    assert "14 of 14 outcomes as expected" in capsys.readouterr().out
+    assert "16 of 16 outcomes as expected" in capsys.readouterr().out
 
 
 def test_it_says_what_was_delivered_and_how_it_differs(printed: str) -> None:
@@ -118,7 +119,7 @@ def test_it_fits_into_100_columns(printed: str) -> None:
 def test_colours_on_a_terminal(screen: Terminal) -> None:
     """On a terminal, what, and nothing is red."""
     demo(screen)
-    assert screen.getvalue().count("\x1b[32mas expected\x1b[0m") == 14
+    assert screen.getvalue().count("\x1b[32mas expected\x1b[0m") == 16
     assert "\x1b[31m" not in screen.getvalue()
 
 
@@ -194,7 +195,7 @@ def test_an_unexpected_outcome_is_exit_code_1(
     out = StringIO()
     assert demo(out) == 1
     assert out.getvalue().count(printed) == 2
-    assert "2 of 4 outcomes as expected" in out.getvalue()
+    assert "4 of 6 outcomes as expected" in out.getvalue()
 
 
 def test_an_unexpected_error_is_shown_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,6 +319,20 @@ def test_one_mode_read_along() -> None:
     assert 'mid_stream="skip"' not in out.getvalue()
 
 
+def test_many_streams(printed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten streams open a sick primary 30 times, or 3 times with a health; a slow one is hedged."""
+    assert "without health: primary was opened 30 times" in printed
+    assert "with health: primary was opened 3 times, as expected" in printed
+    assert "superseded by replica" in printed
+    monkeypatch.setattr(_demo, "SCENARIOS", SCENARIOS[:1])
+    monkeypatch.setattr(demo_many, "_ATTEMPTS", 2)
+    out, pauses = StringIO(), list[float]()
+    monkeypatch.setattr(demo_many, "Health", lambda **_: None)
+    assert demo(out, pause=pauses.append) == 1
+    assert "with health: primary was opened 20 times, NOT as expected" in out.getvalue()
+    assert pauses == [1.0] * 4
+
+
 def test_it_fits_into_a_narrow_terminal(screen: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal, text is wrapped at its width."""
     monkeypatch.setenv("COLUMNS", "60")
@@ -411,6 +426,6 @@ def test_python_m_in_under_five_seconds() -> None:
         command, env=env, capture_output=True, encoding="utf-8", timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    summary = re.search(r"14 of 14 outcomes as expected, in (\d+\.\d+) s", done.stdout)
+    summary = re.search(r"16 of 16 outcomes as expected, in (\d+\.\d+) s", done.stdout)
     assert summary is not None
     assert float(summary[1]) < 5

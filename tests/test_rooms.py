@@ -15,8 +15,10 @@ HOUSE = Path(failover_iter.__file__).parent
 #: The modules of rules 1, 2 and 5; a package means all of its modules.
 VALUES = {"errors", "events", "_types"}
 OPTIONS = {"_validation", "_mid_stream", "_options", "_source", "_backoff", "typing"}
+OPTIONS |= {"_percentile"}
 CORE, DRIVERS = "_core", "_drivers"
-SURFACE = {"policy", "_decorator", "_api", "_in_thread", "health", "budget", "checkpoint"}
+SURFACE = {"policy", "_decorator", "_api", "_in_thread", "_hedge", "health", "budget"}
+SURFACE |= {"checkpoint"}
 PUBLIC = {"errors", "events", "policy", "trace", "typing", "testing", "llm", "sources", "health"}
 PUBLIC |= {"budget", "checkpoint", "observe"}
 
@@ -34,6 +36,7 @@ CLOCK = "_drivers.clock"
 IMPURE = {"asyncio", "logging", "threading", "time", "trio"}
 #: Imported only by a stream that runs under that library, or with redis-py, which imports asyncio.
 LOOPS = {"_drivers.timed_asyncio", "_drivers.timed_trio", "llm._openai_body"}
+LOOPS |= {"_drivers.tasks_asyncio", "_drivers.tasks_trio"}
 LOOPS |= {"redis", "redis._checkpoints", "redis._clients", "redis._sender"}
 
 

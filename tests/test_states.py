@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from failover_iter._core.state import TRANSITIONS, State
+from failover_iter._core.state import IN_RACE, TRANSITIONS, State
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -45,7 +45,8 @@ def test_the_arrows_are_the_transitions(states: ModuleType) -> None:
     }
     assert arrows == {
         (before, word, after)
-        for before, words in TRANSITIONS.items()
+        for table in (TRANSITIONS, IN_RACE)
+        for before, words in table.items()
         for word, states_after in words.items()
         for after in states_after
     }
@@ -58,7 +59,7 @@ def test_the_arrows_are_the_transitions(states: ModuleType) -> None:
 def test_each_input_of_the_core_is_on_the_page(states: ModuleType) -> None:
     """The sketch of the page names all inputs of the table."""
     page = (states.PICTURE.parent / "one-core.md").read_text("utf-8")
-    words = {word for allowed in TRANSITIONS.values() for word in allowed}
+    words = {word for table in (TRANSITIONS, IN_RACE) for said in table.values() for word in said}
     assert sorted(word for word in words if word not in page) == []
 
 

@@ -1,6 +1,7 @@
 """Draw the state diagram of the core from its table: `python docs/tools/states.py`.
 
-The picture has one arrow for each pair of states in `TRANSITIONS` (`failover_iter/_core/state.py`).
+The picture has one arrow for each pair of states in `TRANSITIONS` and `IN_RACE`
+(`failover_iter/_core/state.py`).
 Only the places of the states are chosen here.
 """
 
@@ -10,7 +11,7 @@ from html import escape
 from math import hypot
 from pathlib import Path
 
-from failover_iter._core.state import TRANSITIONS, State
+from failover_iter._core.state import IN_RACE, TRANSITIONS, State
 
 PICTURE = Path(__file__).parents[1] / "explanation" / "states.svg"
 
@@ -21,6 +22,8 @@ _PLACES = {
     State.DELIVERING: (840, 70),
     State.WAITING: (550, 270),
     State.DONE: (550, 470),
+    State.WITHDRAWN: (790, 350),
+    State.CONCEDING: (280, 400),
 }
 _WIDTH, _HEIGHT = 930, 510
 _HALF_WIDTH, _HALF_HEIGHT = 64, 19  # of the box of a state
@@ -31,10 +34,11 @@ _TITLE = "The states of a stream, and what leads from one to the next"
 def arrows() -> dict[tuple[State, State], list[str]]:
     """The inputs that lead from one state to another."""
     found: dict[tuple[State, State], list[str]] = {}
-    for before, words in TRANSITIONS.items():
-        for word, states in words.items():
-            for after in sorted(states, key=list(State).index):
-                found.setdefault((before, after), []).append(word)
+    for table in (TRANSITIONS, IN_RACE):
+        for before, words in table.items():
+            for word, states in words.items():
+                for after in sorted(states, key=list(State).index):
+                    found.setdefault((before, after), []).append(word)
     return found
 
 

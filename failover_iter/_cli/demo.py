@@ -16,6 +16,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from failover_iter import Decide, Source, afailover_stream, failover_stream
+from failover_iter._cli import demo_many
 from failover_iter._cli.demo_servers import CUT, END, FAILURES, IDLE, TEXT, afetch, fetch, serving
 from failover_iter.trace import Trace
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from failover_iter import Progress
+    from failover_iter._cli.demo_many import Scene
     from failover_iter._cli.demo_servers import TextServer
     from failover_iter.typing import MidStream, Mode
 
@@ -133,7 +135,7 @@ def demo(
     mode: str | None = None,
     pause: Callable[[float], object] | None = None,
 ) -> int:
-    """Run each scenario (of one mode), sync and async, and print the outcomes.
+    """Run each scenario (of one mode), sync and async, then scenes of many streams; print all.
 
     Returns 1 if any outcome was not the expected one, else 0.
     """
@@ -147,8 +149,9 @@ def demo(
             list(_run_all(scenarios, _pull, "failover_stream", servers, report)),
             list(_run_all(scenarios, _pull_async, "afailover_stream (asyncio)", servers, report)),
         ]
+        scenes = list(_play_scenes(servers, report)) if mode is None else []
     report.table(scenarios, *expected)
-    every = [*expected[0], *expected[1]]
+    every = [*expected[0], *expected[1], *scenes]
     report.summary(every, time.perf_counter() - start)
     return 0 if all(every) else 1
 
@@ -165,6 +168,14 @@ def _run_all(
         outcome = _run(scenario, pull, *servers)
         report.scenario(f"{number}. {scenario.title}", scenario, outcome)
         yield outcome.is_expected(scenario)
+
+
+def _play_scenes(servers: tuple[TextServer, TextServer], report: _Report) -> Iterator[bool]:
+    report.heading("many streams")
+    with _logged([]):
+        for scene in demo_many.play(*servers):
+            report.scene(scene)
+            yield scene.is_expected
 
 
 def _run(scenario: Scenario, pull: PullAll, primary: TextServer, replica: TextServer) -> Outcome:
@@ -282,6 +293,18 @@ class _Report:
         for message in outcome.logged:
             self._entry("log", message)
         self._write(str(outcome.trace))
+        if self._pause is not None:
+            self._pause(_SLOW)
+
+    def scene(self, scene: Scene) -> None:
+        """Print a scene of many streams."""
+        self._write("", self._paint(scene.title, _BOLD))
+        self._entry("behaviour", scene.behaviour)
+        verdict = ("as expected", _GREEN) if scene.is_expected else ("NOT as expected", _RED)
+        *first, last = scene.facts
+        self._write(*(f"   {fact}" for fact in first), f"   {last}, {self._paint(*verdict)}")
+        if scene.trace is not None:
+            self._write(str(scene.trace))
         if self._pause is not None:
             self._pause(_SLOW)
 

@@ -100,7 +100,9 @@ class Admissions:
     def _postpone(self, question: Question, admission: Any) -> Command:
         level, chosen = question.level, question.chosen
         source, attempt, _ = chosen
-        postponed = level.postponed = level.postponed or []
+        if level.postponed is None:
+            level.postponed = []
+        postponed = level.postponed
         until = self._now() + admission.seconds
         postponed.append(Postponed(until, chosen, level.failures.count))
         is_full = level.queue.lazy and len(postponed) >= _MOST

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from failover_iter._core.cursor import Cursor
     from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.delivered import Delivered
+    from failover_iter._core.race import Race
     from failover_iter._core.sources import ResolvedSource
     from failover_iter._mid_stream import Size
     from failover_iter._types import Mode
@@ -51,6 +52,11 @@ class Attempt:
     most: int | None = None
     most_level = 0
     _held_items = 0
+    #: The race that it takes part in. Until that is decided, it changes nothing of the stream: it
+    #: has a memo that is a copy, and its last bookmark before an item is kept here.
+    race: Race | None = None
+    _memo: dict[str, Any] | None = None
+    _early: tuple[Bookmark, int] | None = None
     #: The marker to yield before the first item, if takeovers are marked.
     marker: Takeover | None = None
     #: The marker was delivered last: a value that the consumer sends now is ignored.
@@ -242,10 +248,12 @@ class Attempt:
             self.deadline.restart_idle()
         if self.held:
             self.held.append(bookmark)  # it takes effect after the items before it
-        else:
-            self._take(bookmark)
+        elif self.race is None:
+            self._take(bookmark, self.to_replay)
+        elif bookmark.cursor is not UNSET:
+            self._early = bookmark, self.to_replay
 
-    def _take(self, bookmark: Bookmark) -> None:
+    def _take(self, bookmark: Bookmark, to_replay: int = 0) -> None:
         """Let a bookmark take effect: all items before it were delivered, or dropped."""
         delivered, cursor = self.delivered, self.delivered.cursor
         if bookmark.cursor is UNSET or cursor is None:
@@ -255,13 +263,32 @@ class Attempt:
             delivered.restart_at_bookmark()
             self._has_restarted = True
         # A position among dropped items is known in items only, and behind a cursor that advances.
-        if not self.to_replay or (cursor.advance is None and not self.is_sized):
-            cursor.move(bookmark.cursor, delivered.count - self.to_replay)
+        if not to_replay or (cursor.advance is None and not self.is_sized):
+            cursor.move(bookmark.cursor, delivered.count - to_replay)
 
     @property
     def _starts_over(self) -> bool:
         """Whether the items start over, and neither a commit nor a bookmark has begun that."""
         return self.mode == "restart" and not (self.is_committed or self._has_restarted)
+
+    # In a race.
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """The memo for the source: that of the stream, or a copy while others run beside it."""
+        if self.race is None:
+            return self.delivered.memo
+        if self._memo is None:
+            self._memo = dict(self.delivered.memo)
+        return self._memo
+
+    def leave_race(self) -> None:
+        """It has decided the race: what it has learned holds for the stream."""
+        self.race = None
+        if self._memo is not None:
+            self.delivered.keep_memo(self._memo)
+        if self._early is not None:
+            self._take(*self._early)
 
     # After the commit.
 

@@ -33,6 +33,18 @@ class Sleep:
 
 
 @dataclass(slots=True)
+class Withdraw:
+    """This contender of a race has failed for good; others are still running."""
+
+
+@dataclass(slots=True)
+class Concede:
+    """The race ends with this error: supersede the others, then call `conceded`."""
+
+    error: Exception
+
+
+@dataclass(slots=True)
 class Raise:
     """End the stream with this error."""
 
@@ -46,5 +58,5 @@ class Return:
     value: Any
 
 
-Command: TypeAlias = Open | Admit | Sleep | Raise | Return
+Command: TypeAlias = Open | Admit | Sleep | Withdraw | Concede | Raise | Return
 ENDED: Final = Return(None)  # how most streams end

@@ -33,6 +33,7 @@ class SourceDeadline:
         "_levels",
         "_missed",
         "_total",
+        "is_superseded",
         "level",
         "now",
         "raised",
@@ -46,8 +47,8 @@ class SourceDeadline:
         self._first = _first_limit(levels, now)
         self._total = min((level.until, -index) for index, level in enumerate(levels))
         self._missed = self._first
-        #: Whether the source has yielded an item.
-        self.received = False
+        #: Whether the source has yielded an item, and whether it has lost a race: its time is up.
+        self.received = self.is_superseded = False
         #: The error raised when time was up, and the index of the level whose limit it was.
         self.raised: SourceTimeout | StreamTimeout | None = None
         self.level = len(levels) - 1
@@ -64,6 +65,8 @@ class SourceDeadline:
 
     def until(self) -> float:
         """The time until which to wait for the next item."""
+        if self.is_superseded:
+            return -inf
         if not self.received:
             until, index, what = self._first
         else:
@@ -98,9 +101,9 @@ class SourceDeadline:
 
 
 def deadline_of(levels: Sequence[Level], now: Callable[[], float]) -> SourceDeadline | None:
-    """The deadline of the attempt that is opened now, if any level sets a limit."""
+    """The deadline of the attempt that is opened now, if any level sets a limit, or in a race."""
     for level in levels:
-        if level.source.options.is_timed or level.until != inf:
+        if level.source.options.is_timed or level.until != inf or level.race is not None:
             return SourceDeadline(tuple(levels), now)
     return None
 

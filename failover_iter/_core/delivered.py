@@ -133,6 +133,10 @@ class Delivered:
             self._memo = {}
         return self._memo
 
+    def keep_memo(self, memo: dict[str, Any]) -> None:
+        """Let this be the memo of the stream from now on."""
+        self._memo = memo
+
     def prepare_for(self, options: Options, name: str | None = None) -> bool:
         """Keep from now on what these options need; False if it is too late for that."""
         keep, key, size = _needs(options)
@@ -231,6 +235,7 @@ class Delivered:
         start_over: bool = False,
         mode: Mode | None = None,
         to_replay: int = 0,
+        memo: dict[str, Any] | None = None,
     ) -> Progress:
         """Return the `Progress` for a factory that continues here, or starts over."""
         common: dict[str, Any] = {
@@ -239,7 +244,7 @@ class Delivered:
             "attempt": attempt,
             "to_replay": to_replay,
             "mode": mode,
-            "memo": self.memo,
+            "memo": self.memo if memo is None else memo,
         }
         cursor = self.cursor
         if start_over:

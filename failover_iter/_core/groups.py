@@ -12,11 +12,34 @@ from failover_iter._validation import limit_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from failover_iter._core.race import Race
     from failover_iter._core.sources import ResolvedSource, SourceQueue
     from failover_iter._options import Options
-    from failover_iter._types import AnyAdmission, Mode, Outcome
+    from failover_iter._types import AnyAdmission, AnyDelay, Mode, Outcome
 
 _NUMBERS: Final = count(1)
+
+
+#: The attributes of a level that say something of the open source.
+_OF_AN_ATTEMPT: Final = frozenset(
+    [
+        "attempt",
+        "opened_at",
+        "milestone",
+        "is_open",
+        "received",
+        "is_alive",
+        "committed",
+        "has_delivered",
+        "consecutive",
+        "pauses",
+        "leaves_source",
+        "just_ended",
+        "admission",
+        "source",
+        "decided_at",
+    ]
+)
 
 
 class Level:
@@ -68,6 +91,12 @@ class Level:
     has_warned = False
     until = inf
     source: ResolvedSource
+    #: Of a hedge: when its next source is opened; the race, until it is decided; when that was.
+    delay: AnyDelay | None = None
+    race: Race | None = None
+    decided_at: float | None = None
+    #: Whether the source is opened beside another one.
+    is_beside = False
 
     def __init__(
         self, options: Options, queue: SourceQueue, started: float, parent: Level | None
@@ -85,6 +114,18 @@ class Level:
             self.failures_before = parent.failures_before + parent.failures.count
         if options.total_timeout is not None:
             self.until = started + self.total_timeout
+
+    def share_failures(self) -> None:
+        """Have the contenders of a race keep their failures, and who is asked last, together."""
+        self.failures, self.postponed = Failures(), []
+
+    def beside(self) -> Level:
+        """The same level, for a source that is opened beside the open one."""
+        level = Level.__new__(Level)
+        shared = {name: each for name, each in vars(self).items() if name not in _OF_AN_ATTEMPT}
+        level.__dict__.update(shared)
+        level.is_beside = True
+        return level
 
     def keep_failures_of(self, inner: Level) -> None:
         """Keep the failures of a group that has ended, as if its sources were ours."""

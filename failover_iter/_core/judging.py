@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter._core.commands import Raise, Sleep
+from failover_iter._core.commands import Raise, Sleep, Withdraw
 from failover_iter._core.deadlines import Outage, pause_after
 from failover_iter._core.failures import NO_FAILURES, Failures, failure_line
 from failover_iter._core.matching import leaves_source, matches
@@ -60,7 +60,8 @@ class Judging:
             level.options.on_event(failed())
         if not matched:
             self._reporter.passes(level, error)
-        stays = level.options.mid_stream == "raise" and level.has_delivered
+        is_final = level.options.mid_stream == "raise" or level.delay is not None
+        stays = is_final and level.has_delivered
         if stays or not matched:
             self._levels.add_notes_to(error, but_last=is_kept)
             return None
@@ -107,7 +108,7 @@ class Judging:
 
     def go_on(
         self, level: Level, error: Exception, failed: Callable[[], Failed], chosen: Chosen | None
-    ) -> Raise | Sleep | None:
+    ) -> Raise | Sleep | Withdraw | None:
         """Go on with the chosen source: pause before it, or open it (None); or end."""
         if chosen is None:
             return self._exhaust(level, error)
@@ -142,8 +143,12 @@ class Judging:
             self._reporter.goes_on(level, source, error, 0.0, mode)
             level.source, level.attempt = source, attempt
 
-    def _exhaust(self, level: Level, error: Exception) -> Raise:
+    def _exhaust(self, level: Level, error: Exception) -> Raise | Withdraw:
         level.report("nothing")
+        if level.race is not None and level.race.running > 1:
+            level.race.running -= 1
+            self._reporter.withdraws(level, error)
+            return Withdraw()
         self._reporter.exhausted(level, error)
         if level.options.on_exhausted == "group":
             self.error = level.failures.group()  # of failures that are kept already

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from failover_iter._core.admission import Admissions
-from failover_iter._core.commands import Command, Open, Raise
+from failover_iter._core.commands import Command, Open, Raise, Withdraw
 from failover_iter._core.deadlines import deadline_of
 from failover_iter._core.groups import Level
 from failover_iter._core.judging import Judging
+from failover_iter._core.race import Race
 from failover_iter._core.sources import SourceQueue
+from failover_iter._core.usage import mark_usage_error
 from failover_iter.errors import NoSources
-from failover_iter.events import Opening
+from failover_iter.events import Contending, Opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from failover_iter._core.groups import Levels
     from failover_iter._core.reporting import Reporter
     from failover_iter._core.takeovers import Chosen, Takeovers
-    from failover_iter._types import Flavour
+    from failover_iter._types import AnyDelay, Flavour
     from failover_iter.events import Failed
 
 
@@ -30,6 +33,8 @@ class Openings:
     judging: Judging | None = None
     #: Made for the first level that has a health or a budget.
     _admissions: Admissions | None = None
+    #: The race that is not decided.
+    race: Race | None = None
 
     def __init__(
         self,
@@ -44,6 +49,15 @@ class Openings:
         self._reporter = reporter
         self._now = now
         self._flavour: Flavour = flavour
+
+    def beside(self, levels: Levels, takeovers: Takeovers, race: Race) -> Openings:
+        """The same, for a source that is opened beside the open one."""
+        beside = Openings(levels, takeovers, self._reporter, self._now, self._flavour)
+        beside.race, judging = race, beside.made_judging()
+        judging.error = race.error
+        if self.judging is not None:
+            judging.outage = self.judging.outage
+        return beside
 
     def made_judging(self) -> Judging:
         """What follows failures; made now if this is the first one."""
@@ -80,6 +94,29 @@ class Openings:
             return Raise(error)  # each of its sources was passed over
         level.source, _, self._takeovers.mode = chosen
         return self._open()
+
+    def open_beside(self, level: Level) -> Command:
+        """Open a source beside the open one; `Withdraw` if none is left, or by the budget."""
+        takeovers, reporter, race, budget = (
+            self._takeovers,
+            self._reporter,
+            self.race,
+            level.options.budget,
+        )
+        chosen = takeovers.next_first(level, reporter)
+        if chosen is None or race is None:
+            return Withdraw()
+        if budget is not None and not budget.spend():
+            level.queue.put_back(chosen[0])
+            return Withdraw()
+        race.running += 1
+
+        def go_on(chosen: Chosen | None) -> Command:
+            assert chosen is not None  # noqa: S101 (this source is left, if no other one is)
+            level.source, _, takeovers.mode = chosen
+            return self._open()
+
+        return self._ask(level, chosen, lambda: takeovers.next_first(level, reporter), go_on)
 
     def open_chosen(
         self,
@@ -142,15 +179,37 @@ class Openings:
             level.milestone = takeovers.delivered.milestone
         level.committed, level.is_open, level.just_ended = False, True, False
         if level.options.on_event is not None:
+            if level.is_beside:
+                self._reporter.tell(Contending, level, self.race.seconds if self.race else 0)
             self._reporter.tell(Opening, level)
+        level.is_beside = False
         level.opened_at = self._now()
+        if level.race is not None and level.attempt == 1:  # not if it is tried again
+            level.race.opened(level.opened_at)
         group = level.source.group
         if group is not None:
             queue = SourceQueue(group.factories, self._flavour, group.options)
-            return self.enter(Level(group.options, queue, self._now(), level), level)
+            inner = Level(group.options, queue, self._now(), level)
+            if group.delay is not None:
+                self._begin_race(inner, group.delay)
+            return self.enter(inner, level)
         marks = judging.error if self._reporter.marks and judging is not None else None
-        attempt = takeovers.new_attempt(self._levels, marks)
+        attempt = takeovers.new_attempt(self._levels, marks, self.race)
         attempt.deadline = deadline_of(self._levels, self._now)
         if judging is not None:
             judging.error = None  # its traceback keeps the failed source's frames alive
         return Open(attempt)
+
+    def _begin_race(self, level: Level, delay: AnyDelay) -> None:
+        """Make a level the hedge of a race, unless no second contender will ever be opened."""
+        level.delay = delay
+        is_alone = not level.queue.lazy and len(level.queue.known) == 1
+        if is_alone or delay.seconds() == inf:
+            return
+        if self.race is not None:  # where the sources are a list, this was found before
+            text = "a hedge in a hedge: put the sources of both into one list"
+            raise mark_usage_error(ValueError(text))
+        level.share_failures()
+        judging = self.judging if self._reporter.marks else None
+        error = None if judging is None else judging.error
+        level.race = self.race = Race(len(self._levels), delay, self._takeovers.mode, error)

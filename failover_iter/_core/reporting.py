@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from failover_iter._core.notes import add_note, has_context, raise_unchanged, set_context
 from failover_iter._core.usage import is_usage_error
 from failover_iter.errors import describe
-from failover_iter.events import Closed, Ended, Exhausted, Failed, PassedOver, Switched, Waiting
+from failover_iter.events import (
+    Closed,
+    Ended,
+    Exhausted,
+    Failed,
+    PassedOver,
+    Superseded,
+    Switched,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.groups import Level
+    from failover_iter._core.race import Race
     from failover_iter._core.sources import ResolvedSource
     from failover_iter._types import Mode, PassedOverReason
     from failover_iter.events import Event
@@ -147,6 +157,10 @@ class Reporter:
             level.has_warned = level.has_hinted = True
             self._log.glues(source.name)
 
+    def withdraws(self, level: Level, error: Exception) -> None:
+        """No source of a hedge is left but those that are open."""
+        self._log.survived(level, error, "others are open", hint=False)
+
     def exhausted(self, level: Level, error: Exception) -> None:
         """The level has no source left."""
         self._log.exhausted(level, error)
@@ -172,6 +186,15 @@ class Reporter:
         listen: Any = getattr(listener, "stream_ended", None)
         if listen is not None and hasattr(level, "source"):  # it has opened one
             _tell_of(error, listen, self.record(Ended, level, error))
+
+    def superseded(self, level: Level, race: Race, *, abandoned: bool) -> None:
+        """Another contender of the race was first."""
+        level.report("nothing")
+        if not level.is_open:
+            return
+        level.is_open = False
+        race.delay.lost(race.decided_at - level.opened_at)
+        self.tell(Superseded, level, race.winner, abandoned)
 
     def all_closed(
         self, levels: Sequence[Level], error: BaseException, *, abandoned: bool = False

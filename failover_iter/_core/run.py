@@ -12,14 +12,25 @@ ends, and the error is a failure of the group that it stood for: the next level 
 
 from __future__ import annotations
 
+from copy import copy
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter._core.commands import ENDED, Admit, Command, Open, Raise, Return, Sleep
+from failover_iter._core.commands import (
+    Admit,
+    Command,
+    Concede,
+    Open,
+    Raise,
+    Return,
+    Sleep,
+    Withdraw,
+)
 from failover_iter._core.completeness import find_cut, find_shortfall
-from failover_iter._core.deadlines import stream_timeout
 from failover_iter._core.delivered import Delivered
+from failover_iter._core.ends import Ends
 from failover_iter._core.groups import Level, Levels
-from failover_iter._core.notes import has_context, note_close_error, set_context
+from failover_iter._core.notes import note_close_error
 from failover_iter._core.opening import Openings
 from failover_iter._core.reporting import Log, Reporter
 from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factories
@@ -30,13 +41,13 @@ from failover_iter.errors import (
     ReusedIterator,
     SourceError,
     StreamTimeout,
-    TruncatedStream,
 )
-from failover_iter.events import Committed, Completed
+from failover_iter.events import Committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from failover_iter._core.race import Race
     from failover_iter._mid_stream import Progress
     from failover_iter._options import Options
     from failover_iter._types import Flavour
@@ -45,6 +56,8 @@ _STATE_AFTER: Final[dict[type[Command], State]] = {
     Open: State.OPENING,
     Admit: State.ASKING,
     Sleep: State.WAITING,
+    Withdraw: State.WITHDRAWN,
+    Concede: State.CONCEDING,
     Raise: State.DONE,
     Return: State.DONE,
 }
@@ -95,6 +108,7 @@ class Run:
         self.now = now
         self._reporter = Reporter(self.delivered, now, log, marks=self._mark_takeovers)
         self._openings = Openings(self._levels, self._takeovers, self._reporter, now, self._flavour)
+        self._ends = Ends(self._levels, self._openings, self._reporter, now)
         self._levels.append(Level(self._options, self._queue, now(), None))
         return self._guarded(self._open_first)
 
@@ -107,6 +121,9 @@ class Run:
             level.has_delivered = level.received = level.is_alive = True
             if not level.committed:
                 level.committed = True
+                if level.delay is not None:
+                    since = self.now() if level.decided_at is None else level.decided_at
+                    level.delay.won(since - level.opened_at)
                 if level.admission is not None:
                     level.report("committed")
                 if level.options.on_event is not None:
@@ -136,21 +153,16 @@ class Run:
         self._check("failed")
         self._note_received()
         self.delivered.settle()
-        deadline = self.attempt.deadline
-        if error is self.attempt.surplus:
-            level = self.attempt.most_level
-            return self._guarded(
-                lambda: self._fail_at(level, error, close_error, abandoned=abandoned)
-            )
-        if deadline is None or error is not deadline.raised:
-            return self._guarded(lambda: self._fail(error, close_error, abandoned=abandoned))
-        if isinstance(error, StreamTimeout):
-            return self._guarded(
-                lambda: self._end_in_time(deadline.level, error, close_error, abandoned=abandoned)
-            )
-        return self._guarded(
-            lambda: self._fail_at(deadline.level, error, close_error, abandoned=abandoned)
-        )
+        index, ends = self._failed_at(error), self._ends
+        end = ends.end_in_time if isinstance(error, StreamTimeout) and index >= 0 else ends.fail_at
+        return self._guarded(lambda: end(index, error, close_error, abandoned=abandoned))
+
+    def _failed_at(self, error: BaseException) -> int:
+        """The index of the level whose limit this error is about; -1: the innermost one."""
+        attempt, deadline = self.attempt, self.attempt.deadline
+        if error is attempt.surplus:
+            return attempt.most_level
+        return -1 if deadline is None or error is not deadline.raised else deadline.level
 
     def ended(
         self, value: Any, close_error: Exception | None = None, *, check_complete: bool = True
@@ -205,7 +217,82 @@ class Run:
     def admitted(self, admission: Any) -> Command:
         """The health has answered."""
         self._check("admitted")
-        return self._guarded(lambda: self._settle(self._openings.admitted(admission)))
+        return self._guarded(lambda: self._ends.settle(self._openings.admitted(admission)))
+
+    # Of a race.
+
+    @property
+    def race(self) -> Race | None:
+        """The race that is not decided, if the stream is in one."""
+        return self._openings.race
+
+    def beside(self) -> Run:
+        """A further contender of the race, which is not decided; then call `begin` of that run."""
+        race = self._openings.race
+        assert race is not None  # noqa: S101 (the driver has asked)
+        race.due = inf
+        run = copy(self)
+        run.split_off(race)
+        return run
+
+    def split_off(self, race: Race) -> None:
+        """Become another run than the one that this is a copy of."""
+        self.state, self._shortfall = State.IDLE, None
+        self.__dict__.pop("attempt", None)
+        self._levels = Levels([*self._levels[: race.index], self._levels[race.index].beside()])
+        self._takeovers = self._takeovers.beside(race.mode)
+        self._openings = self._openings.beside(self._levels, self._takeovers, race)
+        self._ends = Ends(self._levels, self._openings, self._reporter, self.now)
+
+    def begin(self) -> Command:
+        """Open a source beside those that run; `Withdraw` if there is none to spare."""
+        self._check("begin")
+        level = self._levels[-1]
+        return self._guarded(lambda: self._ends.settle(self._openings.open_beside(level)))
+
+    def decides(self, error: BaseException | None, *, has_committed: bool) -> bool:
+        """Whether a source that was opened in a race decides it, before it is closed.
+
+        `error`: of a source that failed.
+        """
+        race = self._openings.race
+        if race is None or has_committed or not isinstance(error, Exception | None):
+            return True
+        if error is not None:
+            level = self._failed_at(error)
+            return 0 <= level < race.index + isinstance(error, StreamTimeout)
+        if self._shortfall is None:
+            self._shortfall = find_cut(self._levels, self.attempt)
+        return self._shortfall is None or self._shortfall[0] < race.index
+
+    def leave_race(self, *, is_open: bool) -> None:
+        """This contender has decided the race; `is_open`: with the source that is open."""
+        race, self._openings.race = self._openings.race, None
+        assert race is not None  # noqa: S101 (it was decided)
+        race.error = None
+        for level in self._levels[race.index :]:
+            level.race = None
+            level.decided_at = race.decided_at
+        if is_open:
+            self.attempt.leave_race()
+
+    def conceded(self, error: Exception) -> Command:
+        """The others are superseded: the hedge has failed, with this error."""
+        self._check("conceded")
+        self.leave_race(is_open=False)
+        return self._guarded(lambda: self._ends.settle(Raise(error)))
+
+    def superseded(self, *, abandoned: bool = False) -> None:
+        """Another contender has decided the race; the source of this one was closed."""
+        self._check("superseded")
+        self.state, race = State.DONE, self._openings.race
+        assert race is not None  # noqa: S101 (of the others)
+        inner = self._levels[race.index + 1 :]
+        self._reporter.all_closed(inner, GeneratorExit(), abandoned=abandoned)
+        self._reporter.superseded(self._levels[race.index], race, abandoned=abandoned)
+        self._openings.release()
+        self._levels.clear()
+        self.__dict__.pop("attempt", None)
 
     def interrupted(
         self,
@@ -236,7 +323,7 @@ class Run:
         if openings is not None:
             openings.release()
 
-    # Checks and ends.
+    # Checks.
 
     def _check(self, said: str) -> None:
         if said not in self.state.inputs:
@@ -262,6 +349,12 @@ class Run:
         self.state = _STATE_AFTER[type(command)]
         return command
 
+    def _end(self, value: Any, close_error: Exception | None, *, check_complete: bool) -> Command:
+        shortfall, self._shortfall = self._shortfall, None
+        if shortfall is None and check_complete:
+            shortfall = find_cut(self._levels, self.attempt)
+        return self._ends.end(value, close_error, shortfall, is_alive=self.attempt.is_alive)
+
     def _note_received(self) -> None:
         if self.attempt.received:
             self._levels.note_received()
@@ -272,104 +365,6 @@ class Run:
         if self._openings.judging is not None:
             self._openings.judging.outage.since = None
 
-    # A source failed.
-
-    def _fail(
-        self, error: Exception, close_error: Exception | None = None, *, abandoned: bool = False
-    ) -> Command:
-        """What follows a failure of the open source."""
-        note_close_error(error, self.attempt.source.name, close_error)
-        return self._settle(self._judge(error, close_error, abandoned=abandoned))
-
-    def _settle(self, command: Command) -> Command:
-        """If an inner level ends with an error, its group has failed: ask the outer level."""
-        while isinstance(command, Raise) and len(self._levels) > 1:
-            error: Any = command.error  # an Exception, as levels end with no others
-            self._reporter.ended(self._levels.leave(), error)
-            command = self._judge(error)
-        return command
-
-    def _fail_at(
-        self, index: int, error: Exception, close_error: Exception | None, *, abandoned: bool
-    ) -> Command:
-        """End the levels inside this one, whose source has failed."""
-        while len(self._levels) > index + 1:
-            self._reporter.closed(self._levels.leave(), error, abandoned=abandoned)
-        return self._fail(error, close_error, abandoned=abandoned)
-
-    def _judge(
-        self, error: Exception, close_error: Exception | None = None, *, abandoned: bool = False
-    ) -> Command:
-        """How the innermost level answers a failure; `Raise`: it ends with that error."""
-        level, judging = self._levels[-1], self._openings.made_judging()
-        try:
-            failed = judging.failed(level, error, close_error, abandoned=abandoned)
-            if failed is None:
-                return Raise(error)
-            expired = self._levels.expired(self.now)
-            if expired is not None:
-                return self._end_in_time(expired)
-            chosen = None if judging.gives_up() else judging.choose(level)
-            return self._openings.open_chosen(level, chosen, error, failed)
-        except BaseException as raised:
-            if not has_context(raised):
-                set_context(raised, error)  # it may have been made by us, and never raised
-            raise
-
-    # The time of a level is up.
-
-    def _end_in_time(
-        self,
-        index: int,
-        error: Exception | None = None,
-        close_error: Exception | None = None,
-        *,
-        abandoned: bool = False,
-    ) -> Command:
-        """End this level with `StreamTimeout`, which the outer level judges."""
-        level = self._levels[index]
-        error = error or stream_timeout(level.total_timeout)
-        note_close_error(error, self._levels[-1].source.name, close_error)
-        self._levels.add_notes_to(error)
-        while len(self._levels) > index:
-            each = self._levels[-1]
-            self._reporter.closed(each, error, abandoned=abandoned)
-            if len(self._levels) == 1:
-                return Raise(error)
-            self._levels.leave()
-        return self._fail(error, abandoned=abandoned)
-
-    # The source ended.
-
-    def _end(self, value: Any, close_error: Exception | None, *, check_complete: bool) -> Command:
-        shortfall, self._shortfall = self._shortfall, None
-        if shortfall is None and check_complete:
-            shortfall = find_cut(self._levels, self.attempt)
-        if shortfall is not None:
-            index, error = shortfall
-            while len(self._levels) > index + 1:
-                self._complete(self._levels[-1])
-                self._levels.leave()
-            level = self._levels[-1]
-            went_on = level.committed or self.attempt.is_alive
-            level.just_ended = went_on and isinstance(error, TruncatedStream)
-            return self._fail(error, close_error)
-        if close_error is not None:
-            self._levels.add_notes_to(close_error)
-            self._reporter.all_closed(self._levels, close_error)
-            return Raise(close_error)
-        for level in reversed(self._levels):
-            self._complete(level)
-        return ENDED if value is None else Return(value)
-
-    def _complete(self, level: Level) -> None:
-        level.is_open = False
-        if level.admission is not None:
-            level.report("good")
-        if level.options.on_event is not None:
-            self._reporter.tell(Completed, level)
-            self._reporter.ended(level, None)
-
     # Opening the next source.
 
     def _open_first(self) -> Command:
@@ -378,10 +373,7 @@ class Run:
         return self._openings.enter(self._levels[0], None)
 
     def _open_in_time(self) -> Command:
-        expired = self._levels.expired(self.now)
-        if expired is not None:
-            return self._end_in_time(expired)
-        return self._settle(self._openings.open_after_pause())
+        return self._ends.in_time() or self._ends.settle(self._openings.open_after_pause())
 
 
 def new_run(

@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.cursor import has_cursor
+from failover_iter._core.refusals import async_close, wrong_flavour
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
 from failover_iter._source import Source, merged_options, options_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from failover_iter._options import Options
     from failover_iter._source import Abort
-    from failover_iter._types import Flavour
+    from failover_iter._types import AnyDelay, Flavour
 
 _NO_OPTIONS: Final = frozenset[str]()
 _REMEMBERED: Final = 64  # sources that count as "opened before"
@@ -42,15 +43,34 @@ class Group:
     It is never called: the core opens the sources one by one, as part of the outer stream.
     """
 
-    def __init__(self, options: Options, factories: Iterable[Any]) -> None:
+    def __init__(
+        self, options: Options, factories: Iterable[Any], delay: AnyDelay | None = None
+    ) -> None:
         self.options = options
         #: As they were given.
         self.given = factories
+        #: Of a hedge: when the next source is opened beside those that are open.
+        self.delay = delay
         #: Checked where they are a list; a lazy iterable is read anew at each opening.
         self.factories = read_factories(factories, None, options)
         names = Names()
         for source in self.sources:
             names.tell_apart(source)
+            if delay is not None and source.group is not None:
+                source.group.refuse_hedges(source.name)
+
+    def refuse_hedges(self, name: str) -> None:
+        """Refuse a hedge in a hedge."""
+        if self.delay is not None:
+            raise mark_usage_error(
+                ValueError(
+                    f"source {name!r} of a hedge is, or has in it, another hedge: put the sources "
+                    "of both into one list"
+                )
+            )
+        for source in self.sources:
+            if source.group is not None:
+                source.group.refuse_hedges(name)
 
     @property
     def sources(self) -> tuple[ResolvedSource, ...]:
@@ -76,7 +96,7 @@ class Group:
         )
 
     def __repr__(self) -> str:
-        return "<Policy.source>"
+        return "<Policy.source>" if self.delay is None else "<Policy.hedge>"
 
 
 class _Changed:
@@ -176,6 +196,7 @@ class SourceQueue:
     _opened: dict[object, object] | None = None
     _first: ResolvedSource | None = None
     _names: Names | None = None
+    _put_back: ResolvedSource | None = None
 
     def __init__(
         self,
@@ -198,16 +219,23 @@ class SourceQueue:
 
     def next(self) -> ResolvedSource | None:
         """Return the next source; None at the end."""
+        source, self._put_back = self._put_back, None
+        if source is not None:
+            return source
         if self._left is None:  # not before: `factories` may be anything
             self._left = iter(self._sources)
         for item in self._left:
-            source: ResolvedSource = self._read(item) if self.lazy else item
+            source = self._read(item) if self.lazy else item
             if self._first is None:
                 self._first = source
             else:
                 self._tell_apart(self._first, source)
             return source
         return None
+
+    def put_back(self, source: ResolvedSource) -> None:
+        """Make this the next source again."""
+        self._put_back = source
 
     def _tell_apart(self, first: ResolvedSource, source: ResolvedSource) -> None:
         if self._names is None:
@@ -329,43 +357,6 @@ def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
     if source.group is not None:
         for inner in source.group.sources:
             check_flavour(inner, flavour)
-
-
-def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
-    """The error for a source that belongs to the other kind of stream."""
-    is_, use = "async", "afailover_stream (or Policy.astream) for it"
-    if flavour == "async":
-        is_, use = "sync", "failover_stream (or Policy.stream) for it, or in_thread(factory)"
-    return mark_usage_error(TypeError(f"source {name!r} is {is_}: use {use}"))
-
-
-def async_close(name: str, closed: object) -> TypeError:
-    """The error for a `close` that a blocking stream would have to await."""
-    return TypeError(
-        f"Source(close=...) of {name!r} must be a plain function in a blocking stream, which "
-        f"cannot await, got {shown(closed)}"
-    )
-
-
-def not_iterable(name: str, kind: str, opened: object) -> TypeError:
-    """The error for a factory whose result cannot be iterated; it begins as Python's own."""
-    return TypeError(
-        f"{type(opened).__name__!r} object is not {'an ' * (kind != 'iterable')}{kind}: "
-        f"the factory of source {name!r} must return an {kind}, got {shown(opened)}"
-    )
-
-
-def refuse_text(name: str, opened: object) -> None:
-    """Refuse a factory that returned all of a text at once: its items would be characters."""
-    if isinstance(opened, str | bytes):
-        kind = type(opened).__name__
-        items = "characters" if isinstance(opened, str) else "numbers"
-        raise mark_usage_error(
-            TypeError(
-                f"the factory of source {name!r} returned a {kind}, whose items would be single "
-                f"{items}: yield it, or return a list of {kind} objects"
-            )
-        )
 
 
 def _check_group(source: ResolvedSource) -> None:

@@ -21,6 +21,10 @@ failed all the same: it was cut, or empty. `left` means that the consumer ended 
 the source raised a BaseException. `interrupted` means that code of ours raised: a signal handler,
 or a callback while the source was open. A callback that raises at any other input ends the run.
 A pause may follow a pause, if the time of a group expires in it.
+
+Each contender of a race (`race.py`) is a run. All but the first `begin`. One that has failed for
+good is WITHDRAWN while others are running. The last one is CONCEDING: the driver says `conceded`.
+When another one has decided the race, a run is `superseded`, whatever it does.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ class State(Enum):
     OPENING = "opening"
     DELIVERING = "delivering"
     WAITING = "waiting"
+    WITHDRAWN = "withdrawn"
+    CONCEDING = "conceding"
     DONE = "done"
 
     #: The inputs that are allowed in this state.
@@ -64,5 +70,19 @@ TRANSITIONS: Final[dict[State, dict[str, frozenset[State]]]] = {
     State.WAITING: {"slept": _AFTER, "interrupted": _LAST},
     State.DONE: {},
 }
-for _state, _inputs in TRANSITIONS.items():
-    _state.inputs = _inputs.keys()
+
+_ENDS: Final = frozenset({State.WITHDRAWN, State.CONCEDING})
+
+#: What else may be said to a contender of a race, and where that may lead.
+IN_RACE: Final[dict[State, dict[str, frozenset[State]]]] = {
+    State.IDLE: {
+        "begin": frozenset({State.ASKING, State.OPENING, State.WITHDRAWN, State.DONE}),
+    },
+    State.ASKING: {"admitted": _ENDS, "superseded": _LAST},
+    State.OPENING: {"failed": _ENDS, "ended": _ENDS, "superseded": _LAST},
+    State.WAITING: {"superseded": _LAST},
+    State.WITHDRAWN: {"superseded": _LAST, "interrupted": _LAST},
+    State.CONCEDING: {"conceded": _AFTER, "superseded": _LAST, "interrupted": _LAST},
+}
+for _state in State:
+    _state.inputs = TRANSITIONS.get(_state, {}).keys() | IN_RACE.get(_state, {}).keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from failover_iter._core.attempt import Attempt
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from failover_iter._core.delivered import Delivered
     from failover_iter._core.digest import Measure
     from failover_iter._core.groups import Level
+    from failover_iter._core.race import Race
     from failover_iter._core.reporting import Reporter
     from failover_iter._core.sources import Group, ResolvedSource, SourceQueue
     from failover_iter._mid_stream import Progress
@@ -228,7 +230,15 @@ class Takeovers:
 
     # From where it goes on.
 
-    def new_attempt(self, levels: Sequence[Level], error: Exception | None) -> Attempt:
+    def beside(self, mode: Mode | None) -> Takeovers:
+        """The same, for a source that is opened beside the open one, and takes over so."""
+        beside = copy(self)
+        beside.mode = mode
+        return beside
+
+    def new_attempt(
+        self, levels: Sequence[Level], error: Exception | None, race: Race | None
+    ) -> Attempt:
         """The attempt on the innermost source; a takeover after `error` is marked with it."""
         level, delivered, mode = levels[-1], self.delivered, self.mode
         source = level.source
@@ -243,6 +253,8 @@ class Takeovers:
         if delivered.is_saved:
             check_saved(source)
         attempt = Attempt(source, mode, delivered, commit_conditions(levels))
+        if race is not None:
+            attempt.race = race
         if delivered.cursor is not None:
             attempt.has_cursor = _has_cursor(levels)
         if mode == "skip" and delivered.count:
@@ -281,6 +293,7 @@ class Takeovers:
             start_over=start_over,
             mode=self.mode,
             to_replay=attempt.to_replay,
+            memo=attempt.memo,
         )
 
     def _skip(self, attempt: Attempt, levels: Sequence[Level]) -> None:

@@ -5,13 +5,18 @@ The twin of `delegation.py`, without what only `yield from` needs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Self
 
     from failover_iter._drivers.opened import OpenedSource
+
+
+#: What is counted in another place draws from this.
+UNCOUNTED: Final = repeat(True)
 
 
 class Held:

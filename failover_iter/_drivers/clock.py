@@ -10,9 +10,15 @@ from time import sleep as block
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
     from queue import SimpleQueue
     from typing import Protocol, TypeVar
+
+    class Job(Protocol):
+        """What a thread is doing."""
+
+        thread: int
+        finished: bool
 
     _T = TypeVar("_T")
 
@@ -27,8 +33,11 @@ if TYPE_CHECKING:
             """Block for this number of seconds."""
             ...
 
-        def get(self, queue: SimpleQueue[_T], seconds: float, /) -> _T:
-            """Return the next item of a queue; raise `queue.Empty` when the time is up."""
+        def get(self, queue: SimpleQueue[_T], seconds: float, jobs: Collection[Job], /) -> _T:
+            """Return the next item of a queue; raise `queue.Empty` when the time is up.
+
+            `jobs`: those that threads are doing, each of which puts an item.
+            """
             ...
 
 
@@ -50,7 +59,7 @@ class SystemClock:
         block(seconds)
 
     @staticmethod
-    def get(queue: SimpleQueue[_T], seconds: float) -> _T:
+    def get(queue: SimpleQueue[_T], seconds: float, jobs: Collection[Job] = ()) -> _T:  # noqa: ARG004 (for others)
         """Wait for an item. The seconds may be negative (do not wait) or infinite."""
         if seconds > TIMEOUT_MAX:
             return queue.get()

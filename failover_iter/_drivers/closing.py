@@ -6,7 +6,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from failover_iter._core.notes import note_close_error
-from failover_iter._core.sources import async_close
+from failover_iter._core.refusals import async_close
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._validation import is_awaitable
 

@@ -41,10 +41,12 @@ _served: set[Mailbox] = set()
 class Job:
     """A call to make in the thread, and its outcome."""
 
-    __slots__ = ("call", "error", "finished", "result")
+    __slots__ = ("call", "error", "finished", "result", "thread")
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self.call: Callable[[], Any] | None = call
+        #: The thread that makes the call, once it has begun.
+        self.thread = 0
         self.result: Any = None
         self.error: BaseException | None = None
         #: Whether there is an outcome. Set in the thread, after the outcome itself.
@@ -53,6 +55,7 @@ class Job:
     def run(self) -> None:
         """Make the call, in the thread."""
         call: Any
+        self.thread = threading.get_ident()
         call, self.call = self.call, None  # it may hold an error that was thrown in
         try:
             self.result = call()

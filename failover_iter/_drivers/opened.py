@@ -25,6 +25,8 @@ class OpenedSource:
     is_iterator_closed = False
     is_iterable_closed = False
     has_ended = False
+    #: Whether it has an item to deliver: the driver says so to the core.
+    has_committed = False
     #: False if it ended in answer to a throw.
     check_complete = True
     #: The exception that ended it.
@@ -61,7 +63,7 @@ class OpenedSource:
     def abort(self) -> tuple[Abort, dict[str, Any]] | None:
         """The function of `Source(abort=...)`, and the memo of the stream to call it with."""
         abort = self.attempt.source.abort
-        return None if abort is None else (abort, self.attempt.delivered.memo)
+        return None if abort is None else (abort, self.attempt.memo)
 
     @property
     def is_abandoned(self) -> bool:

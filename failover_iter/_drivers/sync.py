@@ -1,52 +1,40 @@
-"""The blocking driver: a real generator that does what the core answers.
-
-Blame is a matter of place. The factory is called, and the iterator made and pulled, in a `try`
-around nothing else, or in the pipeline of `delegation.py`. Whatever else raises, a callback, a
-signal handler or the consumer, is never a failure of the source.
-"""
+"""The blocking driver: a real generator that does what the core answers."""
 
 from __future__ import annotations
 
 import atexit
 import sys
-from functools import partial
-from types import CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 from weakref import ref
 
-from failover_iter._core.commands import Admit, Open, Raise, Return, Sleep
-from failover_iter._core.notes import leaked, raise_unchanged
-from failover_iter._core.sources import not_iterable, refuse_text, wrong_flavour
+from failover_iter._core.commands import (
+    Admit,
+    Concede,
+    Open,
+    Raise,
+    Return,
+    Sleep,
+    Withdraw,
+)
+from failover_iter._core.notes import raise_unchanged
 from failover_iter._core.state import State
 from failover_iter._drivers import log
 from failover_iter._drivers.clock import clock
-from failover_iter._drivers.closing import close_with, closer_of, first_of, has_ended, needs_close
 from failover_iter._drivers.delegation import Held, rest_of
-from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.saving import Saver
+from failover_iter._drivers.sync_source import SyncSource, open_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from failover_iter._core.commands import Command
-    from failover_iter._core.deadlines import SourceDeadline
     from failover_iter._core.run import Run
-
-#: Since 3.15 (python/cpython#145667), `yield from` walks these by index, without an iterator. What
-#: is sent goes to the sequence itself, and the AttributeError names `list`, not `list_iterator`.
-_WALKED_BY_INDEX: Final = tuple[type, ...](
-    (list, tuple, str, bytes) if sys.version_info >= (3, 15) else ()
-)
-
-
-#: The streams that are not finalized yet.
-_open: Final[set[Any]] = set()
 
 
 @atexit.register
 def _close_at_exit() -> None:
     """Close the streams that are still open when the interpreter exits, as `del` would."""
-    for opened in list(_open):
+    for opened in list(open_streams):
         stream: Any = opened()
         if stream is not None:
             try:
@@ -61,8 +49,8 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
     stream = _deliver(run) if run.checkpoint is None else _deliver_from_checkpoint(run)
     # Dead once the stream is finalized, so that no finalizer waits for a thread. It needs a
     # callback: since Python 3.15, references without one are cleared only after finalizers.
-    run.stream = opened = ref(stream, _open.discard)
-    _open.add(opened)
+    run.stream = opened = ref(stream, open_streams.discard)
+    open_streams.add(opened)
     return stream
 
 
@@ -81,7 +69,7 @@ def _deliver_from_checkpoint(run: Run) -> Generator[Any, Any, Any]:
 
 
 def _deliver(run: Run) -> Generator[Any, Any, Any]:
-    source: SyncSource | None = None
+    source: Any = None
     command: Command | None = None
     value: Any = None
     held: Any = None
@@ -91,8 +79,16 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
         while True:
             match command:
                 case Open():
-                    source = SyncSource(run, command.attempt)
-                    source.open()
+                    if command.attempt.race is None:
+                        source = SyncSource(run, command.attempt)
+                        source.open()
+                    else:
+                        run, source, following = _compete(run, command)
+                        if following is not None:
+                            command = following
+                            continue
+                    if source.has_committed:
+                        run.committed()
                 case Admit():
                     command = run.admitted(command.health.admit(command.key))
                     continue
@@ -103,6 +99,8 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     continue
                 case Raise():
                     raise_unchanged(command.error)
+                case Withdraw() | Concede():
+                    raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
                 case Return():
                     return command.value
                 case _:
@@ -122,11 +120,11 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     source.failure = error
                 else:
                     source.end(value)
-            command = source.finish()
+            command = cast("Command", source.finish())
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if source is not None:
             source.interrupt(error)
-        elif run.state is State.ASKING:
+        elif run.state in (State.ASKING, State.WAITING):
             run.interrupted(error)
         raise
     finally:
@@ -136,191 +134,7 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
         del run, source, command
 
 
-class SyncSource(OpenedSource):
-    """An open source of a blocking stream."""
+def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:
+    from failover_iter._drivers.race_sync import compete  # threads: for those who need them
 
-    #: Whether a value that is sent goes to the iterable (see `_WALKED_BY_INDEX`).
-    by_index = False
-    #: The value that it returned, if it has ended.
-    value: Any = None
-    #: An exception that is known to be its failure, wherever it is raised.
-    blamed: BaseException | None = None
-
-    def open(self) -> None:
-        """Open the source, and pull it until it commits, ends or fails."""
-        if not self._make_iterator():
-            return
-        attempt, iterator = self.attempt, self.iterator
-        while True:
-            try:
-                item = next(iterator)
-            except StopIteration as stop:
-                value = stop.value
-                break
-            except BaseException as error:
-                self.fail(error)
-                return
-            if attempt.receive(item):
-                if attempt.diverged is None:
-                    self.run.committed()
-                else:
-                    self.fail(attempt.diverged)
-                return
-        self.end(value)
-        if self.run.source_ended():
-            self.run.committed()
-
-    def _make_iterator(self) -> bool:
-        """Call the factory and `iter`; False if that failed."""
-        opened = self._call_factory()
-        if self.failure is None:
-            self._check_opened(opened)
-        if self.failure is None:
-            try:
-                self.iterator = iter(self.iterable)
-            except StopIteration as stop:
-                self.failure = self.blamed = leaked(stop, "generator")
-            except BaseException as error:
-                self.failure = error
-        return self.failure is None
-
-    def _call_factory(self) -> Any:
-        attempt = self.attempt
-        if attempt.deadline is not None:
-            self._start_thread(attempt.deadline)
-        factory, args = attempt.source.factory, attempt.args
-        attempt.args = ()  # a traceback holds on to the attempt
-        opened: Any = None
-        try:
-            if self.worker is not None:
-                opened = self.worker.open(factory, args)
-                self.iterable = self.worker.proxy(opened)
-            else:
-                self.iterable = opened = factory(*args)
-        except StopIteration as stop:
-            self.failure = self.blamed = leaked(stop, "generator")
-        except BaseException as error:
-            self.failure = error
-        finally:
-            del factory, args  # a traceback holds this frame: failure by failure, a chain of all
-        return opened
-
-    def _start_thread(self, deadline: SourceDeadline) -> None:
-        from failover_iter._drivers.timed_thread import Worker  # threads: for those who need them
-
-        _open.discard(self.run.stream)  # the thread is closed at the exit by its own hook
-        self.worker = Worker(self.attempt.source, deadline, self.run.stream, self.abort)
-
-    def _check_opened(self, opened: object) -> None:
-        """Refuse an object that a blocking stream cannot iterate."""
-        if isinstance(opened, GeneratorType):
-            if opened.gi_frame is None:
-                self.run.opened_ended()
-            return
-        kind, name = type(opened), self.attempt.source.name
-        self.by_index = kind in _WALKED_BY_INDEX
-        refuse_text(name, opened)
-        if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
-            return
-        if hasattr(kind, "__aiter__") or hasattr(kind, "__await__"):
-            if isinstance(opened, CoroutineType):
-                opened.close()
-            raise wrong_flavour(name, "sync")
-        self.failure = self.blamed = not_iterable(name, "iterable", opened)
-
-    def end(self, value: Any, *, check_complete: bool = True) -> None:
-        """The source has ended. In answer to a throw it need not be complete."""
-        if not self.has_ended:
-            self.has_ended, self.value, self.check_complete = True, value, check_complete
-
-    def raised_while_held(self, error: BaseException) -> None:
-        """An error came out of the held items: the source is to blame only for its `send`."""
-        self.failure = error
-        if error is not self.blamed and error is not self.spared:
-            self.spare(error)
-
-    def finish(self) -> Command:
-        """Close the source, and ask the core what follows."""
-        run, error = self.run, self.failure
-        close_error = None
-        try:
-            if error is None:
-                if needs_close(self.iterable, self.iterator, self.attempt.source):
-                    close_error = self.close()
-                command = run.ended(self.value, close_error, check_complete=self.check_complete)
-            else:
-                close_error = self.close()
-                command = self.failed_or_left(error, close_error)
-            self.release()  # if anything raises before, `interrupt` does it
-            return command
-        finally:
-            del run, error, close_error
-
-    def is_spared(self, error: BaseException) -> bool:
-        """Also if the source is in a thread and did not raise it there, as a signal handler."""
-        if self.worker is None or super().is_spared(error):
-            return super().is_spared(error)
-        failures = (self.worker.raised, self.blamed, self.attempt.diverged)
-        return all(error is not failure for failure in failures)
-
-    def interrupt(self, error: BaseException) -> None:
-        """Close what is still open: code of ours has raised."""
-        close_error = None
-        try:
-            self.chain(error)
-            try:
-                close_error = self.close()
-            except BaseException as raised:  # Ctrl-C or a cancellation: it replaces the error
-                error = raised
-                raise
-            finally:
-                if self.run.state is not State.DONE:
-                    self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
-        finally:
-            self.release()
-            del error
-
-    def close_iterator(self) -> None:
-        """Close the iterator, once."""
-        if self.attempt.source.owned and not self.is_iterator_closed:
-            closing = self._closing_of(self.iterator)
-            if closing is not None:
-                # No signal handler runs between these two lines: it is closed once, not never.
-                self.is_iterator_closed = True
-                closing()
-
-    def close_iterable(self) -> None:
-        """Close the iterable, once, if it is not the iterator."""
-        if self.attempt.source.owned and not self.is_iterable_closed:
-            closing = None if self.iterable is self.iterator else self._closing_of(self.iterable)
-            if closing is not None:
-                self.is_iterable_closed = True
-                closing()
-
-    def _closing_of(self, opened: Any) -> Callable[[], object] | None:
-        """What closes the iterator or the iterable, if anything does."""
-        if self.closer is not None and opened is self.iterable is not None:
-            return partial(close_with, self.closer, self.attempt.source.name, opened)
-        return None if has_ended(opened) else closer_of(opened)
-
-    def close(self) -> Exception | None:
-        """Close the source; return an Exception raised by that, raise any other."""
-        errors: list[BaseException] = []
-        try:
-            # Twice, for a signal handler may raise before anything is closed.
-            for closing in (self.close_iterator, self.close_iterable) * 2:
-                try:
-                    closing()
-                except BaseException as error:
-                    errors.append(error)
-        finally:
-            if self.worker is not None:
-                self.worker.stop()
-        return first_of(errors, self.attempt.source.name) if errors else None
-
-    def release(self) -> None:
-        """Drop all references, also that to what the source returned."""
-        if self.worker is not None:
-            self.worker.raised = None
-        super().release()
-        self.value = self.blamed = None
+    return compete(run, command)

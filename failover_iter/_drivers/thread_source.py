@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.notes import leaked
-from failover_iter._core.sources import not_iterable, refuse_text
+from failover_iter._core.refusals import not_iterable, refuse_text
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.clock import async_library
 from failover_iter._drivers.closing import first_of, has_ended

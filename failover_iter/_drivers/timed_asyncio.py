@@ -10,6 +10,7 @@ swallowed.
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from types import AsyncGeneratorType, coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Puller:
     """Waits for the source of one attempt for as long as its deadline allows."""
 
-    __slots__ = ("_deadline", "_fired", "_loop", "_timer", "_waited_for", "item")
+    __slots__ = ("_deadline", "_fired", "_loop", "_timer", "_until", "_waited_for", "item")
 
     #: Under trio: why the source was closed after its last item.
     wrong_use: Exception | None = None
@@ -35,6 +36,7 @@ class Puller:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.Handle | None = None
         self._waited_for: Any = None
+        self._until = inf
         self._fired = False
         #: The result of the last step.
         self.item: Any = None
@@ -80,7 +82,7 @@ class Puller:
         task: Any = asyncio.current_task(self._loop)
         # One that was asked for since the last pull, and is still to come, is news too.
         cancelled_before = task.cancelling() - getattr(task, "_must_cancel", False)
-        until = self._deadline.until()
+        self._until = self._deadline.until()
         answer: BaseException | None = None
         thrown: BaseException | None = None
         try:
@@ -90,8 +92,8 @@ class Puller:
                 is_cancelled = task.cancelling() > cancelled_before
                 if is_cancelled:  # cleaning up for a consumer that leaves is not timed
                     self._stop()
-                elif waited_for is not None and self._timer is None:
-                    self._timer = self._loop.call_at(until, self._expire)
+                elif waited_for is not None and self._is_to_be_timed:
+                    self._timer = self._loop.call_at(self._until, self._expire)
                 try:
                     sent = yield waited_for
                 except BaseException as error:
@@ -100,7 +102,7 @@ class Puller:
                 if (
                     waited_for is thrown is None
                     and not (self._fired or is_cancelled)
-                    and self._loop.time() >= until
+                    and self._loop.time() >= self._until
                 ):
                     self._fired, thrown = True, asyncio.CancelledError()
                 # Out of the `except`, or the source would run as if it handled what is thrown.
@@ -125,6 +127,18 @@ class Puller:
             finally:
                 answer = None
         return self.item
+
+    @property
+    def _is_to_be_timed(self) -> bool:
+        """Whether there is a limit, and neither a timer nor an end of that yet."""
+        return self._timer is None and not self._fired and self._until < inf
+
+    def interrupt(self) -> None:
+        """End the pull in progress, if there is one, as if its time was up."""
+        self._stop()
+        self._until = -inf
+        if self._waited_for is not None:
+            self._expire()
 
     def _stop(self) -> None:
         if self._timer is not None:

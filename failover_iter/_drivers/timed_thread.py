@@ -46,6 +46,7 @@ class Worker:
         deadline: SourceDeadline,
         stream: Callable[[], object] | None,
         abort: tuple[Abort, dict[str, Any]] | None,
+        replies: SimpleQueue[Job] | None = None,
     ) -> None:
         """Start the thread.
 
@@ -54,13 +55,14 @@ class Worker:
             deadline: How long to wait for it.
             stream: A weak reference to the stream, with a callback (see `close`).
             abort: Makes the source return when it blocks (see `SourceThread`).
+            replies: Where the thread says that it has done a job, if others do so too.
         """
         self._deadline = deadline
         self._stream = stream
         self._get = clock.get().get
         self._job: Job | None = None
-        self._replies: SimpleQueue[Job] = SimpleQueue()
-        self._thread = SourceThread(
+        self._replies: SimpleQueue[Job] = replies or SimpleQueue()
+        self.thread = SourceThread(
             source.name,
             self._replies.put,
             owned=source.owned,
@@ -71,11 +73,11 @@ class Worker:
     @property
     def abandoned(self) -> bool:
         """Whether the source was left while it was blocked."""
-        return self._thread.abandoned
+        return self.thread.abandoned
 
     def open(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Call the factory, within the time for the first item."""
-        return self._ask_in_time(partial(self._thread.open, factory, args))
+        return self._ask_in_time(partial(self.thread.open, factory, args))
 
     def proxy(self, opened: Any) -> Remote:
         """Return a proxy for what the factory returned."""
@@ -85,7 +87,7 @@ class Worker:
         """Call `iter`, within the time for the first item."""
         if type(iterable) is GeneratorType:
             return iterable  # pyright: ignore[reportUnknownVariableType]  # no need to ask
-        return self._ask_in_time(partial(self._thread.iterate, iterable))
+        return self._ask_in_time(partial(self.thread.iterate, iterable))
 
     def pull(self, call: Callable[[], Any]) -> Any:
         """Have the source produce an item, within the time for it."""
@@ -112,16 +114,16 @@ class Worker:
         generator in that cycle.
         """
         if self._is_blocked:
-            self._thread.abandon()
+            self.thread.abandon()
         if not self._may_wait:
-            self._thread.stop()
-        elif not has_ended(opened) or self._thread.closes_what_ended:
-            self._thread.begin_to_close()
-            self._ask(partial(self._thread.close, opened), inf).take()
+            self.thread.stop()
+        elif not has_ended(opened) or self.thread.closes_what_ended:
+            self.thread.begin_to_close()
+            self._ask(partial(self.thread.close, opened), inf).take()
 
     def stop(self) -> None:
         """End the thread, which first closes what is still open; return at once."""
-        self._thread.stop()
+        self.thread.stop()
 
     @property
     def _is_blocked(self) -> bool:
@@ -130,45 +132,65 @@ class Worker:
 
     @property
     def _may_wait(self) -> bool:
-        if self._thread.mailbox.gone or sys.is_finalizing():
+        if self.thread.mailbox.gone or sys.is_finalizing():
             return False
         if self._stream is not None and self._stream() is None:
             return False
-        return threading.get_ident() != self._thread.mailbox.owner
+        return threading.get_ident() != self.thread.mailbox.owner
 
     def _ask_in_time(self, call: Callable[[], Any]) -> Any:
         until = self._deadline.until()
-        job = self._ask(call, until if until == inf else until - self._deadline.now())
-        self.raised = job.error
-        return job.take()
+        return self.outcome(
+            self._ask(call, until if until == inf else until - self._deadline.now())
+        )
 
     def _ask(self, call: Callable[[], Any], seconds: float) -> Job:
-        """Have the thread make a call, and wait until it has.
+        """Have the thread make a call, and wait until it has, or the time is up.
 
         An interrupt may come at any point. `_job` says afterwards whether the source is blocked,
         and replies to earlier jobs are ignored.
         """
-        mailbox = self._thread.mailbox
-        if mailbox.gone:
-            raise mark_usage_error(
-                RuntimeError(f"a stream with a timeout cannot be continued {mailbox.gone}")
-            )
-        self._job = job = Job(call)
+        job = self._new_job(call)
         del call
         try:
-            mailbox.requests.put(job)
-            while self._get(self._replies, seconds) is not job:
+            self.thread.mailbox.requests.put(job)
+            while self._get(self._replies, seconds, (job,)) is not job:
                 pass
         except Empty:
             pass
         except BaseException:
-            if not job.finished:
-                self._thread.abandon()
+            self.abandon()
             raise
-        if not job.finished:
-            self._thread.abandon()
-            raise self._deadline.expired()
         return job
+
+    def _new_job(self, call: Callable[[], Any]) -> Job:
+        gone = self.thread.mailbox.gone
+        if gone:
+            text = f"a stream with a timeout cannot be continued {gone}"
+            raise mark_usage_error(RuntimeError(text))
+        self._job = job = Job(call)
+        return job
+
+    # For one who waits for several threads.
+
+    def post(self, call: Callable[[], Any]) -> Job:
+        """Have the thread make a call, and do not wait."""
+        job = self._new_job(call)
+        self.thread.mailbox.requests.put(job)
+        return job
+
+    def outcome(self, job: Job) -> Any:
+        """What came of a job; it is over if it is not finished, as its time is up."""
+        if not job.finished:
+            self.thread.abandon()
+            raise self._deadline.expired()
+        self.raised = job.error
+        return job.take()
+
+    def abandon(self) -> None:
+        """Leave the source, if it is blocked, to its thread."""
+        if self._is_blocked:
+            self.thread.abandon()
 
 
 class Remote:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Puller:
     """Waits for the source of one attempt for as long as its deadline allows."""
 
-    __slots__ = ("_close", "_deadline", "_name", "wrong_use")
+    __slots__ = ("_close", "_deadline", "_name", "_scope", "wrong_use")
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class Puller:
         self._name = name
         #: Why the source was closed after its last item.
         self.wrong_use: Exception | None = None
+        #: Around the pull in progress, or the last one.
+        self._scope = trio.CancelScope()
 
     def items(self, iterator: AsyncIterator[Any]) -> Items:
         """Return the items of the source, each pulled before its deadline."""
@@ -56,7 +58,7 @@ class Puller:
         """Await this, in the time that there is for it."""
         item: Any = None
         answer: Exception | None = None
-        scope = trio.CancelScope(deadline=self._deadline.until())
+        self._scope = scope = trio.CancelScope(deadline=self._deadline.until())
         try:
             with scope:
                 item = await awaitable
@@ -76,13 +78,18 @@ class Puller:
         finally:
             del answer
 
+    def interrupt(self) -> None:
+        """End the pull in progress, if there is one, as if its time was up."""
+        if self.wrong_use is None:  # else the source is being closed
+            self._scope.cancel()
+
     async def _close_holder(self) -> None:
         """Close a source that holds its own scope, while ours is still around it."""
         self.wrong_use = error = mark_usage_error(
             RuntimeError(
                 f"source {self._name!r} holds a cancel scope or a nursery open while it yields, so "
-                "it cannot have a timeout under trio: end the scope before each yield, or open "
-                "it around the stream, not in the source"
+                "it cannot have a timeout or take part in a hedge under trio: end the scope before "
+                "each yield, or open it around the stream, not in the source"
             )
         )
         try:

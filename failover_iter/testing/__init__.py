@@ -22,6 +22,7 @@ from failover_iter.testing._must_see import must_see
 from failover_iter.testing._oracles import Oracle
 from failover_iter.testing._plan_strategies import plans
 from failover_iter.testing._plans import Plan
+from failover_iter.testing._race_oracles import at_most_n_openings, losers_closed, one_winner
 from failover_iter.testing._run_plan import run_plan
 from failover_iter.testing._runs import RunResult
 from failover_iter.testing._server import fault_server
@@ -39,6 +40,7 @@ __all__ = [
     "Plan",
     "RunResult",
     "VirtualClock",
+    "at_most_n_openings",
     "attempts_at_most",
     "check_closes",
     "check_failover_laws",
@@ -48,7 +50,9 @@ __all__ = [
     "fault_server",
     "file_server",
     "inject",
+    "losers_closed",
     "must_see",
+    "one_winner",
     "plans",
     "run_plan",
     "survives",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ class _Sleeper:
 
     def __init__(self, until: float) -> None:
         self.until = until
+        self.number = threading.get_ident()
         self.wakes = threading.Event()
         self.thread = threading.current_thread()
 
@@ -47,9 +48,12 @@ class VirtualClock:
         self.now = EPOCH
         self.slept: list[float] = []
         self._guard = threading.Lock()
-        self._waiting: tuple[SimpleQueue[Any], float] | None = None
-        self._sleeper: _Sleeper | None = None
-        self._late: list[_Sleeper] = []
+        self._waiting: tuple[SimpleQueue[Any], float, Collection[Any] | None] | None = None
+        #: The sources that sleep, each in its thread, by the number of that.
+        self._sleepers: dict[int, _Sleeper] = {}
+        #: Those that nobody waits for.
+        self._late: set[int] = set()
+        self._is_over = False
         #: When a sleep is interrupted, and by which call.
         self._alarm: tuple[float, Callable[[], object]] | None = None
 
@@ -67,7 +71,7 @@ class VirtualClock:
             return  # nobody waits for a source that was abandoned, and is woken at the end
         sleeper = _Sleeper(self.now + seconds)
         with self._guard:
-            self._sleeper = sleeper
+            self._sleepers[sleeper.number] = sleeper
             self._jump()
         sleeper.wakes.wait()
 
@@ -86,10 +90,15 @@ class VirtualClock:
         """
         self._alarm = None if seconds is None else (self.now + seconds, ring)
 
-    def get(self, queue: SimpleQueue[Any], seconds: float, /) -> Any:
-        """Return the next item of a queue that a thread fills; raise `Empty` when time is up."""
+    def get(
+        self, queue: SimpleQueue[Any], seconds: float, jobs: Collection[Any] | None = None, /
+    ) -> Any:
+        """Return the next item of a queue that threads fill; raise `Empty` when time is up.
+
+        `jobs`: what the threads do, if there are several; otherwise one of them sleeps.
+        """
         with self._guard:
-            self._waiting = (queue, self.now + seconds)
+            self._waiting = (queue, self.now + seconds, jobs)
             self._jump()
         item = queue.get()  # from the thread, or from the clock
         with self._guard:
@@ -99,22 +108,38 @@ class VirtualClock:
         return item
 
     def _jump(self) -> None:
-        if self._waiting is None or self._sleeper is None:
+        """Go on to what happens next, if all that are waited for sleep."""
+        if self._waiting is None:
             return
-        (queue, until), sleeper, self._sleeper = self._waiting, self._sleeper, None
-        self.now = min(until, sleeper.until)
-        if sleeper.until <= until:
-            sleeper.wakes.set()
+        queue, until, jobs = self._waiting
+        awaited = self._sleepers.keys() - self._late
+        if jobs is not None:
+            if any(job.finished or job.thread not in awaited for job in jobs):
+                return
+            awaited = {job.thread for job in jobs}
+        elif not awaited:
+            return
+        sleepers = [self._sleepers[number] for number in awaited]
+        first = min(sleepers, key=lambda sleeper: sleeper.until, default=None)
+        if first is not None and first.until <= until:
+            self.now = max(self.now, first.until)
+            del self._sleepers[first.number]
+            first.wakes.set()
         else:
-            self._late.append(sleeper)
+            self.now = max(self.now, until)
+            self._waiting = None
+            self._late |= awaited if jobs is None else set()
             queue.put(_TIME_IS_UP)
 
     def is_late(self) -> bool:
         """Whether the current thread belongs to an abandoned source."""
-        return threading.current_thread() in [sleeper.thread for sleeper in self._late]
+        return self._is_over or threading.get_ident() in self._sleepers
 
     def wake_all(self) -> None:
         """Wake the abandoned sources, and wait until their threads have ended."""
-        for sleeper in self._late:
+        self._is_over = True
+        while self._sleepers:
+            _, sleeper = self._sleepers.popitem()
             sleeper.wakes.set()
             sleeper.thread.join()
+        self._is_over = False

@@ -1,7 +1,8 @@
 """Turns the events of any number of streams into attempts, the rows that `Trace` shows.
 
 Each event has the number of its stream, and in a group (`Policy.source`) also that of the outer
-stream. The group belongs to the outer stream's latest attempt.
+stream. The group belongs to the outer stream's latest attempt. In a hedge several attempts run at
+a time: source and attempt tell which of them an event is about.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from failover_iter.events import (
     Closed,
     Committed,
     Completed,
+    Contending,
     Failed,
     Opening,
     PassedOver,
+    Superseded,
     Switched,
     Waiting,
 )
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
     from failover_iter.events import Event, Exhausted
 
-Outcome: TypeAlias = Literal["running", "failed", "completed", "closed"]
+Outcome: TypeAlias = Literal["running", "failed", "completed", "closed", "superseded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class TracedAttempt:
     """The error that it failed with, or that ended it; `GeneratorExit` for a normal close."""
     close_error: Exception | None
     """The error raised while the failed source was closed, if any."""
+    superseded_by: str | None = None
+    """In a hedge, the source that was first; `None` if it was not superseded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,19 @@ def read(events: Iterable[Event]) -> list[Line]:
 class _Stream:
     """A stream or a group, and its place on the timeline."""
 
-    __slots__ = ("attempt", "depth", "latest", "lines", "mode", "number", "offset", "pause")
+    __slots__ = (
+        "attempt",
+        "depth",
+        "latest",
+        "lines",
+        "mode",
+        "number",
+        "offset",
+        "pause",
+        "running",
+    )
 
+    #: The latest attempt.
     attempt: _Attempt
 
     def __init__(self, outer: _Stream | None, number: int) -> None:
@@ -112,6 +128,8 @@ class _Stream:
         self.latest = self.offset
         #: How the next attempt takes over.
         self.mode: Mode | None = None if outer is None else outer.attempt.takeover
+        #: The attempts that have not ended, by source and number.
+        self.running: dict[tuple[str, int], _Attempt] = {}
         #: When the current pause began, and the index of its line.
         self.pause: tuple[float, int] | None = None
 
@@ -121,13 +139,21 @@ class _Stream:
             case Opening():
                 self._open(event, moment)
             case Committed():
-                self.attempt.first = moment
-            case Failed() | Completed() | Closed():
-                self.attempt.ended, self.attempt.end = event, moment
+                self._about(event).first = moment
+            case Failed() | Completed() | Closed() | Superseded():
+                attempt = self._about(event)
+                attempt.ended, attempt.end = event, moment
+                self.running.pop((event.source, event.attempt), None)
+            case Contending():
+                pass  # it is a row of its own
             case _:
                 if isinstance(event, Waiting | Switched):
                     self.mode, self.pause = event.mode, (moment, len(self.lines))
                 self.lines.append(Remark(self.number, self.depth, event))
+
+    def _about(self, event: Event) -> _Attempt:
+        """The attempt of an event."""
+        return self.running.get((event.source, event.attempt), self.attempt)
 
     def _moment(self, event: Event) -> float:
         """When the event happened, on the timeline; the latest time if it is not finite."""
@@ -139,6 +165,7 @@ class _Stream:
 
     def _open(self, event: Opening, moment: float) -> None:
         self.attempt = _Attempt(self, event, moment)
+        self.running[event.source, event.attempt] = self.attempt
         if self.pause is not None:
             began, index = self.pause
             self.attempt.waited = max(0.0, moment - began)
@@ -159,7 +186,7 @@ class _Attempt:
         self.waited = 0.0
         self.first: float | None = None
         self.end: float | None = None
-        self.ended: Failed | Completed | Closed | None = None
+        self.ended: Failed | Completed | Closed | Superseded | None = None
 
     def frozen(self) -> TracedAttempt:
         ended, opening = self.ended, self.opening
@@ -175,12 +202,13 @@ class _Attempt:
             self.end,
             None if ended is None else ended.delivered - opening.delivered,
             _outcome(ended),
-            None if ended is None or isinstance(ended, Completed) else ended.error,
+            ended.error if isinstance(ended, Failed | Closed) else None,
             ended.close_error if isinstance(ended, Failed) else None,
+            ended.by if isinstance(ended, Superseded) else None,
         )
 
 
-def _outcome(ended: Failed | Completed | Closed | None) -> Outcome:
+def _outcome(ended: Failed | Completed | Closed | Superseded | None) -> Outcome:
     match ended:
         case None:
             return "running"
@@ -188,5 +216,7 @@ def _outcome(ended: Failed | Completed | Closed | None) -> Outcome:
             return "failed"
         case Completed():
             return "completed"
+        case Superseded():
+            return "superseded"
         case _:
             return "closed"

@@ -42,6 +42,7 @@ _COLOURS: dict[Outcome, str] = {
     "failed": "#d9534f",
     "closed": "#8c8c8c",
     "running": "#3b82d6",
+    "superseded": "#a67c00",
 }
 _CELL = "padding:3px 8px;white-space:nowrap;vertical-align:middle;text-align:"
 _TABLE = "margin:0;border-collapse:collapse;font-size:13px;color:inherit;background:transparent"

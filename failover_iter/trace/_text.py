@@ -28,11 +28,18 @@ _BAR = range(16, 41)
 _GAP = "  "
 _INDENT = "  "
 _DEEPEST = 3  # groups nested deeper than this are not indented further
-_MARKS: dict[Outcome, str] = {"failed": "x", "completed": "|", "closed": "/", "running": ">"}
+_MARKS: dict[Outcome, str] = {
+    "failed": "x",
+    "completed": "|",
+    "closed": "/",
+    "running": ">",
+    "superseded": "\\",
+}
 _LEGEND = (
     "... waiting  --- until the first item  === delivering  x failed  | completed  "
     "/ closed  > running"
 )
+_LEGEND_OF_HEDGES = "\\ superseded (another source was first)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,8 @@ def outcome(row: TracedAttempt) -> str:
     """How the attempt ended, with its errors in full."""
     if isinstance(row.error, GeneratorExit):
         return "closed by the consumer"
+    if row.superseded_by is not None:
+        return f"superseded by {row.superseded_by}"
     if row.error is None:
         return row.outcome
     outcome = "closed by" if row.outcome == "closed" else row.outcome
@@ -237,7 +246,10 @@ def render(lines: Sequence[Line], encoding: str) -> str:
             texts.append(_line((*next(found), _bar(row, total, bar)), columns))
     if len(modes) == 1:  # a separate line leaves more room for the errors
         texts.append(f"takeover: {modes.pop()}")
-    return "\n".join([*texts, _LEGEND])
+    texts.append(_LEGEND)
+    if any(isinstance(row, TracedAttempt) and row.outcome == "superseded" for row in rows):
+        texts.append(_LEGEND_OF_HEDGES)
+    return "\n".join(texts)
 
 
 def _encodable(row: TracedAttempt, encoding: str) -> tuple[str, ...]:

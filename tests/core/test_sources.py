@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from failover_iter import NoSources, Policy
+from failover_iter._core.refusals import not_iterable, wrong_flavour
 from failover_iter._core.sources import (
     Group,
     ResolvedSource,
     SourceQueue,
     name_of,
-    not_iterable,
     read_factories,
     read_source,
-    wrong_flavour,
 )
 from failover_iter._core.usage import is_usage_error
 from failover_iter._mid_stream import Decide, Resume

@@ -130,7 +130,7 @@ def test_what_is_done_at_the_exit(
     gone = ref(stream)
     hash(gone)
     del stream  # a stream that is finalized just now
-    monkeypatch.setattr(sync, "_open", {gone})
+    monkeypatch.setattr(sync, "open_streams", {gone})
     sources = [partial(source, ValueError("the first")), partial(source, ValueError("the second"))]
     streams = [failover_stream([each], retry_on=OSError) for each in sources]
     assert [next(stream) for stream in streams] == [1, 1]

@@ -137,7 +137,7 @@ def test_an_item_at_the_last_moment_is_taken(is_lost: bool) -> None:
     class LastMoment(VirtualClock):
         has_old_reply = False
 
-        def get(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+        def get(self, queue: SimpleQueue[Any], seconds: float, jobs: Any = None) -> Any:
             reply = queue.get()
             if self.has_old_reply or seconds > 1:  # only a close has no limit
                 self.has_old_reply = False
@@ -247,7 +247,7 @@ def test_an_interrupt_after_the_reply(caplog: pytest.LogCaptureFixture) -> None:
     class AfterTheReply(VirtualClock):
         armed = False
 
-        def get(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+        def get(self, queue: SimpleQueue[Any], seconds: float, jobs: Any = None) -> Any:
             reply = queue.get()
             if self.armed:
                 self.armed = False

@@ -41,7 +41,7 @@ def test_before_the_source_is_closed(fake: VirtualClock) -> None:
     def abort(opened: Any, memo: Any) -> None:
         assert (opened, memo) == (stall, {})
         callers.append(threading.get_ident())
-        fake._late[0].wakes.set()
+        next(iter(fake._sleepers.values())).wakes.set()
         (box,) = mailboxes()
         wait_until(lambda: box.state == "idle")
         stall.log.append("aborted")

@@ -88,8 +88,8 @@ class Interrupted(VirtualClock):
 
     waits_for_ever = float("inf")
 
-    def get(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+    def get(self, queue: SimpleQueue[Any], seconds: float, jobs: Any = None) -> Any:
         try:
-            return super().get(queue, min(seconds, self.waits_for_ever))
+            return super().get(queue, min(seconds, self.waits_for_ever), jobs)
         except Empty:
             raise KeyboardInterrupt from None

@@ -128,9 +128,9 @@ def abort_is_over_before_the_thread_closes() -> None:
     log: list[str] = []
 
     def abort(opened: Any, _: object) -> None:
-        opened.fake._late[0].wakes.set()
+        next(iter(opened.fake._sleepers.values())).wakes.set()
         wait_until(lambda: "returned" in log)
-        opened.fake._late[0].thread.join(0.05)  # time enough to close
+        next(iter(opened.fake._sleepers.values())).thread.join(0.05)  # time enough to close
         log.append("aborted")
 
     blocked(log, abort=abort)
@@ -144,7 +144,7 @@ def what_closes_is_not_aborted() -> None:
         def close(self) -> None:
             # As if Ctrl-C had ended the wait for it, and the driver closed it once more.
             worker = stream.gi_frame.f_locals["source"].worker
-            worker._thread.abandon()
+            worker.thread.abandon()
 
     stream = stream_of(Source(Interrupts, abort=lambda *_: log.append("aborted")))
     next(stream)

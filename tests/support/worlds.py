@@ -6,6 +6,7 @@ A scenario awaits what a `World` offers. In the sync world nothing waits: time i
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -77,6 +78,16 @@ class World:
     def stream(self, policy: Policy, factories: Any) -> Any:
         return (policy.stream if self.flavour == "sync" else policy.astream)(factories)
 
+    def place(self) -> object:
+        """The task or thread that runs now."""
+        match self.flavour:
+            case "sync":
+                return threading.get_ident()
+            case "asyncio":
+                return asyncio.current_task()
+            case _:
+                return trio.lowlevel.current_task()
+
     async def next(self, stream: Any) -> Any:
         return next(stream) if self.flavour == "sync" else await anext(stream)
 
@@ -125,6 +136,7 @@ def play(flavour: str, scenario: Scenario) -> None:
                 try:
                     at_once(scenario(world))
                 finally:
+                    world.clock.wake_all()  # sources that were abandoned in their threads
                     clock.reset(token)
             case "asyncio":
                 loop = JumpingLoop()

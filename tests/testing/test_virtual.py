@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
@@ -28,3 +29,19 @@ def test_a_source_that_was_abandoned_sleeps_once() -> None:
     assert not done
     clock.wake_all()
     assert done == ["done"]
+
+
+def test_a_source_that_sleeps_later_than_it_is_waited_for() -> None:
+    """The clock waits for it."""
+    clock = VirtualClock()
+    queue: SimpleQueue[Any] = SimpleQueue()
+
+    def source() -> None:
+        while clock._waiting is None:
+            time.sleep(0.0005)
+        clock.sleep(3)
+        queue.put("item")
+
+    Thread(target=source, name="failover_iter: source").start()
+    assert clock.get(queue, 5) == "item"
+    assert clock.time() == 1003

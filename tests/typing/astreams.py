@@ -129,6 +129,7 @@ inner = policy.source((numbers, opened))
 assert_type(inner, Source[AsyncIterable[int] | Awaitable[AsyncIterable[int]]])
 assert_type(policy.astream([inner]), Ints)
 assert_type(policy.astream((numbers, inner)), Ints)
+assert_type(policy.astream([policy.hedge((numbers, opened), after=0.3)]), Ints)
 
 
 async def consume() -> None:

@@ -12,6 +12,7 @@ from failover_iter import (
     Bookmark,
     Decide,
     Failed,
+    Percentile,
     Policy,
     Progress,
     Resume,
@@ -21,6 +22,7 @@ from failover_iter import (
     Trace,
     backoff,
     failover_stream,
+    hedge,
 )
 
 Ints = Generator[int, Any, Any]
@@ -197,6 +199,8 @@ assert_type(policy.stream([numbers]), Ints)
 assert_type(policy.stream((numbers, Source(listed))), Ints)
 assert_type(policy.stream([numbers], mark_takeovers=True), Announced)
 inner = policy.source([numbers, listed], name="inner")
+assert_type(policy.stream([policy.hedge([numbers, listed], after=0.3)]), Ints)
+assert_type(policy.stream([hedge([numbers], after=Percentile(0.95), retry_on=OSError)]), Ints)
 assert_type(inner, Source[Iterable[int]])
 assert_type(policy.stream([inner]), Ints)
 assert_type(policy.stream((numbers, inner)), Ints)

@@ -52,6 +52,7 @@ stream([anumbers], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignor
 afailover_stream([numbers], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 policy.stream([anumbers])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 policy.astream([numbers])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+policy.hedge([numbers], after="1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 policy.stream([policy.source([anumbers])])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 policy.astream([policy.source([numbers])])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -1,0 +1,380 @@
+"""Laws H1 to H8 of a hedge; and hedges that break them.
+
+Each law is a scenario (`support.worlds`), so it is played by blocking streams, asyncio and trio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from failover_iter import (
+    Budget,
+    Committed,
+    Failed,
+    Health,
+    Opening,
+    Percentile,
+    Policy,
+    Superseded,
+)
+from failover_iter._core.attempt import Attempt
+from failover_iter._core.judging import Judging
+from failover_iter._core.opening import Openings
+from failover_iter._core.race import Race
+from failover_iter._core.reporting import Reporter
+from failover_iter._drivers.contender import Backup, Contender
+from failover_iter._percentile import _Fixed
+from support.worlds import World
+
+DELAYS = st.sampled_from([0.0, 0.1, 0.25, 0.35, 0.5, 1.0, 5.0])
+AFTERS = st.sampled_from([0.0, 0.1, 0.3, 0.31, 1.0])
+variable: ContextVar[str] = ContextVar("variable", default="of the consumer")
+
+
+class Track:
+    """Sources that yield (name, number), and what became of them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.open: set[str] = set()
+        self.trouble: list[str] = []
+
+    def source(
+        self, name: str, delay: float, *, items: int = 2, error: Exception | None = None
+    ) -> Any:
+        async def body(*_: object) -> AsyncIterator[tuple[str, int]]:
+            place, token = self.world.place(), variable.set(name)
+            self.open.add(name)
+            try:
+                await self.world.sleep(delay)
+                if error is not None:
+                    raise error
+                for number in range(items):
+                    if variable.get() != name:
+                        self.trouble.append(f"{name} was pulled in another context")
+                    yield name, number
+                    await self.world.sleep(0.01)
+            finally:
+                if self.world.place() != place:
+                    self.trouble.append(f"{name} was closed elsewhere")
+                else:
+                    variable.reset(token)
+                self.open.discard(name)
+
+        return self.world.source(name, body)
+
+    def response(self, name: str, delay: float) -> Any:
+        """A factory of an object that stays open until it is closed, whatever a pull raised."""
+        track, world = self, self.world
+
+        class Response:
+            def __init__(self) -> None:
+                track.open.add(name)
+
+            def __iter__(self) -> Any:
+                return self
+
+            def __next__(self) -> Any:
+                world.clock.sleep(delay)
+                return name, 0
+
+            def close(self) -> None:
+                track.open.discard(name)
+
+        class AsyncResponse(Response):
+            __iter__ = __next__ = close = None
+
+            def __aiter__(self) -> Any:
+                return self
+
+            async def __anext__(self) -> Any:
+                await world.sleep(delay)
+                return name, 0
+
+            async def aclose(self) -> None:
+                track.open.discard(name)
+
+        made: Any = Response if world.flavour == "sync" else AsyncResponse
+        factory: Any = lambda: made()  # noqa: E731 (the name is set on it)
+        factory.__name__ = name
+        return factory
+
+    def policy(self, **options: Any) -> Policy:
+        return Policy(**{"retry_on": OSError, "on_event": self.world.events.append, **options})
+
+    async def drain(self, race: Any, **options: Any) -> list[Any]:
+        return await self.world.drain(Policy(retry_on=OSError, **options), [race])
+
+    def told(self, kind: type) -> list[Any]:
+        return [event for event in self.world.events if isinstance(event, kind)]
+
+
+def close_to(seconds: float) -> Any:
+    return pytest.approx(seconds, abs=1e-6)
+
+
+async def h1_one_winner(world: World, data: Any) -> None:
+    """H1: all items are those of one source, whatever the others have yielded before."""
+    track = Track(world)
+    delays = data.draw(st.lists(DELAYS, min_size=2, max_size=4), "delays")
+    sources = [
+        track.source(name, delay, items=4) for name, delay in zip("abcd", delays, strict=False)
+    ]
+    policy = track.policy(commit_when=data.draw(st.integers(1, 3), "commit_when"))
+    got = await track.drain(policy.hedge(sources, after=data.draw(AFTERS, "after")))
+    (winner,) = {name for name, _ in got}
+    assert got == [(winner, number) for number in range(4)]
+    assert [event.source for event in track.told(Committed)] == [winner]
+
+
+async def h2_losers_are_closed_first(world: World, data: Any) -> None:
+    """H2: at the first item no other source is open, or it was blocked and is abandoned."""
+    track = Track(world)
+    delays = data.draw(st.lists(DELAYS, min_size=2, max_size=4), "delays")
+    sources = [track.response(name, delay) for name, delay in zip("abcd", delays, strict=False)]
+    race = track.policy().hedge(sources, after=data.draw(AFTERS, "after"))
+    stream = world.stream(Policy(retry_on=OSError), [race])
+    winner, _ = await world.next(stream)
+    left = {event.source: event.abandoned for event in track.told(Superseded)}
+    assert {event.by for event in track.told(Superseded)} <= {winner}
+    if world.flavour == "sync":
+        assert track.open - {name for name, is_left in left.items() if is_left} == {winner}
+    else:
+        assert track.open == {winner}
+        assert not any(left.values())
+    await world.close(stream)
+
+
+async def h3_when_the_next_is_opened(world: World, data: Any) -> None:
+    """H3: `after` past the one before, or at once when one has failed."""
+    track = Track(world)
+    after = data.draw(AFTERS.filter(bool), "after")
+    fails_at = data.draw(st.sampled_from([inf, 0.05, 0.15, 0.45]), "fails at")
+    error = ConnectionError("down") if fails_at < inf else None
+    first = track.source("a", min(fails_at, 9.0), error=error)
+    others = [track.source(name, 9.0) for name in "bcd"]
+    race = track.policy().hedge([first, *others], after=after)
+    await track.drain(race)
+    expected, at = [0.0], 0.0
+    failure = fails_at
+    while len(expected) < 4:
+        at, failure = (failure, inf) if failure <= at + after else (at + after, failure)
+        expected.append(at)
+    assert [event.elapsed for event in track.told(Opening)] == [close_to(each) for each in expected]
+
+
+async def h4_what_ends_a_race(world: World, data: Any) -> None:
+    """H4: an error that is not listed ends it; of all that are, the last one is raised."""
+    track = Track(world)
+    is_listed = data.draw(st.booleans(), "listed")
+    error = ConnectionError("last") if is_listed else ValueError("a bug")
+    delays = data.draw(st.permutations([0.5, 0.77, 0.93]), "delays")
+    errors = [ConnectionError("first"), ConnectionError("second"), error]
+    order = sorted(range(3), key=lambda index: 0.1 * index + delays[index])
+    by_time = {index: errors[rank] for rank, index in enumerate(order)}
+    if not is_listed:  # it comes first
+        by_time[order[0]], by_time[order[2]] = error, errors[0]
+    sources = [
+        track.source(name, delays[index], error=by_time[index]) for index, name in enumerate("abc")
+    ]
+    with pytest.raises(type(error)) as raised:
+        await track.drain(track.policy().hedge(sources, after=0.1))
+    assert raised.value is error
+    notes = getattr(error, "__notes__", [])
+    assert sum("ConnectionError" in note for note in notes) >= (2 if is_listed else 0)
+    assert len(track.told(Failed)) == (3 if is_listed else 1)
+    assert len(track.told(Superseded)) == (0 if is_listed else 2)
+
+
+async def h5_without_a_limit_it_is_a_group(world: World, data: Any) -> None:
+    """H5: with `after=inf` a hedge does what a `Policy.source` does, until the commit."""
+    options = {
+        "attempts": data.draw(st.integers(1, 3), "attempts"),
+        "wait": data.draw(st.sampled_from([0, 0.5]), "wait"),
+        "on_exhausted": data.draw(st.sampled_from(["last", "group"])),
+    }
+    fails = data.draw(st.lists(st.booleans(), min_size=1, max_size=3), "fails")
+    outcomes = []
+    for is_hedge in (True, False):
+        world.events.clear()
+        track = Track(world)
+        policy = track.policy(**options)
+        sources = [
+            track.source(name, 1.0, error=ConnectionError(name) if is_down else None)
+            for name, is_down in zip("abc", fails, strict=False)
+        ]
+        entry = policy.hedge(sources, after=inf) if is_hedge else policy.source(sources)
+        try:
+            end: Any = await track.drain(entry)
+        except (OSError, ExceptionGroup) as error:
+            end = repr(error), getattr(error, "__notes__", [])
+        told = [(type(event), event.source, round(event.elapsed, 3)) for event in world.events]
+        outcomes.append((end, told))
+    assert outcomes[0] == outcomes[1]
+
+
+async def h6_one_task_and_one_context(world: World, data: Any) -> None:
+    """H6: a source is opened, pulled and closed in one task or thread, and in one context."""
+    track = Track(world)
+    delays = data.draw(st.lists(DELAYS, min_size=2, max_size=3), "delays")
+    sources = [
+        track.source(name, delay, items=3) for name, delay in zip("abc", delays, strict=False)
+    ]
+    race = track.policy().hedge(sources, after=data.draw(AFTERS, "after"))
+    pulls = data.draw(st.integers(1, 3), "pulls")
+    throws = data.draw(st.booleans(), "throws")
+    stream = world.stream(Policy(retry_on=OSError), [race])
+    for _ in range(pulls):
+        await world.next(stream)
+    if throws:
+        with pytest.raises(KeyError):
+            await world.throw(stream, KeyError("mine"))
+    await world.close(stream)
+    world.clock.wake_all()
+    assert track.trouble == []
+
+
+async def h7_extra_openings_have_a_budget(world: World, data: Any) -> None:
+    """H7: no more than the budget allows; an empty one means to wait, never an error."""
+    reserve = data.draw(st.integers(1, 4), "reserve")
+    ratio = data.draw(st.sampled_from([0.0, 0.1, 0.5]), "ratio")
+    budget = Budget(ratio=ratio, reserve=reserve, per_second=0, clock=world.time)
+    track = Track(world)
+    policy = track.policy(budget=budget)
+    sources = [track.source(name, 1.0, items=1) for name in "abc"]
+    streams = 12
+    for _ in range(streams):
+        race = policy.hedge(sources, after=0.1)
+        assert await world.drain(policy, [race]) == [("a", 0)]
+    extra = len(world.asked) - streams
+    assert extra <= reserve + ratio * streams
+    assert extra >= min(reserve, 2 * streams)
+
+
+async def h8_what_losing_means(world: World, data: Any) -> None:
+    """H8: to the health it is nothing; to a `Percentile` it is a lower bound."""
+    health = Health(failures=1, clock=world.time)
+    percentile = Percentile(0.7, floor=0.001)
+
+    def known(name: str) -> tuple[int, str]:
+        each = health.snapshot().get(name)
+        return (0, "ok") if each is None else (each.failures, each.state)
+
+    policy = Track(world).policy(health=health)
+    state = data.draw(st.sampled_from(["new", "failed"]), "state")
+    if state == "failed":
+        health = Health(failures=2, clock=world.time)
+        policy = replace(policy, health=health)
+        health.report(health.admit("a"), "failed", ConnectionError())
+    before = known("a")
+    track = Track(world)
+    race = policy.hedge([track.source("a", 1.0), track.source("b", 0.1)], after=0.3)
+    await track.drain(race)
+    assert known("a") == before
+    # With a quantile of 0.7, about three of ten streams are hedged, and not more and more of them.
+    extra, streams = 0, 200
+    for number in range(streams):
+        sources = [track.source("x", (number * 7 % 10 + 1) / 10), track.source("y", 0.05)]
+        hedged = track.policy().hedge(sources, after=percentile)
+        world.asked.clear()
+        await track.drain(hedged)
+        extra += len(world.asked) - 1
+    assert 0 < extra <= streams * 0.45
+
+
+LAWS: dict[str, Callable[[World, Any], Any]] = {
+    law.__name__: law
+    for law in (
+        h1_one_winner,
+        h2_losers_are_closed_first,
+        h3_when_the_next_is_opened,
+        h4_what_ends_a_race,
+        h5_without_a_limit_it_is_a_group,
+        h6_one_task_and_one_context,
+        h7_extra_openings_have_a_budget,
+        h8_what_losing_means,
+    )
+}
+
+
+# Mutants: hedges as one might write them, each with one bug.
+
+_init, _opened, _matches = Attempt.__init__, Race.opened, Judging._matches
+_open_beside, _superseded = Openings.open_beside, Reporter.superseded
+_held: list[Any] = []
+
+
+def _one_queue(self: Attempt, *args: Any) -> None:
+    """All contenders put what they yield into one queue, as `asyncio.Queue` merges do."""
+    _init(self, *args)
+    self.held = _held
+
+
+async def _closes_later(self: Contender) -> None:
+    """The losers are left to the garbage collector."""
+
+
+def _too_late(self: Race, now: float) -> None:
+    """The delay begins when the first source is opened."""
+    is_first = self.due == inf and self.seconds == inf
+    _opened(self, now)
+    if not is_first:
+        self.due += self.seconds
+
+
+def _survives_all(self: Judging, level: Any, error: Exception, *, abandoned: bool) -> bool:
+    """Any error at all opens the next source."""
+    return _matches(self, level, error, abandoned=abandoned) or True
+
+
+def _always_races(self: _Fixed) -> float:
+    """Infinity is taken for a long time."""
+    return min(self._seconds, 0.6)
+
+
+def _in_the_consumers_task(self: Backup) -> Any:
+    """The winner is pulled by whoever asks."""
+    return self.source
+
+
+def _without_a_budget(self: Openings, level: Any) -> Any:
+    """Only retries have a budget."""
+    level.options = replace(level.options, budget=None)
+    return _open_beside(self, level)
+
+
+def _losing_is_failing(self: Reporter, level: Any, race: Race, *, abandoned: bool) -> None:
+    """A slow source is a sick one."""
+    level.report("failed", ConnectionError("slow"))
+    _superseded(self, level, race, abandoned=abandoned)
+
+
+def _losing_is_good(self: Reporter, level: Any, race: Race, *, abandoned: bool) -> None:
+    """A closed source has ended well."""
+    level.report("good")
+    _superseded(self, level, race, abandoned=abandoned)
+
+
+def _learns_from_winners(self: Percentile, seconds: float) -> None:
+    """The delay is that of the winners alone."""
+
+
+MUTANTS: list[tuple[str, type, str, Any]] = [
+    ("h1_one_winner", Attempt, "__init__", _one_queue),
+    ("h2_losers_are_closed_first", Contender, "leave", _closes_later),
+    ("h3_when_the_next_is_opened", Race, "opened", _too_late),
+    ("h4_what_ends_a_race", Judging, "_matches", _survives_all),
+    ("h5_without_a_limit_it_is_a_group", _Fixed, "seconds", _always_races),
+    ("h6_one_task_and_one_context", Backup, "opened", _in_the_consumers_task),
+    ("h7_extra_openings_have_a_budget", Openings, "open_beside", _without_a_budget),
+    ("h8_what_losing_means", Reporter, "superseded", _losing_is_failing),
+    ("h8_what_losing_means", Reporter, "superseded", _losing_is_good),
+    ("h8_what_losing_means", Percentile, "lost", _learns_from_winners),
+]
