@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: What an `on_item` returns if the driver has to save first, and then to call it again.
 SAVE: Final[Any] = object()
+#: What JSON makes, and anyone can change.
+_CHANGEABLE: Final = (dict, list)
 
 
 def _own(value: Any) -> Any:
@@ -32,7 +34,7 @@ def _own(value: Any) -> Any:
 
     What is to be saved must not change when a source or `advance` goes on.
     """
-    return deepcopy(value) if isinstance(value, dict | list) else value
+    return deepcopy(value) if issubclass(type(value), _CHANGEABLE) else value
 
 
 def has_cursor(strategy: object) -> TypeGuard[Resume | Decide]:
