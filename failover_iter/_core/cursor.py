@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: What an `on_item` returns if the driver has to save first, and then to call it again.
 SAVE: Final[Any] = object()
 #: What JSON makes, and anyone can change.
-_CHANGEABLE: Final = (dict, list)
+_CHANGEABLE: Final = frozenset[type]({dict, list})
 
 
 def _own(value: Any) -> Any:
@@ -34,7 +34,7 @@ def _own(value: Any) -> Any:
 
     What is to be saved must not change when a source or `advance` goes on.
     """
-    return deepcopy(value) if issubclass(type(value), _CHANGEABLE) else value
+    return deepcopy(value) if type(value) in _CHANGEABLE else value
 
 
 def has_cursor(strategy: object) -> TypeGuard[Resume | Decide]:
@@ -101,11 +101,14 @@ class Cursor:
         advance = self.advance
 
         def note(item: Any) -> None:
-            self.position = (self.value, self.folded, self.at)
+            value = self.value
+            self.position = (value, self.folded, self.at)
             keep(item)
             if advance is not None:
+                if type(value) in _CHANGEABLE:
+                    value = deepcopy(value)
                 try:
-                    self.value = advance(_own(self.value), item)
+                    self.value = advance(value, item)
                 except StopIteration as leak:  # as in `folding`
                     raise RuntimeError("the function of advance raised StopIteration") from leak
             self.folded += 1
