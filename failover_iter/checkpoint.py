@@ -19,10 +19,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -95,11 +97,12 @@ class Checkpoint:
     what is new. Delete it to start over.
 
     Args:
-        path: the file to keep it in. It is replaced as a whole, by a rename. A file with the ending
-            `.lock` beside it is locked while a stream runs, and stays there.
+        path: the file to keep it in; a relative path is that of the folder where this process is
+            now. It is replaced as a whole, by a rename. A file with the ending `.lock` beside it is
+            locked while a stream runs, and stays there.
         every: the seconds between two saves; 0 saves at each item.
         auto: `False`: items are processed when you call `done(cursor)`. For consumers that read
-            ahead (batches, queues).
+            ahead (batches, queues). Their number is not saved, so `expect_items` is refused.
         fsync: `True`: each save waits until the disk has it, so that it survives a power cut.
         dumps: a function that turns a cursor into a text; JSON by default.
         loads: a function that turns the text back.
@@ -152,7 +155,12 @@ class Checkpoint:
         self._dumps = dumps
         self._loads = loads
         self._store = _store_of(path, store, fsync=fsync)
-        self._is_used = self._is_checked = False
+        self._is_used = False
+        #: The class of the cursors that `loads` returns equal.
+        self._checked: type | None = None
+        self._mutex = threading.RLock()
+        #: Which stream saves: so two of them never save the same text.
+        self._by = ""
         self._due = 0.0
         self._done: Saved | None = None
 
@@ -160,6 +168,14 @@ class Checkpoint:
         """Return what the options say, in one line."""
         auto = "" if self.auto else ", auto=False"
         return f"Checkpoint({self._store}, every={self.every:g}{auto})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has in common with this one: no stream uses the copy yet."""
+        return {**self.__dict__, "_is_used": False, "_done": None, "_mutex": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make a copy, which a policy needs that is pickled."""
+        self.__dict__.update(state, _mutex=threading.RLock())
 
     # For consumers that read ahead.
 
@@ -173,9 +189,10 @@ class Checkpoint:
         """
         if self.auto:
             raise TypeError("done(cursor) is for a Checkpoint(auto=False), this one has auto=True")
-        self._done = Saved(cursor, 0, 0)
-        if time.monotonic() >= self._due or not self._is_used:
-            self.flush()
+        with self._mutex:
+            self._done = Saved(cursor, 0, 0)
+            if time.monotonic() >= self._due or not self._is_used:
+                self.flush()
 
     async def adone(self, cursor: Any) -> None:
         """Say the same in async code, without blocking the event loop."""
@@ -183,10 +200,11 @@ class Checkpoint:
 
     def flush(self) -> None:
         """Save what was done last."""
-        done, self._done = self._done, None
-        if done is not None:
-            self.save(*done)
-            self._due = time.monotonic() + self.every
+        with self._mutex:
+            if self._done is not None:
+                self.save(*self._done)
+                self._done = None  # not before: `close` tries again
+                self._due = time.monotonic() + self.every
 
     def close(self) -> None:
         """Save what was done last, and let other processes go on; with `auto=False`."""
@@ -199,34 +217,39 @@ class Checkpoint:
 
     def open(self) -> Saved | None:
         """Return what was saved last; from now on this stream alone uses the checkpoint."""
-        if self._is_used:
-            raise CheckpointError(f"{self._store} is in use by another stream of this process")
-        text = self._store.load()
-        try:
-            saved = None if text is None else self._read(text)
-        except BaseException:
-            self._store.close()
-            raise
-        self._is_used = True
-        return saved
+        with self._mutex:
+            if self._is_used:
+                raise CheckpointError(f"{self._store} is in use by another stream of this process")
+            text = self._store.load()
+            try:
+                saved = None if text is None else self._read(text)
+            except BaseException:
+                self._store.close()
+                raise
+            self._is_used = True
+            self._by = os.urandom(4).hex()
+            return saved
 
     def save(self, cursor: Any, delivered: int, at: int) -> None:
         """Save where the stream is."""
         text = self._dumps(cursor)
         if not isinstance(text, str):
             raise TypeError(f"dumps must return a str, got {type(text).__name__}")
-        if not self._is_checked:
+        if type(cursor) is not self._checked:
             self._check(cursor, text)
         state = {"failover_iter": _VERSION, "cursor": text, "delivered": delivered, "at": at}
-        self._store.save(json.dumps(state))
+        self._store.save(json.dumps({**state, "by": self._by}))
 
     def release(self) -> None:
         """The stream has ended."""
-        self._is_used = False
-        if self.auto:
-            self._store.close()
-        else:
-            self.flush()
+        with self._mutex:
+            try:
+                if self.auto:
+                    self._store.close()
+                else:
+                    self.flush()
+            finally:
+                self._is_used = False
 
     def _check(self, cursor: Any, text: str) -> None:
         loaded = self._loads(text)
@@ -235,7 +258,7 @@ class Checkpoint:
                 "loads(dumps(cursor)) does not return an equal cursor: a "
                 f"{type(cursor).__name__} becomes a {type(loaded).__name__}; pass dumps and loads"
             )
-        self._is_checked = True
+        self._checked = type(cursor)
 
     def _read(self, text: str) -> Saved:
         try:
@@ -274,6 +297,14 @@ _lock: Final[Callable[[int], object]] = (
     if sys.platform == "win32"
     else (lambda file: _locking.flock(file, _locking.LOCK_EX | _locking.LOCK_NB))
 )
+#: Unlocks it; closing it is not enough while a forked process has it open too.
+_unlock: Final[Callable[[int], object]] = (
+    (lambda file: _locking.locking(file, _locking.LK_UNLCK, 1))
+    if sys.platform == "win32"
+    else (lambda file: _locking.flock(file, _locking.LOCK_UN))
+)
+#: The error numbers of a lock that another process has.
+_LOCKED: Final = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 
 
 class FileStore:
@@ -295,10 +326,15 @@ class FileStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, fsync: bool = False) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()  # the process may change its folder
         self._new = self._path.with_name(f"{self._path.name}.new")
         self._fsync = fsync
         self._lock: int | None = None
+        self._owner = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has in common with this one: not the lock."""
+        return {**self.__dict__, "_lock": None}
 
     def __str__(self) -> str:
         """Return the path."""
@@ -306,8 +342,7 @@ class FileStore:
 
     def load(self) -> str | None:
         """Lock the file, and return what is in it."""
-        if self._lock is None:
-            self._lock = self._locked()
+        self._hold()
         try:
             return self._path.read_text("utf-8")
         except FileNotFoundError:
@@ -319,17 +354,23 @@ class FileStore:
             self.close()
             raise
 
-    def _locked(self) -> int:
+    def _hold(self) -> None:
+        """Lock the file, unless that was done."""
+        if self._lock is not None:
+            return
         file = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(file)
         except OSError as error:
             os.close(file)
+            if error.errno not in _LOCKED:
+                raise  # the file system has no locks, for example
             raise CheckpointError(f"{self} is in use by another stream or process") from error
-        return file
+        self._lock, self._owner = file, os.getpid()
 
     def save(self, state: str) -> None:
         """Write a new file, and replace the old one by it."""
+        self._hold()
         try:
             with self._new.open("w", encoding="utf-8") as file:
                 file.write(state)
@@ -347,7 +388,12 @@ class FileStore:
     def close(self) -> None:
         """Unlock the file."""
         lock, self._lock = self._lock, None
-        if lock is not None:
+        if lock is None:
+            return
+        try:
+            if self._owner == os.getpid():  # a forked process must not unlock that of its parent
+                _unlock(lock)
+        finally:
             os.close(lock)
 
 

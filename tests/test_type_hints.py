@@ -12,10 +12,10 @@ from typing import Any, get_type_hints
 import pytest
 
 import failover_iter
-from failover_iter import Policy, budget, errors, events, health, policy, trace
+from failover_iter import Policy, budget, checkpoint, errors, events, health, policy, trace
 from failover_iter import typing as public_typing
 
-MODULES = [failover_iter, budget, errors, events, health, policy, public_typing, trace]
+MODULES = [failover_iter, budget, checkpoint, errors, events, health, policy, public_typing, trace]
 
 
 def exported() -> Iterator[tuple[str, Any]]:

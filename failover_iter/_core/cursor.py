@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 
 #: What an `on_item` returns if the driver has to save first, and then to call it again.
 SAVE: Final[Any] = object()
+#: What JSON makes, and anyone can change.
+_CHANGEABLE: Final = frozenset[type]({dict, list})
+
+
+def _own(value: Any) -> Any:
+    """A copy of a cursor that can be changed in place, as JSON knows them.
+
+    What is to be saved must not change when a source or `advance` goes on.
+    """
+    return deepcopy(value) if type(value) in _CHANGEABLE else value
 
 
 def has_cursor(strategy: object) -> TypeGuard[Resume | Decide]:
@@ -69,7 +79,9 @@ class Cursor:
 
     def shown(self) -> Any:
         """The cursor for a factory, which may change its own copy of `start`."""
-        return self.value if self.has_moved else self.start
+        if not self.has_moved:
+            return self.start
+        return _own(self.value) if self.is_saved else self.value
 
     def folding(self, keep: Callable[[Any], object]) -> Callable[[Any], None]:
         """Return a function that keeps a delivered item, and folds it in."""
@@ -89,11 +101,14 @@ class Cursor:
         advance = self.advance
 
         def note(item: Any) -> None:
-            self.position = (self.value, self.folded, self.at)
+            value = self.value
+            self.position = (value, self.folded, self.at)
             keep(item)
             if advance is not None:
+                if type(value) in _CHANGEABLE:
+                    value = deepcopy(value)
                 try:
-                    self.value = advance(self.value, item)
+                    self.value = advance(value, item)
                 except StopIteration as leak:  # as in `folding`
                     raise RuntimeError("the function of advance raised StopIteration") from leak
             self.folded += 1
@@ -119,7 +134,7 @@ class Cursor:
 
     def move(self, value: Any, at: int) -> None:
         """Set the cursor to a bookmark that comes after this many delivered items."""
-        self.value, self.at, self.has_moved = value, at, True
+        self.value, self.at, self.has_moved = _own(value) if self.is_saved else value, at, True
         self.bookmarks += 1
 
     def go_on_from(self, seed: Progress, at: int) -> None:

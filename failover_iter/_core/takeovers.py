@@ -327,6 +327,7 @@ def check_checkpoint(delivered: Delivered, options: Options, seed: Progress | No
         )
     if seed is not None and (seed.total or seed.delivered):
         raise ValueError("a stream with a checkpoint takes no progress: it has its own")
+    _check_counts(options)
 
 
 def check_saved(source: ResolvedSource) -> None:
@@ -345,6 +346,16 @@ def check_saved(source: ResolvedSource) -> None:
                 "complete_when looks at the last item, which a checkpoint does not keep: use "
                 "expect_items"
             )
+        )
+    _check_counts(options)
+
+
+def _check_counts(options: Options) -> None:
+    """Refuse to count items over several processes if only the cursor of the consumer is saved."""
+    checkpoint = options.checkpoint
+    if checkpoint is not None and not checkpoint.auto and options.expect_items is not None:
+        raise mark_usage_error(
+            ValueError("expect_items needs the count of items, which Checkpoint(auto=False) lacks")
         )
 
 

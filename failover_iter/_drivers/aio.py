@@ -115,12 +115,14 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             if not source.goes_on:
                 command = await source.finish()
     except BaseException as error:  # raised by a callback or a signal handler, for example
-        if source is not None:
-            await source.interrupt(error)
-        elif run.state in (State.ASKING, State.WAITING):
-            run.interrupted(error)
-        if saver is not None:
-            await saver.afinish(error)
+        try:
+            if source is not None:
+                await source.interrupt(error)
+            elif run.state is State.ASKING:
+                run.interrupted(error)
+        finally:
+            if saver is not None:
+                await saver.afinish(error)
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and

@@ -120,7 +120,10 @@ class _Delegate:
     def _deliver(self, item: Any) -> Any:
         """Deliver the item with which the source has answered; after a bookmark, the next one."""
         source, attempt = self.source, self.source.attempt
+        delivered = attempt.delivered
         try:
+            if delivered.save is not None and delivered.is_save_due:
+                delivered.save()
             is_delivered = attempt.note(item)
         except BaseException as error:
             source.spare(error)

@@ -36,7 +36,7 @@ class Saver:
 
     def load(self) -> None:
         """Go on where the last stream was."""
-        self._begin(self._checkpoint.open())
+        self._begin(self._open())
 
     def save(self) -> None:
         """Save what is processed now."""
@@ -61,12 +61,13 @@ class Saver:
 
     async def aload(self) -> None:
         """Do the same as `load` in a thread."""
-        self._begin(await away(self._checkpoint.open))
+        self._begin(await away(self._open))
 
     async def asave(self) -> None:
         """Do the same as `save` in a thread."""
         await self._save_before_held()
-        self._has_saved = True
+        cursor: Any = self._cursor
+        self._has_saved, cursor.due = True, -inf  # the same item asks once more
 
     async def _save_before_held(self) -> None:
         position = self._position()
@@ -84,13 +85,18 @@ class Saver:
         """Have the async driver save; it then passes the same item again."""
         if self._has_saved:
             self._has_saved = False
+            self._is_due_later()
             return None
         return SAVE
 
     # Both.
 
+    def _open(self) -> Any:
+        saved = self._checkpoint.open()
+        self._is_open = True  # here, for a cancelled `aload` does not come further
+        return saved
+
     def _begin(self, saved: Any) -> None:
-        self._is_open = True
         if saved is not None:
             self._delivered.restore(*saved)
         cursor: Any = self._delivered.cursor  # it has one: that was checked
@@ -120,7 +126,7 @@ class Saver:
     def _finish(self) -> None:
         cursor: Any = self._cursor
         try:
-            if self._checkpoint.auto:
+            if self._checkpoint.auto and cursor is not None:
                 self._write(cursor.position)
         finally:
             self._checkpoint.release()

@@ -53,12 +53,14 @@ _ERROR: Final = "error.type"
 class _Stream:
     """The spans of one stream that are open."""
 
-    __slots__ = ("attempt", "context", "mode", "opened_at", "span")
+    __slots__ = ("attempt", "began", "context", "mode", "opened_at", "span")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, began: int) -> None:
         self.span = self.attempt = span
         #: The context whose current span is that of the stream: the parent of its attempts.
         self.context: Context = trace.set_span_in_context(span)
+        #: How many items had been delivered before it.
+        self.began = began
         self.mode: str | None = None
         self.opened_at = 0.0
 
@@ -161,11 +163,11 @@ class _Otel:
         """Start the span of a stream: a child of the outer attempt, or of the current span."""
         outer = None if event.parent is None else self._streams.get(event.parent)
         context = None if outer is None else trace.set_span_in_context(outer.attempt)
-        return _Stream(self._tracer.start_span("failover_iter.stream", context))
+        return _Stream(self._tracer.start_span("failover_iter.stream", context), event.delivered)
 
     def _committed(self, stream: _Stream, event: Committed) -> None:
         stream.attempt.add_event("committed")
-        if is_first_item(event):
+        if is_first_item(event, stream.began):
             self._first_item.record(event.elapsed, {_SOURCE: event.source})
 
     def _failed(self, stream: _Stream, event: Failed) -> None:

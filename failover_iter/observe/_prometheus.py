@@ -8,7 +8,16 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from failover_iter.events import Closed, Committed, Completed, Ended, Event, Failed, Switched
+from failover_iter.events import (
+    Closed,
+    Committed,
+    Completed,
+    Ended,
+    Event,
+    Failed,
+    Opening,
+    Switched,
+)
 from failover_iter.health import Health
 from failover_iter.observe._listeners import Listener
 from failover_iter.observe._records import (
@@ -22,9 +31,11 @@ from failover_iter.observe._records import (
 
 
 class _Prometheus:
-    """The listener that `prometheus` returns. It keeps nothing of a stream."""
+    """The listener that `prometheus` returns."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        #: How many items had been delivered before each outermost stream that is open.
+        self._began: dict[int, int] = {}
         self._attempts = Counter(
             "failover_iter_attempts",
             "Attempts that have ended.",
@@ -55,8 +66,10 @@ class _Prometheus:
     def __call__(self, event: Event) -> None:
         """Record an event."""
         match event:
+            case Opening(parent=None):
+                self._began.setdefault(event.stream, event.delivered)
             case Committed():
-                if is_first_item(event):
+                if is_first_item(event, self._began.get(event.stream)):
                     self._first_item.labels(event.source).observe(event.elapsed)
             case Failed() | Completed() | Closed():
                 self._attempts.labels(event.source, type(event).__name__.lower()).inc()
@@ -68,6 +81,7 @@ class _Prometheus:
     def stream_ended(self, ended: Ended) -> None:
         """Record how long an outermost stream took."""
         if ended.parent is None:
+            self._began.pop(ended.stream, None)
             self._duration.labels(outcome_of(ended.error)).observe(ended.elapsed)
 
 

@@ -30,9 +30,12 @@ def word_for(mode: str | None) -> str:
     return "start" if mode is None else mode
 
 
-def is_first_item(event: Committed) -> bool:
-    """Whether the consumer has waited for an item since its first pull."""
-    return event.parent is None and event.delivered == 0
+def is_first_item(event: Committed, began: int | None) -> bool:
+    """Whether the consumer has waited for an item since its first pull.
+
+    `began`: how many items had been delivered then, by an earlier stream or process.
+    """
+    return event.parent is None and event.delivered == began
 
 
 def check_health(health: object) -> None:

@@ -8,9 +8,12 @@ import redis
 
 from failover_iter.errors import CheckpointError
 
-#: Replaces the state if it is what this stream has loaded or saved last; "" means none.
+#: Replaces the state if it is what this stream has loaded or saved last; "" means none. The client
+#: may send it again after a lost connection: then it is there already.
 _REPLACE: Final = """
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+local state = redis.call('GET', KEYS[1]) or ''
+if state == ARGV[2] then return 1 end
+if state ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """

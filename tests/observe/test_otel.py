@@ -16,7 +16,9 @@ from failover_iter import (
     Opening,
     PassedOver,
     Policy,
+    Progress,
     Source,
+    failover,
     failover_stream,
 )
 from failover_iter.testing import VirtualClock
@@ -201,6 +203,17 @@ def test_the_first_item_is_measured_once(recorded: Recorded) -> None:
         assert list(policy.stream([policy.source([broken], name="group"), good])) == [1, 2]
     assert recorded.counts("time_to_first_item") == {("group",): 1}
     assert recorded.counts("stream.duration") == {("completed",): 1}
+
+
+def test_the_first_item_of_a_stream_that_goes_on(recorded: Recorded) -> None:
+    """It is measured too, although an earlier stream has delivered items."""
+
+    @failover(retry_on=OSError, mid_stream="resume", on_event=recorded.listener)
+    def read(*, progress: Progress = Progress()) -> Iterator[int]:
+        yield from range(progress.delivered, 3)
+
+    assert list(read(progress=Progress(delivered=2, total=2, last=1))) == [2]
+    assert recorded.counts("time_to_first_item") == {("read",): 1}
 
 
 def test_a_source_that_is_passed_over(recorded: Recorded) -> None:
