@@ -162,6 +162,26 @@ slow() {
     run_tests -m slow
 }
 
+# Sources on a Ray cluster of two nodes, in a network without a way out.
+ray() {
+    environment "$1" "$2" '.[test-ray]'
+    export RAY_TMPDIR="$work/ray"
+    mkdir "$RAY_TMPDIR"
+    # shellcheck disable=SC2016 # the inner shell expands it
+    unshare --net sh -c 'ip link set lo up && exec "$@"' sh \
+        env PYTHONSAFEPATH=1 .venv/bin/pytest -m 'slow or not slow' \
+        tests/cluster tests/test_docs.py tests/test_examples.py -k 'cluster or ray or shards'
+}
+
+# Whether pip finds Ray for a Python.
+has_ray() {
+    local found=1
+    if "$1" -m venv "$work/probe" >/dev/null 2>&1 &&
+        "$work/probe/bin/pip" install --dry-run --no-deps ray >/dev/null 2>&1; then found=0; fi
+    rm -rf "$work/probe"
+    return "$found"
+}
+
 # litellm restricts the versions of its dependencies, so it has an environment for itself.
 litellm() {
     environment "$1" "$2" '.[test,litellm]'

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import report, tables
+from . import footprint, remote, report, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +34,15 @@ PARTS: dict[str, Callable[[list[Any]], report.Part]] = {
     "peers": tables.peers,
     "scale": tables.scale,
     "end-to-end": tables.end_to_end,
+    "footprint": footprint.tables,
+    "ray": remote.tables,
 }
 #: Parts whose figures differ between processes, for example because of memory layout.
 VARYING = ("items", "opening", "switch", "peers")
 #: The modules that a part cannot do without.
 NEEDED = {
     "peers": ("aiostream", "google.api_core", "langchain_core", "reactivex", "stamina", "trio"),
+    "ray": ("ray",),
 }
 
 
@@ -166,6 +169,10 @@ def _child(part: str, seconds: float) -> Any:
             from . import scale
 
             return asyncio.run(_inside(lambda: scale.everything(seconds)))
+        case "footprint":
+            return footprint.everything()
+        case "ray":
+            return remote.everything()
         case _:
             from . import loopback
 

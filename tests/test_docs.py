@@ -37,7 +37,8 @@ def docstrings() -> Iterator[object]:
             if ">>> " in text:
                 line = source.count("\n", 0, start) + 1
                 where = f"{path.relative_to(PACKAGE).as_posix()}:{line}"
-                marks = unless_installed("redis") if "failover_iter.redis" in text else []
+                needed = [name for name in ("ray", "redis") if f"failover_iter.{name}" in text]
+                marks = unless_installed(*needed)
                 yield pytest.param(path, text, id=where, marks=marks)
 
 

@@ -26,7 +26,9 @@ def test_mypy_accepts_what_is_right_and_refuses_what_is_wrong() -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["streams", "astreams", "decorated", "options", "kit", "chats"])
+@pytest.mark.parametrize(
+    "name", ["streams", "astreams", "decorated", "options", "kit", "chats", "cluster"]
+)
 def test_what_a_checker_accepts_is_accepted_at_run_time(name: str) -> None:
     """The calls that type checkers accept also work at run time."""
     runpy.run_path(str(TYPING / f"{name}.py"))
