@@ -338,7 +338,7 @@ def test_ahead_is_a_bound(flavour: str, batch: int, ahead: int, tmp_path: Path) 
 
 @FLAVOURS
 def test_cursor_bookmarks_and_memo(flavour: str) -> None:
-    """The cursor and the memo reach the source on its worker, and the driver receives the new memo."""
+    """The cursor and the memo reach the source on its worker; the driver gets the new memo."""
 
     def source(progress: Progress[Item]) -> Iterator[Any]:
         memo = progress.memo
