@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
 from functools import partial
@@ -60,6 +61,7 @@ def run(source: partial[Iterable[Any]], size: int) -> Generator[Batch]:
     items: list[Any] = []
     error = None
     sent = -inf
+    raylet = os.getppid()
     # A stream of this one source closes it, and refuses what is not a source.
     with closing(failover_stream([source], retry_on=_no_error)) as stream:
         try:
@@ -70,6 +72,9 @@ def run(source: partial[Iterable[Any]], size: int) -> Generator[Batch]:
                     items = []
                     worker = None
                     sent = monotonic()
+                    if os.getppid() != raylet:
+                        # Nothing can reach an orphan to cancel it.
+                        sys.exit("the raylet of this node has died")
         except Exception as raised:  # noqa: BLE001 (the driver raises it, after the items)
             error = Raised.of(raised)
     yield Batch(items, memo, worker, error)

@@ -133,6 +133,26 @@ def test_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batches() == [[]]
 
 
+def test_an_orphan_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose raylet has died closes its source and exits at the next batch."""
+    closed: list[str] = []
+
+    def source() -> Iterator[int]:
+        try:
+            yield from range(10)
+        finally:
+            closed.append("closed")
+
+    parents = iter([17, 17, 1])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    batches = _worker.run(partial(source), 3)
+    assert next(batches).items == [0]
+    assert next(batches).items == [1, 2, 3]
+    with pytest.raises(SystemExit, match="the raylet of this node has died"):
+        next(batches)
+    assert closed == ["closed"]
+
+
 @FLAVOURS
 def test_what_the_source_learns(flavour: str, ray: FakeRay) -> None:
     """The memo goes to the worker and returns; the failures stay on the driver."""
