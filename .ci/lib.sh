@@ -165,8 +165,7 @@ slow() {
 # Sources on a Ray cluster of two nodes, in a network without a way out.
 ray() {
     environment "$1" "$2" '.[test-ray]'
-    export RAY_TMPDIR="$work/ray"
-    mkdir "$RAY_TMPDIR"
+    export RAY_TMPDIR=$TMPDIR # or it would leave its logs in /tmp/ray
     # shellcheck disable=SC2016 # the inner shell expands it
     unshare --net sh -c 'ip link set lo up && exec "$@"' sh \
         env PYTHONSAFEPATH=1 .venv/bin/pytest -m 'slow or not slow' \

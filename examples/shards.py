@@ -107,8 +107,8 @@ async def main() -> int:
                     seen.add((line.file, line.start))
                     if total * 2 > expected and len(cluster.worker_nodes) == 2:
                         (doomed,) = [n for n in cluster.worker_nodes if n.node_id == line.node]
-                        cluster.remove_node(doomed, allow_graceful=False)
                         print(f"{total:,} bytes: a node is killed")
+                        cluster.remove_node(doomed, allow_graceful=False)
 
         async with asyncio.TaskGroup() as group:
             for shard in range(SHARDS):

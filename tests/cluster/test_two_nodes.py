@@ -42,6 +42,7 @@ from failover_iter.ray import aremote, remote  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray leaves files open
 FLAVOURS = pytest.mark.parametrize("flavour", ["sync", "async"])
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
 LIMIT = 60  # seconds, within which all that is left must end
 LOCAL = "127.0.0.1"
 
