@@ -163,6 +163,25 @@ slow() {
     run_tests -m slow
 }
 
+# Sources on a Ray cluster of two nodes, in a network without a way out.
+ray() {
+    environment "$1" "$2" '.[test-ray]'
+    export RAY_TMPDIR=$TMPDIR # or it would leave its logs in /tmp/ray
+    # shellcheck disable=SC2016 # the inner shell expands it
+    unshare --net sh -c 'ip link set lo up && exec "$@"' sh \
+        env PYTHONSAFEPATH=1 .venv/bin/pytest -m 'slow or not slow' \
+        tests/cluster tests/test_docs.py tests/test_examples.py -k 'cluster or ray or shards'
+}
+
+# Whether pip finds Ray for a Python.
+has_ray() {
+    local found=1
+    if "$1" -m venv "$work/probe" >/dev/null 2>&1 &&
+        "$work/probe/bin/pip" install --dry-run --no-deps ray >/dev/null 2>&1; then found=0; fi
+    rm -rf "$work/probe"
+    return "$found"
+}
+
 # The newest versions of the SDKs, all in one environment.
 sdks_newest() {
     environment "$1" "$2" '.[test-llm,litellm]'

@@ -15,12 +15,13 @@ import asyncio
 import json
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib.util import find_spec
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import report, tables, tail
+from . import footprint, remote, report, tables, tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,8 @@ PARTS: dict[str, Callable[[list[Any]], report.Part]] = {
     "observe": tables.observe,
     "checkpoint": tables.checkpoint,
     "end-to-end": tables.end_to_end,
+    "footprint": footprint.tables,
+    "ray": remote.tables,
 }
 #: Parts whose figures differ between processes, for example because of memory layout.
 VARYING = ("items", "opening", "switch", "peers", "observe", "checkpoint")
@@ -44,6 +47,7 @@ VARYING = ("items", "opening", "switch", "peers", "observe", "checkpoint")
 NEEDED = {
     "observe": ("opentelemetry.sdk",),
     "peers": ("aiostream", "google.api_core", "langchain_core", "reactivex", "stamina", "trio"),
+    "ray": ("ray",),
 }
 
 
@@ -180,6 +184,11 @@ def _child(part: str, seconds: float) -> Any:
             from . import scale
 
             return asyncio.run(_inside(lambda: scale.everything(seconds)))
+        case "footprint":
+            return footprint.everything()
+        case "ray":
+            with redirect_stdout(sys.stderr):  # Ray prints there that a node has died
+                return remote.everything()
         case _:
             from . import loopback
 

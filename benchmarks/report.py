@@ -29,6 +29,7 @@ PACKAGES = (
     "reactivex",
     "aiostream",
     "trio",
+    "ray",
 )
 
 

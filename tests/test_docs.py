@@ -26,6 +26,7 @@ NEEDS = re.compile(r"\A<!--- needs: (.*) -->$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)")
 #: What an example imports, and the module that it needs.
 PACKAGES = {
+    "failover_iter.ray": "ray",
     "failover_iter.redis": "redis",
     "import redis\n": "redis",
     "failover_iter.llm.langchain": "langchain_core",

@@ -17,6 +17,7 @@ import pytest
 
 import failover_iter
 from failover_iter import SourceError
+from support.needs import unless_installed
 
 pytest.importorskip("tqdm")
 
@@ -30,13 +31,20 @@ TOLD = {
         r"\(anthropic: stop\)\n"
     ),
     "flaky_feed": r"100 lines over \d\d+ connections: each once\n",
+    "shards": (
+        r"[\d,]{7,} bytes: a node is killed\n(?:.*\n)*?"  # Ray, too, says that it died
+        r"([\d,]{6,}) lines, ([\d,]{7,}) of \2 bytes, from 2 nodes: each exactly once\n"
+    ),
 }
+#: Examples that take long, and what they need.
+SLOW = {"shards": [pytest.mark.slow, *unless_installed("ray")]}
 
 
 @cache
 def run(name: str) -> subprocess.CompletedProcess[str]:
     """Run an example once, as a user would, with warnings turned into errors."""
-    command = [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / f"{name}.py")]
+    strict = ["-X", "dev", "-W", "error"] if name not in SLOW else []  # Ray leaves files open
+    command = [sys.executable, *strict, str(EXAMPLES / f"{name}.py")]
     home = str(Path(failover_iter.__file__).parents[1])
     env = os.environ | {"PYTHONPATH": home, "PYTHONIOENCODING": "utf-8"}
     return subprocess.run(
@@ -63,7 +71,7 @@ def test_every_example_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(TOLD)
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in TOLD])
 def test_it_runs_by_itself(name: str) -> None:
     """Run as a program, it exits with 0, prints its result, and leaves nothing open."""
     done = run(name)

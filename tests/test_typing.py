@@ -31,7 +31,7 @@ def test_mypy_accepts_what_is_right_and_refuses_what_is_wrong() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("streams", "astreams", "decorated", "options", "kit", "chats", "sources"),
+        *("streams", "astreams", "decorated", "options", "kit", "chats", "sources", "cluster"),
         pytest.param("observed", marks=unless_installed("opentelemetry", "prometheus_client")),
     ],
 )

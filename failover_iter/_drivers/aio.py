@@ -118,7 +118,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         try:
             if source is not None:
                 await source.interrupt(error)
-            elif run.state is State.ASKING:
+            elif run.state in (State.ASKING, State.WAITING):
                 run.interrupted(error)
         finally:
             if saver is not None:

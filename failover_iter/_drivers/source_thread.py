@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 from failover_iter._drivers.closing import close, close_with
 from failover_iter._drivers.log import log_abandoned
 from failover_iter._drivers.mailbox import Mailbox
+from failover_iter._validation import offers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from failover_iter._drivers.mailbox import Job
     from failover_iter._source import Abort
+
+
+def _abort_itself(opened: Any, _: dict[str, Any]) -> None:
+    """Abort what knows by itself how to return."""
+    opened.failover_abort()
 
 
 class SourceThread:
@@ -28,7 +34,8 @@ class SourceThread:
         reply: How the thread reports a job that has run (see `Mailbox`).
         owned: Whether what the factory returns is closed.
         closer: The function of `Source(close=...)`.
-        abort: The function of `Source(abort=...)`, and its second argument.
+        abort: The function of `Source(abort=...)`, and its second argument. By default the method
+            `failover_abort` of what the factory returned is called, if it has one.
     """
 
     #: Whether the source was left while it was blocked.
@@ -97,6 +104,8 @@ class SourceThread:
         self.iterable = iterable = factory(*args)
         if self._owned:
             self._opened.append((iterable, self._close_iterable))
+        if self._abort is None and offers(iterable, "failover_abort"):
+            self._abort = (_abort_itself, dict[str, Any]())
         self._has_opened = True
         return iterable
 

@@ -17,6 +17,8 @@ import pytest
 
 #: Set in CI, where every package of the extra `test-docs` is installed: a missing one is an error.
 COMPLETE = "FAILOVER_ITER_TEST_DOCS"
+#: The extra of a module that `test-docs` does not install.
+OTHER_EXTRAS = {"ray": "test-ray"}
 REASON = re.compile(r"^(?P<package>[\w.-]+) is not installed\b.*\.\[(?P<extra>[\w-]+)\]")
 
 
@@ -38,22 +40,27 @@ MISSING = pytest.StashKey[dict[str, Missing]]()
 
 
 def needs(module: str) -> Any:
-    """Import a module of the extra `test-docs`, or skip the test if it is not installed."""
-    if os.environ.get(COMPLETE):
+    """Import a module of an extra, or skip the test if it is not installed."""
+    if _must_be_installed(module):
         return import_module(module)
     return pytest.importorskip(module, reason=_reason(module))
 
 
 def unless_installed(*modules: str) -> list[pytest.MarkDecorator]:
-    """Marks for a test that needs these modules of the extra `test-docs`."""
-    if os.environ.get(COMPLETE):
-        return []
-    missing = [module for module in modules if not _is_installed(module)]
+    """Marks for a test that needs these modules, which extras install."""
+    missing = [
+        module for module in modules if not _must_be_installed(module) and not _is_installed(module)
+    ]
     return [pytest.mark.skip(reason=_reason(module)) for module in missing]
 
 
 def _reason(module: str) -> str:
-    return f"{module} is not installed ('.[test-docs]')"
+    extra = OTHER_EXTRAS.get(module, "test-docs")
+    return f"{module} is not installed ('.[{extra}]')"
+
+
+def _must_be_installed(module: str) -> bool:
+    return bool(os.environ.get(COMPLETE)) and module not in OTHER_EXTRAS
 
 
 def _is_installed(module: str) -> bool:

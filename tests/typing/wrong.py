@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from failover_iter import Decide, Policy, Progress, Source, afailover_stream, failover
 from failover_iter import failover_stream as stream
 from failover_iter.observe import listeners, otel
+from failover_iter.ray import aremote, remote
 from failover_iter.typing import StreamOptions
 
 
@@ -82,6 +83,12 @@ misspelt: StreamOptions = {"retry_on": OSError, "attempt": 3}  # type: ignore[ty
 words: Iterator[str] = stream([numbers], retry_on=OSError)  # type: ignore[list-item]  # pyright: ignore[reportAssignmentType]
 ints: Iterator[int] = stream([numbers], retry_on=OSError, mark_takeovers=True)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 awaited: AsyncIterator[int] = stream([numbers], retry_on=OSError)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+# On a Ray cluster.
+remote(number)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+remote(anumbers)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+remote(table)(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream([aremote(numbers)], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 # The decorator.
 primary()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

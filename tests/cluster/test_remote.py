@@ -1,0 +1,405 @@
+"""`remote` and `aremote` on a fake of Ray: what they send, how they close, what they refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from cluster.fake_ray import STRATEGIES, FakeRay, RayError, RayTaskError, WorkerCrashedError
+from drivers.conftest import fake as clock
+from drivers.conftest import no_thread_is_left
+from drivers.threads import mailboxes, wait_until
+from failover_iter import (
+    Progress,
+    Source,
+    SourceTimeout,
+    afailover_stream,
+    failover_stream,
+    in_thread,
+)
+from failover_iter.ray import _driver, _worker, aremote, remote
+from failover_iter.testing import VirtualClock
+from support.runners import quiet
+
+__all__ = ["clock", "no_thread_is_left"]  # fixtures
+
+FLAVOURS = pytest.mark.parametrize("flavour", ["sync", "async"])
+MAKERS = {"sync": remote, "async": aremote}
+
+
+@pytest.fixture(autouse=True)
+def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
+    fake = FakeRay()
+    monkeypatch.setitem(sys.modules, "ray", fake)  # type: ignore[arg-type]
+    strategies = "ray.util.scheduling_strategies"
+    monkeypatch.setitem(sys.modules, "ray.util", fake)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, strategies, STRATEGIES)  # type: ignore[arg-type]
+    monkeypatch.setattr(_driver, "PATIENCE", 0.01)
+    _driver.task.cache_clear()
+    _driver._killer.cache_clear()
+    with quiet():
+        yield fake
+    _driver.task.cache_clear()
+    _driver._killer.cache_clear()
+
+
+def deliver(flavour: str, factory: Any, stop_at: int | None = None, **options: Any) -> list[Any]:
+    """The items of a stream, or those before the consumer leaves."""
+    options = {"retry_on": RayError, "mid_stream": "resume", **options}
+    items: list[Any] = []
+
+    async def run() -> None:
+        async with aclosing(afailover_stream([factory], **options)) as stream:
+            async for item in stream:
+                items.append(item)
+                if len(items) == stop_at:
+                    return
+
+    if flavour == "async":
+        asyncio.run(run())
+        return items
+    stream = failover_stream([factory], **options)
+    for item in stream:
+        items.append(item)
+        if len(items) == stop_at:
+            stream.close()
+    return items
+
+
+def ten(progress: Progress[int]) -> Iterator[int]:
+    yield from range(progress.delivered, 10)
+
+
+@FLAVOURS
+def test_a_worker_that_dies(flavour: str, ray: FakeRay) -> None:
+    """The stream resumes after the last delivered item, in a new task."""
+
+    def source(progress: Progress[int]) -> Iterator[int]:
+        for number in range(progress.delivered, 10):
+            if number == 4 and progress.attempt == 1:
+                ray.fault = WorkerCrashedError
+            yield number
+
+    assert deliver(flavour, MAKERS[flavour](source, batch=3), attempts=2) == list(range(10))
+
+
+@FLAVOURS
+def test_arguments_and_options(flavour: str, ray: FakeRay) -> None:
+    """The factory takes what the function takes; Ray gets its options; one name for both."""
+
+    def shard(name: str, count: int) -> Iterator[str]:
+        yield from [name] * count
+
+    factory = MAKERS[flavour](shard, ahead=5, num_cpus=2)
+    bound = partial(factory, "a", count=3)
+    assert deliver(flavour, bound, mid_stream="skip") == ["a"] * 3
+    assert ray.options[-1] == {"num_cpus": 2, "_generator_backpressure_num_objects": 5}
+    assert factory.__name__ == "shard"
+    assert MAKERS[flavour](partial(shard, "a")).__name__ == "shard"
+    assert repr(factory) == ("a" * (flavour == "async")) + "remote(shard)"
+    assert pickle.loads(pickle.dumps(MAKERS[flavour](ten))).__name__ == "ten"
+
+
+def test_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fast source fills its batches; after a pause, an item goes at once; the rest is last."""
+    now = [0.0]
+    monkeypatch.setattr(_worker, "monotonic", lambda: now[0])
+
+    def source(pauses: list[float]) -> Iterator[int]:
+        for number, pause in enumerate(pauses):
+            now[0] += pause
+            yield number
+
+    def batches(*pauses: float) -> list[list[int]]:
+        return [batch.items for batch in _worker.run(partial(source, list(pauses)), 3)]
+
+    assert batches(*[0.0] * 8) == [[0], [1, 2, 3], [4, 5, 6], [7]]
+    assert batches(1, 1, 1) == [[0], [1], [2], []]
+    assert batches(0, 0, 1, 0) == [[0], [1, 2], [3]]
+    assert batches() == [[]]
+
+
+def test_an_orphan_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose raylet has died closes its source and exits at the next batch."""
+    closed: list[str] = []
+
+    def source() -> Iterator[int]:
+        try:
+            yield from range(10)
+        finally:
+            closed.append("closed")
+
+    parents = iter([17, 17, 1])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    batches = _worker.run(partial(source), 3)
+    assert next(batches).items == [0]
+    assert next(batches).items == [1, 2, 3]
+    with pytest.raises(SystemExit, match="the raylet of this node has died"):
+        next(batches)
+    assert closed == ["closed"]
+
+
+@FLAVOURS
+def test_what_the_source_learns(flavour: str, ray: FakeRay) -> None:
+    """The memo goes to the worker and returns; the failures stay on the driver."""
+    seen: list[Any] = []
+
+    def source(progress: Progress[int]) -> Iterator[int]:
+        seen.append((dict(progress.memo), progress.failures, progress.attempt))
+        memo = progress.memo
+        memo["size"] = memo.get("size", 0) + 1
+        yield from range(progress.delivered, progress.delivered + 2)
+        if progress.attempt < 3:
+            raise ConnectionError("reset")
+
+    deliver(flavour, MAKERS[flavour](source), attempts=3, retry_on=ConnectionError)
+    assert seen == [({}, (), 1), ({"size": 1}, (), 2), ({"size": 2}, (), 3)]
+
+
+class Odd(ConnectionError):
+    """An error that pickles, but does not unpickle."""
+
+    def __init__(self, status: int, *, response: object) -> None:
+        super().__init__(f"status {status}", response)
+        self.status = status
+        self.response = response
+
+
+@FLAVOURS
+def test_an_error_keeps_its_class(flavour: str) -> None:
+    """It comes after the items before it, with its attributes and the traceback of the worker."""
+
+    def source(_: Progress[int]) -> Iterator[int]:
+        yield 1
+        with Path(os.devnull).open() as file:
+            raise Odd(503, response=file)
+
+    with pytest.raises(Odd) as caught:
+        deliver(flavour, MAKERS[flavour](source))
+    error = caught.value
+    assert error.status == 503
+    assert (error.args[0], error.args[1][:17]) == ("status 503", "<_io.TextIOWrappe")
+    assert not hasattr(error, "response")
+    (note,) = error.__notes__
+    assert note.startswith("on a Ray worker: Traceback")
+    assert "raise Odd(503, response=file)" in note
+    assert "_drivers" not in note
+
+    def plain() -> Iterator[int]:
+        raise KeyError("naem")
+        yield
+
+    with pytest.raises(KeyError, match="naem"):
+        deliver(flavour, MAKERS[flavour](plain), mid_stream="skip")
+
+
+@FLAVOURS
+def test_an_error_around_the_source(flavour: str, ray: FakeRay) -> None:
+    """What Ray wraps, such as an item that does not pickle, is raised as itself: a bug."""
+    ray.fault = lambda: RayTaskError(TypeError("cannot pickle it"))
+    with pytest.raises(TypeError, match="cannot pickle it") as caught:
+        deliver(flavour, MAKERS[flavour](ten), attempts=9)
+    assert caught.value.__notes__ == [
+        "in a Ray task: ray::run() raised TypeError('cannot pickle it')"
+    ]
+
+
+def test_errors_leave_no_cycle(ray: FakeRay) -> None:
+    """No error that is raised here is kept alive by its own traceback."""
+
+    def fails(_: Progress[int]) -> Iterator[int]:
+        raise KeyError("naem")
+        yield
+
+    ray.fault = lambda: RayTaskError(TypeError("cannot pickle it"))
+    gc.collect()
+    gc.disable()
+    try:
+        for expected in (TypeError, KeyError):
+            with pytest.raises(expected):
+                deliver("sync", remote(fails))
+        errors = [each for each in gc.get_objects() if isinstance(each, TypeError | KeyError)]
+        assert [each for each in errors if each.args in (("cannot pickle it",), ("naem",))] == []
+    finally:
+        gc.enable()
+
+
+@FLAVOURS
+def test_leaving_cancels_and_waits(flavour: str, ray: FakeRay) -> None:
+    """A task that is left is cancelled, and one that does not end is killed."""
+    assert deliver(flavour, MAKERS[flavour](ten, batch=2), stop_at=3) == [0, 1, 2]
+    assert [each for each in ray.log if each != "wait"] == ["cancel"]
+    ray.log.clear()
+    ray.obeys = False
+    assert deliver(flavour, MAKERS[flavour](ten, batch=2), stop_at=3) == [0, 1, 2]
+    expected = ["cancel", "kill", f"kill_stopped {os.getpid()} on node 7"]
+    assert [each for each in ray.log if each != "wait"] == expected
+
+
+@FLAVOURS
+def test_a_task_that_hangs_before_its_first_item(flavour: str, ray: FakeRay) -> None:
+    """Nobody knows where it runs, so Ray alone kills it."""
+    ray.fault = WorkerCrashedError
+    ray.obeys = ray.crash_ends = False
+    with pytest.raises(WorkerCrashedError):
+        deliver(flavour, MAKERS[flavour](ten))
+    assert [each for each in ray.log if each != "wait"] == ["cancel", "kill"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_only_a_stopped_process_is_killed() -> None:
+    """The number of a process may belong to another one meanwhile, which runs."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        stat = Path(f"/proc/{process.pid}/stat")
+        _worker.kill_stopped(process.pid)
+        assert process.poll() is None
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: stat.read_text().rpartition(") ")[2][0] == "T")
+        _worker.kill_stopped(process.pid)
+        assert process.wait() == -signal.SIGKILL
+    _worker.kill_stopped(process.pid)
+
+
+@FLAVOURS
+def test_ray_was_shut_down(flavour: str, ray: FakeRay) -> None:
+    """Without a connection there is nothing to cancel."""
+
+    def source(_: Progress[int]) -> Iterator[int]:
+        ray.initialized = False
+        yield 1
+        yield 2
+
+    assert deliver(flavour, MAKERS[flavour](source), stop_at=1) == [1]
+    assert ray.log == []
+
+
+@FLAVOURS
+def test_a_task_that_does_not_start(flavour: str, ray: FakeRay) -> None:
+    """What Ray raises instead of starting a task is raised, and nothing is cancelled."""
+    factory = MAKERS[flavour](ten)
+
+    def refuse(*_: object) -> Any:
+        raise RayError("no connection")
+
+    ray.start = refuse  # type: ignore[assignment]
+    with pytest.raises(RayError, match="no connection"):
+        deliver(flavour, factory)
+    assert ray.log == []
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_a_blocked_task_is_aborted(
+    ray: FakeRay, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream that leaves a blocked source cancels its task; the thread ends without a word."""
+    cancelled = threading.Event()
+
+    def get(ref: Any) -> Any:
+        batch = ref.get()
+        if batch.items == [1]:
+            return batch
+        clock.sleep(1e9)
+        cancelled.wait()
+        raise WorkerCrashedError
+
+    cancel = ray.cancel
+
+    def cancel_and_release(task: Any, *, force: bool = False) -> None:
+        cancel(task, force=force)
+        cancelled.set()
+
+    ray.get = get  # type: ignore[method-assign]
+    ray.cancel = cancel_and_release  # type: ignore[method-assign]
+    stream = failover_stream([remote(lambda: [1, 2], batch=1)], retry_on=OSError, idle_timeout=1)
+    assert next(stream) == 1
+    with pytest.raises(SourceTimeout):
+        next(stream)
+    clock.wake_all()
+    wait_until(lambda: cancelled.is_set() and not mailboxes())
+    assert "abandoned" not in caplog.text
+
+
+def test_an_error_of_another_kind_is_not_lost(ray: FakeRay) -> None:
+    """Only a task that was aborted may fail without a word, once it has begun."""
+    opened = remote(ten)(Progress())
+    opened.failover_abort()  # type: ignore[attr-defined]
+    ray.fault = WorkerCrashedError
+    with pytest.raises(WorkerCrashedError):
+        list(opened)
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_an_abort_that_is_given_comes_first(clock: VirtualClock) -> None:
+    """`Source(abort=...)` is called instead of the abort of the opened object."""
+    called: list[str] = []
+
+    class Opened:
+        def __iter__(self) -> Iterator[int]:
+            clock.sleep(1e9)
+            yield 1
+
+        def failover_abort(self) -> None:
+            called.append("own")
+
+    for abort in (None, lambda opened, memo: called.append("given")):
+        stream = failover_stream([Source(Opened, abort=abort)], retry_on=OSError, idle_timeout=1)
+        with pytest.raises(SourceTimeout):
+            list(stream)
+        clock.wake_all()
+    assert called == ["own", "given"]
+
+
+@pytest.mark.parametrize("maker", [remote, aremote])
+def test_wrong_arguments(maker: Any) -> None:
+    """They are refused at once, and the message names the argument and what is allowed."""
+
+    async def async_source() -> Any:
+        yield 1
+
+    name = maker.__name__
+    for wrong, message in [
+        (3, "got 3"),
+        (Source(ten), rf"use Source\({name}\(function\), ...\)"),
+        (async_source, "got an async function"),
+        (partial(async_source), "got an async function"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            maker(wrong)
+    for option in ("batch", "ahead"):
+        with pytest.raises(
+            ValueError, match=rf"{name}\({option}=...\) must be .* at least 1, got 0"
+        ):
+            maker(ten, **{option: 0})
+        for value in (1.5, True):
+            with pytest.raises(TypeError, match=rf"{name}\({option}=...\) must be an int"):
+                maker(ten, **{option: value})
+    with pytest.raises(ValueError, match=rf"{name}\(max_retries=...\) cannot be set"):
+        maker(ten, max_retries=3)
+    with pytest.raises(ValueError, match="Invalid option keyword"):
+        maker(ten, num_cpu=1)
+
+
+def test_under_trio() -> None:
+    """`aremote` says what to use instead, and that works."""
+
+    async def main(factory: Any) -> list[int]:
+        stream = afailover_stream([factory], retry_on=OSError, mid_stream="resume")
+        return [item async for item in stream]
+
+    with pytest.raises(RuntimeError, match=r"under trio, use in_thread\(remote\(...\)\)"):
+        trio.run(main, aremote(ten))
+    assert trio.run(main, in_thread(remote(ten))) == list(range(10))

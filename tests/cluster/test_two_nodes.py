@@ -1,0 +1,465 @@
+"""`remote` and `aremote` on a real Ray cluster of two nodes, of which workers and nodes die.
+
+`.ci/full` runs them without a network: `unshare -n`, with the loopback device up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, closing
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from failover_iter import (
+    Bookmark,
+    DivergedStream,
+    Progress,
+    Resume,
+    Skip,
+    afailover_stream,
+    failover_stream,
+)
+from support.needs import needs
+from support.runners import quiet
+
+ray = needs("ray")
+
+from ray._private.internal_api import memory_summary  # noqa: E402 (it needs Ray)
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from failover_iter.ray import aremote, remote  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray leaves files open
+FLAVOURS = pytest.mark.parametrize("flavour", ["sync", "async"])
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
+LIMIT = 60  # seconds, within which all that is left must end
+LOCAL = "127.0.0.1"
+
+
+class Item(NamedTuple):
+    """A number, and where it comes from."""
+
+    number: int
+    pid: int
+    node: str
+
+
+def numbers(progress: Progress[Item], count: int, pause: float = 0.0) -> Iterator[Item]:
+    node = ray.get_runtime_context().get_node_id()
+    for number in range(progress.delivered, count):
+        time.sleep(pause)
+        yield Item(number, os.getpid(), node)
+
+
+def counted(count: int, pause: float = 0.0) -> partial[Iterator[Item]]:
+    return partial(numbers, count=count, pause=pause)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    head = {"num_cpus": 0, "node_ip_address": LOCAL, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
+    for _ in range(2):
+        add_node(cluster)
+    ray.init(cluster.address, log_to_driver=False, logging_level="CRITICAL", _node_ip_address=LOCAL)
+    cluster.wait_for_nodes()
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def add_node(cluster: Cluster) -> None:
+    cluster.add_node(num_cpus=2, node_ip_address=LOCAL, object_store_memory=200 * 2**20)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(cluster: Cluster) -> Iterator[None]:
+    """No task runs after a test, and the object stores are empty."""
+    with quiet():
+        yield
+    end = time.monotonic() + LIMIT
+    while left := [*tasks(), *objects()]:
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def tasks() -> list[str]:
+    """The processes in which a task of ours runs: Ray puts its name into their titles."""
+    titles = [title_of(folder) for folder in Path("/proc").glob("[0-9]*")]
+    return [title for title in titles if title.startswith("ray::run")]
+
+
+def title_of(folder: Path) -> str:
+    try:
+        return (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""  # it has ended meanwhile
+
+
+def objects() -> list[str]:
+    summary = memory_summary(stats_only=True)
+    lines = [line for line in summary.splitlines() if line.startswith("Plasma memory usage")]
+    return [line for line in lines if not line.startswith("Plasma memory usage 0 MiB, 0 objects")]
+
+
+def deliver(
+    flavour: str,
+    functions: list[Any],
+    on_item: Callable[[Any], object] = lambda _: None,
+    *,
+    batch: int = 10,
+    ahead: int = 2,
+    **options: Any,
+) -> list[Any]:
+    """All items of a stream whose sources run on the cluster."""
+    make = remote if flavour == "sync" else aremote
+    sources = [make(each, batch=batch, ahead=ahead, num_cpus=1) for each in functions]
+    options = {"retry_on": ray.exceptions.RayError, "mid_stream": "resume", **options}
+    items: list[Any] = []
+
+    def take(item: Any) -> None:
+        items.append(item)
+        on_item(item)
+
+    async def run() -> None:
+        async with aclosing(afailover_stream(sources, **options)) as stream:
+            async for item in stream:
+                take(item)
+
+    if flavour == "async":
+        asyncio.run(run())
+        return items
+    with closing(failover_stream(sources, **options)) as stream:
+        for item in stream:
+            take(item)
+    return items
+
+
+class Once:
+    """Does something to the process that an item comes from, once."""
+
+    def __init__(self, at: int, do: Callable[[Item], object]) -> None:
+        self.at, self.do = at, do
+
+    def __call__(self, item: Item) -> None:
+        if item.number == self.at:
+            self.at = -1
+            self.do(item)
+
+
+def numbers_of(items: list[Item]) -> list[int]:
+    return [item.number for item in items]
+
+
+@FLAVOURS
+def test_the_worker_is_killed(flavour: str) -> None:
+    """Another worker takes over after the last delivered item, and each item comes once."""
+    kill = Once(57, lambda item: os.kill(item.pid, signal.SIGKILL))
+    items = deliver(flavour, [counted(200, 0.005)], kill, attempts=2)
+    assert numbers_of(items) == list(range(200))
+    assert len({item.pid for item in items}) == 2
+
+
+@FLAVOURS
+def test_workers_are_killed_again_and_again(flavour: str) -> None:
+    """Wherever it happens, each item comes once."""
+    started: dict[int, int] = {}
+
+    def kill(item: Item) -> None:
+        started.setdefault(item.pid, item.number)
+        if item.number - started[item.pid] == 23:  # within a batch
+            os.kill(item.pid, signal.SIGKILL)
+
+    items = deliver(
+        flavour, [counted(150, 0.002)], kill, attempts=2, reset_on_progress=True
+    )  # fmt: skip
+    assert numbers_of(items) == list(range(150))
+    assert len(started) > 2
+
+
+@FLAVOURS
+def test_the_worker_hangs(flavour: str) -> None:
+    """A timeout leaves a stopped worker, another takes over, and the stopped one is killed."""
+    stop = Once(57, lambda item: os.kill(item.pid, signal.SIGSTOP))
+    items = deliver(
+        flavour, [counted(200, 0.005)], stop, attempts=2, idle_timeout=1, first_item_timeout=30
+    )  # fmt: skip
+    assert numbers_of(items) == list(range(200))
+    assert len({item.pid for item in items}) == 2
+
+
+@FLAVOURS
+def test_the_source_raises(flavour: str) -> None:
+    """Its error keeps class and attributes, the items before it are delivered, and it resumes."""
+
+    class Refused(ConnectionError):
+        def __init__(self, status: int, *, response: object) -> None:
+            super().__init__(f"HTTP status {status}")
+            self.status = status
+            self.response = response  # an open file: it does not pickle
+
+    def source(progress: Progress[int]) -> Iterator[int]:
+        for number in range(progress.delivered, 30):
+            if number == 17 and progress.attempt == 1:
+                with Path(os.devnull).open() as file:
+                    raise Refused(503, response=file)
+            yield number
+
+    seen: list[Any] = []
+
+    def matches(error: Exception) -> bool:
+        seen.append(error)
+        return isinstance(error, Refused)
+
+    assert deliver(flavour, [source], attempts=2, retry_on=matches) == list(range(30))
+    (error,) = seen
+    assert (type(error), str(error), error.status) == (Refused, "HTTP status 503", 503)
+    assert "raise Refused(503, response=file)" in error.__notes__[0]
+
+
+@FLAVOURS
+def test_a_bug_is_no_failure(flavour: str) -> None:
+    """An error of the source never becomes a `RayError`, nor does an item that does not pickle."""
+
+    def buggy(_: Progress[int]) -> Iterator[int]:
+        yield 1
+        raise KeyError("naem")
+
+    def unsendable(_: Progress[int]) -> Iterator[Any]:
+        yield (number for number in (1, 2))
+
+    with pytest.raises(KeyError, match="naem"):
+        deliver(flavour, [buggy], attempts=9)
+    with pytest.raises(TypeError, match="cannot pickle 'generator' object"):
+        deliver(flavour, [unsendable], attempts=9)
+
+
+@FLAVOURS
+def test_the_source_diverges_on_replay(flavour: str) -> None:
+    """With `skip`, a source that replays other items fails, and nothing wrong is delivered."""
+
+    def source() -> Iterator[Item]:
+        pid = os.getpid()
+        for number in range(100):
+            time.sleep(0.005)
+            yield Item(number, pid, f"item {number} of {pid}")
+
+    kill = Once(57, lambda item: os.kill(item.pid, signal.SIGKILL))
+    skip = Skip(key=lambda item: item.node)
+    with pytest.raises(DivergedStream, match="source replayed other items than the 5[89]"):
+        deliver(flavour, [source], kill, attempts=2, mid_stream=skip, switch_on=DivergedStream)
+
+
+@FLAVOURS
+def test_the_source_replays_the_same(flavour: str) -> None:
+    """With `skip`, a source that replays the same items needs no progress."""
+
+    def source() -> Iterator[Item]:
+        for number in range(100):
+            time.sleep(0.005)
+            yield Item(number, os.getpid(), "")
+
+    kill = Once(57, lambda item: os.kill(item.pid, signal.SIGKILL))
+    skip = Skip(key=lambda item: item.number)
+    items = deliver(flavour, [source], kill, attempts=2, mid_stream=skip)
+    assert numbers_of(items) == list(range(100))
+
+
+@FLAVOURS
+@pytest.mark.parametrize("batch", [1, 8])
+def test_large_items(flavour: str, batch: int) -> None:
+    """Items of 1 MB, more of them than the object stores hold, when the worker dies midway."""
+
+    def source(progress: Progress[Any]) -> Iterator[tuple[Item, bytes]]:
+        for number in range(progress.delivered, 400):
+            yield Item(number, os.getpid(), ""), number.to_bytes(4) * 2**18
+
+    kill = Once(157, lambda item: os.kill(item.pid, signal.SIGKILL))
+
+    def check(pair: tuple[Item, bytes]) -> None:
+        item, data = pair
+        assert data == item.number.to_bytes(4) * 2**18
+        seen.append(item.number)
+        kill(item)
+
+    seen: list[int] = []
+    deliver(flavour, [source], lambda pair: check(pair), batch=batch, attempts=2)
+    assert seen == list(range(400))
+
+
+@FLAVOURS
+@pytest.mark.parametrize(("batch", "ahead"), [(1, 1), (10, 2), (7, 3)])
+def test_ahead_is_a_bound(flavour: str, batch: int, ahead: int, tmp_path: Path) -> None:
+    """A source never produces more than `ahead` batches before the stream asks for them."""
+    path = tmp_path / "produced"
+    path.touch()
+
+    def source(_: Progress[int]) -> Iterator[int]:
+        with path.open("ab", buffering=0) as file:
+            for number in range(300):
+                file.write(b".")
+                yield number
+
+    def check(number: int) -> None:
+        if number % 37 == 0:
+            time.sleep(0.1)  # the source goes as far as it may
+        gaps.append(path.stat().st_size - number - 1)
+
+    gaps: list[int] = []
+    assert len(deliver(flavour, [source], check, batch=batch, ahead=ahead)) == 300
+    assert max(gaps) <= (ahead + 1) * batch - 1  # the batch of which this item is the first
+    assert max(gaps) > 0
+
+
+@FLAVOURS
+def test_cursor_bookmarks_and_memo(flavour: str) -> None:
+    """The cursor and the memo reach the source on its worker; the driver gets the new memo."""
+
+    def source(progress: Progress[Item]) -> Iterator[Any]:
+        memo = progress.memo
+        memo.setdefault("opened", []).append(progress.cursor)
+        for page in range(progress.cursor, 10):
+            for number in range(page * 10, page * 10 + 10):
+                time.sleep(0.005)
+                yield Item(number, os.getpid(), repr(memo["opened"]))
+            yield Bookmark(page + 1)
+
+    kill = Once(57, lambda item: os.kill(item.pid, signal.SIGKILL))
+    items = deliver(flavour, [source], kill, attempts=2, mid_stream=Resume(start=0))
+    assert numbers_of(items) == list(range(100))
+    assert items[-1].node == "[0, 5]"
+
+
+@FLAVOURS
+def test_the_consumer_leaves(flavour: str, tmp_path: Path) -> None:
+    """The source is closed on its worker before the stream has closed."""
+    closed = tmp_path / "closed"
+
+    def source(_: Progress[int]) -> Iterator[int]:
+        try:
+            yield from itertools.count()
+        finally:
+            closed.touch()
+
+    class Left(Exception):
+        pass
+
+    def leave(number: int) -> None:
+        if number == 1234:
+            time.sleep(0.2)  # the source waits, because it is ahead
+            raise Left
+
+    with pytest.raises(Left):
+        deliver(flavour, [source], leave, batch=100)
+    assert closed.exists()
+
+
+def test_a_cancelled_task(tmp_path: Path) -> None:
+    """A task that is cancelled while it waits for the source closes it, too."""
+    closed = tmp_path / "closed"
+
+    def source() -> Iterator[int]:
+        try:
+            yield 1
+            while True:
+                time.sleep(0.01)
+        finally:
+            closed.touch()
+
+    async def main() -> None:
+        stream = afailover_stream([aremote(source)], retry_on=OSError)
+        async with aclosing(stream), asyncio.timeout(1):
+            async for _ in stream:
+                pass
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    assert closed.exists()
+
+
+@pytest.mark.parametrize("way", ["killed", "exits", "raises"])
+def test_the_driver_leaves(way: str, cluster: Cluster) -> None:
+    """However the driver ends in the middle of a stream, its task ends with it."""
+    script = """
+        import itertools, os, signal, sys, time, ray
+        from failover_iter import failover_stream
+        from failover_iter.ray import remote
+
+        def source():
+            yield from itertools.count()
+
+        ray.init(sys.argv[1], log_to_driver=False, logging_level="CRITICAL",
+                 _node_ip_address="127.0.0.1")
+        stream = failover_stream([remote(source)], retry_on=OSError)
+        for number in stream:
+            if number == 1000:
+                break
+        time.sleep(0.2)
+        match sys.argv[2]:
+            case "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "exits":
+                sys.exit(3)
+            case "raises":
+                raise KeyError("naem")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), cluster.address, way]
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    expected = {"killed": -signal.SIGKILL, "exits": 3, "raises": 1}
+    assert done.returncode == expected[way], done.stderr
+    assert "failover_iter" not in done.stderr
+
+
+# Last, because the cluster goes on to use a dead node for some seconds.
+
+
+def kill_raylet(cluster: Cluster, item: Item) -> None:
+    (node,) = [each for each in cluster.worker_nodes if each.node_id == item.node]
+    for raylet in node.all_processes["raylet"]:
+        os.kill(raylet.process.pid, signal.SIGKILL)
+    cluster.worker_nodes.discard(node)
+
+
+@FLAVOURS
+def test_the_raylet_is_killed(flavour: str, cluster: Cluster) -> None:
+    """The other node takes over after the last delivered item."""
+    kill = Once(57, lambda item: kill_raylet(cluster, item))
+    items = deliver(flavour, [counted(200, 0.005)], kill, attempts=20, wait=0.5)
+    assert numbers_of(items) == list(range(200))
+    assert len({item.node for item in items}) == 2
+    add_node(cluster)
+
+
+@FLAVOURS
+def test_the_raylet_is_killed_and_the_consumer_leaves(flavour: str, cluster: Cluster) -> None:
+    """The worker ends, though nothing can reach it."""
+
+    class Left(Exception):
+        pass
+
+    def leave(item: Item) -> None:
+        kill_raylet(cluster, item)
+        raise Left
+
+    with pytest.raises(Left):
+        deliver(flavour, [counted(10**9)], Once(57, leave), attempts=20, wait=0.5)
+    add_node(cluster)
