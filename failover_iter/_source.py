@@ -38,7 +38,7 @@ class Source(Generic[OpenedT]):
         close: `False`: never close what the factory returns. A function: called with what the
             factory returned, instead of the `close` of that object, for example
             `lambda call: call.cancel()`. An iterator that is another object is closed first. In
-            an async stream the function may return an awaitable.
+            an async stream the function may return an awaitable, except with `in_thread`.
         abort: `(opened, memo) -> anything`, thread-safe: makes a blocked source return. Called
             once, from the consumer's thread, when a blocking source is abandoned (a timeout
             expired, or the consumer left). `opened` is what the factory returned, `memo` the

@@ -20,10 +20,10 @@ def wrong_flavour(name: str, flavour: Flavour) -> TypeError:
 
 
 def async_close(name: str, closed: object) -> TypeError:
-    """The error for a `close` that a blocking stream would have to await."""
+    """The error for a `close` that a blocking stream, or a thread, would have to await."""
     return TypeError(
-        f"Source(close=...) of {name!r} must be a plain function in a blocking stream, which "
-        f"cannot await, got {shown(closed)}"
+        f"Source(close=...) of {name!r} must be a plain function for a blocking source, whose "
+        f"thread cannot await, got {shown(closed)}"
     )
 
 

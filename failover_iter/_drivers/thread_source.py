@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.notes import leaked
-from failover_iter._core.refusals import not_iterable, refuse_text
+from failover_iter._core.refusals import async_close, not_iterable, refuse_text
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.clock import async_library
 from failover_iter._drivers.closing import first_of, has_ended
 from failover_iter._drivers.mailbox import Job
 from failover_iter._drivers.source_thread import SourceThread
-from failover_iter._validation import offers, shown
+from failover_iter._validation import is_async, offers, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +65,8 @@ class ThreadSource:
     def serve(self, source: OpenedSource) -> None:
         """Become the source of a stream, with the options of its `Source`."""
         settings = source.attempt.source
+        if settings.closer is not None and is_async(settings.closer):
+            raise mark_usage_error(async_close(settings.name, settings.closer))
         self._name, self._owned, self._closer = settings.name, settings.owned, settings.closer
         self._abort = source.abort
         self._opened_ended = source.run.opened_ended
@@ -114,12 +116,10 @@ class ThreadSource:
             return
         thread.begin_to_close()
         try:
-            errors = await self._ask(thread, thread.close_all, is_closing=True)
+            await self._ask(thread, partial(_close, thread, self._name), is_closing=True)
         finally:
             thread.stop()
             self._iterator = _NOTHING
-        if errors:
-            raise first_of(errors, self._name)
 
     @property
     def _is_blocked(self) -> bool:
@@ -190,6 +190,13 @@ def _pulled(call: Callable[[], Any]) -> Any:
         return _END
     except StopAsyncIteration as stop:
         raise leaked(stop, "async generator")  # noqa: B904 (it has its cause)
+
+
+def _close(thread: SourceThread, name: str) -> None:
+    """Close what is open, in the thread; its error is logged if the task no longer waits."""
+    errors = thread.close_all()
+    if errors:
+        raise first_of(errors, name)
 
 
 def _check_opened(name: str, opened: object) -> None:

@@ -34,7 +34,7 @@ def test_a_blocking_stream_refuses_an_async_function() -> None:
 
     async def close(_: object) -> None: ...
 
-    with pytest.raises(TypeError, match="must be a plain function in a blocking stream"):
+    with pytest.raises(TypeError, match="must be a plain function for a blocking source"):
         failover_stream([Source(list, close=close)], retry_on=OSError)
 
 

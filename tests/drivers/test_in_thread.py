@@ -555,7 +555,7 @@ class TestLeaving:
         loop.run(main)
 
 
-def test_a_close_that_is_cancelled() -> None:
+def test_a_close_that_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     """Under asyncio the task stops waiting; the thread closes the rest, and logs the errors."""
     let_go, source = threading.Event(), Endless()
 
@@ -566,6 +566,7 @@ def test_a_close_that_is_cancelled() -> None:
             loop.call_soon_threadsafe(begun.set)
             let_go.wait()
             source.log.append("closed")
+            raise OSError("late")
 
         stream = stream_of(Source(in_thread(lambda: source), close=close))
         await anext(stream)
@@ -578,8 +579,24 @@ def test_a_close_that_is_cancelled() -> None:
 
     asyncio.run(main())
     let_go.set()
-    wait_until(lambda: source.log)
+    wait_until(lambda: caplog.messages)
     assert source.log == ["closed"]
+    assert [message for message in caplog.messages if "raised OSError: late" in message]
+
+
+def test_an_async_close() -> None:
+    """The thread of a blocking source cannot await: it is refused, and the source is closed."""
+    source = Endless()
+
+    async def close(_: object) -> None:
+        raise AssertionError
+
+    async def main() -> None:
+        stream = stream_of(Source(in_thread(lambda: source), close=close))
+        with pytest.raises(TypeError, match="a blocking source, whose thread cannot await"):
+            await anext(stream)
+
+    asyncio.run(main())
 
 
 def test_a_reply_to_a_loop_that_has_gone() -> None:

@@ -85,7 +85,7 @@ def matched_always(patch: pytest.MonkeyPatch) -> None:
 
 def passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
     """No event names a source that may not take over."""
-    patch.setattr(Reporter, "passed_over", lambda self, level, source, attempt: None)
+    patch.setattr(Reporter, "passed_over", lambda self, level, source, attempt, reason: None)
 
 
 def names_without_numbers(patch: pytest.MonkeyPatch) -> None:
