@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
 @atexit.register
 def _close_at_exit() -> None:
-    """Close the streams that are still open when the interpreter exits, as `del` would."""
+    """Close the streams that are still open when the interpreter exits, as `del` would.
+
+    One that is being pulled, in a daemon thread, is left alone.
+    """
     for opened in list(open_streams):
         stream: Any = opened()
-        if stream is not None:
+        if stream is not None and not stream.gi_running:
             try:
                 stream.close()
             except BaseException as error:

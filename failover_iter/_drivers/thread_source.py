@@ -114,6 +114,9 @@ class ThreadSource:
             self._leave_blocked()
         if thread is None or thread.mailbox.gone:
             return
+        if async_library() is None:  # the loop has gone: nobody can wait for the thread
+            thread.stop()
+            return
         thread.begin_to_close()
         try:
             await self._ask(thread, partial(_close, thread, self._name), is_closing=True)

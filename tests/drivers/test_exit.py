@@ -7,6 +7,7 @@ import gc
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from weakref import ref
 import pytest
 
 import failover_iter
-from failover_iter import afailover_stream, failover_stream
+from drivers.threads import Endless, wait_until
+from failover_iter import afailover_stream, failover_stream, in_thread
 from failover_iter._drivers import sync
 
 HOME = Path(failover_iter.__file__).parents[1]
@@ -184,3 +186,42 @@ def test_an_async_stream_that_was_closed_warns_of_nothing() -> None:
     asyncio.run(use())
     kept.clear()
     gc.collect()
+
+
+@pytest.mark.parametrize("options", ["", "idle_timeout=60"])
+def test_a_stream_that_a_daemon_thread_pulls_is_left_alone(options: str) -> None:
+    """It cannot be closed meanwhile: the interpreter exits as it would without the stream."""
+    script = f"""
+        import sys, threading
+        sys.path.insert(0, {str(HOME)!r})
+        from failover_iter import failover_stream
+
+        begun = threading.Event()
+
+        def source():
+            begun.set()
+            threading.Event().wait()
+            yield
+
+        stream = failover_stream([source], retry_on=OSError, {options})
+        threading.Thread(target=list, args=(stream,), daemon=True).start()
+        begun.wait()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True, encoding="utf-8", check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_thread_whose_loop_has_gone_closes_the_source() -> None:
+    """Nobody can wait for it; nothing is printed."""
+    source = Endless()
+    stream = afailover_stream([in_thread(lambda: source)], retry_on=OSError)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(anext(stream))
+    loop.close()
+    del stream
+    gc.collect()
+    wait_until(lambda: source.log)
+    assert source.log == ["closed"]
