@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from failover_iter.llm import Message, collect
 from llm.pieces import Content
+
+_RANDOM = re.compile("call_[0-9a-f]{16}")
 
 
 def parts_of(message: Message, items: list[Any]) -> dict[str, Any]:
@@ -14,11 +17,16 @@ def parts_of(message: Message, items: list[Any]) -> dict[str, Any]:
     found = {
         "text": message.text,
         "reasoning": message.reasoning,
-        "calls": [(call.id, call.arguments) for call in message.tool_calls],
+        "calls": [(_id_of(call), call.arguments) for call in message.tool_calls],
         "others": [chunk.other for chunk in message.others],
         "opaque": [dict(chunk.opaque) for chunk in items if chunk.opaque],
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _id_of(call: Any) -> str | None:
+    """The id that the provider has sent; a call without one has a random id."""
+    return None if _RANDOM.fullmatch(call.id) else call.id
 
 
 def is_whole(items: list[Any], content: Content) -> bool:

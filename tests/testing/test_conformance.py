@@ -94,7 +94,9 @@ def test_no_factory_is_taken_early() -> None:
 def test_twins_that_differ_are_found() -> None:
     """A twin that restarts differs from a combinator that skips."""
     with pytest.raises(ExceptionGroup) as caught:
-        check_failover_laws(askips, flavour="asyncio", twin=restarts, laws=["twins"])
+        check_failover_laws(
+            askips, flavour="asyncio", twin=restarts, laws=["twins"], max_examples=300
+        )
     assert "the twins differ" in str(caught.value.exceptions[0])
 
 
@@ -108,7 +110,7 @@ def test_shared_state_is_found() -> None:
             yield item
 
     with pytest.raises(ExceptionGroup) as caught:
-        check_failover_laws(shares, laws=["no shared state"])
+        check_failover_laws(shares, laws=["no shared state"], max_examples=300)
     assert "another stream changed the result" in str(caught.value.exceptions[0])
 
 
@@ -130,7 +132,11 @@ def test_nesting_that_changes_the_result_is_found() -> None:
     """A nested combinator that delivers something else is reported."""
     with pytest.raises(ExceptionGroup) as caught:
         check_failover_laws(
-            restarts, mode="restart", nest=lambda factories: factories[-1], laws=["associativity"]
+            restarts,
+            mode="restart",
+            nest=lambda factories: factories[-1],
+            laws=["associativity"],
+            max_examples=300,
         )
     assert "nested combinators deliver something else" in str(caught.value.exceptions[0])
 
