@@ -80,7 +80,8 @@ class Group:
     def changed(self, change: Callable[[Any], Any], **options: Any) -> Group:
         """A group with these options, and with `change` applied to each factory or `Source`."""
         given = _Changed(self.given, change)
-        return Group(replace(self.options, **options), list(given) if self.sources else given)
+        factories = list(given) if self.sources else given
+        return Group(replace(self.options, **options), factories, self.delay)
 
     def leaves(self) -> Iterator[ResolvedSource]:
         """The known sources that are not groups, in order."""

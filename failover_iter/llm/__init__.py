@@ -34,7 +34,7 @@ from failover_iter.llm._kinds import (
     is_unavailable,
 )
 from failover_iter.llm._openai_sse import SSEResponse, openai_sse
-from failover_iter.llm._retry_after import retry_after
+from failover_iter.llm._retry_after import requested_delay, retry_after
 from failover_iter.llm._whole import achat, chat
 
 __all__ = [
@@ -74,5 +74,6 @@ __all__ = [
     "openai_chat",
     "openai_responses",
     "openai_sse",
+    "requested_delay",
     "retry_after",
 ]

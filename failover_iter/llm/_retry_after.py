@@ -15,7 +15,7 @@ from failover_iter import Failed, backoff
 from failover_iter.llm._errors import ProviderError
 from failover_iter.llm._status import as_mapping
 
-__all__ = ["retry_after"]
+__all__ = ["requested_delay", "retry_after"]
 
 
 def retry_after(
@@ -82,7 +82,18 @@ def is_too_long(wait: object, error: Exception) -> bool:
 
 
 def requested_delay(error: Exception) -> float | None:
-    """Return the delay that the provider requests, in seconds, or None."""
+    """Return the pause that the provider of an error asks for, in seconds, or None.
+
+    It reads what `retry_after` reads. `Health(retry_after=requested_delay)` makes all streams that
+    share the `Health` leave the provider alone for so long.
+
+    Example:
+        >>> from failover_iter.health import Health
+        >>> from failover_iter.llm import ProviderError, requested_delay
+        >>> health = Health(retry_after=requested_delay)
+        >>> requested_delay(ProviderError("busy", retry_after=90))
+        90
+    """
     if isinstance(error, ProviderError):
         return error.retry_after
     headers = _headers(error)
