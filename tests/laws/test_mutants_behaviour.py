@@ -209,7 +209,10 @@ def run(check: Check) -> None:
     def in_virtual_time() -> None:
         fake = VirtualClock()
         clock.set(fake)
-        check(fake)
+        try:
+            check(fake)
+        finally:
+            fake.wake_all()  # an abandoned source may still sleep
 
     copy_context().run(in_virtual_time)
 
