@@ -29,6 +29,7 @@ from failover_iter import (
     failover_stream,
 )
 from failover_iter._drivers.clock import clock
+from failover_iter.checkpoint import FileStore
 from support.needs import needs
 
 from .memory import Disk
@@ -342,6 +343,17 @@ def test_a_forked_process(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert ran.stdout.splitlines() == ["still locked", "unlocked"]
+
+
+def test_a_lock_of_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process closes its copy of the file, and leaves the lock to its parent."""
+    store, other = FileStore(tmp_path / "state"), FileStore(tmp_path / "state")
+    store.load()
+    with monkeypatch.context() as forked:
+        forked.setattr(os, "getpid", lambda: -1)
+        store.close()
+    other.load()  # the file was closed, and with it its lock
+    other.close()
 
 
 def test_a_copy_is_not_in_use(tmp_path: Path) -> None:

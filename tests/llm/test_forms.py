@@ -329,6 +329,7 @@ def test_a_message_as_turns() -> None:
         {"provider": "gemini", "part": {"thought_signature": "dA==", "tool_call": None}},
         {"provider": "bedrock", "part": {"reasoningContent": {"redactedContent": "Ug=="}}},
         {"provider": "openai", "part": {"type": "reasoning", "id": "rs"}},
+        {"provider": "bedrock", "part": {"reasoningContent": {"reasoningText": {"text": "hm"}}}},
     )
     turns = message(text="Hi", tool_calls=(call,), opaque=kept).as_turns()
     (turn,) = turns
@@ -338,8 +339,11 @@ def test_a_message_as_turns() -> None:
     assert [block["type"] for block in claude] == ["thinking", "text", "tool_use"]
     parts = request_of("gemini_chat", turns)["contents"][0]["parts"]
     assert [part["thought_signature"] for part in parts] == [b"t", b"s"]
-    (thought_of_nova, *_) = request_of("bedrock_converse", turns)["messages"][0]["content"]
+    (thought_of_nova, other_thought, *_) = request_of("bedrock_converse", turns)["messages"][0][
+        "content"
+    ]
     assert thought_of_nova == {"reasoningContent": {"redactedContent": b"R"}}
+    assert other_thought == {"reasoningContent": {"reasoningText": {"text": "hm"}}}
     assert json.loads(json.dumps(turns)) == turns
     assert request_of("openai_responses", turns)["input"][0] == kept[4]["part"]
     for adapter in ADAPTERS.keys() - {"anthropic_messages", "gemini_chat"}:

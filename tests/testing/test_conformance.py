@@ -74,6 +74,11 @@ def test_associativity_needs_nest_to_resume() -> None:
     check_failover_laws(resumes, mode="resume", laws=["associativity"], max_examples=10)
 
 
+def test_as_many_plans_as_the_profile_says() -> None:
+    """Without `max_examples`, the loaded profile of Hypothesis decides."""
+    check_failover_laws(skips, laws=["laziness"])
+
+
 def test_a_combinator_nests_itself() -> None:
     """Without `nest`, the nested combinator is the combinator itself."""
     check_failover_laws(skips, laws=["associativity"], max_examples=5)
