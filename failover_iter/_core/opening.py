@@ -55,8 +55,7 @@ class Openings:
         beside = Openings(levels, takeovers, self._reporter, self._now, self._flavour)
         beside.race, judging = race, beside.made_judging()
         judging.error = race.error
-        if self.judging is not None:
-            judging.outage = self.judging.outage
+        judging.outage = self.made_judging().outage
         return beside
 
     def made_judging(self) -> Judging:

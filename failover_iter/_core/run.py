@@ -288,11 +288,15 @@ class Run:
         self.state, race = State.DONE, self._openings.race
         assert race is not None  # noqa: S101 (of the others)
         inner = self._levels[race.index + 1 :]
-        self._reporter.all_closed(inner, GeneratorExit(), abandoned=abandoned)
-        self._reporter.superseded(self._levels[race.index], race, abandoned=abandoned)
-        self._openings.release()
-        self._levels.clear()
-        self.__dict__.pop("attempt", None)
+        try:
+            self._reporter.all_closed(inner, GeneratorExit(), abandoned=abandoned)
+        finally:
+            try:
+                self._reporter.superseded(self._levels[race.index], race, abandoned=abandoned)
+            finally:
+                self._openings.release()
+                self._levels.clear()
+                self.__dict__.pop("attempt", None)
 
     def interrupted(
         self,

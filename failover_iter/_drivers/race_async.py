@@ -136,6 +136,8 @@ class Contest:
                 return run, source, None
             raised = cancelled if raised is None else raised
             if raised is None and isinstance(command, Concede):
+                if source is not None:
+                    source.release()  # it is closed
                 return run, None, run.conceded(command.error)
             return await _end(run, source, raised)
         finally:

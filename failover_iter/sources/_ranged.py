@@ -205,7 +205,10 @@ class _Rest:
         self.stored = stored
         self.position: int = progress.cursor
         self._memo: MutableMapping[str, Any] = progress.memo
-        self._known: str | None = None if self.position == 0 else progress.memo.get(MEMO)
+        self._is_start = self.position == 0
+        self._known: str | None = None if self._is_start else progress.memo.get(MEMO)
+        #: Whether the bytes before it came from another stream, which has left no ETag.
+        self._is_unknown = not (self._is_start or progress.failures or MEMO in progress.memo)
         self._etag: str | None = None
 
     @property
@@ -232,9 +235,9 @@ class _Rest:
         return data
 
     def remember(self) -> None:
-        """Remember the object, now that a chunk of it was delivered."""
-        if self._etag is not None:
-            self._memo.setdefault(MEMO, self._etag)
+        """Remember the object; one that begins anew replaces one whose bytes were discarded."""
+        if self._is_start or self._memo.get(MEMO) is None:
+            self._memo[MEMO] = self._etag
 
     def check_end(self) -> None:
         """Raise if bytes are missing where the object ends."""
@@ -259,6 +262,11 @@ class _Rest:
         if size not in {None, self.stored.size}:
             self._refuse(f"another object: {size} bytes instead of {self.stored.size}")
         is_compared = self.stored.same_file == "etag" and None not in {etag, self._known}
+        if self._is_unknown and self.stored.same_file == "etag" and etag is not None:
+            self._refuse(
+                f"nothing tells whether the {self.position} bytes of an earlier stream are of this "
+                "version of the object: set same_file='size', or start over"
+            )
         if is_compared and etag != self._known:
             self._refuse(f"another version of the object: {etag} instead of {self._known}")
         self._etag = etag

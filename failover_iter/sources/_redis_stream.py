@@ -200,8 +200,8 @@ class _Reader:
 
     def _is_done(self, progress: Progress[Any]) -> bool:
         """Whether the connection broke after the last entry."""
-        last: Any = progress.last
-        return progress.delivered > 0 and self.until is not None and bool(self.until(last))
+        last: Any = progress.last  # None after a checkpoint, which keeps no entry
+        return last is not None and self.until is not None and bool(self.until(last))
 
     def _ask(self, pipe: Any, position: Position) -> None:
         """Read after the position, and what shows that nothing is missing there."""

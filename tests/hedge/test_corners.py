@@ -16,7 +16,9 @@ import trio.testing
 from failover_iter import (
     Bookmark,
     Budget,
+    Closed,
     Contending,
+    Health,
     Opening,
     Percentile,
     Policy,
@@ -812,3 +814,62 @@ def test_marks_of_a_takeover_into_a_hedge() -> None:
     one, mark, b = run(main)
     assert (one, b, mark.source, mark.delivered) == ("one", "b", "b", 1)
     assert isinstance(mark.error, ConnectionError)
+
+
+def test_an_outage_began_with_the_first_contender() -> None:
+    """`give_up_after` counts from the first failure, whichever contender it was."""
+
+    async def opened(seconds: float) -> AsyncIterator[str]:
+        await asyncio.sleep(seconds)
+        raise OSError(str(seconds))
+        yield "never"
+
+    async def other() -> AsyncIterator[str]:
+        yield "other"
+
+    async def main(after: float) -> list[str]:
+        race = Policy(retry_on=OSError).hedge(
+            [lambda: opened(0.05), lambda: opened(0.2)], after=after
+        )
+        outer = Policy(retry_on=OSError, give_up_after=0.1)
+        return [item async for item in outer.astream([race, other])]
+
+    for after in (inf, 0.01):
+        with (
+            asyncio.Runner(loop_factory=JumpingLoop) as runner,
+            pytest.raises(OSError, match="0.2"),
+        ):
+            runner.run(main(after))
+
+
+def test_a_listener_that_raises_keeps_no_probe() -> None:
+    """The hedge's own health hears that the contender was superseded, whatever a listener does."""
+    now = [0.0]
+    health = Health(failures=1, cooldown=1, lease=1000, clock=lambda: now[0])
+    policy = Policy(retry_on=OSError, health=health)
+
+    def raises(event: Any) -> None:
+        if isinstance(event, Closed):
+            raise KeyError("listener")
+
+    async def dead() -> AsyncIterator[int]:
+        raise OSError
+        yield
+
+    async def yields(seconds: float) -> AsyncIterator[int]:
+        await asyncio.sleep(seconds)
+        yield 1
+
+    async def main() -> None:
+        down = Policy(retry_on=OSError).source([dead], name="inner")
+        with pytest.raises(OSError):
+            _ = [item async for item in policy.astream([down])]
+        now[0] = 2.0
+        inner = Policy(retry_on=OSError, on_event=raises).source([lambda: yields(9)], name="inner")
+        race = policy.hedge([lambda: yields(0.1), inner], after=0.02)
+        with pytest.raises(KeyError):
+            _ = [item async for item in Policy(retry_on=OSError).astream([race])]
+        assert health.admit("inner").verdict == "probe"
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(main())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from failover_iter import DivergedStream, TruncatedStream, afailover_stream, failover_stream
+from failover_iter import (
+    Checkpoint,
+    DivergedStream,
+    TruncatedStream,
+    afailover_stream,
+    failover_stream,
+)
 from failover_iter.sources import _ranged, http_bytes, ranged
 from failover_iter.testing import FileAnswer, file_server
 from sources.readers import Result, aread_all, read_all
@@ -448,3 +455,46 @@ def test_fsspec(module: str) -> None:
         raise Cut("reset")
 
     assert read([breaks, opened]).data == DATA
+
+
+def reply(data: bytes, start: int, etag: str, *chunks: bytes, breaks: bool = False) -> Any:
+    """The response of boto3 with these chunks."""
+
+    def body() -> Iterator[bytes]:
+        yield from chunks or [data[start:]]
+        if breaks:
+            raise Cut("reset")
+
+    last = f"{len(data) - 1}/{len(data)}"
+    return {"Body": body(), "ContentRange": f"bytes {start}-{last}", "ETag": etag}
+
+
+def test_the_etag_of_discarded_bytes_is_forgotten() -> None:
+    """What `commit_when` has discarded is no part of the object that is delivered."""
+    a, b = b"a" * 30, b"b" * 30
+    sources = [
+        ranged(lambda start: reply(a, start, "a", a[:5], breaks=True), 30),
+        ranged(lambda start: reply(b, start, "b", b[start : start + 10], breaks=start == 0), 30),
+        ranged(lambda start: reply(a, start, "a"), 30),
+    ]
+    stream = failover_stream(sources, retry_on=Cut, commit_when=lambda chunk: len(chunk) >= 10)
+    assert b"".join(stream) == b
+
+
+def test_the_bytes_of_an_earlier_stream(tmp_path: Path) -> None:
+    """Nothing says which version they are of, so they are not joined to those of this one."""
+    data = b"ab" * 5
+    for same_file, error in (("etag", DivergedStream), ("size", None)):
+        place = Checkpoint(tmp_path / str(same_file), every=0)
+
+        def opened(start: int) -> Any:
+            rest = data[start:]
+            return reply(data, start, "a", rest[:5], rest[5:])
+
+        source: Any = ranged(opened, 10, same_file=same_file)  # type: ignore[call-overload]
+        stream = failover_stream([source], retry_on=Cut, checkpoint=place)
+        assert [next(stream), next(stream)] == [data[:5], data[5:]]
+        stream.close()
+        again = failover_stream([source], retry_on=Cut, checkpoint=place)
+        with nullcontext() if error is None else pytest.raises(error, match="earlier stream"):
+            assert b"".join(again) == data[5:]
