@@ -60,8 +60,7 @@ def _openings(replica: TextServer, health: Health | None) -> tuple[int, bool]:
 
         def primary() -> Iterator[str]:
             opened.append(port)
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-                yield from connection.makefile()
+            yield from socket.create_connection(("127.0.0.1", port), timeout=1).makefile()
 
         policy = Policy(retry_on=FAILURES, attempts=_ATTEMPTS, health=health)
         sources: list[Any] = [primary, Source(partial(fetch, replica, "/whole"), name="replica")]

@@ -124,7 +124,8 @@ class Contest:
     ) -> tuple[Run, AsyncSource | None, Command | None]:
         decider: Any = self.decider
         run: Run = decider.run
-        source, command, raised = decider.opened(), decider.command, decider.raised
+        command, raised = decider.command, decider.raised
+        source: Any = None if isinstance(command, Concede) else decider.opened()
         self._backups.clear()
         del self._first
         decider.raised = None
@@ -136,8 +137,6 @@ class Contest:
                 return run, source, None
             raised = cancelled if raised is None else raised
             if raised is None and isinstance(command, Concede):
-                if source is not None:
-                    source.release()  # it is closed
                 return run, None, run.conceded(command.error)
             return await _end(run, source, raised)
         finally:
