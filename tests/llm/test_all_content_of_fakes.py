@@ -120,13 +120,14 @@ FAKES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
             block(2, start={"image": {"format": "png"}}),
             block(2, delta={"image": {"source": {"bytes": b"PNG"}}}),
             block(3, delta={"text": "Hi", "citation": {"title": "t"}}),
+            block(3, delta={"SDK_UNKNOWN_MEMBER": {"name": "video"}}),  # of an older boto3
             {"contentBlockStop": {"contentBlockIndex": 3}},
             BEDROCK_END,
         ],
         {
             "text": "Hi",
             "reasoning": "hm",
-            "others": ["image", "image", "citation"],
+            "others": ["image", "image", "citation", "video"],
             "opaque": [
                 {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "SIG"}}},
                 {"reasoningContent": {"redactedContent": "Ug=="}},

@@ -88,7 +88,7 @@ class BedrockAnswer(Answer):
                 call_id, name = block["toolUseId"], block["name"]
                 yield from self.tool(body["contentBlockIndex"], event, id=call_id, name=name)
             else:
-                yield from self.other(kind, event)
+                yield from self.other(_name_of(kind, block), event)
 
     def read_delta(
         self, delta: Mapping[str, Any], body: Mapping[str, Any], event: object
@@ -104,7 +104,7 @@ class BedrockAnswer(Answer):
                     arguments = piece.get("input")
                     yield from self.tool(body["contentBlockIndex"], event, arguments=arguments)
                 case _:
-                    yield from self.other(kind, event)
+                    yield from self.other(_name_of(kind, piece), event)
 
     def think(self, index: int, piece: Mapping[str, Any], event: object) -> Iterator[Chunk]:
         """Yield a piece of reasoning, and keep it for the next request."""
@@ -118,6 +118,11 @@ class BedrockAnswer(Answer):
         if "signature" in piece:
             thought["signature"] = thought.get("signature", "") + piece["signature"]
         yield from self.reasoning(piece.get("text"), event)
+
+
+def _name_of(kind: str, member: Any) -> str:
+    """The name of a kind of content; boto3 passes on that of one that is new to it."""
+    return str(member["name"]) if kind == "SDK_UNKNOWN_MEMBER" else kind
 
 
 def _prepare(arguments: Arguments) -> Arguments:
