@@ -50,7 +50,7 @@ class AsyncSource(OpenedSource):
         """Open the source, and pull it until it commits, ends or fails."""
         if not await self._make_iterator():
             return
-        attempt, iterator = self.attempt, self.iterator
+        iterator = self.iterator
         while True:
             try:
                 if self.puller is None:
@@ -63,11 +63,7 @@ class AsyncSource(OpenedSource):
             except BaseException as error:
                 self.fail(error)
                 return
-            if attempt.receive(item):
-                if attempt.diverged is None:
-                    self.has_committed = True
-                else:
-                    self.fail(attempt.diverged)
+            if self.receive(item):
                 return
         self.end()
         self.has_committed = self.run.source_ended()

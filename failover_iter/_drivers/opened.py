@@ -50,6 +50,17 @@ class OpenedSource:
         self.failure = error
         self.attempt.held.clear()
 
+    def receive(self, item: Any) -> bool:
+        """Take an item before the commit; True if that commits the attempt, or is a failure."""
+        attempt = self.attempt
+        if not attempt.receive(item):
+            return False
+        if attempt.diverged is None:
+            self.has_committed = True
+        else:
+            self.fail(attempt.diverged)
+        return True
+
     def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
         """Remember an error that the source is not to blame for."""
         self.spared, self.by_consumer = error, by_consumer

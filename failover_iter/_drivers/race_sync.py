@@ -129,10 +129,7 @@ class Contender:
                 source.end(item)
                 source.has_committed = self.run.source_ended()
                 return
-            if attempt.receive(item):
-                if attempt.diverged is not None:
-                    source.fail(attempt.diverged)
-                source.has_committed = attempt.diverged is None
+            if source.receive(item):
                 return
 
     def _ask(self, source: SyncSource, call: Callable[[], Any]) -> Generator[None, None, Any]:

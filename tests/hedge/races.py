@@ -39,7 +39,7 @@ from failover_iter._drivers import mailbox
 from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, VirtualClock
 from support.runners import quiet
-from support.worlds import at_once
+from support.worlds import at_once, blocking
 
 #: What is done to the policy of the hedge, and to the stream around it.
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -243,16 +243,7 @@ def _factory(record: Record, library: Library, number: int) -> Any:
             raise OSError("closing")
 
     def sync(*args: Any) -> Any:
-        items: Any = source(*args)
-        try:
-            while True:
-                try:
-                    item = at_once(items.__anext__())
-                except StopAsyncIteration:
-                    return
-                yield item
-        finally:
-            at_once(items.aclose())
+        yield from blocking(source(*args))
 
     made = sync if library.flavour == "sync" else source
     if record.shape != "resume":

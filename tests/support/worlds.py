@@ -60,16 +60,7 @@ class World:
             return body(*args)
 
         def sync(*args: Any) -> Iterator[Any]:
-            items: Any = opened(*args)
-            try:
-                while True:
-                    try:
-                        item = at_once(items.__anext__())
-                    except StopAsyncIteration:
-                        return
-                    yield item
-            finally:
-                at_once(items.aclose())
+            yield from blocking(opened(*args))
 
         factory = sync if self.flavour == "sync" else opened
         factory.__name__ = name
@@ -124,6 +115,19 @@ def at_once(awaitable: Any) -> Any:
     except StopIteration as stop:
         return stop.value
     raise AssertionError("it waits")
+
+
+def blocking(items: Any) -> Iterator[Any]:
+    """A blocking source of an async generator that waits for nothing."""
+    try:
+        while True:
+            try:
+                item = at_once(items.__anext__())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        at_once(items.aclose())
 
 
 def play(flavour: str, scenario: Scenario) -> None:
