@@ -30,7 +30,7 @@ class Event(Protocol):
 class Tasks(Protocol):
     """Tasks and timers of asyncio or trio."""
 
-    #: What a cancellation raises.
+    #: The exceptions of a cancellation.
     cancelled: type[BaseException]
 
     def event(self) -> Event:

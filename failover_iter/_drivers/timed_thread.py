@@ -180,7 +180,7 @@ class Worker:
         return job
 
     def outcome(self, job: Job) -> Any:
-        """What came of a job; it is over if it is not finished, as its time is up."""
+        """Return the result of a job, or raise its error; its time is up if it is not finished."""
         if not job.finished:
             self.thread.abandon()
             raise self._deadline.expired()

@@ -320,7 +320,7 @@ def _part(context: ChatContext, strategy: object, source: Any) -> Any:
 
 
 def _group(group: Any, context: ChatContext, strategy: object) -> Any:
-    """Return the group of a `Policy.source`; without a mode of its own it has that around it."""
+    """Return the group of a `Policy.source`; without its own mode it has that around it."""
     options = group.options
     mode = strategy if options.mid_stream is None else options.mid_stream
     return group.changed(

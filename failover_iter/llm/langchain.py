@@ -225,7 +225,7 @@ def _choice(tool_choice: str) -> str | dict[str, Any]:
     return {"type": "function", "function": {"name": tool_choice}}
 
 
-# --- What it gets
+# --- Its input
 
 
 class _Reader:

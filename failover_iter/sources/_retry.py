@@ -1,4 +1,4 @@
-"""What the error of a client says: the status of the response, and the pause that it asks for."""
+"""Reading the error of a client: the status of the response, and the pause that it asks for."""
 
 from __future__ import annotations
 

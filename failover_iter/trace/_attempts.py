@@ -145,7 +145,7 @@ class _Stream:
                 attempt.ended, attempt.end = event, moment
                 self.running.pop((event.source, event.attempt), None)
             case Contending():
-                pass  # it is a row of its own
+                pass  # it has its own row
             case _:
                 if isinstance(event, Waiting | Switched):
                     self.mode, self.pause = event.mode, (moment, len(self.lines))

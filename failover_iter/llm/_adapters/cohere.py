@@ -102,7 +102,7 @@ _ESSENTIAL = frozenset(
         "message-end",
     }
 )
-#: Stands for an event that the SDK has dropped.
+#: The mark for an event that the SDK has dropped.
 _DROPPED = SimpleNamespace(type="dropped")
 
 
