@@ -10,7 +10,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,36 +26,15 @@ from failover_iter import (
     Resume,
     Source,
     afailover_stream,
-    failover_stream,
 )
 from failover_iter._drivers.clock import clock
 from failover_iter.checkpoint import FileStore
 from support.needs import needs
 
 from .memory import Disk
+from .streams import RESUME, anumbers, numbers, stream
 
 ROOT = Path(failover_iter.__file__).parents[1]
-
-
-def advance(cursor: int, item: int) -> int:
-    return cursor + 1
-
-
-RESUME = Resume(start=0, advance=advance)
-
-
-def numbers(progress: Any) -> Iterator[int]:
-    yield from range(progress.cursor, 5)
-
-
-async def anumbers(progress: Any) -> AsyncIterator[int]:
-    for number in range(progress.cursor, 5):
-        yield number
-
-
-def stream(checkpoint: Checkpoint, source: Any = numbers, **options: Any) -> Any:
-    options = {"retry_on": OSError, "mid_stream": RESUME, **options}
-    return failover_stream([source], checkpoint=checkpoint, **options)
 
 
 def astream(checkpoint: Checkpoint, **options: Any) -> Any:

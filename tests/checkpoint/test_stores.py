@@ -10,7 +10,7 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,29 +34,9 @@ from support.needs import needs
 from support.runners import quiet
 
 from .memory import Disk
+from .streams import RESUME, anumbers, numbers, stream
 
 ROOT = Path(failover_iter.__file__).parents[1]
-
-
-def advance(cursor: int, item: int) -> int:
-    return cursor + 1
-
-
-RESUME = Resume(start=0, advance=advance)
-
-
-def numbers(progress: Any) -> Iterator[int]:
-    yield from range(progress.cursor, 5)
-
-
-async def anumbers(progress: Any) -> AsyncIterator[int]:
-    for number in range(progress.cursor, 5):
-        yield number
-
-
-def stream(checkpoint: Checkpoint, source: Any = numbers, **options: Any) -> Any:
-    options = {"retry_on": OSError, "mid_stream": RESUME, **options}
-    return failover_stream([source], checkpoint=checkpoint, **options)
 
 
 def redis_store(key: str) -> Any:
