@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.cursor import has_cursor
+from failover_iter._core.names import REMEMBERED, Names, name_of
 from failover_iter._core.refusals import async_close, wrong_flavour
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from failover_iter._types import AnyDelay, Flavour
 
 _NO_OPTIONS: Final = frozenset[str]()
-_REMEMBERED: Final = 64  # sources that count as "opened before"
 _OTHER_FLAVOUR: Final = {"sync": CO_ASYNC, "async": CO_GENERATOR, None: 0}
 _NOT_RESUMABLE: Final = (None, "restart", "raise", "skip")
 
@@ -164,27 +163,6 @@ class ResolvedSource:
         return not group.sources or any(leaf.shows_progress for leaf in own)
 
 
-class Names:
-    """The names of the last sources of a queue: those with the same name get a number."""
-
-    def __init__(self) -> None:
-        #: By factory and name: a number, and the factory, so that no other object gets its id.
-        self._numbers: dict[tuple[object, str], tuple[int, object]] = {}
-
-    def tell_apart(self, source: ResolvedSource) -> None:
-        """Number a source if another one has its name; the same factory is the same source."""
-        name, place = source.name, identity(source.factory)
-        number, _ = self._numbers.pop((place, name), (0, None))
-        if not number:
-            same = [each for (_, other), (each, _) in self._numbers.items() if other == name]
-            number = max(same, default=0) + 1
-        self._numbers[place, name] = number, source.factory
-        if len(self._numbers) > _REMEMBERED:
-            del self._numbers[next(iter(self._numbers))]
-        if number > 1:
-            source.name = f"{name}#{number}"
-
-
 class SourceQueue:
     """The remaining sources of a stream or group, and the ones opened last."""
 
@@ -258,7 +236,7 @@ class SourceQueue:
         place = identity(left.factory)
         opened.pop(place, None)
         opened[place] = left.factory  # kept alive, so that no other object gets its id
-        if len(opened) > _REMEMBERED:
+        if len(opened) > REMEMBERED:
             del opened[next(iter(opened))]
         return identity(source.factory) in opened
 
@@ -337,14 +315,6 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
     if is_own and not source.shows_progress:
         raise source.options.no_progress()
     return source
-
-
-def name_of(factory: object, index: int) -> str:
-    """The name of the factory, or its position if it has no good one."""
-    while isinstance(factory, partial):
-        factory = factory.func
-    name = getattr(factory, "__name__", None) or type(factory).__name__
-    return f"source[{index}]" if name == "<lambda>" else str(name)
 
 
 def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:
