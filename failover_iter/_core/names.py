@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from failover_iter._validation import identity
-
-if TYPE_CHECKING:
-    from failover_iter._core.sources import ResolvedSource
 
 #: How many sources of a queue are remembered, to tell whether one was there before.
 REMEMBERED: Final = 64
@@ -29,15 +26,14 @@ class Names:
         #: By factory and name: a number, and the factory, so that no other object gets its id.
         self._numbers: dict[tuple[object, str], tuple[int, object]] = {}
 
-    def tell_apart(self, source: ResolvedSource) -> None:
-        """Number a source if another one has its name; the same factory is the same source."""
-        name, place = source.name, identity(source.factory)
+    def tell_apart(self, name: str, factory: object) -> str:
+        """Number a name that another source has; the same factory is the same source."""
+        place = identity(factory)
         number, _ = self._numbers.pop((place, name), (0, None))
         if not number:
             same = [each for (_, other), (each, _) in self._numbers.items() if other == name]
             number = max(same, default=0) + 1
-        self._numbers[place, name] = number, source.factory
+        self._numbers[place, name] = number, factory
         if len(self._numbers) > REMEMBERED:
             del self._numbers[next(iter(self._numbers))]
-        if number > 1:
-            source.name = f"{name}#{number}"
+        return name if number == 1 else f"{name}#{number}"

@@ -54,7 +54,7 @@ class Group:
         self.factories = read_factories(factories, None, options)
         names = Names()
         for source in self.sources:
-            names.tell_apart(source)
+            source.name = names.tell_apart(source.name, source.factory)
             if delay is not None and source.group is not None:
                 source.group.refuse_hedges(source.name)
 
@@ -219,8 +219,8 @@ class SourceQueue:
     def _tell_apart(self, first: ResolvedSource, source: ResolvedSource) -> None:
         if self._names is None:
             self._names = Names()
-            self._names.tell_apart(first)
-        self._names.tell_apart(source)
+            self._names.tell_apart(first.name, first.factory)
+        source.name = self._names.tell_apart(source.name, source.factory)
 
     def _read(self, item: object) -> ResolvedSource:
         try:
