@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from functools import wraps
+from inspect import signature
 from math import inf
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter._mid_stream import Decide, MidStream, Resume, Skip, check_mid_stream
 from failover_iter._types import AnyBudget, AnyCheckpoint, AnyHealth, AnyT, Mode, RetryOn
@@ -238,42 +238,18 @@ CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
 _CHECKED: Final = [(each.name, each.default, CHECKS[each.name]) for each in fields(Options)]
 
 
-class _Shown:
-    """The signature of a function that takes `**options`: it shows each option.
-
-    `inspect` finds it as it unwraps the function. It is made then, and not before: `inspect` is
-    slow to import.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.__wrapped__ = function
-
-    @property
-    def __signature__(self) -> Any:
-        from inspect import signature
-
-        own = signature(self.__wrapped__)
-        sources, *others, last = own.parameters.values()
-        assert last.kind is last.VAR_KEYWORD  # noqa: S101 (the options)
-        # Without their types, which fill a screen.
-        options = [
-            each.replace(annotation=each.empty) for each in signature(Options).parameters.values()
-        ]
-        return own.replace(parameters=[sources, *options, *others])
-
-
 def shows_options(function: AnyT) -> AnyT:
     """Show each option in the signature of a function that takes them as `**options`."""
-    wrapped: Any = function
-
-    @wraps(wrapped)
-    def call(*args: Any, **options: Any) -> Any:
-        return wrapped(*args, **options)
-
-    shown: Any = call
-    shown.__wrapped__ = _Shown(wrapped)
-    shown.__annotations__.update((each.name, each.type) for each in fields(Options))
-    return cast("AnyT", call)
+    shown: Any = function
+    own = signature(shown)
+    sources, *others, last = own.parameters.values()
+    assert last.kind is last.VAR_KEYWORD  # noqa: S101 (the options)
+    options = signature(Options).parameters.values()
+    # Without their types, which fill a screen.
+    options_shown = [each.replace(annotation=each.empty) for each in options]
+    shown.__signature__ = own.replace(parameters=[sources, *options_shown, *others])
+    shown.__annotations__.update((each.name, each.annotation) for each in options)
+    return function
 
 
 def new_options(function: Callable[..., object], given: Mapping[str, Any]) -> Options:
