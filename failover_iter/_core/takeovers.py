@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from failover_iter._core.attempt import Attempt
@@ -232,6 +231,8 @@ class Takeovers:
 
     def beside(self, mode: Mode | None) -> Takeovers:
         """The same, for a source that is opened beside the open one, and takes over so."""
+        from copy import copy  # only a race needs it
+
         beside = copy(self)
         beside.mode = mode
         return beside
