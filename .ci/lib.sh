@@ -213,7 +213,7 @@ litellm_oldest() {
 # Other libraries on the same faults.
 llm_peers() {
     environment "$1" "$2" '.[test,llm-peers]'
-    run_tests tests/llm/test_peers.py
+    run_tests tests/llm/test_peers.py tests/test_comparison.py
 }
 
 # Prints the requirements of these extras, with == for >=.

@@ -1,4 +1,4 @@
-"""What a release consists of: one version, a citation, the workflow that publishes it."""
+"""The parts of a release: one version, a citation, the workflow that publishes it."""
 
 from __future__ import annotations
 
