@@ -24,6 +24,7 @@ from failover_iter import (
     failover_stream,
     hedge,
 )
+from failover_iter.typing import Factories
 
 Ints = Generator[int, Any, Any]
 Announced = Generator[int | Takeover, Any, Any]
@@ -110,6 +111,8 @@ in_a_list: Iterator[int] = failover_stream([numbers, Source(listed), Rows, bound
 race = hedge([numbers], after=1, retry_on=OSError)
 assert_type(failover_stream((race, numbers, Source(listed)), retry_on=OSError), Ints)
 assert_type(failover_stream((race, lambda: table("a")), retry_on=OSError), Ints)
+in_an_annotated_list: Factories[int] = [race, numbers, Source(listed), lambda: table("a")]
+assert_type(failover_stream(in_an_annotated_list, retry_on=OSError), Ints)
 mixed = (Source(numbers), listed)
 assert_type(failover_stream(mixed, retry_on=OSError), Ints)
 
