@@ -1,7 +1,12 @@
-"""MkDocs hooks: skip pages that do not exist, and add the benchmark results as a page."""
+"""MkDocs hooks: what mkdocs.yml cannot say.
+
+They skip pages that do not exist, add the benchmark results as a page, and take the version and the
+address of the repository from pyproject.toml.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +23,13 @@ BENCHMARKS = {"benchmarks.md": "RESULTS.md", "results.svg": "results.svg"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Remove pages that this checkout does not contain from the navigation."""
+    """Remove pages that this checkout does not contain from the navigation; say which version."""
     config.nav = _existing(config.nav or [])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    release = f"{project['name']} {project['version']}"
+    config.copyright = f"{release} · {project['license']} licence"
+    if repository := project.get("urls", {}).get("Repository"):
+        config.repo_url, config.repo_name = repository, release
     return config
 
 
