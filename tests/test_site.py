@@ -14,6 +14,7 @@ import failover_iter
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(failover_iter.__file__).parent
+NAVIGATION = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
 PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
 SHOWN = [
     name
@@ -63,3 +64,31 @@ def test_the_reference_shows_each_public_name(module: str, names: list[str]) -> 
 def test_no_name_is_shown_twice() -> None:
     """Each name has one place in the reference, so that links to it are unambiguous."""
     assert [name for name, count in Counter(SHOWN).items() if count > 1] == []
+
+
+def test_the_tabs() -> None:
+    """The tabs at the top, from left to right."""
+    tabs = re.findall(r"^  - (.+):$", NAVIGATION, re.MULTILINE)
+    assert tabs == ["Guide", "Sources", "LLM", "Resilience", "Testing", "Reference", "Comparison"]
+
+
+def test_each_page_has_a_place() -> None:
+    """The navigation names each page once, and only pages that exist or are generated."""
+    named = re.findall(r": (\S+\.md)$", NAVIGATION, re.MULTILINE)
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md")]
+    assert sorted(named) == sorted([*pages, "benchmarks.md"])
+
+
+def test_the_figure_on_the_landing_page() -> None:
+    """What the landing page says about the cost is what was measured."""
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    page = (ROOT / "docs" / "index.md").read_text("utf-8")
+    cost = re.search(r"cost per item, default options \| \S+ [\d.]+ \| ([\d.]+)", results)
+    loop = re.search(r"naive loop, ns per item \| ([\d.]+) ", results)
+    first = re.search(r"µs to the first item, failover_stream \| \S+ [\d.]+ \| ([\d.]+)", results)
+    assert cost is not None
+    assert loop is not None
+    assert first is not None
+    assert f"at most {cost[1]} of the time" in page
+    assert f"about\n{float(cost[1]) * float(loop[1]):.0f} ns per item" in page
+    assert f"about {float(first[1]):.0f} µs" in page
