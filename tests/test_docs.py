@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import io
 import re
 import shlex
 import symtable
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -94,6 +96,24 @@ def test_no_name_is_hidden(page: Path) -> None:
     assert sorted(free - bound - {*dir(builtins), "__name__"}) == []
     bound_unseen, _ = names("\n".join(INVISIBLE.findall(text)))
     assert sorted(bound_unseen & (bound | free)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_begins_with_what_it_needs(page: Path) -> None:
+    """Above the first code that imports another package, the page says how to install it."""
+    text = COMMENT.sub("", page.read_text("utf-8"))
+    for block in BLOCK.finditer(text):
+        if imported(block[1]) - sys.stdlib_module_names - {"failover_iter"}:
+            assert "pip install" in text[: block.start()]
+            return
+
+
+def imported(code: str) -> set[str]:
+    """The packages that a program imports."""
+    nodes = list(ast.walk(ast.parse(code)))
+    modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    modules += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {module.partition(".")[0] for module in modules}
 
 
 def names(code: str) -> tuple[set[str], set[str]]:

@@ -6,6 +6,7 @@ address of the repository from pyproject.toml.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 #: Pages with wide tables.
 WIDE = {"llm-matrix.md", "llm-comparison.md"}
+#: Code with an escaped bar.
+CELL_CODE = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 BENCHMARKS = {"benchmarks.md": "RESULTS.md", "results.svg": "results.svg"}
 
 
@@ -44,10 +47,14 @@ def _existing(nav: list[Any]) -> list[Any]:
     return kept
 
 
-def on_page_markdown(markdown: str, page: Page, **_: Any) -> None:
-    """Give the place of the table of contents to tables that need all of the width."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    r"""Give the place of the table of contents to tables that need all of the width.
+
+    In the code of a table, GitHub needs "\|" for a bar, which would show the backslash here.
+    """
     if page.file.src_uri in WIDE:
         page.meta["hide"] = ["toc"]
+    return CELL_CODE.sub(lambda code: code[0].replace("\\|", "|"), markdown)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
