@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-#: Pages with wide tables.
-WIDE = {"llm-matrix.md", "llm-comparison.md"}
+#: Pages with wide tables, or a wide picture.
+WIDE = {"llm-matrix.md", "llm-comparison.md", "explanation/one-core.md"}
 #: Code with an escaped bar.
 CELL_CODE = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 BENCHMARKS = {"benchmarks.md": "RESULTS.md", "results.svg": "results.svg"}
