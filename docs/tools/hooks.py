@@ -1,13 +1,14 @@
 """MkDocs hooks: what mkdocs.yml cannot say.
 
-They skip pages that do not exist, add the benchmark results as a page, and take the version and the
-address of the repository from pyproject.toml.
+They skip pages that do not exist, add the benchmark results as a page, and take the version from
+pyproject.toml. The address of the repository is in pyproject.toml too, or GitHub says it.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     release = f"{project['name']} {project['version']}"
     config.copyright = f"{release} · {project['license']} licence"
-    if repository := project.get("urls", {}).get("Repository"):
+    repository = project.get("urls", {}).get("Repository")
+    if repository is None and "GITHUB_REPOSITORY" in environ:
+        repository = f"{environ['GITHUB_SERVER_URL']}/{environ['GITHUB_REPOSITORY']}"
+    if repository is not None:
         config.repo_url, config.repo_name = repository, release
     return config
 
