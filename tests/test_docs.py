@@ -45,9 +45,9 @@ PACKAGES = {
 #: Pages that are generated when the site is built.
 MADE = {ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "explanation" / ".." / "benchmarks.md"}
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-#: What a page shows right below a Python block: what it prints.
+#: Text right below a Python block: its output.
 PRINTED = re.compile(r"\s*^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-#: What the reader of a page does not see.
+#: Comments, which the reader of a page does not see.
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 INVISIBLE = re.compile(r"<!--- invisible-code-block: python\n(.*?)^-->$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

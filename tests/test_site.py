@@ -80,7 +80,7 @@ def test_each_page_has_a_place() -> None:
 
 
 def test_the_figure_on_the_landing_page() -> None:
-    """What the landing page says about the cost is what was measured."""
+    """The landing page says the cost that was measured."""
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
     page = (ROOT / "docs" / "index.md").read_text("utf-8")
     cost = re.search(r"cost per item, default options \| \S+ [\d.]+ \| ([\d.]+)", results)

@@ -52,7 +52,7 @@ def _existing(nav: list[Any]) -> list[Any]:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    r"""Give the place of the table of contents to tables that need all of the width.
+    r"""Hide the table of contents where tables need all of the width.
 
     In the code of a table, GitHub needs "\|" for a bar, which would show the backslash here.
     """
