@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from failover_iter import Failed, FailoverError, Opening, Switched
+from failover_iter._cli.arguments import LAST_PORT
+from failover_iter._cli.outcomes import complain
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from failover_iter import Event
-
-#: No mirror delivered the whole file.
-FAILED: Final = 1
-#: A package is missing; also wrong arguments.
-USAGE: Final = 2
 
 
 def same_file(arguments: Namespace) -> Any:
@@ -26,25 +22,49 @@ def same_file(arguments: Namespace) -> Any:
 
 
 def new_client(arguments: Namespace) -> Any:
-    """The HTTP client of both commands; None if httpx is missing."""
+    """The HTTP client of both commands; None if there is none, or if a URL is wrong."""
     try:
         import httpx
     except ImportError:
         complain(arguments.command, "httpx is not installed: pip install 'failover-iter[cli]'")
         return None
-    return httpx.Client(timeout=arguments.timeout, follow_redirects=True)
+    try:
+        for number, url in enumerate(arguments.urls, 1):
+            check_url(f"URL {number}", url)
+        return httpx.Client(timeout=arguments.timeout, follow_redirects=True)
+    # The environment may name a proxy, or certificates, that cannot be used.
+    except (ValueError, OSError, ImportError) as error:
+        complain(arguments.command, error)
+        return None
+
+
+def check_url(name: str, url: str) -> None:
+    """Raise a ValueError unless the client can request it."""
+    import httpx
+
+    try:
+        parsed = httpx.URL(url)
+        parsed.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"{name}: {error}") from error
+    if parsed.scheme not in {"http", "https"}:
+        raise ValueError(f"{name} must begin with http:// or https://")
+    if not parsed.host:
+        raise ValueError(f"{name} has no host")
+    if parsed.port is not None and not 0 < parsed.port <= LAST_PORT:
+        raise ValueError(f"{name}: the port must be 1 to {LAST_PORT}, got {parsed.port}")
+
+
+def errors_of_clients() -> tuple[type[Exception], ...]:
+    """The errors of a client that are failures of the mirror."""
+    import httpx
+
+    return httpx.HTTPError, UnicodeError  # a UnicodeError: redirected to an impossible host name
 
 
 def errors_of_mirrors() -> tuple[type[Exception], ...]:
     """The errors that end a stream of mirrors."""
-    import httpx
-
-    return FailoverError, httpx.HTTPError, httpx.InvalidURL
-
-
-def complain(command: str, text: object) -> None:
-    """Print an error."""
-    print(f"failover-iter {command}: {text}", file=sys.stderr)
+    return FailoverError, *errors_of_clients()
 
 
 class Progress:
@@ -66,15 +86,16 @@ class Progress:
             self.openings += 1
         if isinstance(event, Failed):
             self.failures.append(event.error)
-            self._say(f"{event.source}: {type(event.error).__name__}: {event.error}")
+            self.say(f"{event.source}: {type(event.error).__name__}: {event.error}")
         if isinstance(event, Switched):
-            self._say(f"{event.source} is given up; going on with {event.to}")
+            self.say(f"{event.source} is given up; going on with {event.to}")
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line, above the bar."""
         if self._bar is not None:
             self._bar.write(f"failover-iter {self._command}: {text}", file=self._stderr)
         elif not self._quiet:
-            print(f"failover-iter {self._command}: {text}", file=self._stderr)
+            complain(self._command, text)
 
     def expect(self, size: int | None, received: int) -> None:
         """Show how large the file is, and how much of it is there."""
