@@ -75,6 +75,8 @@ class _Download:
         self._client = client
         self._progress = Progress(arguments, sys.stderr)
         self._part = PartFile(Path(arguments.output))
+        self._known: KnownFile | None = None
+        self._is_afresh = False
         self._resumed_from = 0
         self._digest: str | None = None
         self._started = time.perf_counter()
@@ -90,11 +92,12 @@ class _Download:
         with closing(self._progress), self._client, self._part as part:
             self._resumed_from = part.size
             try:
-                self._receive(afresh=False)
+                self._receive(part.size, part.known)
             except Exception:
                 if not self._is_another_file():
                     raise
-                self._receive(afresh=True)
+                self._is_afresh = True
+                self._receive(0, None)
             self._check_digest()
             part.finish()
 
@@ -130,17 +133,16 @@ class _Download:
         nothing = 0 < self._resumed_from == self._part.size
         return nothing and any(isinstance(e, DivergedStream) for e in self._progress.failures)
 
-    def _receive(self, *, afresh: bool) -> None:
-        """Append what is missing, or replace the part once there is something to replace it."""
-        part, progress = self._part, self._progress
+    def _receive(self, first: int, known: KnownFile | None) -> None:
+        """Write the file from this byte on."""
         sources = [
             resumed_download(
                 self._client,
                 url,
                 same_file(self._arguments),
-                first=0 if afresh else part.size,
-                known=None if afresh else part.known,
-                on_known=self._remember,
+                first=first,
+                known=known,
+                on_known=self._learn,
             )
             for url in self._arguments.urls
         ]
@@ -149,28 +151,41 @@ class _Download:
             retry_on=errors_of_clients(),
             attempts=self._arguments.attempts,
             wait=backoff(0.2),
-            on_event=progress,
+            on_event=self._progress,
         )
-        with closing(stream):
-            for chunk in stream:
-                if afresh:
-                    self._start_over()
-                    afresh = False
-                part.write(chunk)
-                progress.expect(part.known_size, part.size - len(chunk))
-                progress.update(len(chunk))
-        if afresh:  # the new version is empty
-            self._start_over()
-
-    def _remember(self, known: KnownFile) -> None:
         try:
-            self._part.remember(known)
-        except OSError as error:  # no mirror is to blame
-            self._progress.say(f"{error}: if this run is killed, the next one starts over")
+            with closing(stream):
+                for chunk in stream:
+                    self._append(chunk)
+            self._replace_old_part()  # by an empty file
+        finally:
+            self._describe()
 
-    def _start_over(self) -> None:
-        self._part.start_over()
-        self._resumed_from = 0
+    def _append(self, chunk: bytes) -> None:
+        self._replace_old_part()
+        self._part.write(chunk)
+        self._describe()
+        self._progress.expect(self._part.known_size, self._part.size - len(chunk))
+        self._progress.update(len(chunk))
+
+    def _replace_old_part(self) -> None:
+        """Now that there is something to replace it with, discard a part of another version."""
+        if self._is_afresh:
+            self._is_afresh = False
+            self._part.start_over()
+            self._resumed_from = 0
+
+    def _learn(self, known: KnownFile) -> None:
+        self._known = known
+
+    def _describe(self) -> None:
+        """Write down of which file the part is, unless it is still the old part."""
+        if self._known is None or self._known is self._part.known or self._is_afresh:
+            return
+        try:
+            self._part.remember(self._known)
+        except OSError as error:
+            self._progress.say(f"{error}: if this run is killed, the next one starts over")
 
     def _check_digest(self) -> None:
         wanted = self._arguments.sha256
