@@ -59,7 +59,8 @@ def errors_of_clients() -> tuple[type[Exception], ...]:
     """The errors of a client that are failures of the mirror."""
     import httpx
 
-    return httpx.HTTPError, UnicodeError  # a UnicodeError: redirected to an impossible host name
+    # A ValueError: a number of 5,000 digits, or a redirect to an impossible host name.
+    return httpx.HTTPError, ValueError
 
 
 def errors_of_mirrors() -> tuple[type[Exception], ...]:

@@ -241,6 +241,33 @@ def test_mirrors_of_one_host_have_different_names(
     assert "mirror=" not in switch
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        FileAnswer(status=301, headers={"Location": "http://a..b/"}),
+        FileAnswer(status=301, headers={"Location": "ftp://a/b"}),
+        FileAnswer(status=301, headers={"Location": "http://[::1/"}),
+        FileAnswer(headers={"Content-Range": f"bytes {'9' * 5000}-1/2"}),
+        FileAnswer(headers={"Content-Length": "9" * 5000}),
+        FileAnswer(headers={"Content-Length": "x"}),
+        FileAnswer(headers={"Transfer-Encoding": "gzip"}),
+        FileAnswer(headers={"Content-Encoding": "gzip"}),
+        FileAnswer(ranges="as 200", cut=100_000),
+        FileAnswer(ranges="refused", cut=100_000),
+        FileAnswer(ranges="shifted", cut=100_000),
+        FileAnswer(framing="close"),
+    ],
+)
+@pytest.mark.parametrize("has_part", [False, True])
+def test_a_mirror_that_talks_nonsense(target: Path, nonsense: FileAnswer, has_part: bool) -> None:
+    """The next mirror is asked, with or without a part, and the right file arrives."""
+    if has_part:
+        leave_a_part(target)
+    with file_server(DATA, [nonsense], [FileAnswer()]) as server:
+        assert get(*server.urls, "-o", target, "--sha256", DIGEST) == 0
+    assert names(target) == ["file"]
+
+
 def test_a_folder_that_cannot_be_opened(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder in which one may write but not look is synchronized by nobody, and no error."""
 
