@@ -42,6 +42,8 @@ def cat(arguments: Namespace) -> int:
             for chunk in stream:
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
+    except OSError:  # stdout cannot be written; that of a closed stdout is a ValueError too
+        raise
     except errors_of_mirrors() as error:
         complain("cat", error)
         return FAILED

@@ -22,6 +22,7 @@ from failover_iter._cli.outcomes import (
 from failover_iter._cli.part_file import PartFile, PartIsLocked
 from failover_iter._cli.sources import (
     Progress,
+    described,
     errors_of_clients,
     errors_of_mirrors,
     new_client,
@@ -113,9 +114,9 @@ class _Download:
                 "resumed_from": self._resumed_from,
                 "sha256": self._digest,
                 "openings": self._progress.openings,
-                "failures": [_described(each) for each in self._progress.failures],
+                "failures": [described(each) for each in self._progress.failures],
                 "seconds": round(time.perf_counter() - self._started, 3),
-                "error": error and _described(error),
+                "error": error and f"{type(error).__name__}: {error}".removesuffix(": "),
                 "code": code,
             }
             print(json.dumps({key: each for key, each in outcome.items() if each is not None}))
@@ -131,7 +132,9 @@ class _Download:
     def _is_another_file(self) -> bool:
         """Whether no mirror goes on with what an earlier run has left."""
         nothing = 0 < self._resumed_from == self._part.size
-        return nothing and any(isinstance(e, DivergedStream) for e in self._progress.failures)
+        return nothing and any(
+            isinstance(each.error, DivergedStream) for each in self._progress.failures
+        )
 
     def _receive(self, first: int, known: KnownFile | None) -> None:
         """Write the file from this byte on."""
@@ -195,7 +198,3 @@ class _Download:
         if wanted not in {None, self._digest}:
             self._part.start_over()
             raise WrongDigest(self._digest)
-
-
-def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -68,15 +68,22 @@ def errors_of_mirrors() -> tuple[type[Exception], ...]:
     return FailoverError, *errors_of_clients()
 
 
+def described(failure: Failed) -> str:
+    """Which mirror has failed, and why."""
+    return f"{failure.source}: {type(failure.error).__name__}: {failure.error}"
+
+
 class Progress:
-    """A listener that says on stderr what goes wrong, with a bar on a terminal."""
+    """A listener that says on stderr what goes wrong, with a bar if `get` runs in a terminal."""
 
     def __init__(self, arguments: Namespace, stderr: TextIO) -> None:
-        self.failures: list[Exception] = []
+        self.failures: list[Failed] = []
         self.openings = 0
         self._command = arguments.command
         self._quiet = arguments.quiet
-        self._bar = None if arguments.quiet or not stderr.isatty() else _new_bar(stderr)
+        # The output of `cat` may go to the same terminal.
+        is_shown = stderr.isatty() and not arguments.quiet and arguments.command == "get"
+        self._bar = _new_bar(stderr) if is_shown else None
         self._stderr = stderr
         # This listener says it; without a handler, the logger would too.
         logging.getLogger("failover_iter").addHandler(logging.NullHandler())
@@ -86,8 +93,8 @@ class Progress:
         if isinstance(event, Opening):
             self.openings += 1
         if isinstance(event, Failed):
-            self.failures.append(event.error)
-            self.say(f"{event.source}: {type(event.error).__name__}: {event.error}")
+            self.failures.append(event)
+            self.say(described(event))
         if isinstance(event, Switched):
             self.say(f"{event.source} is given up; going on with {event.to}")
 

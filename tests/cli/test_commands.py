@@ -229,6 +229,19 @@ def test_cat(capsysbinary: pytest.CaptureFixture[bytes], options: list[str]) -> 
     assert capsysbinary.readouterr() == (b"1\n22\n333\n", b"")
 
 
+def test_cat_has_no_bar(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal, nothing but lines about failures is written to stderr."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with file_server(b"1\n22\n", [FileAnswer(status=503), FileAnswer()]) as server:
+        assert run("cat", *server.urls) == 0
+    assert capsysbinary.readouterr().out == b"1\n22\n"
+    (line,) = terminal.getvalue().splitlines()
+    assert line.endswith("answered 503 Service Unavailable")
+
+
 def test_cat_fails(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """With --lines, no part of a line is written."""
     with file_server(b"1\n22\n333\n", [FileAnswer(cut=4), GONE]) as server:

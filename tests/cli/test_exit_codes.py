@@ -9,14 +9,17 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from failover_iter._cli import part_file
 from failover_iter._cli.outcomes import MEANINGS
+from failover_iter.sources import _http_get
 from failover_iter.testing import FileAnswer, file_server
-from support.commands import DATA, DIGEST, GONE, HOME, get, run, shell
+from support.commands import DATA, DIGEST, GONE, HOME, get, names, run, shell
 
 URL = "http://127.0.0.1:1/file"
 
@@ -146,6 +149,7 @@ def test_a_link_is_followed(folder: Path) -> None:
     assert (folder / "files" / "file").read_bytes() == DATA
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to test")
 def test_a_full_disk_under_stdout() -> None:
     """What cannot be written to stdout is exit code 4 and one line, also at the last flush."""
     with file_server(DATA) as server:
@@ -196,6 +200,49 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
         "",
         f"failover-iter serve: port {port}: {os.strerror(errno.EADDRINUSE)}\n",
     )
+
+
+def broken_pipe(target: Path, urls: list[str]) -> int:
+    """The exit code, which a pipe hides, is printed on stderr."""
+    done = shell('{ "$@"; echo $? >&2; } | head -c 1', "cat", "-q", urls[0])
+    return int(done.stderr)
+
+
+def locked(target: Path, urls: list[str]) -> int:
+    """Another one has the part."""
+    with part_file.PartFile(target):
+        return get(urls[0], "-o", target)
+
+
+def interrupted(target: Path, urls: list[str]) -> int:
+    """Control-C comes with the first request."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_http_get, "_with_httpx", _interrupted)
+        return get(urls[0], "-o", target)
+
+
+def _interrupted(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+ENDS: dict[int, Callable[[Path, list[str]], int]] = {
+    0: lambda target, urls: get(urls[0], "-o", target, "--sha256", DIGEST),
+    1: lambda target, urls: get(urls[1], "-o", target),
+    2: lambda target, urls: get("-o", target),
+    3: lambda target, urls: get(urls[0], "-o", target, "--sha256", "0" * 64),
+    4: lambda target, urls: get(urls[0], "-o", target / "file"),
+    5: locked,
+    130: interrupted,
+    141: broken_pipe,
+}
+
+
+@pytest.mark.parametrize("code", MEANINGS)
+def test_each_code_is_seen(code: int, target: Path) -> None:
+    """Each documented code is that of an end of the command."""
+    with file_server(DATA, [FileAnswer()], [GONE]) as server:
+        assert ENDS[code](target, server.urls) == code
+    assert names(target) == (["file"] if code == 0 else [])
 
 
 def test_the_documentation_lists_each_code(capsys: pytest.CaptureFixture[str]) -> None:

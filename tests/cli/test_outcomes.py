@@ -154,6 +154,7 @@ def test_json_of_a_failure(target: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert get(*server.urls, "-o", target, "--json", "-q") == 1
     found = outcome(capsys)
     assert (found["bytes"], found["code"], len(found["failures"])) == (100_000, 1, 2)
+    assert all(each.startswith("127.0.0.1:") for each in found["failures"])
     assert found["error"].startswith("BadResponse: ")
     assert "sha256" not in found
 
