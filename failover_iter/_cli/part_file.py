@@ -98,7 +98,7 @@ class PartFile:
         """Describe the file of which a chunk has been written."""
         self.known = known
         with self._new_description.open("w", encoding="utf-8") as file:
-            json.dump(known.to_json(), file)
+            file.write(json.dumps(known.to_json()))
             file.flush()
             _sync(file.fileno())
         self._new_description.replace(self._description)
