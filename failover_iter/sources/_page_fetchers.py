@@ -30,8 +30,8 @@ def boto3_fetch(operation: Callable[..., Any], items: str | None = None, **reque
     Args:
         operation: a method of a client, such as `client.list_objects_v2`; one of an aiobotocore
             client makes an async source. Only operations that boto3 can paginate are allowed.
-        items: a JMESPath expression that finds the items in a page, such as "Contents" or
-            "[Contents, CommonPrefixes][]"; "[@]" makes each page one item. Needed if a page has
+        items: a JMESPath expression that finds the items in a page, such as `Contents` or
+            `[Contents, CommonPrefixes][]`; `[@]` makes each page one item. Needed if a page has
             several lists.
         request: the arguments of the operation.
 
