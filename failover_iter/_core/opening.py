@@ -103,10 +103,12 @@ class Openings:
             level.options.budget,
         )
         chosen = takeovers.next_first(level, reporter)
-        if chosen is None or race is None:
+        is_last = chosen is None and not level.postponed
+        if is_last or race is None:
             return Withdraw()
         if budget is not None and not budget.spend():
-            level.queue.put_back(chosen[0])
+            if chosen is not None:
+                level.queue.put_back(chosen[0])
             return Withdraw()
         race.running += 1
 
@@ -169,6 +171,9 @@ class Openings:
     def admitted(self, admission: object) -> Command:
         """The health has answered."""
         assert self._admissions is not None  # noqa: S101 (it was asked)
+        if self.race is not None and self.race.is_decided:
+            self._admissions.give_back(admission)
+            return Withdraw()
         return self._admissions.admitted(admission)
 
     def _open(self) -> Command:

@@ -137,7 +137,7 @@ class Contest:
                 return run, source, None
             raised = cancelled if raised is None else raised
             if raised is None and isinstance(command, Concede):
-                return run, None, run.conceded(command.error)
+                return run, None, run.conceded(command)
             return await _end(run, source, raised)
         finally:
             del decider, run, source, command, raised, cancelled

@@ -265,7 +265,7 @@ class Contest:
                 run.leave_race(is_open=True)
                 return run, source, None
             if raised is None and isinstance(command, Concede):
-                return run, None, run.conceded(command.error)
+                return run, None, run.conceded(command)
             decider.abandon()
             _end(run, source, raised)
         finally:

@@ -1,0 +1,125 @@
+"""After a race is decided: what the losers still do, how they are closed, who is cancelled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from failover_iter import (
+    Budget,
+    Failed,
+    Health,
+    Opening,
+    Policy,
+    Source,
+)
+from support.worlds import FLAVOURS, World, play
+
+from .laws import Track
+
+ASYNC = [each for each in FLAVOURS if each != "sync"]
+
+
+class Learns:
+    """A delay that remembers what it is told."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.lost_after: list[float] = []
+
+    def seconds(self) -> float:
+        return self._seconds
+
+    def won(self, seconds: float) -> None:
+        pass
+
+    def lost(self, seconds: float) -> None:
+        self.lost_after.append(seconds)
+
+
+def closes_after(world: World, seconds: float) -> Any:
+    async def close(_: object) -> None:
+        await world.sleep(seconds)
+
+    return close
+
+
+@pytest.mark.parametrize("flavour", ASYNC)
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("has_health", [True, False])
+def test_a_failure_before_the_decision(
+    flavour: str, is_first: bool, attempts: int, has_health: bool
+) -> None:
+    """It is told, and known to the health; no token is spent for it, and nothing is opened."""
+
+    async def scenario(world: World) -> None:
+        track, delay = Track(world), Learns(0.4)
+        health = Health(clock=world.time) if has_health else None
+        budget = Budget(ratio=0, reserve=5, per_second=0, clock=world.time)
+        policy = track.policy(attempts=attempts, health=health, budget=budget)
+        fails = track.source("fails", 0.3, error=ConnectionError("down"))
+        sources = [Source(fails, close=closes_after(world, 5)), track.source("wins", 0.2)]
+        if not is_first:
+            sources = [track.source("wins", 0.8), sources[0]]
+        sources.append(track.source("never", 0))
+        delay._seconds = 0.4 if is_first else 0.3
+        got = await track.drain(policy.hedge(sources[: 2 + is_first], after=delay))
+        assert got == [("wins", 0), ("wins", 1)]
+        assert sorted(event.source for event in track.told(Opening)) == ["fails", "wins"]
+        assert [event.source for event in track.told(Failed)] == ["fails"]
+        assert health is None or health.snapshot()["fails"].failures == 1
+        assert budget.tokens == 4
+        assert delay.lost_after == []
+
+    play(flavour, scenario)
+
+
+@pytest.mark.parametrize("flavour", ASYNC)
+@pytest.mark.parametrize("slow", ["a", "b", "in a group"])
+def test_a_health_that_answers_after_the_decision(flavour: str, slow: str) -> None:
+    """The source is not opened, no event says that it is, and a probe is given back."""
+
+    async def scenario(world: World) -> None:
+        class Slow(Health):
+            async def aadmit(self, key: str) -> Any:
+                await world.sleep(5 if key == "slow" else 0)
+                return await super().aadmit(key)
+
+        health = Slow(failures=1, cooldown=1, lease=1000, clock=world.time)
+        health.report(health.admit("slow"), "failed", ConnectionError("refused"))
+        await world.sleep(2)
+        track, delay = Track(world), Learns(0.1)
+        policy = track.policy(health=health)
+        late = track.source("slow", 0)
+        if slow == "a":
+            # The first has failed; a retry of it asks the health, while the other one wins.
+            asked: list[str] = []
+
+            class Twice(Slow):
+                async def aadmit(self, key: str) -> Any:
+                    asked.append(key)
+                    await world.sleep(5 if asked.count("a") == 2 else 0)
+                    return await Health.aadmit(self, key)
+
+            policy = track.policy(health=Twice(clock=world.time), attempts=2)
+            first = track.source("a", 0.2, error=ConnectionError("down"))
+            sources = [first, track.source("c", 1.0)]
+        elif slow == "b":
+            sources = [track.source("c", 1.0), late]
+        else:
+            sources = [
+                track.source("c", 1.0),
+                Policy(retry_on=OSError, health=health).source([late]),
+            ]
+            policy = track.policy()
+        assert await track.drain(policy.hedge(sources, after=delay)) == [("c", 0), ("c", 1)]
+        opened = {"a": ["a", "c"], "b": ["c"], "in a group": ["c", "slow"]}[slow]
+        assert [event.source for event in track.told(Opening)] == opened
+        assert "slow" not in world.asked
+        assert all(seconds >= 0 for seconds in delay.lost_after)
+        if slow != "a":
+            assert health.admit("slow").verdict == "probe"
+
+    play(flavour, scenario)
