@@ -155,10 +155,10 @@ class Contender:
         source, is_abandoned = self.source, False
         if source is not None:
             try:
-                self.abandon()
-                close_error = source.close()
-                if close_error is not None:
-                    log_abandoned(self.name, close_error, "when it was superseded")
+                if source.worker is not None:  # else it has failed, and is closed
+                    source.worker.leave()
+            except Exception as error:
+                log_abandoned(self.name, error, "when it was superseded")
             except BaseException as error:
                 self.raised = self.raised or error
             is_abandoned = source.is_abandoned

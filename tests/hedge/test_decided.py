@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +16,11 @@ from failover_iter import (
     Opening,
     Policy,
     Source,
+    Superseded,
 )
+from failover_iter._drivers.clock import clock
+from failover_iter.testing import VirtualClock
+from support.runners import quiet
 from support.worlds import FLAVOURS, World, play
 
 from .laws import Track
@@ -123,3 +130,72 @@ def test_a_health_that_answers_after_the_decision(flavour: str, slow: str) -> No
             assert health.admit("slow").verdict == "probe"
 
     play(flavour, scenario)
+
+
+class Wait(VirtualClock):
+    """Once a source has committed, the consumer sees what the others have done by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.committed = threading.Event()
+
+    def get(self, queue: Any, seconds: float, jobs: Any = None) -> Any:
+        item = super().get(queue, seconds, jobs)
+        while self.committed.is_set() and not all(job.finished for job in jobs or ()):
+            time.sleep(0.0005)
+        return item
+
+
+@pytest.fixture
+def waits() -> Iterator[Wait]:
+    fake = Wait()
+    token = clock.set(fake)
+    yield fake
+    fake.wake_all()
+    clock.reset(token)
+
+
+@pytest.mark.parametrize("step", ["factory", "iter", "next"])
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_a_blocking_loser_at_rest_is_closed_first(waits: Wait, step: str, has_failed: bool) -> None:
+    """H2: whatever has just returned when another source commits, by the thread that opened it."""
+    opening, opened, log = threading.Event(), threading.Event(), list[Any]()
+    events: list[Any] = []
+
+    def first() -> Iterator[int]:
+        opening.wait()
+        opened.set()
+        waits.committed.set()
+        yield 1
+
+    def reaches(this: str) -> None:
+        if this == step:
+            opening.set()
+            opened.wait()
+            if has_failed:
+                raise ConnectionError("too late")
+
+    class Pages:
+        def __init__(self) -> None:
+            self.place = threading.get_ident()
+            reaches("factory")
+
+        def __iter__(self) -> Any:
+            reaches("iter")
+            return self
+
+        def __next__(self) -> int:
+            reaches("next")
+            return 2
+
+        def close(self) -> None:
+            time.sleep(0.02)
+            log.append(("closed", threading.get_ident() == self.place))
+
+    policy = Policy(retry_on=OSError, on_event=events.append)
+    with quiet():
+        stream = policy.stream([policy.hedge([first, Pages], after=0)])
+        assert next(stream) == 1
+        assert log == ([] if has_failed and step == "factory" else [("closed", True)])
+        assert list(stream) == []
+    assert [each.abandoned for each in events if isinstance(each, Superseded)] == [False]
