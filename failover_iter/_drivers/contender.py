@@ -132,7 +132,7 @@ class Backup(Contender):
 
     def start(self, command: Command) -> None:
         """Start the task."""
-        self._cancel = self._tasks.start(
+        self.cancel = self._tasks.start(
             lambda: self._run(command), self._done, "failover_iter: a hedge"
         )
 
@@ -142,9 +142,9 @@ class Backup(Contender):
         self._has_begun = True
         await self.carry_out(command)
         contest = self.contest
-        if self._is_cancelled:
-            self.raised = self._gone()
         if contest.decider is None and not self.has_withdrawn:
+            if self._is_cancelled:
+                self.raised = self._gone()
             contest.decide(self)
         if contest.decider is self and self.command is None and self.source is not None:
             await self._serve()
@@ -224,8 +224,8 @@ class Backup(Contender):
             await self._answered.wait()
         except BaseException:
             self._dismiss()
-            self._cancel()
-            await self._tasks.wait_shielded(self.gone)
+            self.cancel()
+            await self.wait_until_gone()
             self._error = self._result = None
             raise
         error, self._error = self._error, None
@@ -248,10 +248,14 @@ class Backup(Contender):
         self._call = None
         self._asked.set()
 
+    async def wait_until_gone(self) -> None:
+        """Wait until the task has ended. A cancellation reaches it, too, and is raised then."""
+        await self._tasks.wait_shielded(self.gone, self.cancel)
+
     async def close(self) -> None:
         """Close the source, in its task."""
         self._dismiss()
-        await self._tasks.wait_shielded(self.gone)
+        await self.wait_until_gone()
         error, self._close_error = self._close_error, None
         try:
             if error is not None:

@@ -102,18 +102,27 @@ class Contest:
                 each.interrupt()
 
     async def _leave_others(self) -> BaseException | None:
-        """Close the sources of the others; return a cancellation that came meanwhile."""
+        """Close the sources of the others; return a cancellation that came meanwhile.
+
+        It reaches all that are still being closed, as it would in the task of the consumer.
+        """
         decider: Any = self.decider
         cancelled: BaseException | None = None
         if decider is not self._first:
             await self._first.leave()
+            if isinstance(self._first.raised, self.tasks.cancelled):
+                cancelled, self._first.raised = self._first.raised, None
         for backup in self._backups:
             if backup is decider:
                 continue
+            if cancelled is not None:
+                backup.cancel()
             try:
-                await self.tasks.wait_shielded(backup.gone)
+                await backup.wait_until_gone()
             except BaseException as error:
                 cancelled = error
+            if isinstance(backup.raised, self.tasks.cancelled):
+                backup.raised = None  # the consumer's, or that of one who ends a loser
         for each in (self._first, *self._backups):
             if each is not decider and each.raised is not None:
                 decider.raised = decider.raised or each.raised  # of a listener, for example

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import trio
 
 from failover_iter import (
     Budget,
@@ -199,3 +201,88 @@ def test_a_blocking_loser_at_rest_is_closed_first(waits: Wait, step: str, has_fa
         assert log == ([] if has_failed and step == "factory" else [("closed", True)])
         assert list(stream) == []
     assert [each.abandoned for each in events if isinstance(each, Superseded)] == [False]
+
+
+# The consumer is cancelled.
+
+
+def closing(track: Track, name: str, delay: float, seconds: float, log: list[Any]) -> Any:
+    """A factory of an object that takes a while to close."""
+    world = track.world
+
+    class Response:
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> str:
+            await world.sleep(delay)
+            return name
+
+        async def aclose(self) -> None:
+            try:
+                if seconds:
+                    await world.sleep(seconds)
+            except BaseException:
+                log.append(f"{name} was interrupted")
+                raise
+            log.append(f"{name} was closed")
+
+    def factory() -> Response:
+        return Response()
+
+    factory.__name__ = name
+    return factory
+
+
+async def cancelled_at(world: World, seconds: float, body: Any) -> bool:
+    """Run this, and cancel it at some time; whether it raised the cancellation."""
+    if world.flavour == "trio":
+        with trio.move_on_after(seconds) as scope:
+            await body()
+        return scope.cancelled_caught
+    task = asyncio.ensure_future(body())
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.wait([task])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    return task.cancelled()
+
+
+@pytest.mark.parametrize("flavour", ASYNC)
+@pytest.mark.parametrize(
+    ("delays", "slow"),
+    [
+        ({"a": 1, "b": 9}, "b"),
+        ({"a": 1.2, "b": 9, "c": 9}, "bc"),
+        ({"a": 9, "b": 0.5}, "a"),
+        ({"a": 9, "b": 0.8, "c": 9}, "ac"),
+        ({"a": 9, "b": 9, "c": 0.2}, "b"),
+    ],
+)
+def test_a_cancellation_while_losers_are_closed(
+    flavour: str, delays: dict[str, float], slow: str
+) -> None:
+    """It reaches them, and the consumer at once; the winner is closed, and delivers nothing."""
+
+    async def scenario(world: World) -> None:
+        track, log, got = Track(world), list[str](), list[Any]()
+        sources = [
+            closing(track, name, delay, 5 * (name in slow), log) for name, delay in delays.items()
+        ]
+        stream = world.stream(track.policy(), [track.policy().hedge(sources, after=0.5)])
+        began = world.time()
+
+        async def body() -> None:
+            got.append(await world.next(stream))
+
+        assert await cancelled_at(world, 2, body)
+        assert world.time() == began + 2
+        await world.close(stream)
+        assert got == []
+        assert {line for line in log if "interrupted" in line} == {
+            f"{name} was interrupted" for name in slow
+        }
+        assert len(log) == len(delays)
+        assert len(track.told(Superseded)) == len(delays) - 1
+
+    play(flavour, scenario)
