@@ -84,6 +84,8 @@ class Contender:
                         return
         except BaseException as error:  # it ends the stream, which raises it
             self.raised = error
+        finally:
+            del command  # it may hold an error whose traceback holds this frame
 
     def opened(self) -> Any:
         """The source as the stream sees it; None if it has none."""
@@ -146,12 +148,12 @@ class Backup(Contender):
             if self._is_cancelled:
                 self.raised = self._gone()
             contest.decide(self)
-        if contest.decider is self and self.command is None and self.source is not None:
-            await self._serve()
-        if contest.decider is self:
-            await self._close()
-        else:
+        if contest.decider is not self:
             await self.leave()
+            return
+        if self.command is None and self.source is not None:
+            await self._serve()
+        await self._close()
 
     def _done(self) -> None:
         """The task has ended, perhaps before it began: a cancelled one may never run."""
@@ -192,7 +194,7 @@ class Backup(Contender):
                 self._close_error = await self.source.close()
             except BaseException as error:
                 self._close_error = error
-            self.source.iterable = self.source.iterator = None
+            self.source.iterable = self.source.iterator = self.source.puller = None
 
     # In the task of the consumer.
 

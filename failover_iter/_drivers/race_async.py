@@ -125,7 +125,8 @@ class Contest:
                 backup.raised = None  # the consumer's, or that of one who ends a loser
         for each in (self._first, *self._backups):
             if each is not decider and each.raised is not None:
-                decider.raised = decider.raised or each.raised  # of a listener, for example
+                # Of a listener, for example. Its traceback refers to the contender.
+                decider.raised, each.raised = decider.raised or each.raised, None
         return cancelled
 
     async def _outcome(
@@ -135,9 +136,10 @@ class Contest:
         run: Run = decider.run
         command, raised = decider.command, decider.raised
         source: Any = None if isinstance(command, Concede) else decider.opened()
+        # Each contender refers to this, and an error to the frames of its contender.
         self._backups.clear()
-        del self._first
-        decider.raised = None
+        del self._first, self.decider
+        decider.raised = decider.command = None
         try:
             if command is None and raised is None:
                 run.leave_race(is_open=True)

@@ -52,11 +52,12 @@ class Contender:
     #: The job of its thread, and until when that, or a pause, is waited for.
     job: Job | None = None
     until = -inf
+    #: The commands of the run as they are carried out.
+    _steps: Any = None
 
-    def __init__(self, contest: Contest, run: Run, command: Command) -> None:
+    def __init__(self, contest: Contest, run: Run) -> None:
         self.run = run
         self._replies = contest.replies
-        self._steps = self._carry_out(command)
 
     @property
     def name(self) -> str:
@@ -73,6 +74,10 @@ class Contender:
         """Whether the thread has done its job."""
         return self.job is not None and self.job.finished
 
+    def begin(self, command: Command) -> None:
+        """Begin with this command of the run, at the first `go_on`."""
+        self._steps = self._carry_out(command)
+
     def go_on(self) -> None:
         """Go on to where it waits next."""
         try:
@@ -85,23 +90,26 @@ class Contender:
     def _carry_out(self, command: Command) -> Generator[None, None, None]:
         """Carry out the commands of the run, until it has decided the race or failed."""
         run = self.run
-        while True:
-            match command:
-                case Open():
-                    self.source = source = SyncSource(run, command.attempt)
-                    yield from self._open(source)
-                    if run.decides(source.failure, has_committed=source.has_committed):
+        try:
+            while True:
+                match command:
+                    case Open():
+                        self.source = source = SyncSource(run, command.attempt)
+                        yield from self._open(source)
+                        if run.decides(source.failure, has_committed=source.has_committed):
+                            return
+                        command = source.finish()
+                    case Admit():
+                        command = run.admitted(command.health.admit(command.key))
+                    case Sleep():
+                        self.until = run.now() + command.seconds
+                        yield
+                        command = run.slept()
+                    case _:
+                        self.command = command
                         return
-                    command = source.finish()
-                case Admit():
-                    command = run.admitted(command.health.admit(command.key))
-                case Sleep():
-                    self.until = run.now() + command.seconds
-                    yield
-                    command = run.slept()
-                case _:
-                    self.command = command
-                    return
+        finally:
+            del command  # it may hold an error whose traceback holds this frame
 
     def _open(self, source: SyncSource) -> Generator[None, None, None]:
         """Open a source in its thread, and pull it until it commits, ends or fails."""
@@ -168,6 +176,10 @@ class Contender:
         except BaseException as error:  # of a listener
             self.raised = self.raised or error
 
+    def forget(self) -> None:
+        """Drop what refers to this in turn."""
+        self._steps = self.command = self.raised = None
+
     def abandon(self) -> None:
         """Leave a blocked source to its thread."""
         if self.source is not None and self.source.worker is not None:
@@ -205,7 +217,8 @@ class Contest:
 
     def held(self, command: Command) -> tuple[Run, SyncSource | None, Command | None]:
         """Hold the race; return what goes on."""
-        first = Contender(self, self._run, command)
+        first = Contender(self, self._run)
+        first.begin(command)
         self._contenders.append(first)
         try:
             decider = self._wait_for_decision()
@@ -247,9 +260,9 @@ class Contest:
     def _open_beside(self) -> Contender | None:
         """Open a source beside the others; return the contender if a callback raises."""
         run = self._run.beside()
-        contender = Contender(self, run, Withdraw())
+        contender = Contender(self, run)
         try:
-            contender = Contender(self, run, run.begin())
+            contender.begin(run.begin())
         except BaseException as error:
             contender.has_ended, contender.raised = True, error
             return contender
@@ -258,8 +271,11 @@ class Contest:
 
     def _outcome(self, decider: Contender) -> tuple[Run, SyncSource | None, Command | None]:
         run, source, command, raised = decider.run, decider.source, decider.command, decider.raised
+        # A generator refers to its contender, and an error to the frames of its contender.
+        for each in self._contenders:
+            each.forget()
         self._contenders.clear()
-        decider.raised = None
+        decider.forget()
         try:
             if command is None and raised is None:
                 run.leave_race(is_open=True)
