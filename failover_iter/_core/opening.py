@@ -179,18 +179,22 @@ class Openings:
     def _open(self) -> Command:
         """Open the source of the innermost level; a group is entered first."""
         level, judging, takeovers = self._levels[-1], self.judging, self._takeovers
-        if level.source.options.reset_on_progress or level.options.budget is not None:
+        group = level.source.group
+        if (
+            level.source.options.reset_on_progress
+            or level.options.budget is not None
+            or group is not None  # a hedge, perhaps, which may have a winner that asks for it
+        ):
             level.milestone = takeovers.delivered.milestone
         level.committed, level.is_open, level.just_ended = False, True, False
         if level.options.on_event is not None:
             if level.is_beside:
                 self._reporter.tell(Contending, level, self.race.seconds if self.race else 0)
             self._reporter.tell(Opening, level)
-        level.is_beside = False
+        level.is_beside, level.winner = False, None
         level.opened_at = self._now()
         if level.race is not None and level.attempt == 1:  # not if it is tried again
             level.race.opened(level.opened_at)
-        group = level.source.group
         if group is not None:
             queue = SourceQueue(group.factories, self._flavour, group.options)
             inner = Level(group.options, queue, self._now(), level)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from failover_iter import (
-    Budget,
-    Health,
-    Opening,
-    StreamTimeout,
-)
+from failover_iter import Budget, Health, Opening, Policy, Source, StreamTimeout
 from support.worlds import FLAVOURS, World, play
 
 from .laws import Track, close_to
@@ -94,3 +93,98 @@ def test_the_time_is_up_in_the_pause_of_a_contender(flavour: str, level: str, ot
         assert track.open == set() or world.flavour == "sync"
 
     play(flavour, scenario)
+
+
+# Options of a source in a hedge.
+
+
+class Gone(Exception):
+    """Not found, for example."""
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_source_leaves_for_its_own_reasons_before_the_commit(flavour: str) -> None:
+    """`switch_on` and `retry_on` of a contender hold for it."""
+
+    async def scenario(world: World) -> None:
+        for option, error in (("switch_on", Gone("a")), ("retry_on", Gone("a"))):
+            track = Track(world)
+            options: dict[str, Any] = {option: Gone}
+            first = Source(track.source("a", 0.1, error=error), **options)
+            race = track.policy(attempts=3).hedge([first, track.source("b", 0.1)], after=9)
+            assert await track.drain(race) == [("b", 0), ("b", 1)]
+
+    play(flavour, scenario)
+
+
+def resumes(world: World, name: str, *errors: Exception | None) -> Any:
+    """A source that yields one more item at each opening, and then fails."""
+    left = list(errors)
+
+    async def body(progress: Any) -> AsyncIterator[int]:
+        yield progress.delivered
+        error = left.pop(0)
+        if error is not None:
+            raise error
+
+    return world.source(name, body)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("is_hedge", [True, False])
+@pytest.mark.parametrize("delay", ["first", "backup"])
+def test_the_winner_fails_as_its_own_options_say(flavour: str, is_hedge: bool, delay: str) -> None:
+    """A source that brings its options has them in a hedge as it has them in a list."""
+
+    async def scenario(world: World) -> None:
+        lost, gone, odd = ConnectionError("lost"), Gone("gone"), KeyError("odd")
+        own: dict[str, Any] = {"mid_stream": "resume"}
+        cases: list[tuple[dict[str, Any], list[Exception | None], Any]] = [
+            # Each attempt makes progress, so they never run out.
+            ({"reset_on_progress": True}, [lost, lost, lost, lost, None], [0, 1, 2, 3, 4]),
+            ({}, [lost, lost, lost, lost, None], [0, 1, "last", 3]),
+            # It is left at once, though another attempt is left.
+            ({"switch_on": Gone}, [gone, None], [0, "last", 2]),
+            ({"switch_on": ConnectionError}, [lost, None], [0, "last", 2]),
+            # Its own failures.
+            ({"retry_on": KeyError}, [odd, None], [0, 1]),
+        ]
+        for options, errors, expected in cases:
+            policy = Policy(retry_on=ConnectionError, attempts=2)
+            source = Source(resumes(world, "a", *errors), **own, **options)
+            asleep = world.source("asleep", lambda *_: sleeps(world))
+            sources = [Source(asleep, **own), source] if delay == "backup" else [source, asleep]
+            entry: Any = policy.hedge(sources, after=0.1) if is_hedge else source
+
+            async def last(progress: Any) -> AsyncIterator[Any]:
+                yield "last"
+                yield progress.delivered + 1
+
+            outer = Policy(retry_on=ConnectionError, attempts=2, mid_stream="resume")
+            assert await world.drain(outer, [entry, world.source("last", last)]) == expected
+
+    play(flavour, scenario)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_the_options_of_a_winner_hold_for_no_other_source(flavour: str) -> None:
+    """Nor does what the hedge itself sets give way to them."""
+
+    async def scenario(world: World) -> None:
+        own: dict[str, Any] = {"mid_stream": "resume", "switch_on": Gone}
+        policy = Policy(retry_on=ConnectionError, mid_stream="resume")
+        race = policy.hedge([Source(resumes(world, "a", Gone("a"), Gone("a")), **own)], after=1)
+        last = resumes(world, "last", None)
+        with pytest.raises(Gone, match="b"):
+            await world.drain(policy, [race, resumes(world, "b", Gone("b")), last])
+        race = replace(race, switch_on=KeyError)
+        with pytest.raises(Gone, match="a"):
+            await world.drain(policy, [race, last])
+        assert world.asked == ["a", "b", "a"]
+
+    play(flavour, scenario)
+
+
+async def sleeps(world: World) -> AsyncIterator[Any]:
+    await world.sleep(9)
+    yield "never"
