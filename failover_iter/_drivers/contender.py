@@ -212,6 +212,7 @@ class Backup(Contender):
         source.worker = self
         source.iterable = source.iterator = Remote(self, inner)
         source.has_ended, source.failure = inner.has_ended, inner.failure
+        inner.failure = None  # its traceback refers to the inner one
         source.has_committed = inner.has_committed
         return source
 
