@@ -10,6 +10,7 @@ from failover_iter._core.commands import Command, Open, Raise, Withdraw
 from failover_iter._core.deadlines import deadline_of
 from failover_iter._core.groups import Level
 from failover_iter._core.judging import Judging
+from failover_iter._core.names import Names
 from failover_iter._core.race import Race
 from failover_iter._core.sources import SourceQueue
 from failover_iter._core.usage import mark_usage_error
@@ -220,4 +221,5 @@ class Openings:
         level.share_failures()
         judging = self.judging if self._reporter.marks else None
         error = None if judging is None else judging.error
+        level.queue.contenders = Names()
         level.race = self.race = Race(len(self._levels), delay, self._takeovers.mode, error)
