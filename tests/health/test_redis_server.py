@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +96,7 @@ def test_the_script_follows_the_rules(server: Server) -> None:
         client.flushall()
         rules, now = data.draw(RULES), 1000.0
         local = LocalStore(lambda: now)
-        shared = RedisStore(client, fresh=0)
+        shared = RedisStore(client, fresh=0, store_timeout=20)  # this machine may be busy
         shared._sender.wake = lambda: None  # type: ignore[method-assign]  # sent below
         tickets: list[tuple[Any, Any]] = []
         for _ in range(data.draw(st.integers(1, 25))):  # not so long that a key expires
@@ -189,16 +190,99 @@ def test_no_stream_fails_whatever_happens_to_redis() -> None:
     assert max(took) < 0.1 + 0.4  # this machine may be busy
 
 
+def test_a_redis_that_hangs_is_waited_for_once() -> None:
+    """B8: of many streams, one waits for `store_timeout`; the others of the pause do not ask."""
+    server = Server()
+    store = RedisStore(redis.Redis(port=server.port), store_timeout=0.2, pause=600, fresh=0)
+    policy = Policy(retry_on=ConnectionError, health=Health(failures=9, store=store))
+    took: list[float] = []
+    with quiet():
+        assert list(policy.stream([sick, well])) == [1]
+        server.hang()
+        try:
+            for _ in range(50):
+                began = time.perf_counter()
+                assert list(policy.stream([sick, well])) == [1]
+                took.append(time.perf_counter() - began)
+        finally:
+            server.go_on()
+            store.close()
+            server.stop()
+    slowest, second, *_ = sorted(took, reverse=True)
+    assert slowest >= 0.2 > second
+
+
+async def asick() -> Any:
+    raise ConnectionError("refused")
+    yield
+
+
+async def awell() -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize("flavour", ["asyncio", "trio"])
+def test_no_async_stream_fails_whatever_happens_to_redis(flavour: str) -> None:
+    """B8 for asyncio, and for trio, which asks with the blocking client in a thread."""
+    server = Server()
+    client: Any = (redis.asyncio.Redis if flavour == "asyncio" else redis.Redis)(port=server.port)
+    store = RedisStore(client, store_timeout=0.1, pause=0.2, fresh=0)
+    policy = Policy(retry_on=ConnectionError, health=Health(failures=2, cooldown=0.1, store=store))
+    took: list[float] = []
+    done = threading.Event()
+
+    async def one() -> None:
+        while not done.is_set():
+            began = time.perf_counter()
+            assert [item async for item in policy.astream([asick, awell])] == [1]
+            took.append(time.perf_counter() - began)
+
+    async def with_asyncio() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(one())
+        await client.aclose()
+
+    async def with_trio() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(one)
+
+    def trouble() -> None:
+        """What happens to the server, from another thread."""
+        direct = redis.Redis(port=server.port)
+        try:
+            for step in (
+                server.hang, server.go_on, direct.flushall, direct.script_flush, server.stop,
+                server.start, direct.flushall,
+            ):  # fmt: skip
+                count, until = len(took) + 30, time.monotonic() + 20
+                while len(took) < count and time.monotonic() < until:
+                    done.wait(0.01)
+                step()
+        finally:
+            done.set()
+            direct.close()
+
+    with quiet():
+        thread = threading.Thread(target=trouble)
+        thread.start()
+        try:
+            if flavour == "asyncio":
+                asyncio.run(with_asyncio())
+            else:
+                trio.run(with_trio)
+        finally:
+            thread.join()
+            store.close()
+            server.stop()
+    assert len(took) >= 7 * 30
+    assert max(took) < 0.1 + 0.9  # this machine may be busy
+
+
 def test_async_streams_with_a_hanging_redis() -> None:
     """B8 for asyncio: a hundred streams at once wait for `store_timeout` once, and do not fail."""
     server = Server()
-
-    async def asick() -> Any:
-        raise ConnectionError("refused")
-        yield
-
-    async def awell() -> Any:
-        yield 1
 
     async def main() -> float:
         async with redis.asyncio.Redis(port=server.port) as client:
