@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from failover_iter import Health, Policy
+from failover_iter import Health, Policy, Source
 from failover_iter.llm import chat_stream, is_transient, openai_chat
 from failover_iter.testing import VirtualClock
 from llm.fakes import Client
@@ -124,6 +124,36 @@ def test_one_source_beside_itself(flavour: str, is_lazy: bool) -> None:
         assert set(health.snapshot()) == {"a"}
 
     play(flavour, scenario)
+
+
+@pytest.mark.parametrize("flavour", ["asyncio", "trio"])
+def test_a_race_that_no_source_wins(flavour: str) -> None:
+    """No source was faster than the one that was superseded; a `health_key` is kept."""
+
+    async def scenario(world: World) -> None:
+        recorded, health = Recorded(), Health(clock=world.time)
+        policy = Policy(retry_on=OSError, on_event=recorded.listener, health=health)
+        slow = Source(source(world, "slow", 9), health_key="key")
+
+        async def leaves() -> AsyncIterator[str]:
+            await world.sleep(1)
+            raise Interrupt
+            yield
+
+        race = policy.hedge([slow, world.source("leaves", leaves)], after=1)
+        with pytest.raises(Interrupt):
+            await world.drain(Policy(retry_on=OSError), [race])
+        assert ends_of(recorded) == [
+            ("leaves", 0, None, None, f"{__name__}.Interrupt"),
+            ("slow", 0, "superseded", None, None),
+        ]
+        assert set(health.snapshot()) == {"key", "leaves"}
+
+    play(flavour, scenario)
+
+
+class Interrupt(BaseException):
+    """No `Exception`."""
 
 
 async def each_opening_has_one_span(world: World, data: Any) -> None:
