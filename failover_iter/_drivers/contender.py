@@ -148,12 +148,12 @@ class Backup(Contender):
             if self._is_cancelled:
                 self.raised = self._gone()
             contest.decide(self)
-        if contest.decider is not self:
-            await self.leave()
-            return
-        if self.command is None and self.source is not None:
+        if contest.decider is self and self.command is None and self.source is not None:
             await self._serve()
-        await self._close()
+        if contest.decider is self:
+            await self._close()
+        else:  # also if the consumer has left before the first item
+            await self.leave()
 
     def _done(self) -> None:
         """The task has ended, perhaps before it began: a cancelled one may never run."""

@@ -138,7 +138,7 @@ class Contest:
         source: Any = None if isinstance(command, Concede) else decider.opened()
         # Each contender refers to this, and an error to the frames of its contender.
         self._backups.clear()
-        del self._first, self.decider
+        del self._first, decider.contest
         decider.raised = decider.command = None
         try:
             if command is None and raised is None:

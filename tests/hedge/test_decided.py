@@ -15,6 +15,7 @@ import trio
 
 from failover_iter import (
     Budget,
+    Closed,
     Failed,
     Health,
     Opening,
@@ -287,6 +288,40 @@ def test_a_cancellation_while_losers_are_closed(
         }
         assert len(log) == len(delays)
         assert len(track.told(Superseded)) == len(delays) - 1
+
+    play(flavour, scenario)
+
+
+@pytest.mark.parametrize("flavour", ASYNC)
+def test_a_cancellation_while_the_first_is_interrupted(flavour: str) -> None:
+    """The winner, which has delivered nothing yet, is superseded by nobody, and closed."""
+
+    async def scenario(world: World) -> None:
+        track, log = Track(world), list[str]()
+
+        async def first() -> AsyncIterator[str]:
+            try:
+                await world.sleep(9)
+                yield "late"
+            finally:
+                if flavour == "trio":
+                    with trio.CancelScope(shield=True):
+                        await trio.sleep(1)
+                else:
+                    await asyncio.sleep(1)
+
+        sources = [world.source("a", first), closing(track, "b", 0.1, 0, log)]
+        stream = world.stream(track.policy(), [track.policy().hedge(sources, after=0.1)])
+
+        async def body() -> None:
+            await world.next(stream)
+
+        assert await cancelled_at(world, 0.5, body)
+        await world.close(stream)
+        assert log == ["b was closed"]
+        (left,) = track.told(Superseded)
+        assert (left.source, left.by) == ("b", None)
+        assert [event.source for event in track.told(Closed)][:1] == ["a"]
 
     play(flavour, scenario)
 
