@@ -179,7 +179,7 @@ class Levels(list[Level]):
         if level.failures.count:
             self[-1].keep_failures_of(level)
         if level.delay is not None and level.has_delivered:
-            self[-1].winner = level.source
+            self[-1].winner, self[-1].just_ended = level.source, level.just_ended
         return level
 
     def note_received(self) -> None:

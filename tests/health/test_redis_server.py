@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -143,6 +143,19 @@ def well() -> Iterator[int]:
     yield 1
 
 
+def trouble_with(server: Server, client: Any) -> list[Callable[[], object]]:
+    """Redis hangs, goes on, forgets, is killed and starts anew."""
+    return [
+        server.hang,
+        server.go_on,
+        client.flushall,
+        client.script_flush,
+        server.stop,
+        server.start,
+        client.flushall,
+    ]
+
+
 def test_no_stream_fails_whatever_happens_to_redis() -> None:
     """B8: Redis hangs, is killed, restarted, flushed; each stream goes on, and soon."""
     server = Server()
@@ -173,10 +186,7 @@ def test_no_stream_fails_whatever_happens_to_redis() -> None:
             thread.start()
         client = redis.Redis(port=server.port)
         try:
-            for step in (
-                server.hang, server.go_on, client.flushall, client.script_flush, server.stop,
-                server.start, client.flushall,
-            ):  # fmt: skip
+            for step in trouble_with(server, client):
                 some_more()
                 step()
             some_more()
@@ -252,10 +262,7 @@ def test_no_async_stream_fails_whatever_happens_to_redis(flavour: str) -> None:
         """What happens to the server, from another thread."""
         direct = redis.Redis(port=server.port)
         try:
-            for step in (
-                server.hang, server.go_on, direct.flushall, direct.script_flush, server.stop,
-                server.start, direct.flushall,
-            ):  # fmt: skip
+            for step in trouble_with(server, direct):
                 count, until = len(took) + 30, time.monotonic() + 20
                 while len(took) < count and time.monotonic() < until:
                     done.wait(0.01)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Budget, Health, Opening, Policy, Source, StreamTimeout
-from support.worlds import FLAVOURS, World, play
+from support.worlds import FLAVOURS, World, at_once, play
 
 from .laws import Track, close_to
 
@@ -164,6 +164,28 @@ def test_the_winner_fails_as_its_own_options_say(flavour: str, is_hedge: bool, d
             assert await world.drain(outer, [entry, world.source("last", last)]) == expected
 
     play(flavour, scenario)
+
+
+def test_a_winner_that_is_opened_again_after_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """A watch that ends now and then is no news: it is logged as without a hedge."""
+
+    async def scenario(world: World) -> None:
+        def source() -> Any:
+            watch = resumes(world, "watch", None, None, None)
+            own: dict[str, Any] = {"reset_on_progress": True, "mid_stream": "resume"}
+            return Source(watch, complete_when=lambda item: item == 2, **own)
+
+        policy = Policy(retry_on=ConnectionError, attempts=2)
+        outer = Policy(retry_on=ConnectionError, attempts=2, mid_stream="resume")
+        levels = []
+        for entry in (source(), policy.hedge([source(), source()], after=9)):
+            caplog.clear()
+            assert await world.drain(outer, [entry]) == [0, 1, 2]
+            levels.append([record.levelname for record in caplog.records])
+        assert levels == [["INFO", "INFO"]] * 2
+
+    with caplog.at_level("INFO", "failover_iter"):
+        at_once(scenario(World("sync")))
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
