@@ -1,4 +1,4 @@
-"""What a health saves while a source is down, in virtual time; and what it costs."""
+"""The gain of a health while a source is down, in virtual time; and its costs."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Contender:
     #: The job of its thread, and until when that, or a pause, is waited for.
     job: Job | None = None
     until = -inf
-    #: The commands of the run as they are carried out.
+    #: Carries out the commands of the run.
     _steps: Any = None
 
     def __init__(self, contest: Contest, run: Run) -> None:

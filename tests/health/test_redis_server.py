@@ -259,7 +259,7 @@ def test_no_async_stream_fails_whatever_happens_to_redis(flavour: str) -> None:
                 nursery.start_soon(one)
 
     def trouble() -> None:
-        """What happens to the server, from another thread."""
+        """Trouble with the server, made by another thread."""
         direct = redis.Redis(port=server.port)
         try:
             for step in trouble_with(server, direct):

@@ -326,7 +326,7 @@ def test_a_cancellation_while_the_first_is_interrupted(flavour: str) -> None:
     play(flavour, scenario)
 
 
-# What is left.
+# Cycles.
 
 
 def cycles() -> list[str]:

@@ -167,7 +167,7 @@ def test_the_winner_fails_as_its_own_options_say(flavour: str, is_hedge: bool, d
 
 
 def test_a_winner_that_is_opened_again_after_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    """A watch that ends now and then is no news: it is logged as without a hedge."""
+    """A watch that ends now and then is logged as without a hedge, and not as a failure."""
 
     async def scenario(world: World) -> None:
         def source() -> Any:

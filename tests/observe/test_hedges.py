@@ -57,7 +57,7 @@ def ends_of(recorded: Recorded) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_each_contender_has_its_own_span(flavour: str) -> None:
-    """A loser ends as superseded, and is no error; the failure of another one is its own."""
+    """A loser ends as superseded, without an error; a source that failed has its error."""
 
     async def scenario(world: World) -> None:
         recorded = Recorded()
