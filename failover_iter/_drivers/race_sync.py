@@ -251,6 +251,8 @@ class Contest:
         """Wait until a thread has done its job, or the time for something has come."""
         running = [each for each in self._contenders if not each.has_ended]
         jobs = [each.job for each in running if each.job is not None]
+        if any(job.finished for job in jobs):
+            return  # its reply was read while the consumer waited for another thread
         until = min(self.race.due, *(each.until for each in running))
         try:
             self._get(self.replies, until - self._run.now(), jobs)

@@ -207,6 +207,32 @@ def test_a_blocking_loser_at_rest_is_closed_first(waits: Wait, step: str, has_fa
     assert [each.abandoned for each in events if isinstance(each, Superseded)] == [False]
 
 
+def test_a_source_that_answers_while_another_one_is_closed() -> None:
+    """Its answer, which came while the consumer waited for the closing, is not overlooked."""
+    closing = threading.Event()
+
+    def first() -> Iterator[str]:
+        closing.wait()
+        yield "item"
+
+    class Down:
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> str:
+            raise ConnectionError("down")
+
+        def close(self) -> None:
+            closing.set()
+            time.sleep(0.05)  # until the other thread has answered
+
+    events: list[Any] = []
+    policy = Policy(retry_on=OSError, first_item_timeout=5, on_event=events.append)
+    with quiet():
+        assert list(policy.stream([policy.hedge([first, Down], after=0)])) == ["item"]
+    assert events[-1].elapsed < 5
+
+
 # The consumer is cancelled.
 
 
