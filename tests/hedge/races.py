@@ -115,6 +115,8 @@ class Script:
     close_raises: bool
     sets_context: bool
     swallows: bool
+    #: Whether it returns an object around the generator, which is closed whatever it raised.
+    is_object: bool
 
 
 @dataclass
@@ -146,6 +148,7 @@ def draw(seed: int) -> Plan:
             close_raises=rng.random() < 0.1,
             sets_context=rng.random() < 0.4,
             swallows=rng.random() < 0.1,
+            is_object=rng.random() < 0.3,
         )
 
     return Plan(
@@ -279,7 +282,10 @@ def _factory(record: Record, library: Library, number: int) -> Any:
     def sync(*args: Any) -> Any:
         yield from blocking(source(*args))
 
-    made = sync if library.flavour == "sync" else source
+    made: Any = sync if library.flavour == "sync" else source
+    if script.is_object:
+        kind, generator = Items if library.flavour == "sync" else AsyncItems, made
+        made = lambda *args: kind(generator(*args))  # noqa: E731 (its name is set below)
     if record.shape != "resume":
         plain = made
 
@@ -289,6 +295,38 @@ def _factory(record: Record, library: Library, number: int) -> Any:
         made = without
     made.__name__ = f"s{number}"
     return made
+
+
+class Items:
+    """An object around a generator."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self.items)
+
+    def close(self) -> None:
+        self.items.close()
+
+
+class AsyncItems:
+    """An object around an async generator."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await anext(self.items)
+
+    async def aclose(self) -> None:
+        await self.items.aclose()
 
 
 async def _items(
