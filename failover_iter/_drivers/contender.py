@@ -301,9 +301,3 @@ class Remote:
     def _pulled(self, pull: Callable[[], Awaitable[Any]]) -> Any:
         self._source.puller.check()
         return self._source.puller.wait(pull())
-
-
-def is_left(source: AsyncSource | None) -> bool:
-    """Whether the consumer was cancelled, for example, while this source was pulled."""
-    failure = None if source is None else source.failure
-    return failure is not None and not isinstance(failure, Exception)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from failover_iter._core.commands import Concede, Withdraw
 from failover_iter._core.notes import raise_unchanged
 from failover_iter._core.state import State
-from failover_iter._drivers.contender import Backup, Contender, is_left
+from failover_iter._drivers.contender import Backup, Contender
+from failover_iter._drivers.opened import is_left
 from failover_iter._drivers.tasks import Tasks, new_tasks
 
 if TYPE_CHECKING:

@@ -126,7 +126,7 @@ def test_one_source_beside_itself(flavour: str, is_lazy: bool) -> None:
     play(flavour, scenario)
 
 
-@pytest.mark.parametrize("flavour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_race_that_no_source_wins(flavour: str) -> None:
     """No source was faster than the one that was superseded; a `health_key` is kept."""
 
