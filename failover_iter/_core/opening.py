@@ -192,7 +192,9 @@ class Openings:
             if level.is_beside:
                 self._reporter.tell(Contending, level, self.race.seconds if self.race else 0)
             self._reporter.tell(Opening, level)
-        level.is_beside, level.winner = False, None
+        level.is_beside = False
+        if level.winner is not None:  # else it need not be set: one more thing for each stream
+            level.winner = None
         level.opened_at = self._now()
         if level.race is not None and level.attempt == 1:  # not if it is tried again
             level.race.opened(level.opened_at)
