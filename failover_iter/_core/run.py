@@ -277,10 +277,13 @@ class Run:
         if is_open:
             self.attempt.leave_race()
 
-    def conceded(self, error: Exception) -> Command:
-        """The others are superseded: the hedge has failed, with this error."""
+    def conceded(self, concede: Concede) -> Command:
+        """The others are superseded: the hedge has failed, or the time of a level is up."""
         self._check("conceded")
         self.leave_race(is_open=False)
+        error, level = concede.error, concede.level
+        if level is not None:
+            return self._guarded(lambda: self._ends.end_in_time(level, error))
         return self._guarded(lambda: self._ends.settle(Raise(error)))
 
     def superseded(self, *, abandoned: bool = False) -> None:

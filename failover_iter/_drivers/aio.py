@@ -55,9 +55,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         source = AsyncSource(run, command.attempt)
                         await source.open()
                     else:
-                        run, source, following = await _compete(run, command)
-                        if following is not None:
-                            command = following
+                        run, source, command = await _compete(run, command)
+                        if command is not None:
                             continue
                     if source.has_committed:
                         run.committed()
