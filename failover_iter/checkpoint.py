@@ -115,7 +115,8 @@ class Checkpoint:
 
     The first pull of a stream raises `CheckpointError` if what was saved is damaged, empty, or of
     another version, and whatever the store raises. A pull raises what a save raises (the disk is
-    full, for example). No source is blamed for that, and none is opened after it.
+    full, for example). No source is blamed for that, and none is opened after it. The last save
+    comes before the end: if it fails, the stream ends with its error, and listeners hear that.
 
     Example:
         >>> import tempfile

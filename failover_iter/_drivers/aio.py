@@ -16,6 +16,7 @@ from failover_iter._core.commands import (
     Open,
     Raise,
     Return,
+    Save,
     Sleep,
     Withdraw,
 )
@@ -70,11 +71,12 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     continue
                 case Raise():
                     raise_unchanged(command.error)
+                case Save():
+                    command = run.saved(await cast("Saver", saver).afinish())
+                    continue
                 case Withdraw() | Concede():
                     raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
                 case Return():
-                    if saver is not None:
-                        await saver.afinish(None)
                     return
                 case _:
                     assert_never(command)
@@ -124,7 +126,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 run.interrupted(error)
         finally:
             if saver is not None:
-                await saver.afinish(error)
+                saver.note(error, await saver.afinish())
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and

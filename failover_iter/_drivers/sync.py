@@ -13,6 +13,7 @@ from failover_iter._core.commands import (
     Open,
     Raise,
     Return,
+    Save,
     Sleep,
     Withdraw,
 )
@@ -49,7 +50,7 @@ def _close_at_exit() -> None:
 
 def drive(run: Run) -> Generator[Any, Any, Any]:
     """Return the generator that delivers one stream."""
-    stream = _deliver(run) if run.checkpoint is None else _deliver_from_checkpoint(run)
+    stream = _deliver(run)
     # Dead once the stream is finalized, so that no finalizer waits for a thread. It needs a
     # callback: since Python 3.15, references without one are cleared only after finalizers.
     run.stream = opened = ref(stream, open_streams.discard)
@@ -57,27 +58,16 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
     return stream
 
 
-def _deliver_from_checkpoint(run: Run) -> Generator[Any, Any, Any]:
-    saver = Saver(run, clock.get().time)
-    try:
-        saver.load()
-        value = yield from _deliver(run)
-    except BaseException as error:
-        saver.finish(error)
-        raise
-    finally:
-        del run
-    saver.finish(None)
-    return value
-
-
 def _deliver(run: Run) -> Generator[Any, Any, Any]:
     source: Any = None
     command: Command | None = None
     value: Any = None
     held: Any = None
+    time = clock.get()
+    saver = None if run.checkpoint is None else Saver(run, time.time)
     try:
-        time = clock.get()
+        if saver is not None:
+            saver.load()
         command = run.start(time.time, log)
         while True:
             match command:
@@ -102,6 +92,9 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     continue
                 case Raise():
                     raise_unchanged(command.error)
+                case Save():
+                    command = run.saved(cast("Saver", saver).finish())
+                    continue
                 case Withdraw() | Concede():
                     raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
                 case Return():
@@ -125,16 +118,20 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     source.end(value)
             command = cast("Command", source.finish())
     except BaseException as error:  # raised by a callback or a signal handler, for example
-        if source is not None:
-            source.interrupt(error)
-        elif run.state in (State.ASKING, State.WAITING):
-            run.interrupted(error)
+        try:
+            if source is not None:
+                source.interrupt(error)
+            elif run.state in (State.ASKING, State.WAITING):
+                run.interrupted(error)
+        finally:
+            if saver is not None:
+                saver.note(error, saver.finish())
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error.
         run.release()
         value = held = rest = None
-        del run, source, command
+        del run, source, command, saver
 
 
 def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:
