@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import failover_iter
-import failover_iter.checkpoint
+import failover_iter.checkpoint._file_store
 from failover_iter import (
     Bookmark,
     Checkpoint,
@@ -279,7 +279,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def no_lock(file: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(failover_iter.checkpoint, "_lock", no_lock)
+    monkeypatch.setattr(failover_iter.checkpoint._file_store, "_lock", no_lock)
     with pytest.raises(OSError, match="No locks available"):
         next(stream(Checkpoint(tmp_path / "state")))
 
