@@ -8,6 +8,7 @@ example, is marked with `spare`: the source is not to blame.
 
 from __future__ import annotations
 
+from sys import modules
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from failover_iter._core.commands import (
@@ -119,6 +120,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             if not source.goes_on:
                 command = await source.finish()
     except BaseException as error:  # raised by a callback or a signal handler, for example
+        if not modules:
+            raise GeneratorExit from None  # the interpreter has taken our modules apart
         try:
             if source is not None:
                 await source.interrupt(error)
@@ -131,7 +134,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
-        run.release()
+        if modules:
+            run.release()
         item = thrown = sent = items = left = on_item = None
         del run, source, command, saver
 
