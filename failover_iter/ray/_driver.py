@@ -16,6 +16,8 @@ T = TypeVar("T")
 #: How many seconds a source may take to close. Ray looks for a cancellation once a second while
 #: a source waits because it is `ahead`. After that time, the worker is killed.
 PATIENCE: Final = 2.0
+#: What the consumer sends would have to reach the source between two items of a batch.
+NO_SEND: Final = "a source on a Ray worker has no send()"
 #: Ray colours its messages.
 _COLOUR: Final = re.compile(r"\x1b\[\d+m")
 
@@ -36,7 +38,9 @@ class Opened(Generic[T]):
             self._refs = refs = self._start()
             while (batch := self._next(refs)) is not None:
                 self._worker = self._worker or batch.worker
-                yield from batch.items
+                for item in batch.items:
+                    if (yield item) is not None:
+                        raise AttributeError(NO_SEND)
                 batch.finish(self._memo)
         finally:
             if self._refs is not None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -272,6 +272,46 @@ def test_only_a_stopped_process_is_killed() -> None:
         _worker.kill_stopped(process.pid)
         assert process.wait() == -signal.SIGKILL
     _worker.kill_stopped(process.pid)
+
+
+@FLAVOURS
+def test_what_does_not_cross_the_border(flavour: str) -> None:
+    """The return value is lost, `send` is refused, and `throw` closes the source."""
+    heard: list[Any] = []
+
+    def source(_: Progress[int]) -> Generator[int, Any, str]:
+        try:
+            heard.append((yield 1))
+            yield 2
+        except KeyError:
+            heard.append("thrown")
+        finally:
+            heard.append("closed")
+        return "value"
+
+    async def play(move: str, *args: Any) -> Any:
+        """What the consumer gets from a move after the first item."""
+        make: Any = failover_stream if flavour == "sync" else afailover_stream
+        stream = make([MAKERS[flavour](source, batch=1)], retry_on=RayError, mid_stream="resume")
+        if flavour == "async":
+            assert await anext(stream) == 1
+            return await getattr(stream, f"a{move}")(*args)
+        assert next(stream) == 1
+        return getattr(stream, move)(*args)
+
+    with pytest.raises(AttributeError, match=r"^a source on a Ray worker has no send\(\)$"):
+        asyncio.run(play("send", 7))
+    assert heard == ["closed"]
+    with pytest.raises(KeyError, match="naem"):
+        asyncio.run(play("throw", KeyError("naem")))
+    assert heard == ["closed"] * 2
+    assert asyncio.run(play("send", None)) == 2
+    if flavour == "sync":
+        stream = failover_stream([remote(source)], retry_on=RayError, mid_stream="resume")
+        assert [next(stream), next(stream)] == [1, 2]
+        with pytest.raises(StopIteration) as stop:
+            next(stream)
+        assert stop.value.value is None
 
 
 @FLAVOURS
