@@ -55,7 +55,8 @@ class Store(Protocol):
     def load(self) -> str | None:
         """Return what was saved last, or None; raise `CheckpointError` if another process writes.
 
-        It is called at the first pull of each stream.
+        It is called at the first pull of each stream. A `UnicodeDecodeError` means that what was
+        saved is damaged.
         """
         ...
 
@@ -217,7 +218,10 @@ class Checkpoint:
         with self._mutex:
             if self._is_used:
                 raise CheckpointError(f"{self._store} is in use by another stream of this process")
-            text = self._store.load()
+            try:
+                text = self._store.load()
+            except UnicodeDecodeError as error:
+                raise self._damaged() from error
             try:
                 saved = None if text is None else self._read(text)
             except BaseException:
@@ -262,8 +266,7 @@ class Checkpoint:
             state = json.loads(text)
             version = state["failover_iter"]
         except (ValueError, TypeError, KeyError) as error:
-            what = "is damaged" if text.strip() else "is empty"
-            raise CheckpointError(f"{self._store} {what}: delete it to start over") from error
+            raise self._damaged("is damaged" if text.strip() else "is empty") from error
         if version != _VERSION:
             raise CheckpointError(
                 f"{self._store} has version {version!r}, this release reads version {_VERSION}"
@@ -272,7 +275,10 @@ class Checkpoint:
             delivered, at = int(state["delivered"]), int(state["at"])
             return Saved(self._loads(state["cursor"]), delivered, at)
         except Exception as error:
-            raise CheckpointError(f"{self._store} is damaged: delete it to start over") from error
+            raise self._damaged() from error
+
+    def _damaged(self, what: str = "is damaged") -> CheckpointError:
+        return CheckpointError(f"{self._store} {what}: delete it to start over")
 
 
 def _store_of(path: Any, store: Any, *, fsync: bool) -> Store:

@@ -70,9 +70,6 @@ class FileStore:
             return self._path.read_text("utf-8")
         except FileNotFoundError:
             return None
-        except UnicodeDecodeError:
-            self.close()
-            raise CheckpointError(f"{self} is damaged: delete it to start over") from None
         except BaseException:
             self.close()
             raise

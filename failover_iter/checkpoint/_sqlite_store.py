@@ -39,15 +39,21 @@ class SQLiteStore:
 
     def load(self) -> str | None:
         """Return the text in the row."""
-        with self._connected() as database, database:
-            database.execute(
-                "create table if not exists failover_iter_checkpoints "
-                "(key text primary key, state text not null)"
-            )
-            row = database.execute(
-                "select state from failover_iter_checkpoints where key = ?", [self._key]
-            ).fetchone()
-        self._state = None if row is None else row[0]
+        try:
+            with self._connected() as database, database:
+                database.text_factory = bytes  # a text that is damaged is no OperationalError
+                database.execute(
+                    "create table if not exists failover_iter_checkpoints "
+                    "(key text primary key, state text not null)"
+                )
+                row = database.execute(
+                    "select state from failover_iter_checkpoints where key = ?", [self._key]
+                ).fetchone()
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise  # of a subclass: the disk is full, or another process has locked it
+            raise CheckpointError(f"{self} is damaged: {error}") from error
+        self._state = None if row is None else row[0].decode()
         return self._state
 
     def save(self, state: str) -> None:
