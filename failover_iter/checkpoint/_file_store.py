@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from failover_iter.errors import CheckpointError
 
@@ -52,7 +52,7 @@ class FileStore:
         self._path = Path(path).absolute()  # the process may change its folder
         self._new = self._path.with_name(f"{self._path.name}.new")
         self._fsync = fsync
-        self._lock: int | None = None
+        self._lock: BinaryIO | None = None
         self._owner = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,11 +78,12 @@ class FileStore:
         """Lock the file, unless that was done."""
         if self._lock is not None:
             return
-        file = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        # An object, which is closed when the store is abandoned, and with it the lock.
+        file = Path(f"{self._path}.lock").open("ab")  # noqa: SIM115 (it stays open)
         try:
-            _lock(file)
+            _lock(file.fileno())
         except OSError as error:
-            os.close(file)
+            file.close()
             if error.errno not in _LOCKED:
                 raise  # the file system has no locks, for example
             raise CheckpointError(f"{self} is in use by another stream or process") from error
@@ -112,9 +113,9 @@ class FileStore:
             return
         try:
             if self._owner == os.getpid():  # a forked process must not unlock that of its parent
-                _unlock(lock)
+                _unlock(lock.fileno())
         finally:
-            os.close(lock)
+            lock.close()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import pickle
@@ -333,6 +334,22 @@ def test_a_lock_of_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         store.close()
     other.load()  # the file was closed, and with it its lock
     other.close()
+
+
+def test_an_abandoned_async_stream_keeps_no_lock(tmp_path: Path) -> None:
+    """Its loop has gone, so nothing can close it: the lock ends with the checkpoint."""
+    loop = asyncio.new_event_loop()
+    items = [astream(Checkpoint(tmp_path / "state"))]
+    assert loop.run_until_complete(anext(items[0])) == 0
+    loop.close()
+
+    def abandon() -> None:
+        items.clear()
+        gc.collect()
+
+    with pytest.warns(ResourceWarning):
+        abandon()
+    assert list(stream(Checkpoint(tmp_path / "state"))) == [0, 1, 2, 3, 4]
 
 
 def test_a_copy_is_not_in_use(tmp_path: Path) -> None:
