@@ -9,7 +9,7 @@ from importlib import import_module
 from threading import Thread
 from typing import Any, Final, Generic, TypeVar
 
-from failover_iter.ray._worker import Batch, Worker, kill_stopped, ray_module, run
+from failover_iter.ray._worker import Batch, Worker, kill_named, ray_module, run
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ def task() -> Any:
 
 @cache
 def _killer() -> Any:
-    return ray_module().remote(num_cpus=0, max_retries=0)(kill_stopped)
+    return ray_module().remote(num_cpus=0, max_retries=0)(kill_named)
 
 
 def get(refs: Any) -> Batch | None:
@@ -151,7 +151,7 @@ def _kill(refs: Any, worker: Worker | None) -> None:
     if worker is not None:
         scheduling = import_module("ray.util.scheduling_strategies")
         there = scheduling.NodeAffinitySchedulingStrategy(worker.node, soft=False)
-        _killer().options(scheduling_strategy=there).remote(worker.pid)
+        _killer().options(scheduling_strategy=there).remote(worker.pid, worker.name)
 
 
 def running_loop() -> Any:
