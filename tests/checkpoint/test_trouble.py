@@ -105,6 +105,12 @@ def test_a_database_that_is_damaged(tmp_path: Path, damage: Callable[[bytes], by
         next(stream(Checkpoint(store=SQLiteStore(path, "numbers"))))
 
 
+def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    """Its error is that of SQLite: nothing is damaged."""
+    with pytest.raises(sqlite3.OperationalError, match="unable to open database file"):
+        next(stream(Checkpoint(store=SQLiteStore(tmp_path / "none" / "state.db", "numbers"))))
+
+
 PROGRAM = """
 import sys
 from failover_iter import Checkpoint, CheckpointError, Resume, failover_stream

@@ -182,6 +182,24 @@ class TestExit:
         mailbox.close_at_exit()
         assert source.log == ["closed"]
 
+    def test_a_slow_source_is_waited_for_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The hook of the streams calls the hook of the threads, too."""
+        closing, let_go = threading.Event(), threading.Event()
+
+        class Slow(Endless):
+            def close(self) -> None:
+                closing.set()
+                let_go.wait()
+
+        stream = stream_of(Slow)
+        next(stream)
+        monkeypatch.setattr(mailbox, "EXIT_SECONDS", 0)
+        mailbox.close_at_exit()
+        closing.wait()
+        monkeypatch.setattr(mailbox, "EXIT_SECONDS", 1e6)
+        mailbox.close_at_exit()
+        let_go.set()
+
     def test_a_blocked_source_is_left_alone(self, fake: VirtualClock) -> None:
         """Python ends its thread with the process."""
         stall = Stall(fake)
