@@ -118,8 +118,8 @@ class Ends:
         self,
         value: Any,
         close_error: Exception | None,
-        *,
         shortfall: tuple[int, SourceError] | None,
+        *,
         is_alive: bool,
     ) -> Command:
         """The source ended; `shortfall`: which level asks for more, and its error.

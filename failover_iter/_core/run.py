@@ -66,6 +66,8 @@ class Run:
 
     #: A weak reference to the generator of a blocking stream: dead while that is finalized.
     stream: Callable[[], object] | None = None
+    #: How the stream ends once its checkpoint is saved; called with the error of that.
+    _end_saved: Callable[[Any], Command] | None = None
 
     def __init__(
         self,
@@ -88,8 +90,6 @@ class Run:
         self._levels = Levels()
         #: Why a source that ended has failed, and at which level.
         self._shortfall: tuple[int, SourceError] | None = None
-        #: How the stream ends once its checkpoint is saved; called with the error of that.
-        self._end_saved: Callable[[Any], Command] | None = None
         if options.checkpoint is not None:
             check_checkpoint(delivered, options, seed)
         if seed is not None:
@@ -319,7 +319,7 @@ class Run:
                 level.report("nothing")  # it was not opened
         self._takeovers.release()
         self._levels.clear()
-        del self._options, self._queue, self._takeovers, self.delivered, self._end_saved
+        del self._options, self._queue, self._takeovers, self.delivered
         self.__dict__.pop("attempt", None)
         openings = self.__dict__.pop("_openings", None)
         if openings is not None:
@@ -355,10 +355,10 @@ class Run:
         shortfall, self._shortfall = self._shortfall, None
         if shortfall is None and check_complete:
             shortfall = find_cut(self._levels, self.attempt)
-        end = partial(self._ends.end, value, shortfall=shortfall, is_alive=self.attempt.is_alive)
-        if shortfall is None and close_error is None and self.checkpoint is not None:
-            return self._save_first(end)
-        return end(close_error)
+        end, is_alive = self._ends.end, self.attempt.is_alive
+        if self._options.checkpoint is not None and shortfall is None and close_error is None:
+            return self._save_first(partial(end, value, shortfall=None, is_alive=is_alive))
+        return end(value, close_error, shortfall=shortfall, is_alive=is_alive)
 
     def _save_first(self, end: Callable[[Any], Command]) -> Command:
         self.state, self._end_saved = State.SAVING, end
