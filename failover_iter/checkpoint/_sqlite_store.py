@@ -41,7 +41,7 @@ class SQLiteStore:
         """Return the text in the row."""
         try:
             with self._connected() as database, database:
-                database.text_factory = bytes  # a text that is damaged is no OperationalError
+                database.text_factory = bytes  # else a damaged text raises OperationalError
                 database.execute(
                     "create table if not exists failover_iter_checkpoints "
                     "(key text primary key, state text not null)"

@@ -16,7 +16,7 @@ T = TypeVar("T")
 #: How many seconds a source may take to close. Ray looks for a cancellation once a second while
 #: a source waits because it is `ahead`. After that time, the worker is killed.
 PATIENCE: Final = 2.0
-#: What the consumer sends would have to reach the source between two items of a batch.
+#: A value that is sent would have to reach the source between two items of a batch.
 NO_SEND: Final = "a source on a Ray worker has no send()"
 #: Ray colours its messages.
 _COLOUR: Final = re.compile(r"\x1b\[\d+m")

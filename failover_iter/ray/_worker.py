@@ -89,7 +89,7 @@ def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) ->
 
 @contextmanager
 def _named() -> Generator[str]:
-    """Give this process a name of its own while a task runs in it, under Linux."""
+    """Give this process a unique name while a task runs in it, under Linux."""
     name, before = f"ray::{os.urandom(5).hex()}", ""  # Linux keeps 15 characters
     own = Path(f"/proc/{os.getpid()}/comm")
     with suppress(OSError):

@@ -36,7 +36,7 @@ class Kind(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A Redis of our own."""
+    """A Redis that other tests do not use."""
     if BINARY is None:
         pytest.skip("redis-server is not installed")
     server = Server()

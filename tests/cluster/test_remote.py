@@ -307,7 +307,7 @@ def test_what_does_not_cross_the_border(flavour: str) -> None:
         return "value"
 
     async def play(move: str, *args: Any) -> Any:
-        """What the consumer gets from a move after the first item."""
+        """Return the result of a move after the first item."""
         make: Any = failover_stream if flavour == "sync" else afailover_stream
         stream = make([MAKERS[flavour](source, batch=1)], retry_on=RayError, mid_stream="resume")
         if flavour == "async":
