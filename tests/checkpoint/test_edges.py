@@ -336,6 +336,20 @@ def test_a_lock_of_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     other.close()
 
 
+def test_the_last_save_is_interrupted() -> None:
+    """Ctrl-C then ends the stream: its listener hears that, and the lock is given back."""
+    heard: list[Any] = []
+    disk = Disk()
+    store = disk.store()
+    items = stream(Checkpoint(store=store, every=60), on_event=heard.append)
+    next(items)
+    disk.error = KeyboardInterrupt()  # type: ignore[assignment]  # not an Exception
+    with pytest.raises(KeyboardInterrupt):
+        list(items)
+    assert heard[-1].error is disk.error
+    assert not store.is_open
+
+
 def test_an_abandoned_async_stream_keeps_no_lock(tmp_path: Path) -> None:
     """Its loop has gone, so nothing can close it: the lock ends with the checkpoint."""
     loop = asyncio.new_event_loop()
