@@ -415,9 +415,9 @@ def test_a_cancelled_task(tmp_path: Path) -> None:
 
     async def main() -> None:
         stream = afailover_stream([aremote(source)], retry_on=OSError)
-        async with aclosing(stream), asyncio.timeout(1):
-            async for _ in stream:
-                pass
+        async with aclosing(stream), asyncio.timeout(None) as limit:
+            async for _ in stream:  # however long the worker takes to start
+                limit.reschedule(asyncio.get_running_loop().time() + 0.3)
 
     with pytest.raises(TimeoutError):
         asyncio.run(main())
