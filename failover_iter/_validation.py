@@ -214,6 +214,14 @@ _ELSEWHERE = {
     "key": "pass it to the strategy: mid_stream=Skip(key=...)",
 }
 
+#: Options, and what other libraries call them.
+_OTHER_WORDS = {
+    "attempts": ("retries", "max_retries", "num_retries", "max_tries"),
+    "retry_on": ("on", "exceptions", "exceptions_to_handle", "predicate"),
+    "wait": ("backoff", "delay", "interval"),
+    "mid_stream": ("mode",),
+}
+
 
 def suggest_options(target: AnyT) -> AnyT:
     """Make the error for an unknown option of a function or class suggest the right one."""
@@ -250,6 +258,10 @@ def _hint(unknown: str, options: Sequence[str]) -> str:
     """Where an unknown option belongs, or what it may be a misspelling of."""
     if unknown in _ELSEWHERE:
         return _ELSEWHERE[unknown]
+    for option in options:
+        if unknown in _OTHER_WORDS.get(option, ()):
+            counted = ", which counts the first one too" if option == "attempts" else ""
+            return f"did you mean {option!r}{counted}?"
     from difflib import get_close_matches  # for this error only
 
     close = get_close_matches(unknown, options, n=1, cutoff=0.85)

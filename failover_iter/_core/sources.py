@@ -262,7 +262,11 @@ def read_factories(
             f"{got}, which is also callable: pass iter(...) of it to read the factories from it, "
             "or [...] with it alone if it is the factory of the only source"
         )
-    if callable(factories) or isinstance(factories, str | bytes | Source):
+    if isinstance(factories, str | bytes):
+        raise TypeError(
+            f"{got}: pass a list of functions that open a stream, for example [lambda: read(url)]"
+        )
+    if callable(factories) or isinstance(factories, Source):
         raise TypeError(f"{got}: put the source into a list, [source], even if it is the only one")
     if not is_iterable:
         raise TypeError(got)
