@@ -47,6 +47,11 @@ class Concede:
 
 
 @dataclass(slots=True)
+class Save:
+    """Save the checkpoint for the last time, and call `saved` with the error of that, or None."""
+
+
+@dataclass(slots=True)
 class Raise:
     """End the stream with this error."""
 
@@ -60,5 +65,5 @@ class Return:
     value: Any
 
 
-Command: TypeAlias = Open | Admit | Sleep | Withdraw | Concede | Raise | Return
+Command: TypeAlias = Open | Admit | Sleep | Withdraw | Concede | Save | Raise | Return
 ENDED: Final = Return(None)  # how most streams end

@@ -126,7 +126,8 @@ class Ends:
     ) -> Command:
         """The source ended; `shortfall`: which level asks for more, and its error.
 
-        `is_alive`: it has yielded a bookmark.
+        `close_error`: of its closing, or of the last save of a checkpoint. `is_alive`: it has
+        yielded a bookmark.
         """
         if shortfall is not None:
             index, error = shortfall
@@ -144,6 +145,35 @@ class Ends:
         for level in reversed(self._levels):
             self._complete(level)
         return ENDED if value is None else Return(value)
+
+    # The consumer leaves.
+
+    def leave(
+        self,
+        error: BaseException,
+        close_error: Exception | None,
+        *,
+        by_consumer: bool,
+        abandoned: bool,
+    ) -> Command:
+        """End all levels with this error; `by_consumer`: the consumer threw it."""
+        levels = self._levels
+        name = levels[-1].source.name
+        if isinstance(error, GeneratorExit):
+            if close_error is not None:
+                levels.add_notes_to(close_error)
+        else:
+            note_close_error(error, name, close_error)
+            if not by_consumer:
+                levels.add_notes_to(error)
+        try:
+            self._reporter.all_closed(levels, error, abandoned=abandoned)
+        except Exception as raised:
+            note_close_error(raised, name, close_error)
+            raise
+        if isinstance(error, GeneratorExit) and close_error is not None:
+            return Raise(close_error)
+        return Raise(error)
 
     def _complete(self, level: Level) -> None:
         level.is_open = False
