@@ -137,7 +137,7 @@ class Closed(_Record):
 
     The consumer closed the stream, threw an exception into it or was cancelled; `total_timeout` or
     a timeout of an outer stream expired; a callback raised; or closing the source after its normal
-    end raised.
+    end raised, or the last save of a checkpoint.
     """
 
     error: BaseException | None

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from support.needs import needs
+from support.runners import quiet
 
 for _peer in ("aiostream", "google.api_core", "langchain_core", "reactivex", "stamina"):
     needs(_peer)
@@ -96,10 +97,69 @@ def test_each_part_becomes_tables(tables: Any, part: str) -> None:
         assert {len(row) for row in table.rows} == {len(table.columns) + 1}
 
 
+def test_the_parts_of_hedge_and_health_become_tables(modules: Callable[[str], Any]) -> None:
+    """Each row has as many cells as its table, with a Redis and without one."""
+    tail, outage = modules("tail"), modules("outage")
+    line = {"median": 0.2, "p99": 0.6, "extra": 0.05}
+    hedge = {"tails": dict.fromkeys(tail.CASES, line), "costs": {"item": 1.0, "hedge": 25.0}}
+    down = {"late": 8, "p90": 0.4, "in vain": 8}
+    alone = {"outages": {"with": down}, "costs": {"process": 9.0}, "asked": {}}
+    shared = alone | {"costs": {"process": 9.0, "redis": 9.0}, "asked": {"RedisStore": 6}}
+    parts = [tail.part([hedge]), outage.part([alone]), outage.part([shared])]
+    for part in parts:
+        for table in part.tables:
+            assert {len(row) for row in table.rows} == {len(table.columns) + 1}
+    assert [len(part.tables) for part in parts] == [2, 2, 3]
+
+
 def test_a_cost_per_item_is_in_units_of_the_naive_loop(tables: Any) -> None:
     """The cost is (stream - naive loop over the same source) / naive loop over a generator."""
     times = {"naive": 20.0, "unit": 40.0, "defaults": 50.0}
     assert tables._cost({"before": {"sync": {"list": times}}}, "sync", "list", "defaults") == 0.75
+
+
+class Api:
+    """OpenTelemetry's API, as far as streams call it: notes each call of a span or a metric."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*args: Any, **_: Any) -> Api:
+            if not method.startswith(("get_", "create_")):  # they are called once
+                self.calls.append((method, *map(kind_of, args)))
+            return self
+
+        return call
+
+
+def kind_of(arg: Any) -> Any:
+    """The keys of attributes, a word, or the class of anything else."""
+    if type(arg) is dict:
+        return sorted(arg)
+    return arg.removeprefix("failover_iter.") if isinstance(arg, str) else type(arg).__name__
+
+
+@pytest.mark.parametrize("shape", ["one source", "a switch"])
+def test_the_calls_by_hand_are_those_of_otel(modules: Any, shape: str) -> None:
+    """The comparison is honest: both make the same calls, with the same attributes, in order."""
+    from failover_iter import Policy
+    from failover_iter.observe import otel
+
+    observe, both = modules("observe"), []
+    sources, script = observe.SHAPES[shape]
+    for make in (
+        lambda api: observe.ByHand(script, api, api),
+        lambda api: otel(tracer_provider=api, meter_provider=api),
+    ):
+        api = Api()
+        policy = Policy(retry_on=OSError, on_event=make(api))
+        with quiet():
+            assert list(policy.stream(sources)) == list(policy.stream(sources))
+        both.append(api.calls)
+    by_hand, ours = both
+    assert ours == by_hand
+    assert len(ours) > 10
 
 
 def test_a_figure_that_misses_its_goal_is_marked(tables: Any) -> None:

@@ -22,7 +22,8 @@ _PLACES = {
     State.DELIVERING: (840, 70),
     State.WAITING: (550, 270),
     State.DONE: (550, 470),
-    State.WITHDRAWN: (790, 350),
+    State.SAVING: (845, 210),
+    State.WITHDRAWN: (830, 370),
     State.CONCEDING: (280, 400),
 }
 _WIDTH, _HEIGHT = 930, 510

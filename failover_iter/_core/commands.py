@@ -42,6 +42,13 @@ class Concede:
     """The race ends with this error: supersede the others, then call `conceded`."""
 
     error: Exception
+    #: The level whose time is up, if that is the error.
+    level: int | None = None
+
+
+@dataclass(slots=True)
+class Save:
+    """Save the checkpoint for the last time, and call `saved` with the error of that, or None."""
 
 
 @dataclass(slots=True)
@@ -58,5 +65,5 @@ class Return:
     value: Any
 
 
-Command: TypeAlias = Open | Admit | Sleep | Withdraw | Concede | Raise | Return
+Command: TypeAlias = Open | Admit | Sleep | Withdraw | Concede | Save | Raise | Return
 ENDED: Final = Return(None)  # how most streams end

@@ -12,6 +12,7 @@ ends, and the error is a failure of the group that it stood for: the next level 
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ from failover_iter._core.commands import (
     Open,
     Raise,
     Return,
+    Save,
     Sleep,
     Withdraw,
 )
@@ -36,11 +38,7 @@ from failover_iter._core.sources import ResolvedSource, SourceQueue, read_factor
 from failover_iter._core.state import State
 from failover_iter._core.takeovers import Takeovers, check_checkpoint
 from failover_iter._validation import check_bool
-from failover_iter.errors import (
-    ReusedIterator,
-    SourceError,
-    StreamTimeout,
-)
+from failover_iter.errors import ReusedIterator, SourceError, StreamTimeout
 from failover_iter.events import Committed
 
 if TYPE_CHECKING:
@@ -55,6 +53,7 @@ _STATE_AFTER: Final[dict[type[Command], State]] = {
     Open: State.OPENING,
     Admit: State.ASKING,
     Sleep: State.WAITING,
+    Save: State.SAVING,
     Withdraw: State.WITHDRAWN,
     Concede: State.CONCEDING,
     Raise: State.DONE,
@@ -67,6 +66,8 @@ class Run:
 
     #: A weak reference to the generator of a blocking stream: dead while that is finalized.
     stream: Callable[[], object] | None = None
+    #: How the stream ends once its checkpoint is saved; called with the error of that.
+    _end_saved: Callable[[Any], Command] | None = None
 
     def __init__(
         self,
@@ -192,21 +193,17 @@ class Run:
         if by_consumer or not isinstance(error, Exception):
             for level in self._levels:
                 level.report("good" if level.committed else "nothing")
-        if isinstance(error, GeneratorExit):
-            if close_error is not None:
-                self._levels.add_notes_to(close_error)
-        else:
-            note_close_error(error, self.attempt.source.name, close_error)
-            if not by_consumer:
-                self._levels.add_notes_to(error)
-        try:
-            self._reporter.all_closed(self._levels, error, abandoned=abandoned)
-        except Exception as raised:
-            note_close_error(raised, self.attempt.source.name, close_error)
-            raise
-        if isinstance(error, GeneratorExit) and close_error is not None:
-            return Raise(close_error)
-        return Raise(error)
+        leave = partial(self._ends.leave, by_consumer=by_consumer, abandoned=abandoned)
+        if isinstance(error, GeneratorExit) and close_error is None and self.checkpoint is not None:
+            return self._save_first(lambda save_error: leave(save_error or error, None))
+        return leave(error, close_error)
+
+    def saved(self, error: Exception | None) -> Command:
+        """The checkpoint was saved for the last time, or that has failed with this error."""
+        self._check("saved")
+        end, self._end_saved = self._end_saved, None
+        assert end is not None  # noqa: S101 (so it is in this state)
+        return self._guarded(lambda: end(error))
 
     def slept(self) -> Command:
         """The pause has ended."""
@@ -277,10 +274,13 @@ class Run:
         if is_open:
             self.attempt.leave_race()
 
-    def conceded(self, error: Exception) -> Command:
-        """The others are superseded: the hedge has failed, with this error."""
+    def conceded(self, concede: Concede) -> Command:
+        """The others are superseded: the hedge has failed, or the time of a level is up."""
         self._check("conceded")
         self.leave_race(is_open=False)
+        error, level = concede.error, concede.level
+        if level is not None:
+            return self._guarded(lambda: self._ends.end_in_time(level, error))
         return self._guarded(lambda: self._ends.settle(Raise(error)))
 
     def superseded(self, *, abandoned: bool = False) -> None:
@@ -358,7 +358,14 @@ class Run:
         shortfall, self._shortfall = self._shortfall, None
         if shortfall is None and check_complete:
             shortfall = find_cut(self._levels, self.attempt)
-        return self._ends.end(value, close_error, shortfall, is_alive=self.attempt.is_alive)
+        end, is_alive = self._ends.end, self.attempt.is_alive
+        if self._options.checkpoint is not None and shortfall is None and close_error is None:
+            return self._save_first(partial(end, value, shortfall=None, is_alive=is_alive))
+        return end(value, close_error, shortfall=shortfall, is_alive=is_alive)
+
+    def _save_first(self, end: Callable[[Any], Command]) -> Command:
+        self.state, self._end_saved = State.SAVING, end
+        return Save()
 
     def _note_received(self) -> None:
         if self.attempt.received:

@@ -52,11 +52,13 @@ class Group:
         self.delay = delay
         #: Checked where they are a list; a lazy iterable is read anew at each opening.
         self.factories = read_factories(factories, None, options)
-        names = Names()
+        names, contenders = Names(), Names()
         for source in self.sources:
             source.name = names.tell_apart(source.name, source.factory)
-            if delay is not None and source.group is not None:
-                source.group.refuse_hedges(source.name)
+            if delay is not None:
+                tell_contender_apart(source, contenders)
+                if source.group is not None:
+                    source.group.refuse_hedges(source.name)
 
     def refuse_hedges(self, name: str) -> None:
         """Refuse a hedge in a hedge."""
@@ -163,6 +165,16 @@ class ResolvedSource:
         return not group.sources or any(leaf.shows_progress for leaf in own)
 
 
+def tell_contender_apart(source: ResolvedSource, names: Names) -> None:
+    """Name a source of a hedge, in which one factory may be open twice at a time.
+
+    To the health it is one source.
+    """
+    if source.health_key is None:
+        source.health_key = source.name
+    source.name = names.tell_apart(source.name, object())
+
+
 class SourceQueue:
     """The remaining sources of a stream or group, and the ones opened last."""
 
@@ -175,6 +187,8 @@ class SourceQueue:
     _opened: dict[object, object] | None = None
     _first: ResolvedSource | None = None
     _names: Names | None = None
+    #: Of a hedge.
+    contenders: Names | None = None
     _put_back: ResolvedSource | None = None
 
     def __init__(
@@ -209,6 +223,8 @@ class SourceQueue:
                 self._first = source
             else:
                 self._tell_apart(self._first, source)
+            if self.contenders is not None and self.lazy:
+                tell_contender_apart(source, self.contenders)
             return source
         return None
 

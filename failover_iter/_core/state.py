@@ -13,6 +13,7 @@ OPENING    opens a source, pulls until it commits    committed, failed, ended, l
 ASKING     asks the health of a source               admitted, interrupted
 DELIVERING delivers what the source yields           failed, ended, left, interrupted
 WAITING    pauses before the next opening            slept, interrupted
+SAVING     saves the checkpoint for the last time    saved, interrupted
 DONE       raises an error, or returns               nothing
 ========== ========================================= ==========================================
 
@@ -20,7 +21,8 @@ DONE       raises an error, or returns               nothing
 failed all the same: it was cut, or empty. `left` means that the consumer ended the attempt, or that
 the source raised a BaseException. `interrupted` means that code of ours raised: a signal handler,
 or a callback while the source was open. A callback that raises at any other input ends the run.
-A pause may follow a pause, if the time of a group expires in it.
+A pause may follow a pause, if the time of a group expires in it. A stream with a checkpoint saves
+it before it completes or is closed: if that fails, the stream ends with the error.
 
 Each contender of a race (`race.py`) is a run. All but the first `begin`. One that has failed for
 good is WITHDRAWN while others are running. The last one is CONCEDING: the driver says `conceded`.
@@ -44,6 +46,7 @@ class State(Enum):
     OPENING = "opening"
     DELIVERING = "delivering"
     WAITING = "waiting"
+    SAVING = "saving"
     WITHDRAWN = "withdrawn"
     CONCEDING = "conceding"
     DONE = "done"
@@ -54,6 +57,7 @@ class State(Enum):
 
 _AFTER: Final = frozenset({State.ASKING, State.OPENING, State.WAITING, State.DONE})
 _LAST: Final = frozenset({State.DONE})
+_SAVED_OR_LAST: Final = frozenset({State.SAVING, State.DONE})
 
 #: What may be said in each state, and where that may lead.
 TRANSITIONS: Final[dict[State, dict[str, frozenset[State]]]] = {
@@ -62,12 +66,18 @@ TRANSITIONS: Final[dict[State, dict[str, frozenset[State]]]] = {
     State.OPENING: {
         "committed": frozenset({State.DELIVERING}),
         "failed": _AFTER,
-        "ended": _AFTER,
-        "left": _LAST,
+        "ended": _AFTER | {State.SAVING},
+        "left": _SAVED_OR_LAST,
         "interrupted": _LAST,
     },
-    State.DELIVERING: {"failed": _AFTER, "ended": _AFTER, "left": _LAST, "interrupted": _LAST},
+    State.DELIVERING: {
+        "failed": _AFTER,
+        "ended": _AFTER | {State.SAVING},
+        "left": _SAVED_OR_LAST,
+        "interrupted": _LAST,
+    },
     State.WAITING: {"slept": _AFTER, "interrupted": _LAST},
+    State.SAVING: {"saved": _LAST, "interrupted": _LAST},
     State.DONE: {},
 }
 
@@ -80,7 +90,7 @@ IN_RACE: Final[dict[State, dict[str, frozenset[State]]]] = {
     },
     State.ASKING: {"admitted": _ENDS, "superseded": _LAST},
     State.OPENING: {"failed": _ENDS, "ended": _ENDS, "superseded": _LAST},
-    State.WAITING: {"superseded": _LAST},
+    State.WAITING: {"slept": frozenset({State.CONCEDING}), "superseded": _LAST},
     State.WITHDRAWN: {"superseded": _LAST, "interrupted": _LAST},
     State.CONCEDING: {"conceded": _AFTER, "superseded": _LAST, "interrupted": _LAST},
 }

@@ -98,7 +98,7 @@ class Takeovers:
         """The next source that may take over, or mode "raise" if the level has to end."""
         options = level.source.options
         attempt = level.attempt + 1
-        if options.reset_on_progress and level.source.shows_progress:
+        if level.option("reset_on_progress") and level.source.shows_progress:
             attempt = 1 if self.delivered.is_beyond(level.milestone) else attempt
         is_spent = options.attempts is not None and attempt > options.attempts
         if is_spent or level.leaves_source:

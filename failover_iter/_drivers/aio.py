@@ -8,6 +8,7 @@ example, is marked with `spare`: the source is not to blame.
 
 from __future__ import annotations
 
+from sys import modules
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from failover_iter._core.commands import (
@@ -16,6 +17,7 @@ from failover_iter._core.commands import (
     Open,
     Raise,
     Return,
+    Save,
     Sleep,
     Withdraw,
 )
@@ -55,9 +57,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         source = AsyncSource(run, command.attempt)
                         await source.open()
                     else:
-                        run, source, following = await _compete(run, command)
-                        if following is not None:
-                            command = following
+                        run, source, command = await _compete(run, command)
+                        if command is not None:
                             continue
                     if source.has_committed:
                         run.committed()
@@ -70,11 +71,12 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     continue
                 case Raise():
                     raise_unchanged(command.error)
+                case Save():
+                    command = run.saved(await cast("Saver", saver).afinish())
+                    continue
                 case Withdraw() | Concede():
                     raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
                 case Return():
-                    if saver is not None:
-                        await saver.afinish(None)
                     return
                 case _:
                     assert_never(command)
@@ -117,6 +119,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             if not source.goes_on:
                 command = await source.finish()
     except BaseException as error:  # raised by a callback or a signal handler, for example
+        if not modules:
+            raise GeneratorExit from None  # the interpreter has taken our modules apart
         try:
             if source is not None:
                 await source.interrupt(error)
@@ -124,12 +128,13 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 run.interrupted(error)
         finally:
             if saver is not None:
-                await saver.afinish(error)
+                saver.note(error, await saver.afinish())
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
-        run.release()
+        if modules:
+            run.release()
         item = thrown = sent = items = left = on_item = None
         del run, source, command, saver
 

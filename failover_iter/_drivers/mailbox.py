@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: How long the interpreter's exit waits, in total, for sources to close.
 EXIT_SECONDS: Final = 1.0
+#: Why a thread takes no more jobs then.
+_EXITS: Final = "while the interpreter exits"
 
 #: The mailboxes that have a running thread. The thread adds and removes its own.
 _served: set[Mailbox] = set()
@@ -190,18 +192,20 @@ def _start(mailbox: Mailbox, context: Context) -> None:
         context.run(mailbox.serve)
 
 
-def _close_at_exit() -> None:
-    """Close the streams that are still open when the interpreter exits.
+def close_at_exit() -> set[int | None]:
+    """Close the sources that are still open when the interpreter exits.
 
     Daemon threads still run at this point. A blocked source is left alone, and so is a stream whose
-    consumer is a daemon thread: it may be pulling the source.
+    consumer is a daemon thread: it may be pulling the source. Returns these threads.
     """
     deadline = monotonic() + EXIT_SECONDS
     consumers = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
     closing: list[Mailbox] = []
     for mailbox in list(_served):
+        if mailbox.gone == _EXITS:
+            continue  # it was waited for
         if mailbox.state == "idle" and mailbox.consumer not in consumers:
-            mailbox.gone = "while the interpreter exits"
+            mailbox.gone = _EXITS
             guard = mailbox.guard()
             if guard is not None:
                 with suppress(ValueError):  # it is being closed already
@@ -211,6 +215,7 @@ def _close_at_exit() -> None:
         closing.append(mailbox)
     for mailbox in closing:
         mailbox.running.acquire(timeout=max(0.0, deadline - monotonic()))
+    return consumers
 
 
 def _leave_threads_behind() -> None:
@@ -220,6 +225,6 @@ def _leave_threads_behind() -> None:
     _served.clear()
 
 
-atexit.register(_close_at_exit)
+atexit.register(close_at_exit)
 if hasattr(os, "register_at_fork"):  # pragma: no branch (Windows has no fork)
     os.register_at_fork(after_in_child=_leave_threads_behind)

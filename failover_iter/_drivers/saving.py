@@ -43,19 +43,16 @@ class Saver:
         self._write(self._position())
         self._is_due_later()
 
-    def finish(self, error: BaseException | None) -> None:
-        """Save what was processed at the end, and let others use the checkpoint."""
-        if not self._is_open:
-            return
-        self._is_open = False
+    def finish(self) -> Exception | None:
+        """Save what was processed at the end, and let others use the checkpoint.
+
+        Returns the error of that: the stream ends with it, or it is a note at another one.
+        """
         try:
             self._finish()
-        except Exception as raised:
-            if error is None or isinstance(error, GeneratorExit):
-                raise
-            add_note(error, f"saving the checkpoint raised {describe(raised)}")
-        finally:
-            del error
+        except Exception as error:  # noqa: BLE001 (the core decides)
+            return error
+        return None
 
     # Their twins.
 
@@ -74,12 +71,13 @@ class Saver:
         await away(partial(self._write, position))
         self._is_due_later()
 
-    async def afinish(self, error: BaseException | None) -> None:
+    async def afinish(self) -> Exception | None:
         """Do the same as `finish` in a thread."""
         try:
-            await away(partial(self.finish, error))
-        finally:
-            del error
+            await away(self._finish)
+        except Exception as error:  # noqa: BLE001 (the core decides)
+            return error
+        return None
 
     def _ask_driver(self) -> object:
         """Have the async driver save; it then passes the same item again."""
@@ -108,6 +106,11 @@ class Saver:
         else:
             cursor.due = inf
 
+    def note(self, error: BaseException, save_error: Exception | None) -> None:
+        """Note at the error that ends the stream that the last save has failed, too."""
+        if save_error is not None:
+            add_note(error, f"saving the checkpoint raised {describe(save_error)}")
+
     def _position(self) -> Any:
         cursor: Any = self._cursor
         cursor.settle()
@@ -124,6 +127,9 @@ class Saver:
             self._saved = position
 
     def _finish(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
         cursor: Any = self._cursor
         try:
             if self._checkpoint.auto and cursor is not None:

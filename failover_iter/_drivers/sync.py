@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 import sys
+from sys import modules
 from typing import TYPE_CHECKING, Any, assert_never, cast
-from weakref import ref
 
 from failover_iter._core.commands import (
     Admit,
@@ -13,6 +13,7 @@ from failover_iter._core.commands import (
     Open,
     Raise,
     Return,
+    Save,
     Sleep,
     Withdraw,
 )
@@ -22,10 +23,10 @@ from failover_iter._drivers import log
 from failover_iter._drivers.clock import clock
 from failover_iter._drivers.delegation import Held, rest_of
 from failover_iter._drivers.saving import Saver
-from failover_iter._drivers.sync_source import SyncSource, open_streams
+from failover_iter._drivers.sync_source import StreamRef, SyncSource, open_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator
 
     from failover_iter._core.commands import Command
     from failover_iter._core.run import Run
@@ -35,11 +36,14 @@ if TYPE_CHECKING:
 def _close_at_exit() -> None:
     """Close the streams that are still open when the interpreter exits, as `del` would.
 
-    One that is being pulled, in a daemon thread, is left alone.
+    One that is being pulled, in a daemon thread, is left alone. So is one with a time limit that
+    such a thread has pulled. The threads of the others end first, so that none is waited for.
     """
-    for opened in list(open_streams):
-        stream: Any = opened()
-        if stream is not None and not stream.gi_running:
+    streams = list(open_streams)
+    consumers = _end_threads() if any(each.consumer for each in streams) else ()
+    for opened in streams:
+        stream = opened()
+        if stream is not None and not (stream.gi_running or opened.consumer in consumers):
             try:
                 stream.close()
             except BaseException as error:
@@ -47,28 +51,20 @@ def _close_at_exit() -> None:
                 sys.excepthook(type(error), error, error.__traceback__)
 
 
+def _end_threads() -> Collection[int | None]:
+    from failover_iter._drivers.mailbox import close_at_exit  # loaded: a stream has a thread
+
+    return close_at_exit()
+
+
 def drive(run: Run) -> Generator[Any, Any, Any]:
     """Return the generator that delivers one stream."""
-    stream = _deliver(run) if run.checkpoint is None else _deliver_from_checkpoint(run)
+    stream = _deliver(run)
     # Dead once the stream is finalized, so that no finalizer waits for a thread. It needs a
     # callback: since Python 3.15, references without one are cleared only after finalizers.
-    run.stream = opened = ref(stream, open_streams.discard)
+    run.stream = opened = StreamRef(stream, open_streams.discard)
     open_streams.add(opened)
     return stream
-
-
-def _deliver_from_checkpoint(run: Run) -> Generator[Any, Any, Any]:
-    saver = Saver(run, clock.get().time)
-    try:
-        saver.load()
-        value = yield from _deliver(run)
-    except BaseException as error:
-        saver.finish(error)
-        raise
-    finally:
-        del run
-    saver.finish(None)
-    return value
 
 
 def _deliver(run: Run) -> Generator[Any, Any, Any]:
@@ -76,8 +72,11 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
     command: Command | None = None
     value: Any = None
     held: Any = None
+    time = clock.get()
+    saver = None if run.checkpoint is None else Saver(run, time.time)
     try:
-        time = clock.get()
+        if saver is not None:
+            saver.load()
         command = run.start(time.time, log)
         while True:
             match command:
@@ -86,9 +85,8 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                         source = SyncSource(run, command.attempt)
                         source.open()
                     else:
-                        run, source, following = _compete(run, command)
-                        if following is not None:
-                            command = following
+                        run, source, command = _compete(run, command)
+                        if command is not None:
                             continue
                     if source.has_committed:
                         run.committed()
@@ -102,6 +100,9 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     continue
                 case Raise():
                     raise_unchanged(command.error)
+                case Save():
+                    command = run.saved(cast("Saver", saver).finish())
+                    continue
                 case Withdraw() | Concede():
                     raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
                 case Return():
@@ -125,16 +126,23 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                     source.end(value)
             command = cast("Command", source.finish())
     except BaseException as error:  # raised by a callback or a signal handler, for example
-        if source is not None:
-            source.interrupt(error)
-        elif run.state in (State.ASKING, State.WAITING):
-            run.interrupted(error)
+        if not modules:
+            raise GeneratorExit from None  # the interpreter has taken our modules apart
+        try:
+            if source is not None:
+                source.interrupt(error)
+            elif run.state in (State.ASKING, State.WAITING):
+                run.interrupted(error)
+        finally:
+            if saver is not None:
+                saver.note(error, saver.finish())
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error.
-        run.release()
+        if modules:
+            run.release()
         value = held = rest = None
-        del run, source, command
+        del run, source, command, saver
 
 
 def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:

@@ -8,9 +8,11 @@ signal handler or the consumer, is never a failure of the source.
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 from functools import partial
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from failover_iter._core.notes import leaked
 from failover_iter._core.refusals import not_iterable, refuse_text, wrong_flavour
@@ -32,8 +34,15 @@ _WALKED_BY_INDEX: Final = tuple[type, ...](
     (list, tuple, str, bytes) if sys.version_info >= (3, 15) else ()
 )
 
-#: The streams that are not finalized yet, and have no thread: they are closed at the exit.
-open_streams: Final[set[Any]] = set()
+#: The streams that are not finalized yet: they are closed at the exit.
+open_streams: Final[set[StreamRef]] = set()
+
+
+class StreamRef(ref[Any]):
+    """A weak reference to a stream."""
+
+    #: The thread that pulls it, if its source is in a thread.
+    consumer = 0
 
 
 class SyncSource(OpenedSource):
@@ -103,7 +112,8 @@ class SyncSource(OpenedSource):
         """Start the thread of the source; `replies`: where it says that it has done a job."""
         from failover_iter._drivers.timed_thread import Worker  # threads: for those who need them
 
-        open_streams.discard(self.run.stream)  # the thread is closed at the exit by its own hook
+        opened: Any = self.run.stream
+        opened.consumer = get_ident()
         attempt, deadline = self.attempt, self.attempt.deadline
         assert deadline is not None  # noqa: S101 (that is why it has a thread)
         self.worker = worker = Worker(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from failover_iter import Source
-from failover_iter.ray._driver import Opened, aend, aget, running_loop, task
+from failover_iter.ray._driver import NO_SEND, Opened, aend, aget, running_loop, task
 from failover_iter.ray._worker import is_progress, memo_of
 
 __all__ = ["aremote", "remote"]
@@ -47,7 +47,8 @@ def remote(
 
     An error that the source raises keeps its class and its attributes, so `retry_on` sees it as if
     the source ran here. Its notes have the traceback of the worker. `Progress.failures` is empty
-    on the worker; what the source puts into `Progress.memo` comes back with the next batch.
+    on the worker; what the source puts into `Progress.memo` comes back with the next batch. The
+    source has no `send` and no `throw` on the driver, and its return value stays on the worker.
 
     Args:
         source_function: a generator function, or another function that returns an iterable. Ray
@@ -184,7 +185,7 @@ class _Remote(_Factory[P, T]):
 class _ARemote(_Factory[P, T]):
     """The factory that `aremote` returns."""
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T]:
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, Any]:
         """Yield the items. The task starts with the first pull."""
         loop = running_loop()
         refs = worker = None
@@ -193,7 +194,8 @@ class _ARemote(_Factory[P, T]):
             while (batch := await aget(refs)) is not None:
                 worker = worker or batch.worker
                 for item in batch.items:
-                    yield item
+                    if (yield item) is not None:
+                        raise AttributeError(NO_SEND)
                 batch.finish(memo_of(args))
         finally:
             if refs is not None:

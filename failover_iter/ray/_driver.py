@@ -9,13 +9,15 @@ from importlib import import_module
 from threading import Thread
 from typing import Any, Final, Generic, TypeVar
 
-from failover_iter.ray._worker import Batch, Worker, kill_stopped, ray_module, run
+from failover_iter.ray._worker import Batch, Worker, kill_named, ray_module, run
 
 T = TypeVar("T")
 
 #: How many seconds a source may take to close. Ray looks for a cancellation once a second while
 #: a source waits because it is `ahead`. After that time, the worker is killed.
 PATIENCE: Final = 2.0
+#: A value that is sent would have to reach the source between two items of a batch.
+NO_SEND: Final = "a source on a Ray worker has no send()"
 #: Ray colours its messages.
 _COLOUR: Final = re.compile(r"\x1b\[\d+m")
 
@@ -36,7 +38,9 @@ class Opened(Generic[T]):
             self._refs = refs = self._start()
             while (batch := self._next(refs)) is not None:
                 self._worker = self._worker or batch.worker
-                yield from batch.items
+                for item in batch.items:
+                    if (yield item) is not None:
+                        raise AttributeError(NO_SEND)
                 batch.finish(self._memo)
         finally:
             if self._refs is not None:
@@ -67,7 +71,7 @@ def task() -> Any:
 
 @cache
 def _killer() -> Any:
-    return ray_module().remote(num_cpus=0, max_retries=0)(kill_stopped)
+    return ray_module().remote(num_cpus=0, max_retries=0)(kill_named)
 
 
 def get(refs: Any) -> Batch | None:
@@ -147,7 +151,7 @@ def _kill(refs: Any, worker: Worker | None) -> None:
     if worker is not None:
         scheduling = import_module("ray.util.scheduling_strategies")
         there = scheduling.NodeAffinitySchedulingStrategy(worker.node, soft=False)
-        _killer().options(scheduling_strategy=there).remote(worker.pid)
+        _killer().options(scheduling_strategy=there).remote(worker.pid, worker.name)
 
 
 def running_loop() -> Any:

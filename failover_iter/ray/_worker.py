@@ -7,7 +7,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Generator, Iterable
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from math import inf
@@ -33,6 +33,8 @@ class Worker(NamedTuple):
 
     node: str
     pid: int
+    #: The name of its process while it runs there, and of no other one.
+    name: str
 
 
 class Batch(NamedTuple):
@@ -41,7 +43,7 @@ class Batch(NamedTuple):
     items: list[Any]
     #: The memo after these items.
     memo: dict[str, Any]
-    #: Said once, with the first items.
+    #: Said once, in the first message.
     worker: Worker | None = None
     #: What ended the source after these items.
     error: Raised | None = None
@@ -57,7 +59,13 @@ class Batch(NamedTuple):
 def run(source: partial[Iterable[Any]], size: int) -> Generator[Batch]:
     """Run a source on a worker, and yield what it yields, in batches."""
     memo = memo_of(source.args)
-    worker: Worker | None = Worker(ray_module().get_runtime_context().get_node_id(), os.getpid())
+    with _named() as name:
+        node = ray_module().get_runtime_context().get_node_id()
+        yield Batch([], memo, Worker(node, os.getpid(), name))  # before anything can hang
+        yield from _batches(source, size, memo)
+
+
+def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) -> Generator[Batch]:
     items: list[Any] = []
     error = None
     sent = -inf
@@ -68,23 +76,39 @@ def run(source: partial[Iterable[Any]], size: int) -> Generator[Batch]:
             for item in stream:
                 items.append(item)
                 if len(items) >= size or monotonic() - sent >= _PAUSE:
-                    yield Batch(items, memo, worker)
+                    yield Batch(items, memo)
                     items = []
-                    worker = None
                     sent = monotonic()
                     if os.getppid() != raylet:
                         # Nothing can reach an orphan to cancel it.
                         sys.exit("the raylet of this node has died")
         except Exception as raised:  # noqa: BLE001 (the driver raises it, after the items)
             error = Raised.of(raised)
-    yield Batch(items, memo, worker, error)
+    yield Batch(items, memo, error=error)
 
 
-def kill_stopped(pid: int) -> None:
-    """Kill a worker of this node if it is stopped: then Ray, too, asks it in vain to exit."""
+@contextmanager
+def _named() -> Generator[str]:
+    """Give this process a unique name while a task runs in it, under Linux."""
+    name, before = f"ray::{os.urandom(5).hex()}", ""  # Linux keeps 15 characters
+    own = Path(f"/proc/{os.getpid()}/comm")
+    with suppress(OSError):
+        before = own.read_text("utf-8", "replace")
+        own.write_text(name, "utf-8")
+    try:
+        yield name
+    finally:
+        with suppress(OSError):
+            own.write_text(before, "utf-8")
+
+
+def kill_named(pid: int, name: str) -> None:
+    """Kill a worker of this node if the task still runs in it: Ray has asked it in vain to exit.
+
+    That is so if it was stopped, or if it is in C code that lets no other thread run Python.
+    """
     with suppress(OSError):  # it has ended, or this is not Linux
-        state = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(") ")[2][:1]
-        if state == "T":
+        if Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").rstrip("\n") == name:
             os.kill(pid, signal.SIGKILL)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import pickle
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 import failover_iter
-import failover_iter.checkpoint
+import failover_iter.checkpoint._file_store
 from failover_iter import (
     Bookmark,
     Checkpoint,
@@ -279,7 +280,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def no_lock(file: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(failover_iter.checkpoint, "_lock", no_lock)
+    monkeypatch.setattr(failover_iter.checkpoint._file_store, "_lock", no_lock)
     with pytest.raises(OSError, match="No locks available"):
         next(stream(Checkpoint(tmp_path / "state")))
 
@@ -333,6 +334,36 @@ def test_a_lock_of_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         store.close()
     other.load()  # the file was closed, and with it its lock
     other.close()
+
+
+def test_the_last_save_is_interrupted() -> None:
+    """Ctrl-C then ends the stream: its listener hears that, and the lock is given back."""
+    heard: list[Any] = []
+    disk = Disk()
+    store = disk.store()
+    items = stream(Checkpoint(store=store, every=60), on_event=heard.append)
+    next(items)
+    disk.error = KeyboardInterrupt()  # type: ignore[assignment]  # not an Exception
+    with pytest.raises(KeyboardInterrupt):
+        list(items)
+    assert heard[-1].error is disk.error
+    assert not store.is_open
+
+
+def test_an_abandoned_async_stream_keeps_no_lock(tmp_path: Path) -> None:
+    """Its loop has gone, so nothing can close it: the lock ends with the checkpoint."""
+    loop = asyncio.new_event_loop()
+    items = [astream(Checkpoint(tmp_path / "state"))]
+    assert loop.run_until_complete(anext(items[0])) == 0
+    loop.close()
+
+    def abandon() -> None:
+        items.clear()
+        gc.collect()
+
+    with pytest.warns(ResourceWarning):
+        abandon()
+    assert list(stream(Checkpoint(tmp_path / "state"))) == [0, 1, 2, 3, 4]
 
 
 def test_a_copy_is_not_in_use(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -15,10 +16,17 @@ import pytest
 import failover_iter
 
 ROOT = Path(failover_iter.__file__).parents[1]
+#: A second passes in the clock of the program with each item that it has processed.
 PROGRAM = """
-import sys
+import asyncio, logging, sys
 from random import random
-from failover_iter import Checkpoint, Resume, failover_stream
+from failover_iter import Checkpoint, Resume, afailover_stream, failover_stream
+from failover_iter._drivers.clock import clock
+
+class Clock:
+    now = 0.0
+    def time(self):
+        return self.now
 
 def numbers(progress):
     for number in range(progress.cursor, {items}):
@@ -26,23 +34,40 @@ def numbers(progress):
             raise ConnectionError("lost")
         yield number
 
-stream = failover_stream(
-    [numbers], retry_on=ConnectionError, attempts=100, reset_on_progress=True,
+async def anumbers(progress):
+    for number in numbers(progress):
+        yield number
+
+logging.disable()
+options = dict(
+    retry_on=ConnectionError, attempts=100, reset_on_progress=True,
     mid_stream=Resume(start=0, advance=lambda at, _: at + 1),
     checkpoint=Checkpoint(sys.argv[1], every={every}),
 )
-import logging; logging.disable()
-with open(sys.argv[2], "ab", buffering=0) as done:
-    for number in stream:
-        # Eight bytes never cross a page: a kill between two pages would leave half a line.
-        done.write(b"%07d\\n" % number)
+done = open(sys.argv[2], "ab", buffering=0)
+
+def process(number):
+    # Eight bytes never cross a page: a kill between two pages would leave half a line.
+    done.write(b"%07d\\n" % number)
+
+def main():
+    clock.set(Clock())
+    for number in failover_stream([numbers], **options):
+        process(number)
+        clock.get().now += 1
+
+async def amain():
+    async for number in afailover_stream([anumbers], **options):
+        process(number)
+
+{main}
 """
 
 
-def scan(folder: Path, kills: int, every: float, items: int) -> None:
+def scan(folder: Path, kills: int, every: int, items: int, main: str = "main()") -> None:
     """Kill the program at this many random points, then let it end; check what it has done."""
     state, done = folder / "state.json", folder / "done.txt"
-    code = PROGRAM.format(items=items, every=every)
+    code = PROGRAM.format(items=items, every=every, main=main)
     command = [sys.executable, "-c", code, str(state), str(done)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     random, killed = Random(1), 0
@@ -61,19 +86,23 @@ def scan(folder: Path, kills: int, every: float, items: int) -> None:
         else:
             raise AssertionError("the program failed")
     numbers = [int(line) for line in done.read_text("utf-8").split()]
-    assert sorted(set(numbers)) == list(range(items))
-    assert killed == kills
-    if not every:
-        assert len(numbers) - items <= kills
+    assert (numbers[0], numbers[-1], killed) == (0, items - 1, kills)
+    for last, following in pairwise(numbers):
+        # The next item, or after a kill the items of at most one interval again.
+        assert 0 <= last + 1 - following <= max(every, 1)
 
 
-@pytest.mark.parametrize(("every", "items"), [(0, 1_000), (0.005, 60_000)])
-def test_a_few_kills(tmp_path: Path, every: float, items: int) -> None:
-    """At `every=0`, one item repeats at most for each kill."""
-    scan(tmp_path, 5, every, items)
+@pytest.mark.parametrize(
+    ("every", "items", "main"),
+    [(0, 1_000, "main()"), (50, 60_000, "main()"), (0, 1_000, "asyncio.run(amain())")],
+    ids=["each item", "each interval", "async"],
+)
+def test_a_few_kills(tmp_path: Path, every: int, items: int, main: str) -> None:
+    """Nothing is lost, and for each kill the items of one interval repeat at most."""
+    scan(tmp_path, 5, every, items, main)
 
 
 @pytest.mark.slow
 def test_two_hundred_kills(tmp_path: Path) -> None:
     """The same at 200 random points."""
-    scan(tmp_path, 200, 0.002, 3_000_000)
+    scan(tmp_path, 200, 100, 3_000_000)

@@ -203,6 +203,40 @@ async def an_error_of_the_store_ends_the_stream(world: World, data: Any) -> None
     assert job.opened == opened
 
 
+class Listener:
+    """Keeps the names of the events, and how the stream ended."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.error: BaseException | None = None
+
+    def __call__(self, event: Any) -> None:
+        self.told.append(type(event).__name__)
+        self.error = getattr(event, "error", None)
+
+    def stream_ended(self, ended: Any) -> None:
+        self.told.append("Ended")
+        assert ended.error is self.error
+
+
+async def the_last_save_precedes_the_end(world: World, data: Any) -> None:
+    """A stream whose last save fails ends with that error, and its listener hears it."""
+    job = Job(world, data)
+    job.every, job.fails = 60, False
+    listener, error = Listener(), OSError("the disk is full")
+    stream = await job.process(job.draw(1, ITEMS - 1), on_event=listener)
+    job.disk.error = error
+    with pytest.raises(OSError, match="full") as caught:
+        if job.draw(True, False):
+            await world.close(stream)
+        else:
+            await world.rest(stream)
+    assert caught.value is error
+    assert listener.told == ["Opening", "Committed", "Closed", "Ended"]
+    assert listener.error is error
+    assert [str(each) for each in getattr(error, "__notes__", [])] == []
+
+
 LAWS: dict[str, Callable[[World, Any], Any]] = {
     law.__name__: law
     for law in (
@@ -212,6 +246,7 @@ LAWS: dict[str, Callable[[World, Any], Any]] = {
         saves_are_rare_and_go_forward,
         the_count_is_saved,
         an_error_of_the_store_ends_the_stream,
+        the_last_save_precedes_the_end,
     )
 }
 

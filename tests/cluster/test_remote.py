@@ -6,11 +6,12 @@ import asyncio
 import gc
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -125,7 +126,9 @@ def test_batches(monkeypatch: pytest.MonkeyPatch) -> None:
             yield number
 
     def batches(*pauses: float) -> list[list[int]]:
-        return [batch.items for batch in _worker.run(partial(source, list(pauses)), 3)]
+        where, *batches = _worker.run(partial(source, list(pauses)), 3)
+        assert (where.items, where.worker is None) == ([], False)
+        return [batch.items for batch in batches]
 
     assert batches(*[0.0] * 8) == [[0], [1, 2, 3], [4, 5, 6], [7]]
     assert batches(1, 1, 1) == [[0], [1], [2], []]
@@ -146,6 +149,7 @@ def test_an_orphan_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     parents = iter([17, 17, 1])
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
     batches = _worker.run(partial(source), 3)
+    assert next(batches).items == []
     assert next(batches).items == [0]
     assert next(batches).items == [1, 2, 3]
     with pytest.raises(SystemExit, match="the raylet of this node has died"):
@@ -246,12 +250,13 @@ def test_leaving_cancels_and_waits(flavour: str, ray: FakeRay) -> None:
     ray.log.clear()
     ray.obeys = False
     assert deliver(flavour, MAKERS[flavour](ten, batch=2), stop_at=3) == [0, 1, 2]
-    expected = ["cancel", "kill", f"kill_stopped {os.getpid()} on node 7"]
-    assert [each for each in ray.log if each != "wait"] == expected
+    *log, killed = [each for each in ray.log if each != "wait"]
+    assert log == ["cancel", "kill"]
+    assert re.fullmatch(rf"kill_named {os.getpid()} ray::[0-9a-f]{{10}} on node 7", killed)
 
 
 @FLAVOURS
-def test_a_task_that_hangs_before_its_first_item(flavour: str, ray: FakeRay) -> None:
+def test_a_task_that_hangs_before_its_first_message(flavour: str, ray: FakeRay) -> None:
     """Nobody knows where it runs, so Ray alone kills it."""
     ray.fault = WorkerCrashedError
     ray.obeys = ray.crash_ends = False
@@ -260,18 +265,70 @@ def test_a_task_that_hangs_before_its_first_item(flavour: str, ray: FakeRay) -> 
     assert [each for each in ray.log if each != "wait"] == ["cancel", "kill"]
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
-def test_only_a_stopped_process_is_killed() -> None:
-    """The number of a process may belong to another one meanwhile, which runs."""
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="there is no /proc")
+def test_only_the_process_of_the_task_is_killed() -> None:
+    """Its number may belong to another one meanwhile, and it may run another task."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        stat = Path(f"/proc/{process.pid}/stat")
-        _worker.kill_stopped(process.pid)
+        comm = Path(f"/proc/{process.pid}/comm")
+        wait_until(lambda: comm.read_text().startswith("python"))
+        _worker.kill_named(process.pid, "ray::another")
         assert process.poll() is None
-        process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: stat.read_text().rpartition(") ")[2][0] == "T")
-        _worker.kill_stopped(process.pid)
+        _worker.kill_named(process.pid, comm.read_text().rstrip("\n"))
         assert process.wait() == -signal.SIGKILL
-    _worker.kill_stopped(process.pid)
+    _worker.kill_named(process.pid, "ray::another")
+
+
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="there is no /proc")
+def test_the_name_of_a_worker() -> None:
+    """While a task runs, its process has a name that no other one has."""
+    comm = Path(f"/proc/{os.getpid()}/comm")
+    before = comm.read_text()
+    batches = _worker.run(partial(iter, [1, 2]), 3)
+    worker = next(batches).worker
+    assert worker is not None
+    assert comm.read_text() == f"{worker.name}\n" != before
+    batches.close()
+    assert comm.read_text() == before
+
+
+@FLAVOURS
+def test_what_does_not_cross_the_border(flavour: str) -> None:
+    """The return value is lost, `send` is refused, and `throw` closes the source."""
+    heard: list[Any] = []
+
+    def source(_: Progress[int]) -> Generator[int, Any, str]:
+        try:
+            heard.append((yield 1))
+            yield 2
+        except KeyError:
+            heard.append("thrown")
+        finally:
+            heard.append("closed")
+        return "value"
+
+    async def play(move: str, *args: Any) -> Any:
+        """Return the result of a move after the first item."""
+        make: Any = failover_stream if flavour == "sync" else afailover_stream
+        stream = make([MAKERS[flavour](source, batch=1)], retry_on=RayError, mid_stream="resume")
+        if flavour == "async":
+            assert await anext(stream) == 1
+            return await getattr(stream, f"a{move}")(*args)
+        assert next(stream) == 1
+        return getattr(stream, move)(*args)
+
+    with pytest.raises(AttributeError, match=r"^a source on a Ray worker has no send\(\)$"):
+        asyncio.run(play("send", 7))
+    assert heard == ["closed"]
+    with pytest.raises(KeyError, match="naem"):
+        asyncio.run(play("throw", KeyError("naem")))
+    assert heard == ["closed"] * 2
+    assert asyncio.run(play("send", None)) == 2
+    if flavour == "sync":
+        stream = failover_stream([remote(source)], retry_on=RayError, mid_stream="resume")
+        assert [next(stream), next(stream)] == [1, 2]
+        with pytest.raises(StopIteration) as stop:
+            next(stream)
+        assert stop.value.value is None
 
 
 @FLAVOURS
@@ -310,7 +367,7 @@ def test_a_blocked_task_is_aborted(
 
     def get(ref: Any) -> Any:
         batch = ref.get()
-        if batch.items == [1]:
+        if batch.items in ([], [1]):
             return batch
         clock.sleep(1e9)
         cancelled.wait()

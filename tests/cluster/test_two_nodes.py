@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import ctypes
 import itertools
 import os
 import signal
@@ -34,6 +36,7 @@ from support.needs import needs
 from support.runners import quiet
 
 ray = needs("ray")
+grpc = needs("grpc")
 
 from ray._private.internal_api import memory_summary  # noqa: E402 (it needs Ray)
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -108,7 +111,10 @@ def title_of(folder: Path) -> str:
 
 
 def objects() -> list[str]:
-    summary = memory_summary(stats_only=True)
+    try:
+        summary = memory_summary(stats_only=True)
+    except grpc.RpcError:
+        return ["a node that Ray does not know to be dead yet"]
     lines = [line for line in summary.splitlines() if line.startswith("Plasma memory usage")]
     return [line for line in lines if not line.startswith("Plasma memory usage 0 MiB, 0 objects")]
 
@@ -192,11 +198,38 @@ def test_workers_are_killed_again_and_again(flavour: str) -> None:
 def test_the_worker_hangs(flavour: str) -> None:
     """A timeout leaves a stopped worker, another takes over, and the stopped one is killed."""
     stop = Once(57, lambda item: os.kill(item.pid, signal.SIGSTOP))
-    items = deliver(
-        flavour, [counted(200, 0.005)], stop, attempts=2, idle_timeout=1, first_item_timeout=30
+    items = deliver(  # on a busy machine, others may be late, too
+        flavour, [counted(200, 0.005)], stop, attempts=9, idle_timeout=1, first_item_timeout=30
     )  # fmt: skip
     assert numbers_of(items) == list(range(200))
-    assert len({item.pid for item in items}) == 2
+    assert len({item.pid for item in items}) >= 2
+
+
+@FLAVOURS
+def test_the_worker_hangs_in_c(flavour: str) -> None:
+    """A worker that runs no more Python cannot close its source: it is killed."""
+
+    def source(progress: Progress[int]) -> Iterator[int]:
+        for number in range(progress.delivered, 30):
+            if number == 17 and progress.attempt == 1:
+                ctypes.PyDLL(None).sleep(1000)  # it holds the GIL
+            yield number
+
+    found = deliver(flavour, [source], attempts=9, idle_timeout=2, first_item_timeout=30)
+    assert found == list(range(30))
+
+
+@FLAVOURS
+def test_the_worker_stops_before_its_first_item(flavour: str) -> None:
+    """It is killed as well, although it has sent nothing yet."""
+
+    def source(progress: Progress[int]) -> Iterator[int]:
+        if progress.attempt == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        yield from range(progress.delivered, 30)
+
+    found = deliver(flavour, [source], attempts=9, first_item_timeout=5)
+    assert found == list(range(30))
 
 
 @FLAVOURS
@@ -338,7 +371,10 @@ def test_cursor_bookmarks_and_memo(flavour: str) -> None:
     kill = Once(57, lambda item: os.kill(item.pid, signal.SIGKILL))
     items = deliver(flavour, [source], kill, attempts=2, mid_stream=Resume(start=0))
     assert numbers_of(items) == list(range(100))
-    assert items[-1].node == "[0, 5]"
+    resumed = next(item.number for item in items if item.pid == items[-1].pid)
+    begun, cursor = ast.literal_eval(items[-1].node)
+    assert begun == 0
+    assert cursor * 10 <= resumed <= cursor * 10 + 10  # the bookmark may be on its way
 
 
 @FLAVOURS
@@ -379,9 +415,9 @@ def test_a_cancelled_task(tmp_path: Path) -> None:
 
     async def main() -> None:
         stream = afailover_stream([aremote(source)], retry_on=OSError)
-        async with aclosing(stream), asyncio.timeout(1):
-            async for _ in stream:
-                pass
+        async with aclosing(stream), asyncio.timeout(None) as limit:
+            async for _ in stream:  # however long the worker takes to start
+                limit.reschedule(asyncio.get_running_loop().time() + 0.3)
 
     with pytest.raises(TimeoutError):
         asyncio.run(main())

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from failover_iter import (
     AllSourcesFailed,
     Budget,
+    Checkpoint,
     Closed,
     Committed,
     Completed,
@@ -35,12 +36,13 @@ from failover_iter import (
     Opening,
     PassedOver,
     Policy,
+    Resume,
     Source,
     SourceError,
     Switched,
     Waiting,
 )
-from failover_iter._core.commands import Admit, Command, Open, Raise, Return, Sleep
+from failover_iter._core.commands import Admit, Command, Open, Raise, Return, Save, Sleep
 from failover_iter._core.state import TRANSITIONS, State
 from failover_iter.health import Admission
 from support.play import Play, lost, named
@@ -71,12 +73,14 @@ WORDS: dict[str, Callable[[Play], object]] = {
     "left": lambda play: play.run.left(lost(), by_consumer=True),
     "slept": lambda play: play.run.slept(),
     "admitted": lambda play: play.run.admitted(Admission("a")),
+    "saved": lambda play: play.run.saved(None),
     "interrupted": lambda play: play.run.interrupted(lost()),
 }
 STATE_AFTER: dict[type[Command], State] = {
     Admit: State.ASKING,
     Open: State.OPENING,
     Sleep: State.WAITING,
+    Save: State.SAVING,
     Raise: State.DONE,
     Return: State.DONE,
 }
@@ -88,6 +92,8 @@ def scarce() -> Budget:
 
 
 MODES = [None, "restart", "raise", "skip", "resume"]
+#: That of a stream with a checkpoint.
+SAVED = Resume(start=0, advance=lambda at, _: at + 1)
 PAUSES = [0, 1.5]
 #: The options of a level, the usual value more often.
 LEVEL: dict[str, list[Any]] = {
@@ -161,7 +167,7 @@ class CoreMachine(RuleBasedStateMachine):
 
     def draw(self, choose: Choose) -> tuple[list[Any], dict[str, Any]]:
         """Sources in groups, options for each level, and a callback that may raise."""
-        mode = choose(MODES)
+        mode = choose([*MODES, SAVED])
         self.breaks, self.breaks_at = choose(BREAKS), choose([1, 2, 3])
 
         def options() -> dict[str, Any]:
@@ -169,13 +175,18 @@ class CoreMachine(RuleBasedStateMachine):
             # The answers of the health are those of the machine.
             for shared in ("health", "budget"):
                 level[shared] = level[shared] and level[shared]()
+            if mode is SAVED:
+                level["complete_when"] = None
             return {**level, "mid_stream": mode, "retry_on": self.ask, "on_event": self.listener}
 
         def group(sources: list[Any]) -> Any:
             return Policy(**options()).source(sources)
 
-        layout = choose(LAYOUTS[: -1 if mode == "resume" else None])
-        return layout(group), {**options(), "mark_takeovers": choose([True, False])}
+        last = 1 if mode is SAVED else -1 if mode == "resume" else None
+        layout = choose([*LAYOUTS[:last], LAYOUTS[2]])
+        checkpoint = Checkpoint("unused") if mode is SAVED else None
+        marks = choose([True, False])
+        return layout(group), {**options(), "mark_takeovers": marks, "checkpoint": checkpoint}
 
     def ask(self, error: Exception) -> bool:
         self.break_at("ask")
@@ -309,7 +320,9 @@ class CoreMachine(RuleBasedStateMachine):
         """The consumer leaves."""
         raised = error()
         command = self.says("left", lambda: self.play.leave(raised, by_consumer=True))
-        if self.breaks != "Ended":
+        if self.state is State.SAVING:
+            assert error is GeneratorExit
+        elif self.breaks != "Ended":
             assert command == Raise(raised)
 
     @precondition(in_state(State.WAITING))
@@ -317,6 +330,14 @@ class CoreMachine(RuleBasedStateMachine):
     def sleeps(self) -> None:
         """The pause ends."""
         self.says("slept", self.play.sleep)
+
+    @precondition(in_state(State.SAVING))
+    @rule(error=st.none() | st.builds(OSError, st.just("full")))
+    def is_saved(self, error: Exception | None) -> None:
+        """The checkpoint was saved for the last time: the stream ends, with the error of that."""
+        command = self.says("saved", lambda: self.play.save(error))
+        if error is not None and self.breaks not in ("Completed", "Ended"):
+            assert command == Raise(error)
 
     @precondition(in_state(State.ASKING))
     @rule(verdict=st.sampled_from(["yes", "probe", "no", "no"]))
@@ -492,6 +513,12 @@ def test_each_transition_of_the_table_is_taken() -> None:
             if machine.state is State.WAITING:
                 choose([*[machine.sleeps] * 9, machine.is_interrupted])()
                 continue
+            if machine.state is State.SAVING:
+                if choose([True, True, False]):
+                    machine.is_saved(choose([None, OSError("full")]))
+                else:
+                    machine.is_interrupted()
+                continue
             if machine.state is State.ASKING:
                 if choose([True] * 20 + [False]):
                     machine.is_answered(choose(["yes", "yes", "probe", "no", "no"]))
@@ -510,7 +537,7 @@ def test_each_transition_of_the_table_is_taken() -> None:
                 case "ends":
                     machine.ends(5, closing, choose([True, True, False]))
                 case "left":
-                    machine.is_left(ValueError)
+                    machine.is_left(choose([ValueError, GeneratorExit]))
                 case _:
                     machine.is_interrupted()
         machine.each_stream_reports_a_sentence()

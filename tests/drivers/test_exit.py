@@ -8,18 +8,18 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import ref
 
 import pytest
 
 import failover_iter
 from drivers.threads import Endless, wait_until
 from failover_iter import afailover_stream, failover_stream, in_thread
-from failover_iter._drivers import sync
+from failover_iter._drivers import aio, sync
 
 HOME = Path(failover_iter.__file__).parents[1]
 
@@ -96,6 +96,93 @@ def test_a_timed_stream_that_outlives_our_modules(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+#: Something keeps the main module, as Ray does: the globals of our modules are cleared before those
+#: of the program, which still refer to a stream.
+KEPT = """
+import sys
+sys.path.insert(0, {home!r})
+sys.kept = sys.modules["__main__"]
+import asyncio, tempfile, threading
+import failover_iter
+from failover_iter import Checkpoint, Resume, afailover_stream, failover_stream, in_thread
+
+class Listener:
+    def __call__(self, event): pass
+    def stream_ended(self, ended): print("ended", flush=True)
+
+class Source:
+    def __init__(self, progress=None): pass
+    def __iter__(self): return self
+    def __next__(self): return 1
+    def close(self): print("closed", flush=True)
+
+async def asource():
+    while True:
+        yield 1
+
+def numbers(progress):
+    yield from range(progress.cursor, 9)
+
+def count(at, _):
+    return at + 1
+
+options = dict(retry_on=OSError, on_event=Listener())
+saved = dict(mid_stream=Resume(start=0, advance=count), checkpoint=Checkpoint({path!r}))
+{make}
+"""
+ASYNC = "; loop = asyncio.new_event_loop(); loop.run_until_complete(anext(stream))"
+
+
+@pytest.mark.parametrize(
+    ("make", "printed"),
+    [
+        ("stream = failover_stream([Source], **options); next(stream)", "closed ended"),
+        (
+            "stream = failover_stream([Source], idle_timeout=60, **options); next(stream)",
+            "closed ended",
+        ),
+        (
+            "in_thread(Source); stream = failover_stream([Source], idle_timeout=60, **options)\n"
+            "next(stream)",
+            "closed ended",
+        ),
+        (
+            "stream = failover_stream([Source], idle_timeout=60, commit_when=3, **options)\n"
+            "next(stream)",
+            "closed ended",
+        ),
+        (
+            "stream = failover_stream([Source], idle_timeout=60, **options); go = [print] * 2\n"
+            "def pull(): next(stream); done.set(); threading.Event().wait()\n"
+            "done = threading.Event(); threading.Thread(target=pull, daemon=True).start()\n"
+            "done.wait()",
+            "",
+        ),
+        ("stream = afailover_stream([asource], **options)" + ASYNC, ""),
+        ("stream = afailover_stream([asource], **options)" + ASYNC + "; loop.close()", ""),
+        ("stream = afailover_stream([asource], idle_timeout=60, **options)" + ASYNC, ""),
+        ("stream = afailover_stream([in_thread(Source)], **options)" + ASYNC, "closed"),
+        (
+            "stream = failover_stream([numbers], idle_timeout=60, **options, **saved)\n"
+            "next(stream), next(stream)",
+            "ended",
+        ),
+    ],
+)
+def test_a_program_that_outlives_our_modules(tmp_path: Path, make: str, printed: str) -> None:
+    """No traceback; and a blocking stream is closed before, timed or not, and its end is told."""
+    path = tmp_path / "state"
+    script = KEPT.format(home=str(HOME), path=str(path), make=make)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, encoding="utf-8", check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == printed.split()
+    assert not path.exists() or '"cursor": "1"' in path.read_text("utf-8")
+    assert path.exists() == ("saved" in make)
+
+
 def test_an_error_of_closing_at_the_exit_is_printed() -> None:
     """As one in a finalizer is; the next stream is closed."""
     script = SCRIPT.format(home=str(HOME), source="Source", options="", cycle=False)
@@ -129,7 +216,7 @@ def test_what_is_done_at_the_exit(
             raise error
 
     stream = Source()
-    gone = ref(stream)
+    gone = sync.StreamRef(stream)
     hash(gone)
     del stream  # a stream that is finalized just now
     monkeypatch.setattr(sync, "open_streams", {gone})
@@ -141,6 +228,63 @@ def test_what_is_done_at_the_exit(
     assert "ValueError: the first" in printed
     assert "ValueError: the second" in printed
     assert [list(stream) for stream in streams] == [[], []]
+
+
+def test_what_is_done_at_the_exit_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream with a time limit is closed too, unless a daemon thread has pulled it."""
+    monkeypatch.setattr(sync, "open_streams", set())
+    told: list[str] = []
+
+    def stream_of(name: str) -> Any:
+        return failover_stream(
+            [Endless],
+            retry_on=OSError,
+            idle_timeout=60,
+            on_event=lambda event: told.append(f"{name} {type(event).__name__}"),
+        )
+
+    ours, theirs = stream_of("ours"), stream_of("theirs")
+    pulled, done = threading.Event(), threading.Event()
+
+    def pull() -> None:
+        next(theirs)
+        pulled.set()
+        done.wait(60)
+
+    thread = threading.Thread(target=pull)
+    thread.start()
+    pulled.wait(60)
+    next(ours)
+    told.clear()
+    for _ in range(2):
+        sync._close_at_exit()
+        assert told == ["ours Closed"]
+    done.set()
+    thread.join()
+    sync._close_at_exit()
+    assert told == ["ours Closed", "theirs Closed"]
+
+
+def test_a_stream_is_silent_once_our_modules_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter has taken them apart: whatever goes wrong then is not worth a traceback."""
+
+    def source() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            raise ValueError("from close")
+
+    async def main() -> None:
+        stream = afailover_stream([in_thread(source)], retry_on=OSError)
+        await anext(stream)
+        await stream.aclose()
+
+    stream = failover_stream([source], retry_on=OSError)
+    next(stream)
+    monkeypatch.setattr(sync, "modules", {})
+    monkeypatch.setattr(aio, "modules", {})
+    stream.close()
+    asyncio.run(main())
 
 
 class Source:

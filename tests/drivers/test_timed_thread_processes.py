@@ -164,7 +164,7 @@ class TestExit:
         source = Endless()
         stream = stream_of(lambda: source)
         next(stream)
-        mailbox._close_at_exit()
+        mailbox.close_at_exit()
         assert source.log == ["closed"]
         with pytest.raises(RuntimeError, match="cannot be continued while the interpreter exits"):
             next(stream)
@@ -179,15 +179,33 @@ class TestExit:
         source = Endless()
         stream = stream_of(lambda: source)
         next(stream)
-        mailbox._close_at_exit()
+        mailbox.close_at_exit()
         assert source.log == ["closed"]
+
+    def test_a_slow_source_is_waited_for_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The hook of the streams calls the hook of the threads, too."""
+        closing, let_go = threading.Event(), threading.Event()
+
+        class Slow(Endless):
+            def close(self) -> None:
+                closing.set()
+                let_go.wait()
+
+        stream = stream_of(Slow)
+        next(stream)
+        monkeypatch.setattr(mailbox, "EXIT_SECONDS", 0)
+        mailbox.close_at_exit()
+        closing.wait()
+        monkeypatch.setattr(mailbox, "EXIT_SECONDS", 1e6)
+        mailbox.close_at_exit()
+        let_go.set()
 
     def test_a_blocked_source_is_left_alone(self, fake: VirtualClock) -> None:
         """Python ends its thread with the process."""
         stall = Stall(fake)
         with pytest.raises(SourceTimeout):
             list(stream_of(lambda: stall, idle_timeout=1))
-        mailbox._close_at_exit()
+        mailbox.close_at_exit()
         assert stall.log == []
 
     def test_a_stream_of_another_thread_is_left_alone(self) -> None:
@@ -206,7 +224,7 @@ class TestExit:
         consumer = threading.Thread(target=consume)
         consumer.start()
         pulled.wait()
-        mailbox._close_at_exit()
+        mailbox.close_at_exit()
         let_go.set()
         consumer.join()
         assert source.log == ["went on", "closed"]
@@ -231,7 +249,7 @@ class TestExit:
         if busy:
             closes.wait()
             assert box.state == "closing"
-        mailbox._close_at_exit()
+        mailbox.close_at_exit()
         let_go.set()
 
     def test_while_the_guard_acts(self) -> None:
@@ -247,4 +265,4 @@ class TestExit:
         guard, box.guard = box.guard, Running  # type: ignore[assignment]
         del stream
         assert guard() is None
-        mailbox._close_at_exit()
+        mailbox.close_at_exit()

@@ -155,6 +155,11 @@ class Play:
         self.command = self.run.slept()
         return self.command  # type: ignore[no-any-return]
 
+    def save(self, error: Exception | None) -> Command:
+        """The checkpoint is saved for the last time."""
+        self.command = self.run.saved(error)
+        return self.command  # type: ignore[no-any-return]
+
     def answer(self, admission: Any) -> Command:
         """The health answers."""
         self.command = self.run.admitted(admission)

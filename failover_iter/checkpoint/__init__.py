@@ -19,18 +19,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
 from datetime import timedelta
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from failover_iter._drivers.away import away
@@ -41,6 +35,8 @@ from failover_iter._validation import (
     seconds_of,
     suggest_options,
 )
+from failover_iter.checkpoint._file_store import FileStore
+from failover_iter.checkpoint._sqlite_store import SQLiteStore
 from failover_iter.errors import CheckpointError
 
 __all__ = ["Checkpoint", "FileStore", "SQLiteStore", "Store"]
@@ -59,7 +55,8 @@ class Store(Protocol):
     def load(self) -> str | None:
         """Return what was saved last, or None; raise `CheckpointError` if another process writes.
 
-        It is called at the first pull of each stream.
+        It is called at the first pull of each stream. A `UnicodeDecodeError` means that what was
+        saved is damaged.
         """
         ...
 
@@ -115,7 +112,8 @@ class Checkpoint:
 
     The first pull of a stream raises `CheckpointError` if what was saved is damaged, empty, or of
     another version, and whatever the store raises. A pull raises what a save raises (the disk is
-    full, for example). No source is blamed for that, and none is opened after it.
+    full, for example). No source is blamed for that, and none is opened after it. The last save
+    comes before the end: if it fails, the stream ends with its error, and listeners hear that.
 
     Example:
         >>> import tempfile
@@ -220,7 +218,10 @@ class Checkpoint:
         with self._mutex:
             if self._is_used:
                 raise CheckpointError(f"{self._store} is in use by another stream of this process")
-            text = self._store.load()
+            try:
+                text = self._store.load()
+            except UnicodeDecodeError as error:
+                raise self._damaged() from error
             try:
                 saved = None if text is None else self._read(text)
             except BaseException:
@@ -265,8 +266,7 @@ class Checkpoint:
             state = json.loads(text)
             version = state["failover_iter"]
         except (ValueError, TypeError, KeyError) as error:
-            what = "is damaged" if text.strip() else "is empty"
-            raise CheckpointError(f"{self._store} {what}: delete it to start over") from error
+            raise self._damaged("is damaged" if text.strip() else "is empty") from error
         if version != _VERSION:
             raise CheckpointError(
                 f"{self._store} has version {version!r}, this release reads version {_VERSION}"
@@ -275,7 +275,10 @@ class Checkpoint:
             delivered, at = int(state["delivered"]), int(state["at"])
             return Saved(self._loads(state["cursor"]), delivered, at)
         except Exception as error:
-            raise CheckpointError(f"{self._store} is damaged: delete it to start over") from error
+            raise self._damaged() from error
+
+    def _damaged(self, what: str = "is damaged") -> CheckpointError:
+        return CheckpointError(f"{self._store} {what}: delete it to start over")
 
 
 def _store_of(path: Any, store: Any, *, fsync: bool) -> Store:
@@ -288,185 +291,3 @@ def _store_of(path: Any, store: Any, *, fsync: bool) -> Store:
     if not all(offers(store, method) for method in ("load", "save", "close")):
         raise TypeError(f"store must have the methods of a Store, got {store!r}")
     return store  # type: ignore[no-any-return]  # it has the methods
-
-
-_locking: Final[Any] = import_module("msvcrt" if sys.platform == "win32" else "fcntl")
-#: Locks a file, or raises OSError at once. The system unlocks it when the process ends.
-_lock: Final[Callable[[int], object]] = (
-    (lambda file: _locking.locking(file, _locking.LK_NBLCK, 1))
-    if sys.platform == "win32"
-    else (lambda file: _locking.flock(file, _locking.LOCK_EX | _locking.LOCK_NB))
-)
-#: Unlocks it; closing it is not enough while a forked process has it open too.
-_unlock: Final[Callable[[int], object]] = (
-    (lambda file: _locking.locking(file, _locking.LK_UNLCK, 1))
-    if sys.platform == "win32"
-    else (lambda file: _locking.flock(file, _locking.LOCK_UN))
-)
-#: The error numbers of a lock that another process has.
-_LOCKED: Final = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-
-
-class FileStore:
-    """Keeps a checkpoint in a file, which is replaced as a whole: `Checkpoint(path)` uses it.
-
-    Args:
-        path: the file. A file with the ending `.lock` beside it is locked while a stream runs.
-        fsync: `True`: a save waits until the disk has it.
-
-    Example:
-        >>> import tempfile
-        >>> from failover_iter.checkpoint import FileStore
-        >>> store = FileStore(tempfile.mkdtemp() + "/state")
-        >>> store.load()
-        >>> store.save("at 5")
-        >>> store.load()
-        'at 5'
-        >>> store.close()
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, fsync: bool = False) -> None:
-        self._path = Path(path).absolute()  # the process may change its folder
-        self._new = self._path.with_name(f"{self._path.name}.new")
-        self._fsync = fsync
-        self._lock: int | None = None
-        self._owner = 0
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy has in common with this one: not the lock."""
-        return {**self.__dict__, "_lock": None}
-
-    def __str__(self) -> str:
-        """Return the path."""
-        return str(self._path)
-
-    def load(self) -> str | None:
-        """Lock the file, and return what is in it."""
-        self._hold()
-        try:
-            return self._path.read_text("utf-8")
-        except FileNotFoundError:
-            return None
-        except UnicodeDecodeError:
-            self.close()
-            raise CheckpointError(f"{self} is damaged: delete it to start over") from None
-        except BaseException:
-            self.close()
-            raise
-
-    def _hold(self) -> None:
-        """Lock the file, unless that was done."""
-        if self._lock is not None:
-            return
-        file = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            _lock(file)
-        except OSError as error:
-            os.close(file)
-            if error.errno not in _LOCKED:
-                raise  # the file system has no locks, for example
-            raise CheckpointError(f"{self} is in use by another stream or process") from error
-        self._lock, self._owner = file, os.getpid()
-
-    def save(self, state: str) -> None:
-        """Write a new file, and replace the old one by it."""
-        self._hold()
-        try:
-            with self._new.open("w", encoding="utf-8") as file:
-                file.write(state)
-                if self._fsync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            self._new.replace(self._path)
-        except BaseException:
-            with suppress(OSError):
-                self._new.unlink(missing_ok=True)
-            raise
-        if self._fsync:
-            _sync_folder(self._path.parent)
-
-    def close(self) -> None:
-        """Unlock the file."""
-        lock, self._lock = self._lock, None
-        if lock is None:
-            return
-        try:
-            if self._owner == os.getpid():  # a forked process must not unlock that of its parent
-                _unlock(lock)
-        finally:
-            os.close(lock)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where folders can be opened."""
-    with suppress(OSError):
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
-
-
-class SQLiteStore:
-    """Keeps a checkpoint in a table of an SQLite database, which other streams may share.
-
-    A save replaces what this stream has loaded or saved. If another process has saved meanwhile,
-    it raises `CheckpointError`.
-
-    Args:
-        path: the database. The table `failover_iter_checkpoints` is made in it.
-        key: which row of the table: one for each stream.
-
-    Example:
-        >>> import tempfile
-        >>> from failover_iter import Checkpoint
-        >>> from failover_iter.checkpoint import SQLiteStore
-        >>> store = SQLiteStore(tempfile.mkdtemp() + "/state.db", "orders")
-        >>> Checkpoint(store=store, every=5)
-        Checkpoint(the checkpoint 'orders', every=5)
-    """
-
-    def __init__(self, path: str | os.PathLike[str], key: str) -> None:
-        self._path = path
-        self._key = key
-        self._state: str | None = None
-
-    def __str__(self) -> str:
-        """Return the key, for messages."""
-        return f"the checkpoint {self._key!r}"
-
-    def load(self) -> str | None:
-        """Return the text in the row."""
-        with self._connected() as database, database:
-            database.execute(
-                "create table if not exists failover_iter_checkpoints "
-                "(key text primary key, state text not null)"
-            )
-            row = database.execute(
-                "select state from failover_iter_checkpoints where key = ?", [self._key]
-            ).fetchone()
-        self._state = None if row is None else row[0]
-        return self._state
-
-    def save(self, state: str) -> None:
-        """Replace the text in the row, if nobody else has."""
-        with self._connected() as database, database:
-            if self._state is None:
-                changed = database.execute(
-                    "insert or ignore into failover_iter_checkpoints values (?, ?)",
-                    [self._key, state],
-                )
-            else:
-                changed = database.execute(
-                    "update failover_iter_checkpoints set state = ? where key = ? and state = ?",
-                    [state, self._key, self._state],
-                )
-        if changed.rowcount != 1:
-            raise CheckpointError(f"{self} was saved by another stream or process meanwhile")
-        self._state = state
-
-    def close(self) -> None:
-        """Do nothing: a connection is open only while it is used."""
-
-    def _connected(self) -> closing[sqlite3.Connection]:
-        return closing(sqlite3.connect(self._path))
