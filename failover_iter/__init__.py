@@ -4,9 +4,9 @@ When a source fails, even mid-stream, the next one takes over. `failover_stream`
 `afailover_stream` make one stream from several sources; their documentation explains the options.
 `failover` decorates a function that returns a stream. A `Policy` holds options for many streams, a
 `Source` holds options for one source, and a `Trace` shows what happened. A `hedge` opens a second
-source when the first is slow. Streams that share a
-`Health` ask a source that failed lately last, and streams that share a `Budget` retry no more than
-it allows. With a `Checkpoint`, the next process goes on where a stream stopped.
+source when the first is slow. Streams that share a `Health` try a source that failed lately last,
+and streams that share a `Budget` retry no more than it allows. With a `Checkpoint`, the next
+process continues where a stream stopped.
 
 `failover_iter.llm` has adapters for the SDKs of LLM providers. `failover_iter.testing` tests any
 pipeline of iterators. `failover_iter.observe` reports to OpenTelemetry and Prometheus.

@@ -48,10 +48,10 @@ def failover_stream(
 
     - "restart" (the default) delivers 1 2 1 2 3. The next attempt starts over, and the items
       repeat.
-    - "raise" delivers 1 2 and raises the error. Once an item is delivered, nothing is retried.
-      For work that must not be repeated (the safest choice).
+    - "raise" delivers 1 2 and raises the error. Once an item is delivered, nothing is retried. Use
+      it for work that must not be repeated (the safest choice).
     - "skip" delivers 1 2 3. The next attempt starts over, and the stream drops the items already
-      delivered. For sources that replay the same sequence.
+      delivered. Use it for sources that replay the same sequence.
     - "resume" delivers 1 2 3. The stream calls the next factory with a `Progress`, and the
       factory yields only the items still missing.
 
@@ -74,7 +74,8 @@ def failover_stream(
         attempts: how often each source is tried before the stream switches to the next one;
             `None` = no limit. Then set `wait` or `give_up_after`, too.
         reset_on_progress: `True`: an attempt that made progress, by at least one new item,
-            restores all `attempts` of its source. For sources with "skip", "resume" or `Decide`.
+            restores all `attempts` of its source. It takes effect for sources with "skip", "resume"
+            or `Decide`.
         wait: pause before the same source is retried: seconds, a timedelta, or a function
             `Failed -> seconds`, such as `backoff()`. Default: no pause. A switch to a source
             that this stream has not tried yet (it remembers the last 64) does not wait.
@@ -83,8 +84,9 @@ def failover_stream(
         complete_when: predicate that the last item must meet. A stream that ends otherwise counts
             as truncated, and the attempt fails with `TruncatedStream`. Default: not checked.
         expect_items: how many items a complete stream has, counted since the last restart. If a
-            source ends with fewer, the attempt fails with `TruncatedStream`. An item too many is
-            not delivered, and the attempt fails with `DivergedStream`. Default: not checked.
+            source ends with fewer, the attempt fails with `TruncatedStream`. If it yields more, the
+            attempt fails with `DivergedStream`, and the surplus item is not delivered. Default: not
+            checked.
         allow_empty: `False`: an attempt that ends without an item, or without meeting
             `commit_when`, fails with `EmptyStream`.
         first_item_timeout: time limit for the first item of an attempt, counted from its opening,
@@ -104,10 +106,10 @@ def failover_stream(
         on_exhausted: what is raised when no source is left. "last": the last error, the same
             object, with the earlier ones in its notes. "group": an `AllSourcesFailed` of all.
         on_event: called with each event (see `failover_iter.events`), for example a `Trace`.
-        health: a `Health` that many streams share: a source that failed lately is asked last.
+        health: a `Health` that many streams share: a source that failed lately is tried last.
         budget: a `Budget` that many streams share: how often they may retry.
-        checkpoint: a `Checkpoint`: the next process goes on where this stream stops. For streams
-            with a cursor.
+        checkpoint: a `Checkpoint`, with which the next process continues where this stream stops.
+            It requires a stream with a cursor.
         mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
             takeover. The items are then of type `T | Takeover`.
 
@@ -195,10 +197,10 @@ def afailover_stream(
         on_exhausted: what the stream raises when no source is left. "last": the last error.
             "group": an `AllSourcesFailed` with all errors.
         on_event: plain function that is called with each event.
-        health: a `Health` that many streams share: a source that failed lately is asked last.
+        health: a `Health` that many streams share: a source that failed lately is tried last.
         budget: a `Budget` that many streams share: how often they may retry.
-        checkpoint: a `Checkpoint`: the next process goes on where this stream stops. For streams
-            with a cursor.
+        checkpoint: a `Checkpoint`, with which the next process continues where this stream stops.
+            It requires a stream with a cursor.
         mark_takeovers: `True`: yield a `Takeover` marker just before the first item after a
             takeover.
 
@@ -279,10 +281,10 @@ def failover(
         on_exhausted: what the stream raises when no function is left. "last": the last error.
             "group": an `AllSourcesFailed` with all errors.
         on_event: function that is called with each event.
-        health: a `Health` that many streams share: a source that failed lately is asked last.
+        health: a `Health` that many streams share: a source that failed lately is tried last.
         budget: a `Budget` that many streams share: how often they may retry.
-        checkpoint: a `Checkpoint`: the next process goes on where this stream stops. For streams
-            with a cursor.
+        checkpoint: a `Checkpoint`, with which the next process continues where this stream stops.
+            It requires a stream with a cursor.
 
     Raises:
         TypeError: an option has the wrong type or does not exist, a fallback is not callable,

@@ -69,7 +69,8 @@ def in_thread(factory: Any) -> Any:
 
     Returns:
         A factory with the same parameters, for `afailover_stream` or `Source`. It returns an async
-        iterator. Of a `Source`, an async source with the same name and options.
+        iterator. If `factory` is a `Source`, the result is an async source with the same name and
+        options.
 
     Raises:
         TypeError: `factory` is not callable, or it is async.

@@ -69,7 +69,7 @@ class Bookmark:
     """An object that a source yields to say "you are here" without an item.
 
     A source with a cursor (`Resume(start=..., advance=...)`, or the same with `Decide`) yields a
-    bookmark where the other side sends a position without data: a resume token, a heartbeat, the
+    bookmark when the other side sends a position without data: a resume token, a heartbeat, the
     end of a scan that found nothing. A bookmark is never delivered. It takes effect when the items
     before it are delivered: it sets the cursor, it restarts `idle_timeout` and ends the outage of
     `give_up_after`, and it is progress for `reset_on_progress`. From a source without a cursor it

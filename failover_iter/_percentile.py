@@ -19,12 +19,12 @@ _RENEWED: Final = 16  # how often the quantile is computed anew, as a part of th
 class Percentile:
     """A delay for `Policy.hedge(after=...)`: as long as most sources take to commit.
 
-    It keeps the last times, of all streams that share it, and is the given quantile of them. With
-    `Percentile(0.95)`, about one stream of twenty opens a second source. Until it knows 20 times,
-    no second source is opened.
+    It keeps the latest times of all streams that share it. The delay is the given quantile of these
+    times. With `Percentile(0.95)`, about one stream of twenty opens a second source. Before it
+    knows 20 times, no second source is opened.
 
     A source that was superseded would have taken longer than it was given. Its time is a lower
-    bound, and counts as such (the estimator of Kaplan and Meier): without the losers, the delay
+    bound, and counts as such (the estimator of Kaplan and Meier). Without these times, the delay
     would become shorter and shorter.
 
     It is safe to share between threads, tasks and event loops. Use one for sources that are
@@ -33,7 +33,7 @@ class Percentile:
     Args:
         quantile: a number between 0 and 1.
         floor: the delay is never shorter, in seconds or as a timedelta.
-        keep: how many of the last times it keeps.
+        keep: how many times it keeps.
 
     Raises:
         TypeError: an argument has the wrong type.

@@ -45,8 +45,8 @@ class Source(Generic[OpenedT]):
             dictionary of the stream in which a generator can leave a handle. Not called while
             the factory itself blocks, nor once the source is being closed. Its errors are logged.
             By default the method `failover_abort` of `opened`, if it has one.
-        health_key: what `health` knows the source by, for example if several policies call it by
-            different names. By default its name in the events.
+        health_key: the name by which `health` knows the source, for example if it has different
+            names in several policies. Default: its name in the events.
         retry_on: which errors count as failures of this source: an exception class, a tuple of
             them, or a predicate on the error.
         switch_on: which errors leave this source at once, whatever `attempts` are left.

@@ -21,20 +21,20 @@ __all__ = ["Budget"]
 
 @suggest_options
 class Budget:
-    """A token bucket, shared by the streams that are given it: retries cannot become a storm.
+    """A token bucket that streams share, so that their retries cannot become a storm.
 
     Each stream earns `ratio` tokens when it opens its first source. A retry of the same source, and
     a hedge, spend one. A switch to a source that the stream has not tried is free, and so is
-    opening a source again after it brought the stream further. If the budget is empty, a stream
-    does not retry: it switches, or it is exhausted, and a note at the error says so.
+    opening a source again after an attempt that made progress. If the budget is empty, a stream
+    does not retry: it switches, or it is exhausted, and a note of the error says so.
 
     It is safe to share between threads, tasks and event loops.
 
     Args:
         ratio: how many retries a stream earns: 0.1 allows one retry for ten streams.
-        reserve: the most tokens that it holds; it begins with as many.
+        reserve: the most tokens that it holds, and the number that it begins with.
         per_second: how many tokens it gains each second, so that few streams may retry too.
-        clock: the seconds on a clock that never goes back; for tests.
+        clock: a function that returns the seconds of a monotonic clock; for tests.
 
     Raises:
         TypeError: an argument has the wrong type.

@@ -11,12 +11,14 @@ is left, `Exhausted` comes last. `PassedOver` names each source that may not tak
         (Failed PassedOver* Exhausted? | Completed | Closed)
 
 The inner stream of a hedge (`Policy.hedge`) may have several attempts at a time. `Contending` comes
-before the `Opening` of each that begins beside others, and the end of an attempt may also be
-`Superseded`: another one was first. Source and attempt tell to which one an event belongs.
+before the `Opening` of each attempt that starts while others are running, and the end of an attempt
+may also be `Superseded`: another source was first. `source` and `attempt` say which attempt an
+event belongs to.
 
-If the consumer or a `total_timeout` interrupts a pause, the stream emits no further event. Nor does
-it after a `Failed` whose error it raises. If a listener has a method `stream_ended`, that is called
-once for each stream, with an `Ended` record, after the last event.
+If the consumer or a `total_timeout` interrupts a pause, the stream emits no further event. If it
+raises the error of a `Failed`, that event is the last one, too. If a listener has a method
+`stream_ended`, the method is called once for each stream, with an `Ended` record, after the last
+event.
 
 One listener can serve many streams: `stream` is the number of the stream that an event belongs to.
 Each opening of a `Policy.source` is an inner stream with its own number, and its events come
@@ -86,10 +88,10 @@ class Opening(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Contending(_Record):
-    """A source of a hedge is opened next, beside those that are open: they are slow."""
+    """Another source of a hedge is opened next, because those that are open are slow."""
 
     seconds: float
-    """How long the source before it was waited for."""
+    """How long the stream waited for the source before it."""
 
 
 class Committed(_Record):
@@ -193,7 +195,7 @@ class PassedOver(_Record):
     """Why: `"mid_stream"`, `"health"` or `"budget"`.
 
     `"mid_stream"`: its mode is "raise", and items were delivered. `"health"`: it failed lately, and
-    is asked last. `"budget"`: it was to be tried again, and the budget is empty.
+    is tried last. `"budget"`: it was to be tried again, and the budget is empty.
     """
 
 
@@ -211,9 +213,9 @@ class Exhausted(_Record):
 class Ended(_Record):
     """The stream has ended, for any reason. `on_event` itself does not receive this record.
 
-    If a listener has a method `stream_ended`, that is called with this record: once for each stream
-    that has opened a source, after its last event. `source` and `attempt` name what was opened
-    last, or was to be opened next.
+    If a listener has a method `stream_ended`, the method is called with this record, once for each
+    stream that has opened a source, after its last event. `source` and `attempt` name what was
+    opened last, or was to be opened next.
 
     Example:
         >>> from failover_iter import failover_stream

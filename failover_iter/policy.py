@@ -143,18 +143,18 @@ class Policy(Options):
     ) -> Source[Any]:
         """Return a source that opens the next of the factories when the one before is slow.
 
-        It is a source like `Policy.source`, which differs until the commit. If the first source has
-        not committed after `after`, the next one is opened beside it, and so on. The first to
-        commit wins. The others are closed, and nothing of them is delivered. A source that
-        fails meanwhile, as `retry_on` says, is replaced at once. Any other error ends the race,
-        and so does the failure of the last source.
+        The result differs from that of `Policy.source` only until the commit. If the first source
+        has not committed after `after`, the next one is opened beside it, and so on. The first to
+        commit wins. The others are closed, and nothing of them is delivered. A source that fails
+        meanwhile, as `retry_on` says, is replaced at once. Any other error ends the race, and so
+        does the failure of the last source.
 
         `attempts`, `commit_when`, `allow_empty`, the timeouts and the other options of the policy
-        hold for each source. So an error message or an empty answer never wins, if the options
-        say what they are. If the winner fails after its commit, the hedge has failed: the outer
-        stream goes on with its next source, or tries the hedge again (`Source(attempts=...)`). What
-        the winner itself sets (`retry_on`, `switch_on`, `reset_on_progress`, `wait`) counts then,
-        unless the hedge sets it.
+        hold for each source. So, if the options say how to recognize them, an error message or an
+        empty answer never wins. If the winner fails after its commit, the hedge has failed: the
+        outer stream continues with its next source, or tries the hedge again
+        (`Source(attempts=...)`). What the winner itself sets (`retry_on`, `switch_on`,
+        `reset_on_progress`, `wait`) counts then, unless the hedge sets it.
 
         Each source beside another one spends a token of the policy's `budget`; if that is empty,
         none is opened. To `health`, a source that was slower than another has neither failed nor
@@ -208,7 +208,7 @@ def _grouped(
     if policy.checkpoint is not None:
         kind = "source" if delay is None else "hedge"
         raise ValueError(
-            f"checkpoint is for a whole stream, not for a Policy.{kind} in it: give it to the "
+            f"checkpoint is for a whole stream, not for a Policy.{kind} in it: pass it to the "
             "policy of the outer stream"
         )
     group = Group(policy, factories, delay)

@@ -56,9 +56,7 @@ def add_demo_arguments(parser: ArgumentParser) -> None:
         choices=("restart", "raise", "skip", "resume"),
         help="show the scenarios of one mid-stream mode (default: all)",
     )
-    parser.add_argument(
-        "--slow", action="store_true", help="wait a second after each scenario, to read along"
-    )
+    parser.add_argument("--slow", action="store_true", help="wait a second after each scenario")
 
 
 def _add_mirrors(parser: ArgumentParser) -> None:

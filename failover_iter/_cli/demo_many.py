@@ -52,7 +52,7 @@ def _sick_primary(replica: TextServer) -> Scene:
     return Scene(
         f"health: {_STREAMS} streams, primary refuses connections",
         f"each stream tries its first source {_ATTEMPTS} times; streams that share a Health learn "
-        "from each other, and ask a source that failed lately last",
+        "from each other, and try a source that failed lately last",
         (
             f"without health: primary was opened {without} times",
             f"with health: primary was opened {with_health} times",
@@ -90,7 +90,7 @@ def _slow_primary(primary: TextServer, replica: TextServer) -> Scene:
     outcomes = [row.outcome for row in trace.attempts[1:]]  # without that of the hedge itself
     return Scene(
         "hedge: primary is slow",
-        f"primary sends no line; after {_AFTER:g} s the replica is opened beside it, and is first",
+        f"primary sends no line; after {_AFTER:g} s the replica is opened beside it, and wins",
         (f"delivered: {len(lines)} lines",),
         tuple(lines) == TEXT and outcomes == ["superseded", "completed"],
         trace,

@@ -127,7 +127,7 @@ class _Download:
         if not (part.size and part.path.exists()):
             return ""
         whole = "" if part.known_size is None else f" of {part.known_size:,}"
-        return f"; {part.path} has {part.size:,}{whole} bytes: run the command again to go on"
+        return f"; {part.path} has {part.size:,}{whole} bytes: run the command again to continue"
 
     def _is_another_file(self) -> bool:
         """Whether no mirror goes on with what an earlier run has left."""

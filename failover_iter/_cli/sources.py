@@ -96,7 +96,7 @@ class Progress:
             self.failures.append(event)
             self.say(described(event))
         if isinstance(event, Switched):
-            self.say(f"{event.source} is given up; going on with {event.to}")
+            self.say(f"{event.source} is given up; continuing with {event.to}")
 
     def say(self, text: str) -> None:
         """Print a line, above the bar."""
@@ -113,7 +113,7 @@ class Progress:
             self._bar.refresh()
 
     def update(self, size: int) -> None:
-        """Note that so many bytes were written."""
+        """Note how many bytes were written."""
         if self._bar is not None:
             self._bar.update(size)
 

@@ -1,8 +1,9 @@
-"""`Health`: what streams tell each other of their sources, so that a sick one is asked last.
+"""`Health`: streams that share it learn from each other which sources fail, and try these last.
 
-A *key* is what is healthy or not: the name of a source, or its `health_key`. After a few failures
-in a row it is *out*: it is asked last until a cool-down has passed. Then one stream, the *probe*,
-asks it again. Its first item lets all streams in; its failure starts a longer cool-down.
+A *key* identifies what is healthy or not: it is the name of a source, or its `health_key`. After a
+few failures in a row it is *out*: it is tried last until a cool-down has passed. Then one stream,
+the *probe*, tries it again. Its first item lets all streams in; its failure starts a longer
+cool-down.
 
 >>> from failover_iter import Health, Policy
 >>> def primary():
@@ -64,17 +65,17 @@ def requested_delay(error: Any) -> float | None:
 
 @suggest_options
 class Health:
-    """What streams learn from each other about their sources: a sick one is asked last.
+    """What streams learn from each other about their sources: a failing source is tried last.
 
-    Give one `Health` to the policies whose streams are to share it, as their option `health`. A
-    source that has failed `failures` times in a row is out for `cooldown` seconds: streams ask the
+    Pass one `Health` as the option `health` of all policies whose streams are to share it. A
+    source that has failed `failures` times in a row is out for `cooldown` seconds: streams try the
     other sources first, and open it only if none of these is left. After the cool-down one stream
-    at a time, the probe, asks it before the others. Its first item lets all streams in again; its
+    at a time, the probe, tries it before the others. Its first item lets all streams in again; its
     failure doubles the cool-down.
 
     Failures in the middle of a stream count, and so do the library's own (a timeout, an empty or
     truncated stream). An error that neither `retry_on` nor `switch_on` lists never counts, and a
-    consumer that leaves is no failure. A stream is never failed by its health.
+    consumer that leaves is no failure. A `Health` never makes a stream fail.
 
     It is safe to share between threads, tasks and event loops.
 
@@ -82,14 +83,14 @@ class Health:
         failures: how many failures in a row eject a source.
         cooldown: how long it is out at first: seconds or a timedelta.
         maximum: the longest cool-down.
-        lease: after how long another stream may probe if the probe was never heard of again.
-        counts: which of the errors in `switch_on` count as failures: an exception class, a tuple
-            of them, or a predicate. By default only those that carry a Retry-After.
-        retry_after: a function that returns how long an error asks to wait, or None. An error that
-            does ejects its source at once; the later of the two deadlines holds. By default the
-            attribute `retry_after` of the error, or the header of its `response`.
-        store: where to keep it, for example a `RedisStore` that many processes share. By default
-            in this process.
+        lease: how long the result of a probe is waited for, before another stream may probe.
+        counts: which of the errors in `switch_on` count as failures: an exception class, a tuple of
+            them, or a predicate. Default: only those that carry a Retry-After.
+        retry_after: a function that returns how long an error asks to wait, or None. If it returns
+            a time, the source is ejected at once, and the later of the two deadlines holds.
+            Default: the attribute `retry_after` of the error, or the header of its `response`.
+        store: where the health is kept, for example in a `RedisStore` that many processes share.
+            Default: in this process.
         clock: the clock of the process's own store, for tests.
 
     Raises:
@@ -159,7 +160,7 @@ class Health:
         *,
         switches: bool = False,
     ) -> None:
-        """Note what became of an attempt; `switches`: its error is in `switch_on`.
+        """Record the outcome of an attempt; `switches`: its error is in `switch_on`.
 
         It never blocks, and raises nothing.
         """
@@ -171,7 +172,7 @@ class Health:
         self._store.report(admission, outcome, delay, self.rules)
 
     def _asked(self, function: Callable[[Exception], int], error: Exception) -> int:
-        """Ask a function of the user. A stream does not fail of it: what it raises is logged."""
+        """Call a function of the user. What it raises is logged, and fails no stream."""
         try:
             return function(error)
         except Exception:

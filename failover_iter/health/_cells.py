@@ -36,19 +36,19 @@ class Rules(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A stream's ticket for one opening of a source: what its `Store` says of the key."""
+    """The answer of a `Store` to a stream that is about to open a source."""
 
     key: str
     verdict: Verdict = "yes"
-    """Whether to ask the source now, as anyone or as the probe, or only after all others."""
+    """Whether to try the source now, as usual or as the probe, or only after all others."""
     generation: int = 0
     """A number that grows with each ejection."""
     lease: int = 0
     """The lease of a probe, in milliseconds on the store's clock; 0 for others."""
     seconds: float = 0.0
-    """Until it is asked again, if it is out."""
+    """The seconds until it is tried again, if it is out."""
     local: bool = False
-    """Whether the process alone knows of it, while its store is down."""
+    """Whether only this process knows of it, because its store is down."""
 
     @property
     def admitted(self) -> bool:
@@ -63,7 +63,7 @@ class Admission:
 
 
 class Report(NamedTuple):
-    """What became of an attempt. `retry_after` and `now` are in milliseconds."""
+    """The outcome of an attempt. `retry_after` and `now` are in milliseconds."""
 
     key: str
     outcome: Outcome

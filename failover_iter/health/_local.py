@@ -18,7 +18,7 @@ _PRUNED_AT: Final = 1024  # keys
 
 
 class Store(Protocol):
-    """Where the health of sources is kept: in the process (`LocalStore`), or in Redis."""
+    """Where the health of sources is kept: in the process (`LocalStore`) or in Redis."""
 
     def admit(self, key: str, rules: Rules) -> Admission:
         """Return whether a blocking stream is to open this source now. Raises nothing."""
@@ -31,7 +31,7 @@ class Store(Protocol):
     def report(
         self, admission: Admission, outcome: Outcome, retry_after: int, rules: Rules
     ) -> None:
-        """Note what became of an attempt. It never blocks, and raises nothing."""
+        """Record the outcome of an attempt. It never blocks, and raises nothing."""
         ...
 
     def snapshot(self, rules: Rules) -> Mapping[str, SourceHealth]:
@@ -47,7 +47,7 @@ class LocalStore:
     """The health of sources in one process, for its threads, tasks and event loops.
 
     Args:
-        clock: the seconds on a clock that never goes back; for tests.
+        clock: a function that returns the seconds of a monotonic clock; for tests.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -81,7 +81,7 @@ class LocalStore:
     def report(
         self, admission: Admission, outcome: Outcome, retry_after: int, rules: Rules
     ) -> None:
-        """Note what became of an attempt."""
+        """Record the outcome of an attempt."""
         now = self._now()
         report = Report(
             admission.key, outcome, admission.generation, admission.lease, retry_after, now
@@ -95,7 +95,7 @@ class LocalStore:
         return replace(self.admit(key, rules), local=True)
 
     def adopt(self, admission: Admission, outcome: Outcome, retry_after: int, rules: Rules) -> None:
-        """Note what became of an attempt that another store admitted."""
+        """Record the outcome of an attempt that another store admitted."""
         generation = self._cells.get(admission.key, UNKNOWN).generation
         mine = replace(admission, generation=generation, lease=0)
         self.report(mine, outcome, retry_after, rules)

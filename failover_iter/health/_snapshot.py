@@ -14,7 +14,7 @@ class SourceHealth:
     """The health of one key."""
 
     state: State
-    """`"ok"`; `"out"`: it is asked last; `"probing"`: one stream finds out whether it is back."""
+    """`"ok"`; `"out"`: it is tried last; `"probing"`: one stream finds out whether it works."""
     failures: int
     """Failures in a row since it was last ejected."""
     until: float

@@ -107,7 +107,7 @@ def chat_stream(
     - `retry_on=is_transient`.
     - `switch_on=is_lasting`: after a lack of credit or access, or for a model that does not exist,
       the next source is asked, and this one is not tried again. With `switch_on=None` and the
-      `retry_on` above, a lack of access is raised.
+      `retry_on` above, errors about access are raised.
     - `mid_stream="raise"`: an error after the first content is raised to the caller. If you can
       clear the screen, use "restart" with `mark_takeovers=True`. Use `continue_with(...)` to let
       the next provider continue the answer.
@@ -115,9 +115,9 @@ def chat_stream(
     - `refusals="answer"`: a refusal, or an answer that a filter cut off, is an answer with the
       finish reason "content_filter". With "switch" the next provider is asked instead, also if the
       refusal is an HTTP error.
-    - `on_usage` is a function that is called with the `AttemptUsage` of each attempt after it has
-      ended, however it has ended, if its provider reported one. So the usage is known even if every
-      source fails, or if you leave early.
+    - `on_usage` is a function that is called with the `AttemptUsage` of each attempt after the
+      attempt has ended, for whatever reason, if its provider reported one. So the usage is known
+      even if every source fails, or if you leave early.
     - `wait` is 0. With `attempts` above 1, set it to `retry_after(...)`; a source that asks for a
       longer pause than its maximum is left at once.
     - `idle_timeout` is not set. It is the number of seconds to wait for the next chunk; a

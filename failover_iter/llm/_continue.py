@@ -75,10 +75,10 @@ def continue_with(
     a tool call, of structured output, or of an image or the like was delivered; the error is raised
     instead.
 
-    `how` may be a ladder. A provider that rejects one way of continuing (many answer a prefill with
-    status 400) is asked in the next way at once; this takes none of its `attempts`. With "restart"
-    at the end, it is at last asked without the text so far: its answer starts over, and
-    `mark_takeovers=True` marks the place. A provider that rejects all of it counts as failed, and
+    `how` may be a ladder. If a provider rejects one step (many answer a prefill with status 400),
+    the next step is tried at once; this uses up none of its `attempts`. If the last step is
+    "restart", the provider is then asked without the text so far: its answer starts over, and
+    `mark_takeovers=True` marks the place. A provider that rejects every step counts as failed, and
     the next one is tried. If none is left, the stream raises the error that interrupted the answer,
     with the rejections in its notes.
 

@@ -1,4 +1,4 @@
-"""`judged`: a source whose finished answers may be refused as a whole."""
+"""`judged`: a source whose finished answers may be rejected."""
 
 from __future__ import annotations
 

@@ -324,7 +324,7 @@ def is_unavailable(error: Exception) -> bool:
 
 
 def is_lasting(error: Exception) -> bool:
-    """Whether asking the same provider again is of no use; the default of `switch_on`.
+    """Whether it is useless to ask the same provider again; the default of `switch_on`.
 
     True for the kinds "quota", "auth" and "no_model" (see `error_kind`): somebody has to act first.
     The stream leaves the source at once, whatever `attempts` are left.

@@ -43,7 +43,7 @@ def _last_of(error: Exception) -> Exception:
 
 
 def is_bug(error: Exception) -> bool:
-    """Whether the error is none of a provider."""
+    """Whether the error does not come from a provider."""
     return error_kind(_last_of(error)) == "unknown"
 
 

@@ -68,8 +68,9 @@ def openai_sse(
 
     It waits for the first chunk, so the status is known before the first byte. If no source
     delivers anything, the response is the error, with its status: 429, 503, ... An error after the
-    first chunk becomes an event, on which the clients of OpenAI raise. An error that is not one of
-    a provider (`error_kind` is "unknown") is raised, so that your framework reports it.
+    first chunk becomes an event, for which the clients of OpenAI raise an exception. An error that
+    does not come from a provider (`error_kind` is "unknown") is raised, so that your framework
+    reports it.
 
     For an async stream, which needs asyncio, the result is awaitable. A task of the response reads
     the stream. It ends, and the sources are closed, when the body has ended or is closed, and when
@@ -85,9 +86,9 @@ def openai_sse(
             for.
         include_usage: Whether an event before the last has the usage of all attempts, as clients
             request it with `stream_options`; False by default.
-        keep_alive: A comment is sent after so many seconds without an event, so that no proxy
-            closes the connection, and a client that has gone is noticed; 15 by default, None for
-            never. Only for async streams.
+        keep_alive: After this many seconds without an event, a comment is sent. It keeps proxies
+            from closing the connection, and shows whether the client is still connected. 15 by
+            default, None for never; only for async streams.
 
     Raises:
         TypeError: `keep_alive` is not a duration.

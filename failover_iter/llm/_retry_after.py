@@ -85,7 +85,7 @@ def requested_delay(error: Exception) -> float | None:
     """Return the pause that the provider of an error asks for, in seconds, or None.
 
     It reads what `retry_after` reads. `Health(retry_after=requested_delay)` makes all streams that
-    share the `Health` leave the provider alone for so long.
+    share the `Health` leave the provider alone for that long.
 
     Example:
         >>> from failover_iter.health import Health

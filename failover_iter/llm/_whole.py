@@ -19,14 +19,15 @@ def chat(
 ) -> Message:
     """Return one whole answer from several LLM providers: when one fails, ask the next one.
 
-    It streams underneath, so an answer that breaks off in the middle costs no time until a timeout.
-    Nothing is shown before it is finished, so `mid_stream` is "restart" by default.
+    It streams underneath, so an answer that breaks off is noticed at once, and not only after a
+    timeout. Nothing is shown before the answer is finished, so `mid_stream` is "restart" by
+    default.
 
     Args:
         sources: Sources, in the order in which they are tried.
-        judge: Refuses an answer as a whole: a function that returns False for a message, or raises
-            a ValueError, as `message.parse(Model)` does. The next source is asked instead. It is
-            called with each finished answer; None accepts all.
+        judge: A function that is called with each finished answer, and can reject it: it returns
+            False, or raises a ValueError, as `message.parse(Model)` does. Then the next source is
+            asked. None accepts every answer.
         options: Options of `chat_stream`.
 
     Raises:
@@ -57,7 +58,7 @@ async def achat(
 
     Args:
         sources: Sources, in the order in which they are tried.
-        judge: Refuses an answer as a whole, as in `chat`; a plain function.
+        judge: A plain function that can reject a finished answer, as in `chat`.
         options: Options of `achat_stream`.
 
     Raises:

@@ -45,13 +45,13 @@ class RedisStore:
     Pass it to `Health(store=...)`. Redis holds one hash for each key that has failed lately, on its
     own clock. Each question and each report is one atomic step.
 
-    A stream is never failed by its health. If Redis does not answer within `store_timeout`, each
-    process goes on by itself, and asks Redis again after `pause`.
+    A `Health` never makes a stream fail. If Redis does not answer within `store_timeout`, each
+    process decides by itself, and asks Redis again after `pause`.
 
     Blocking streams need a `redis.Redis`. The store opens connections with the same settings, but
     with its own time limit and without retries. Under asyncio, pass a `redis.asyncio.Redis`; the
-    store uses that very client, and does not close it. An async stream may also use a
-    `redis.Redis`, which is called in a thread. Trio streams need that.
+    store uses this client itself, and does not close it. An async stream may also use a
+    `redis.Redis`, which is called in a thread; under trio, it must be one.
 
     Args:
         client: a client of redis-py with a plain connection pool.
@@ -140,7 +140,7 @@ class RedisStore:
     def report(
         self, admission: Admission, outcome: Outcome, retry_after: int, rules: Rules
     ) -> None:
-        """Note what became of an attempt. A thread or a task sends it soon."""
+        """Record the outcome of an attempt. A thread or a task sends it soon."""
         told = _scripts.Told(admission, outcome, retry_after, rules)
         if admission.local:
             self._local.report(*told)

@@ -14,10 +14,10 @@ __all__ = ["Trace", "TracedAttempt"]
 class Trace:
     """A listener that collects the events of streams and shows them as a table with a timeline.
 
-    Pass it as `on_event`. `print(trace)` prints one line per attempt, at most 100 columns wide, and
-    `print(f"{trace:60}")` as many as you say, 60 or more: a narrow table has fewer columns. A
-    notebook shows the same table as HTML. You can print it while a stream runs. If there are very
-    many attempts, only the first 20 and the last 20 lines are shown::
+    Pass it as `on_event`. `print(trace)` prints one line per attempt, at most 100 columns wide.
+    `print(f"{trace:60}")` sets another width, of 60 or more; a narrow table leaves some columns
+    out. A notebook shows the same table as HTML. You can print it while a stream runs. If there are
+    very many attempts, only the first 20 and the last 20 lines are shown::
 
         source   #  start  first    end  delivered  outcome                0           3.75s
         primary  1    0ms  250ms  1.00s          3  failed OSError: reset  -===x

@@ -1,8 +1,8 @@
 """Turns the events of any number of streams into attempts, the rows that `Trace` shows.
 
 Each event has the number of its stream, and in a group (`Policy.source`) also that of the outer
-stream. The group belongs to the outer stream's latest attempt. In a hedge several attempts run at
-a time: source and attempt tell which of them an event is about.
+stream. The group belongs to the outer stream's latest attempt. In a hedge several attempts run at a
+time: `source` and `attempt` say which of them an event belongs to.
 """
 
 from __future__ import annotations

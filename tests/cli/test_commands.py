@@ -30,7 +30,7 @@ def test_get(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert target.read_bytes() == DATA
     assert names(target) == ["file"]
     error = capsys.readouterr().err
-    assert "is given up; going on with" in error
+    assert "is given up; continuing with" in error
     assert "404 Not Found" in error
 
 
@@ -218,7 +218,7 @@ def test_a_bar_on_a_terminal(target: Path, monkeypatch: pytest.MonkeyPatch, tqdm
     with file_server(DATA, [FileAnswer(cut=100_000), GONE], [FileAnswer()]) as server:
         assert get(*server.urls, "-o", target) == 0
     assert ("293k/293k" in terminal.getvalue()) is tqdm
-    assert "going on with" in terminal.getvalue()
+    assert "continuing with" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("options", [[], ["--lines"], ["--same-file", "none"]])

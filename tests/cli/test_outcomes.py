@@ -168,14 +168,14 @@ def test_json_of_a_wrong_digest(target: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_failure_says_what_is_left(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The message says where the part is, and how to go on."""
+    """The message says where the part is, and how to continue."""
     with file_server(DATA, [FileAnswer(cut=100_000), GONE]) as server:
         assert get(*server.urls, "-o", target, "-q") == 1
     (line,) = capsys.readouterr().err.splitlines()
     part = target.with_name("file.part")
     assert line.endswith(
         f"answered 404 Not Found; {part} has 100,000 of 300,000 bytes: run the command again "
-        "to go on"
+        "to continue"
     )
 
 
@@ -198,7 +198,7 @@ def test_an_interrupt(target: Path, capfd: pytest.CaptureFixture[str]) -> None:
         out, error = capfd.readouterr()
         assert error == (
             f"failover-iter get: interrupted; {target}.part has 100,000 of 300,000 bytes: run "
-            "the command again to go on\n"
+            "the command again to continue\n"
         )
         found = json.loads(out)
         assert (found["code"], found["bytes"], found["error"]) == (
@@ -235,7 +235,7 @@ def test_mirrors_of_one_host_have_different_names(
             first, second = f"{first}?mirror=1", f"{first}?mirror=2"
         get(first, second, "-o", target)
     switch = next(line for line in capsys.readouterr().err.splitlines() if "given up" in line)
-    names_shown = switch.removeprefix("failover-iter get: ").split(" is given up; going on with ")
+    names_shown = switch.removeprefix("failover-iter get: ").split(" is given up; continuing with ")
     assert len(set(names_shown)) == 2
     assert "mirror=" not in switch
 

@@ -211,11 +211,11 @@ def openai_chat(
     Args:
         client: An `OpenAI`, an `AsyncOpenAI`, or a variant such as `AzureOpenAI`.
         name: Name of the source in events, errors and the log; "openai" and the model by default.
-        finish: "optional" for an endpoint that never sends a finish reason: an answer that simply
-            ends then counts as complete, so one that was cut off cannot be recognized.
+        finish: "optional" for an endpoint that never sends a finish reason: an answer that ends
+            without one then counts as complete, so a truncated answer cannot be detected.
         prefill: How the endpoint takes the start of an answer, for `continue_with("prefill")`:
             "plain" (a last message of the assistant), "vllm", or "deepseek" (its beta endpoint).
-            None, the default: it does not, as OpenAI's own models.
+            None, the default, means that it accepts none, like OpenAI's own models.
         arguments: Arguments of `client.chat.completions.create`: model, messages, ... If there
             are several choices (`n`), only the first is delivered.
 

@@ -251,11 +251,11 @@ def openai_responses(client: Any, *, name: str | None = None, **arguments: Any) 
 
     Create the client with `max_retries=0`; otherwise its own retries delay a switch by seconds.
 
-    With `background=True` OpenAI goes on making the response when its stream breaks. Then the next
-    attempt in the same stream asks for the rest of it, and never posts the request again: it goes
-    on with the stream, and where that has expired, it asks for the whole response. While that is
-    not finished, the attempt fails, so set `attempts` and `wait`. After content was delivered this
-    needs `mid_stream=continue_with(...)` or "restart".
+    With `background=True`, OpenAI keeps making the response when its stream breaks. The next
+    attempt in the same stream asks for the rest of it, and never posts the request again. It
+    continues the broken stream; if that has expired, it asks for the whole response. While the
+    response is not finished, the attempt fails, so set `attempts` and `wait`. Once content was
+    delivered, this needs `mid_stream=continue_with(...)` or "restart".
 
     Args:
         client: An `OpenAI` or `AsyncOpenAI`.
