@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from failover_iter import DivergedStream, Progress, Source
-from failover_iter.sources._key_order import KeyOrder, by_key
+from failover_iter.sources._key_order import KeyOrder, Question, by_key
 from failover_iter.sources._key_query import CoreQuery, TextQuery, new_query
 from failover_iter.sources._resource import (
     aclosed_after,
@@ -61,13 +61,14 @@ def keyset(
     """The rows of a database query, in the order of a unique key: each row exactly once.
 
     The query is written without the key: `keyset` adds `ORDER BY key`, and after a failure
-    `WHERE key >= ` the key of the last delivered row. Each attempt opens a connection, and closes
+    `WHERE key > ` the key of the last delivered row. Each attempt opens a connection, and closes
     it. Rows stay on the server until they are fetched: psycopg uses a server-side cursor, and
     SQLAlchemy `yield_per`. With other drivers the cursor is an ordinary one.
 
     While the scan runs, it checks that keys ascend strictly and are never NULL, also across a
-    takeover. Otherwise rows would be lost or duplicated, so that is a `DivergedStream`, after which
-    no other `keyset` of the stream takes over. Keys that are numbers, bytes, dates and times are
+    takeover; and at each takeover, that the database finds the place of the last delivered row.
+    Otherwise rows would be lost or duplicated, so that is a `DivergedStream`, after which no other
+    `keyset` of the stream takes over. Keys that are numbers, bytes, dates and times are
     compared in Python; other keys, such as text, are in an order that only the database knows, so
     they are checked to differ from their neighbours.
 
@@ -92,7 +93,7 @@ def keyset(
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: `key` is not the name of a column, or not a column of the query at its start
-            (for text that is found with the first row), or `batch` is not positive.
+            (for text that is found with the first row), or an interval, or `batch` is not positive.
 
     Example:
         >>> import sqlite3
@@ -144,29 +145,49 @@ class _Scan:
     def rows(self, progress: Progress[Any]) -> Generator[Any]:
         """Yield the missing rows, with a sync driver."""
         order = KeyOrder(self.query.label, self.query.names, progress)
-        with (
-            self._connected(progress.memo) as connection,
-            self.query.result(connection, order.after, self.batch) as result,
-        ):
-            while batch := result.fetchmany(self.batch):
-                rows, error = order.check(batch, self.query.columns(result))
-                yield from rows
-                if error is not None:
-                    raise error
+        with self._connected(progress.memo) as connection:
+            answer: list[Any] = []
+            for question in order.find_place(answer):
+                answer[:] = self._fetched(connection, order, question)
+            with self.query.result(connection, order.after, self.batch) as result:
+                while batch := result.fetchmany(self.batch):
+                    rows, error = order.check(batch, self.query.columns(result))
+                    yield from rows
+                    if error is not None:
+                        raise error
 
     async def arows(self, progress: Progress[Any]) -> AsyncGenerator[Any]:
         """Yield the missing rows, with an async driver."""
         order = KeyOrder(self.query.label, self.query.names, progress)
-        async with (
-            self._aconnected() as connection,
-            self.query.aresult(connection, order.after, self.batch) as result,
-        ):
-            while batch := await awaited(result.fetchmany(self.batch)):
-                rows, error = order.check(batch, self.query.columns(result))
-                for row in rows:
-                    yield row
-                if error is not None:
-                    raise error
+        async with self._aconnected() as connection:
+            answer: list[Any] = []
+            for question in order.find_place(answer):
+                answer[:] = await self._afetched(connection, order, question)
+            async with self.query.aresult(connection, order.after, self.batch) as result:
+                while batch := await awaited(result.fetchmany(self.batch)):
+                    rows, error = order.check(batch, self.query.columns(result))
+                    for row in rows:
+                        yield row
+                    if error is not None:
+                        raise error
+
+    def _fetched(self, connection: Any, order: KeyOrder, question: Question) -> Sequence[Any]:
+        """The first rows on one side of a key."""
+        key, side, size = question
+        with self.query.result(connection, key, size, side) as result:
+            rows: Sequence[Any] = result.fetchmany(size)
+            order.check_columns(rows, self.query.columns(result))
+        return rows
+
+    async def _afetched(
+        self, connection: Any, order: KeyOrder, question: Question
+    ) -> Sequence[Any]:
+        """`_fetched` with an async driver."""
+        key, side, size = question
+        async with self.query.aresult(connection, key, size, side) as result:
+            rows: Sequence[Any] = await awaited(result.fetchmany(size))
+            order.check_columns(rows, self.query.columns(result))
+        return rows
 
     @contextmanager
     def _connected(self, memo: MutableMapping[str, Any]) -> Generator[Any]:
@@ -174,7 +195,7 @@ class _Scan:
         check_not_async("keyset(connect)", opened)
         # A connection of sqlite3 is a context manager too, which does not close it.
         with closed_after(opened) if _is_connection(opened) else opened as connection:
-            self.query.check_connection(connection)
+            self.query.prepare(connection)
             memo[CONNECTION] = connection
             try:
                 yield connection
@@ -186,7 +207,7 @@ class _Scan:
     async def _aconnected(self) -> AsyncGenerator[Any]:
         opened = await awaited(self.connect())
         async with aclosed_after(opened) if _is_connection(opened) else opened as connection:
-            self.query.check_connection(connection)
+            await awaited(self.query.prepare(connection))
             yield connection
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,6 +48,30 @@ def test_sqlalchemy_refusals() -> None:
     scan = keyset(lambda: sqlite3.connect(":memory:"), query, key="b")
     with pytest.raises(TypeError, match="a Connection of SQLAlchemy, because the query is a Sel"):
         next(failover_stream([scan], retry_on=OSError))
+
+
+def test_postgresql_gets_no_type() -> None:
+    """There a key is compared as a value of the column, not of the type that was declared."""
+    from sqlalchemy.dialects.postgresql.psycopg import dialect
+
+    connection = SimpleNamespace(dialect=dialect())
+    columns = [sa.column("a", sa.Float), sa.column("b", sa.String), sa.column("c", Doubled)]
+    query: Any = keyset(sqlite3.Connection, sa.select(*columns), key=("a", "b", "c")).factory
+    statement = query.__self__.query.statement(connection, [0.5, "x", 2])
+    compiled = statement.compile(dialect=connection.dialect)
+    assert "> (%(param_1)s, %(param_2)s, %(param_3)s)" in str(compiled)
+    assert [*compiled.construct_params().values()] == ["0.5", "x", 4]
+
+
+class Doubled(sa.TypeDecorator):
+    """A type that the user has defined."""
+
+    impl, cache_ok = sa.Integer, True
+
+    def process_bind_param(self, value: Any, dialect: object) -> int:
+        """What the database knows the value as."""
+        doubled: int = value * 2
+        return doubled
 
 
 class Result:
