@@ -205,10 +205,12 @@ def _literal(dialect: Any, column: Any, value: Any) -> Any:
     from sqlalchemy import literal
     from sqlalchemy.types import NullType
 
-    if dialect.driver.partition("_")[0] not in NAMED_CURSORS:
+    if dialect.name != "postgresql":
         return literal(value, column.type)
     process = column.type.dialect_impl(dialect).bind_processor(dialect)
-    return literal(_untyped(value if process is None else process(value)), NullType())
+    value = value if process is None else process(value)
+    is_text = dialect.driver.partition("_")[0] in NAMED_CURSORS
+    return literal(_untyped(value) if is_text else value, NullType())
 
 
 def _untyped(value: Any) -> Any:
