@@ -19,6 +19,12 @@ from failover_iter.sources._resource import aclosed_after, awaited, closed_after
 NAME = "keyset_rows"
 #: A column of a text query: a plain identifier, or one in quotes.
 IDENTIFIER = re.compile(r'[^\W\d][\w$]*|"[^"]+"|`[^`]+`')
+#: What a query consists of, as far as a semicolon in it may not be its end.
+TOKEN = re.compile(
+    r"(?P<end>;)|(?P<space>\s+|--[^\n]*|/\*.*?\*/)"
+    r"|'[^']*'|\"[^\"]*\"|`[^`]*`|\$(\w*)\$.*?\$\3\$|[^\s;'\"`$/-]+|.",
+    re.DOTALL,
+)
 TABLE = re.compile(r"\bfrom\s+([\w.\"`$]+)", re.IGNORECASE)
 #: Drivers whose ordinary cursor reads all rows at once, and whose named cursor leaves them there.
 NAMED_CURSORS = {"psycopg", "psycopg2"}
@@ -99,7 +105,7 @@ class TextQuery:
         """What to execute: the rows on this side of a key, or all of them if it is None."""
         style = _paramstyle(cursor, connection)
         text = self.query if isinstance(self.query, str) else self.query.as_string(connection)
-        text = text.rstrip().removesuffix(";")
+        text = without_semicolon(text.rstrip())
         before = f"SELECT * FROM (\n{text}\n) {NAME}"  # noqa: S608 (the user's)
         end = f" ORDER BY {', '.join(column + side.order for column in self.key)}"
         if key is None:
@@ -219,6 +225,17 @@ def _untyped(value: Any) -> Any:
     A float would be double precision: not equal to the column's value if that is a real.
     """
     return float.__repr__(value) if isinstance(value, float) else value
+
+
+def without_semicolon(text: str) -> str:
+    """The query without a semicolon at its end, also where a comment follows."""
+    end = len(text)
+    for found in TOKEN.finditer(text):
+        if found["end"]:
+            end = min(end, found.start())
+        elif not found["space"]:
+            end = len(text)
+    return text[:end]
 
 
 def new_query(query: Any, key: Any, params: Any) -> TextQuery | CoreQuery:

@@ -194,7 +194,8 @@ class _Scan:
         opened = self.connect()
         check_not_async("keyset(connect)", opened)
         # A connection of sqlite3 is a context manager too, which does not close it.
-        with closed_after(opened) if _is_connection(opened) else opened as connection:
+        is_opened = _is_connection(opened, "__enter__")
+        with closed_after(opened) if is_opened else opened as connection:
             self.query.prepare(connection)
             memo[CONNECTION] = connection
             try:
@@ -206,14 +207,15 @@ class _Scan:
     @asynccontextmanager
     async def _aconnected(self) -> AsyncGenerator[Any]:
         opened = await awaited(self.connect())
-        async with aclosed_after(opened) if _is_connection(opened) else opened as connection:
+        is_opened = _is_connection(opened, "__aenter__")
+        async with aclosed_after(opened) if is_opened else opened as connection:
             await awaited(self.query.prepare(connection))
             yield connection
 
 
-def _is_connection(opened: Any) -> bool:
-    """Whether it is a connection, and not a context manager that has one."""
-    return hasattr(opened, "cursor") or hasattr(opened, "execute")
+def _is_connection(opened: Any, enter: str) -> bool:
+    """Whether it is to be used as a connection, and not a context manager that has one."""
+    return not hasattr(opened, enter) or hasattr(opened, "cursor") or hasattr(opened, "execute")
 
 
 def _abort(_: object, memo: MutableMapping[str, Any]) -> None:

@@ -126,9 +126,25 @@ def test_the_query_becomes_a_subquery() -> None:
         f"{start} WHERE (a, b) <= (?, ?) ORDER BY a DESC, b DESC",
         [5, 6],
     )
-    assert statement("qmark", query="SELECT a FROM t;\n")[0].startswith(
-        "SELECT * FROM (\nSELECT a FROM t\n)"
-    )
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT ';', a - 1 / 2 FROM t -- x;'", "SELECT $$;$$ /*;*/ - $1"]
+)
+@pytest.mark.parametrize("end", ["", ";", " ;\n", "; ;", "; -- done", "; /* it's; */ -- \n"])
+def test_the_end_of_a_query(query: str, end: str) -> None:
+    """A semicolon at the end, also before a comment, would end the subquery."""
+    text, _, comment = statement("qmark", query=f"{query}\n{end}")[0].partition(query)
+    assert text == "SELECT * FROM (\n"
+    assert comment.strip("\n ") == ") keyset_rows ORDER BY a"
+
+
+@pytest.mark.parametrize("scan", SCANS.values(), ids=SCANS)
+def test_a_comment_after_the_query(scan: Any) -> None:
+    """The database takes such a query as it is, and so does the scan."""
+    options = {"query": "SELECT * FROM t -- all\n; -- of them", "key": "a"}
+    with quiet():
+        assert scan(Database(ROWS, [3]), 1, options, attempts=3) == Result(ROWS, None)
 
 
 @pytest.mark.parametrize(
@@ -678,6 +694,7 @@ async def pooled() -> Any:
 @pytest.mark.parametrize(
     ("connect", "message"),
     [
+        (lambda: 5, "must return a DB-API connection, got int"),
         (lambda: SimpleNamespace(execute=1), "return a DB-API connection, got SimpleNamespace"),
         (lambda: SimpleNamespace(execute=1, execution_options=1), "the query must be a select()"),
         (lambda: acursor(), "it has returned coroutine: for an async stream, pass the coroutine"),
@@ -690,6 +707,16 @@ def test_wrong_connections(connect: Any, message: str) -> None:
     result = read(connect)
     assert isinstance(result.error, TypeError)
     assert message in str(result.error)
+
+
+def test_a_wrong_async_connection() -> None:
+    """So is that of an async source."""
+    with pytest.raises(TypeError, match="must return a DB-API connection, got int"):
+        asyncio.run(anext(afailover_stream([keyset(five, "SELECT a", key="a")], retry_on=OSError)))
+
+
+async def five() -> Any:
+    return 5
 
 
 def test_a_driver_without_a_paramstyle(monkeypatch: pytest.MonkeyPatch) -> None:
