@@ -365,6 +365,9 @@ AWS = {"ResponseMetadata": {"HTTPStatusCode": 503, "HTTPHeaders": {"retry-after"
         (ClientError(status=404), 404, None),
         (ClientError(code="40P01", status=1006), None, None),
         (ClientError(retry_after=1), None, 1.0),
+        (ClientError(retry_after=float("nan")), None, None),
+        (ClientError(retry_after=float("inf")), None, None),
+        (ClientError(retry_after=-1), None, None),
         (ConnectionError(), None, None),
     ],
 )
