@@ -10,6 +10,7 @@ key. Otherwise the row was deleted, or the key cannot be trusted.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
@@ -84,9 +85,19 @@ def advance_by(names: tuple[str, ...]) -> Callable[[Any, Any], Any]:
     return keys_of_row if width else key_of_row
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class _ByKey(Resume):
+    """Can be pickled, for another process or a worker, which makes the function anew."""
+
+    names: tuple[str, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return by_key, (self.names,)
+
+
 def by_key(names: tuple[str, ...]) -> Resume:
     """The strategy of a scan: its position is the key of the last row."""
-    return Resume(start=None, advance=advance_by(names))
+    return _ByKey(start=None, advance=advance_by(names), names=names)
 
 
 class KeyOrder:

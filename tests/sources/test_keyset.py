@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import pickle
 import sqlite3
 import sys
 import uuid
@@ -276,6 +277,23 @@ def test_the_cursor_is_plain_data() -> None:
     assert one(None, (1, 2)) == 1
     assert two(None, (1, 2, 3)) == two(None, {"b": 2, "a": 1}) == [1, 2]
     assert advance_by(("a", "b")) is two
+
+
+@pytest.mark.parametrize("key", ["a", ("a", "b")])
+def test_a_scan_is_sent_to_another_process(key: Any, tmp_path: Path) -> None:
+    """It can be pickled if `connect` can; the sources of a stream still share one cursor."""
+    connect = partial(sqlite3.connect, tmp_path / "db")
+    with connect() as db:
+        db.execute("CREATE TABLE t (a, b)")
+        db.execute("INSERT INTO t VALUES (1, 2), (3, 4)")
+    db.close()
+    scan = keyset(connect, "SELECT * FROM t", key=key)
+    broken = keyset(fakes(Fake((1, 2), cut=True), Fake(cut=True)), "SELECT * FROM t", key=key)
+    copy = pickle.loads(pickle.dumps(scan))
+    assert copy.mid_stream == scan.mid_stream
+    with quiet():
+        found = read_all(failover_stream([broken, copy], retry_on=Cut))
+    assert found == Result([(1, 2), (3, 4)], None)
 
 
 def test_quoted_columns() -> None:
