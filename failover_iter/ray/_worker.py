@@ -68,7 +68,7 @@ def run(source: partial[Iterable[Any]], size: int) -> Generator[Batch]:
             for item in stream:
                 items.append(item)
                 if len(items) >= size or monotonic() - sent >= _PAUSE:
-                    yield Batch(items, memo, worker)
+                    yield Batch(items, _sendable(memo), worker)
                     items = []
                     worker = None
                     sent = monotonic()
@@ -77,7 +77,7 @@ def run(source: partial[Iterable[Any]], size: int) -> Generator[Batch]:
                         sys.exit("the raylet of this node has died")
         except Exception as raised:  # noqa: BLE001 (the driver raises it, after the items)
             error = Raised.of(raised)
-    yield Batch(items, memo, worker, error)
+    yield Batch(items, _sendable(memo), worker, error)
 
 
 def kill_stopped(pid: int) -> None:
@@ -144,6 +144,11 @@ def _copy(value: object) -> object:
 
 def _pickles(value: object) -> bool:
     return value is None or _copy(value) is not None
+
+
+def _sendable(memo: dict[str, Any]) -> dict[str, Any]:
+    """The memo without what must stay on the worker, such as an open connection."""
+    return {name: value for name, value in memo.items() if _pickles(value)}
 
 
 def _rebuilt(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:

@@ -7,10 +7,11 @@ when the scan resumes; databases look through a plain subquery, and use the inde
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from failover_iter.sources._resource import aclosed_after, awaited, closed_after
@@ -309,7 +310,7 @@ def _paramstyle(*things: Any) -> str:
     """How the driver of these objects marks parameters."""
     for home in (home for thing in things for home in _homes(thing)):
         while home:
-            style: str | None = getattr(sys.modules.get(home), "paramstyle", None)
+            style: str | None = getattr(_module(home), "paramstyle", None)
             if style is not None:
                 return style
             home = home.rpartition(".")[0]  # noqa: PLW2901
@@ -317,3 +318,10 @@ def _paramstyle(*things: Any) -> str:
         f"keyset(connect) must return a connection of a DB-API module with a paramstyle, got "
         f"{type(things[-1]).__name__}"
     )
+
+
+def _module(name: str) -> ModuleType | None:
+    """The module; in another process, `connect` may not have imported it (`_sqlite3.connect`)."""
+    with suppress(ImportError):
+        return import_module(name)
+    return None

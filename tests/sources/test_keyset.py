@@ -296,6 +296,13 @@ def test_a_scan_is_sent_to_another_process(key: Any, tmp_path: Path) -> None:
     assert found == Result([(1, 2), (3, 4)], None)
 
 
+def test_a_driver_that_is_not_imported_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another process the function of sqlite3 comes from `_sqlite3`."""
+    monkeypatch.delitem(sys.modules, "sqlite3")
+    scan = keyset(partial(sqlite3.connect, ":memory:"), "SELECT 1 AS a", key="a")
+    assert read_all(failover_stream([scan], retry_on=Cut)) == Result([(1,)], None)
+
+
 def test_quoted_columns() -> None:
     """A column may be in quotes, and is found under its plain name."""
     result = read(fakes(Fake({"Id": 1}, columns="Id")), key='"Id"')
@@ -743,6 +750,8 @@ def test_a_driver_without_a_paramstyle(monkeypatch: pytest.MonkeyPatch) -> None:
     result = read(Fake)
     assert isinstance(result.error, TypeError)
     assert "a DB-API module with a paramstyle, got Fake" in str(result.error)
+    result = read(type("Homeless", (Fake,), {"__module__": "there.is.none"}))
+    assert "a DB-API module with a paramstyle, got Homeless" in str(result.error)
 
 
 @pytest.mark.parametrize(
