@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-#: The key of the object that stands for such a value; the other one is "value".
+#: The key under which the type of such a value is; the other key is "value".
 _TYPE: Final = "failover_iter"
 
 
@@ -24,7 +24,7 @@ def loads(text: str) -> Any:
 
 
 def _tagged(value: object) -> dict[str, Any]:
-    kind = type(value)  # not a subclass: it would come back as another type
+    kind = type(value)  # a subclass would return as another type
     if kind not in _PLAIN:
         raise TypeError(
             f"a cursor with a {kind.__name__} cannot be saved as JSON: pass dumps and loads"

@@ -28,7 +28,7 @@ COLUMNS, BROKEN = "keyset columns", "keyset broken"
 ORDERED = (int, float, Decimal, bytes, date, time)
 #: Those whose values drivers do not round.
 EXACT = (int, Decimal, date, time)
-#: What stands for a number that is NaN.
+#: The value of each NaN in a comparison.
 NAN = object()
 #: How many rows beside its place are read, where a driver may have changed the key.
 LOOK_BACK = 100
@@ -207,8 +207,8 @@ class KeyOrder:
             )
         if any(isinstance(part, timedelta) for part in self._keys(rows[:1])[0]):
             raise ValueError(
-                f"keyset(key=...): ({', '.join(self.names)}) has an interval, which may come back "
-                "with another length (PostgreSQL counts 360 days for a year, its driver 365): "
+                f"keyset(key=...): ({', '.join(self.names)}) has an interval, whose length "
+                "may change (PostgreSQL counts 360 days for a year, its driver 365): "
                 "select its number of seconds"
             )
         if self.after is None:
@@ -220,7 +220,7 @@ class KeyOrder:
             )
 
 
-#: What is wrong with a key.
+#: The reasons why a key cannot be trusted.
 NO_KEY = "a row has no key, because ({}) is NULL, so the scan could not resume after it"
 UNORDERED = "the rows are not in ascending order of ({}), so rows could be lost"
 TWICE = (
@@ -229,7 +229,7 @@ TWICE = (
 )
 INEXACT = (
     "the database does not find a row by its key ({}) as the driver returns it, so rows could be "
-    "lost: select the key as a type that comes back equal, such as double precision, numeric or "
+    "lost: select the key as a type that is exact in Python, such as double precision, numeric or "
     "text"
 )
 

@@ -20,7 +20,7 @@ from failover_iter.sources._resource import aclosed_after, awaited, closed_after
 NAME = "keyset_rows"
 #: A column of a text query: a plain identifier, or one in quotes.
 IDENTIFIER = re.compile(r'[^\W\d][\w$]*|"[^"]+"|`[^`]+`')
-#: What a query consists of, as far as a semicolon in it may not be its end.
+#: The parts of a query, to find a semicolon at its end.
 TOKEN = re.compile(
     r"(?P<end>;)|(?P<space>\s+|--[^\n]*|/\*.*?\*/)"
     r"|'[^']*'|\"[^\"]*\"|`[^`]*`|\$(\w*)\$.*?\$\3\$|[^\s;'\"`$/-]+|.",

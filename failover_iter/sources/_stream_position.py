@@ -103,7 +103,7 @@ class Position:
             # The base is 0 or more: so if nothing is missing with 0, nothing is missing.
             lost = 0 if added is None else added - (base or 0) - self._yielded - following
             if added is None or (lost and base is None):
-                self._refuse("that entry is no longer there, and perhaps unread ones as well")
+                self._refuse("that entry has gone, and perhaps unread ones as well")
             if lost:
                 self._refuse(f"unread entries were trimmed ({lost})")
         if added is not None and (is_complete or not has_older):

@@ -265,7 +265,7 @@ def test_cursors_with_the_values_of_databases(tmp_path: Path, value: Any) -> Non
 
 
 def test_a_cursor_of_another_type(tmp_path: Path) -> None:
-    """It is refused, also if it is a kind of date: it would come back without what it adds."""
+    """It is refused, also if it is a kind of date: it would lose what it adds."""
 
     class Day(dt.date):
         """A day that knows more."""

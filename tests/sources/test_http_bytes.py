@@ -391,7 +391,7 @@ NO_DATES = ["", "x", "Mon, 01 Jan 2024 00:00:61 GMT", f"Mon, 01 Jan {'9' * 30} 0
 
 @pytest.mark.parametrize("date", [*DATES, *NO_DATES])
 def test_dates_of_a_file(date: str) -> None:
-    """A date without a zone is UTC; what is no date is no reason to fail, and proves nothing."""
+    """A date without a zone is UTC; an invalid date proves nothing, and raises nothing."""
     later = {"Last-Modified": DATE, "Date": date}
     assert rules.Version.of(later).validator == (DATE if date in DATES else None)
     earlier = {"Last-Modified": date, "Date": LATER}

@@ -100,7 +100,7 @@ def fakes(*connections: Fake) -> Callable[[], Fake]:
 
 
 def statement(style: str, key: Any = None, side: Side = AFTER, **options: Any) -> tuple[Any, ...]:
-    """What is executed for the rows after a key, with a driver of this paramstyle."""
+    """The statement for the rows after a key, with a driver of this paramstyle."""
     from failover_iter.sources import _key_query
 
     query = _key_query.new_query(
@@ -142,7 +142,7 @@ def test_the_end_of_a_query(query: str, end: str) -> None:
 
 @pytest.mark.parametrize("scan", SCANS.values(), ids=SCANS)
 def test_a_comment_after_the_query(scan: Any) -> None:
-    """The database takes such a query as it is, and so does the scan."""
+    """Databases accept such a query, and so does the scan."""
     options = {"query": "SELECT * FROM t -- all\n; -- of them", "key": "a"}
     with quiet():
         assert scan(Database(ROWS, [3]), 1, options, attempts=3) == Result(ROWS, None)

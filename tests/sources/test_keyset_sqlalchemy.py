@@ -69,7 +69,7 @@ class Doubled(sa.TypeDecorator):
     impl, cache_ok = sa.Integer, True
 
     def process_bind_param(self, value: Any, dialect: object) -> int:
-        """What the database knows the value as."""
+        """The value in the database."""
         doubled: int = value * 2
         return doubled
 

@@ -332,7 +332,7 @@ def test_a_stream_that_has_lost_entries(change: dict[str, Any], why: str) -> Non
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 @pytest.mark.parametrize("start", ["3", "5", "500"])
 def test_a_time_to_start_at(read: Any, version: int, start: str) -> None:
-    """A time is no entry, so it may be before or after all that there are."""
+    """A time need not be that of an entry: it may be before or after all of them."""
     model = Model([("break", 0), ("add", 4), ("trim", 2)], version)
     if start == "500":
         model.script += [("add", 500), ("trim", 1), ("break", 0)]
@@ -361,7 +361,7 @@ def test_a_process_that_deletes_what_it_has_handled(version: int, delivered: int
     if (version, delivered) == (7, 5):
         assert [number for number, _ in rest] == [b"6-0", b"7-0", b"8-0"]
     else:
-        with pytest.raises(DivergedStream, match="is no longer there, and perhaps unread ones"):
+        with pytest.raises(DivergedStream, match="that entry has gone, and perhaps unread ones"):
             next(rest)
 
 
