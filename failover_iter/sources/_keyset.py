@@ -20,7 +20,7 @@ from contextlib import (
 from dataclasses import dataclass
 from typing import Any, overload
 
-from failover_iter import DivergedStream, Progress, Source
+from failover_iter import DivergedStream, Progress, Source, SourceError
 from failover_iter.sources._key_order import KeyOrder, Question, by_key
 from failover_iter.sources._key_query import CoreQuery, TextQuery, new_query
 from failover_iter.sources._resource import (
@@ -31,7 +31,7 @@ from failover_iter.sources._resource import (
     is_async_function,
 )
 
-#: Under which key of `Progress.memo` the open connection is found, to abort it.
+#: Under which key of `Progress.memo` the `_Handle` of the running attempt is.
 CONNECTION = "keyset connection"
 
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -191,18 +191,19 @@ class _Scan:
 
     @contextmanager
     def _connected(self, memo: MutableMapping[str, Any]) -> Generator[Any]:
-        opened = self.connect()
-        check_not_async("keyset(connect)", opened)
-        # A connection of sqlite3 is a context manager too, which does not close it.
-        is_opened = _is_connection(opened, "__enter__")
-        with closed_after(opened) if is_opened else opened as connection:
-            self.query.prepare(connection)
-            memo[CONNECTION] = connection
-            try:
+        handle = memo[CONNECTION] = _Handle()
+        try:
+            opened = self.connect()
+            check_not_async("keyset(connect)", opened)
+            # A connection of sqlite3 is a context manager too, which does not close it.
+            is_opened = _is_connection(opened, "__enter__")
+            with closed_after(opened) if is_opened else opened as connection:
+                handle.hold(connection)
+                self.query.prepare(connection)
                 yield connection
-            finally:
-                if memo.get(CONNECTION) is connection:  # not that of a later attempt
-                    del memo[CONNECTION]
+        finally:
+            if memo.get(CONNECTION) is handle:  # not that of a later attempt
+                del memo[CONNECTION]
 
     @asynccontextmanager
     async def _aconnected(self) -> AsyncGenerator[Any]:
@@ -218,9 +219,24 @@ def _is_connection(opened: Any, enter: str) -> bool:
     return not hasattr(opened, enter) or hasattr(opened, "cursor") or hasattr(opened, "execute")
 
 
+class _Handle:
+    """The connection of an attempt, to abort it: also if it is not there yet."""
+
+    connection: Any = None
+    is_aborted = False
+
+    def hold(self, connection: Any) -> None:
+        """Abort this connection from now on; raise if the attempt was aborted before."""
+        self.connection = connection
+        if self.is_aborted:
+            raise SourceError("the attempt was abandoned while it connected")
+
+
 def _abort(_: object, memo: MutableMapping[str, Any]) -> None:
     """Make a blocked query return: the driver's `cancel`, or the `interrupt` of sqlite3."""
-    connection: Any = memo.get(CONNECTION)
+    handle = memo.get(CONNECTION, _Handle())
+    handle.is_aborted = True
+    connection = handle.connection
     if hasattr(connection, "execution_options"):
         connection = connection.connection.driver_connection
     cancel = getattr(connection, "cancel", None) or getattr(connection, "interrupt", None)

@@ -24,6 +24,7 @@ import pytest
 from failover_iter import (
     DivergedStream,
     Progress,
+    SourceError,
     SourceTimeout,
     afailover_stream,
     failover_stream,
@@ -620,9 +621,30 @@ def test_what_can_be_aborted() -> None:
     driver = SimpleNamespace(cancel=lambda: calls.append("cancel"))
     pool = SimpleNamespace(driver_connection=driver)
     core = SimpleNamespace(execution_options=None, connection=pool)
+    _abort(None, {})
     for connection in (driver, core, SimpleNamespace(), None):
-        _abort(None, {"keyset connection": connection})
+        _abort(None, {"keyset connection": SimpleNamespace(connection=connection)})
     assert calls == ["cancel", "cancel"]
+
+
+def test_an_attempt_that_is_abandoned_while_it_connects() -> None:
+    """Its query is never sent, and its connection is closed: nobody would cancel it later."""
+    closed: list[bool] = []
+
+    class Connection(Fake):
+        def close(self) -> None:
+            closed.append(True)
+
+    def connect() -> Fake:
+        _abort(None, progress.memo)
+        return connection
+
+    progress: Any = Progress()
+    connection = Connection((1, 0))
+    rows: Any = keyset(connect, "SELECT a, b FROM t", key="a").factory
+    with pytest.raises(SourceError, match="abandoned while it connected"):
+        next(rows(progress))
+    assert (connection.statements, closed, progress.memo) == ([], [True], {})
 
 
 class Named(Fake):
