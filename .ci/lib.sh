@@ -143,6 +143,12 @@ static() {
     return "$failed"
 }
 
+# The sdist and the wheel, as they are published.
+package() {
+    environment "$1" "$2" '.[release]'
+    bash .ci/package dist .venv/bin/python
+}
+
 # The suite on the built wheel, with the SDKs and with the packages that the docs use: coverage has
 # to be 100 %. Ten examples of each law are enough for that; the other jobs try the usual number.
 # Then the slow tests, with few plans: they need not be measured, which takes longer.
@@ -207,7 +213,7 @@ litellm_oldest() {
 # Other libraries on the same faults.
 llm_peers() {
     environment "$1" "$2" '.[test,llm-peers]'
-    run_tests tests/llm/test_peers.py
+    run_tests tests/llm/test_peers.py tests/test_comparison.py
 }
 
 # Prints the requirements of these extras, with == for >=.

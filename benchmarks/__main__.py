@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import footprint, remote, report, tables, tail
+from . import footprint, outage, remote, report, tables, tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,7 @@ PARTS: dict[str, Callable[[list[Any]], report.Part]] = {
     "memory": tables.memory,
     "peers": tables.peers,
     "hedge": tail.part,
+    "health": outage.part,
     "scale": tables.scale,
     "observe": tables.observe,
     "checkpoint": tables.checkpoint,
@@ -180,6 +181,8 @@ def _child(part: str, seconds: float) -> Any:
             return checkpoints.everything(seconds)
         case "hedge":
             return tail.everything()
+        case "health":
+            return outage.everything()
         case "scale":
             from . import scale
 

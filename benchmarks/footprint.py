@@ -9,8 +9,6 @@ import asyncio
 import gc
 import os
 import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +20,7 @@ from typing import Any, NamedTuple
 
 from failover_iter import Health, Policy, in_thread
 
+from .outage import redis_server
 from .report import Part, Table
 from .streams import quiet_logger
 
@@ -162,47 +161,29 @@ def _redis() -> dict[str, float]:
     from failover_iter.redis import RedisStore
 
     quiet_logger().disabled = True
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        try:
-            client = redis.Redis(port=port)
-            while not _answers(client):
-                time.sleep(0.05)
-            store = RedisStore(client, fresh=0)
-            health = Health(failures=1, cooldown=300, store=store)
-            health.admit("warm")
-            before, start = client.info(), time.process_time()
-            for _ in range(QUESTIONS):
-                health.admit("a source that is well")
-            cpu, after = time.process_time() - start, client.info()
-            empty = client.info("memory")["used_memory"]
-            for number in range(KEYS):
-                health.report(health.admit(f"source {number}"), "failed", ConnectionError())
-            store.send()
-            full = client.info("memory")["used_memory"]
-            connections = len(client.client_list()) - 1
-            store.close()
-            return {
-                "process": cpu / QUESTIONS * 1e6,
-                "redis": _between(before, after, "used_cpu_user", "used_cpu_sys") * 1e6,
-                "bytes": _between(before, after, "total_net_input_bytes", "total_net_output_bytes"),
-                "key": (full - empty) / client.dbsize(),
-                "connections": connections,
-            }
-        finally:
-            server.kill()
-
-
-def _answers(client: Any) -> bool:
-    import redis
-
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
+    with redis_server() as port:
+        client = redis.Redis(port=port)
+        store = RedisStore(client, fresh=0)
+        health = Health(failures=1, cooldown=300, store=store)
+        health.admit("warm")
+        before, start = client.info(), time.process_time()
+        for _ in range(QUESTIONS):
+            health.admit("a source that is well")
+        cpu, after = time.process_time() - start, client.info()
+        empty = client.info("memory")["used_memory"]
+        for number in range(KEYS):
+            health.report(health.admit(f"source {number}"), "failed", ConnectionError())
+        store.send()
+        full = client.info("memory")["used_memory"]
+        connections = len(client.client_list()) - 1
+        store.close()
+        return {
+            "process": cpu / QUESTIONS * 1e6,
+            "redis": _between(before, after, "used_cpu_user", "used_cpu_sys") * 1e6,
+            "bytes": _between(before, after, "total_net_input_bytes", "total_net_output_bytes"),
+            "key": (full - empty) / client.dbsize(),
+            "connections": connections,
+        }
 
 
 def _between(before: Any, after: Any, *fields: str) -> float:

@@ -7,6 +7,8 @@ import sys
 from argparse import ArgumentParser
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from io import UnsupportedOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._cli.arguments import (
@@ -15,40 +17,57 @@ from failover_iter._cli.arguments import (
     add_get_arguments,
     add_serve_arguments,
 )
+from failover_iter._cli.outcomes import (
+    CLOSED_PIPE,
+    INTERRUPTED,
+    MEANINGS,
+    NOT_WRITTEN,
+    USAGE,
+    complain,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-CODES: Final = (
-    "Exit codes: 0 success; 1 no mirror delivered the whole file (demo: an unexpected outcome); 2 "
-    "wrong usage, or a package is missing; 3 another SHA-256 digest; 4 the file cannot be written; "
-    "130 interrupted; 141 the reader of the output has gone away."
-)
+CODES: Final = f"Exit codes: {'. '.join(f'{code} {text}' for code, text in MEANINGS.items())}."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code.
-
-    The code is 0 for success, 1 for an unexpected outcome, 2 for wrong usage or a missing package,
-    3 for a wrong digest, 4 if a file cannot be written, 130 after an interrupt, and 141 (as for
-    SIGPIPE) if the reader of the output has gone away.
-    """
+    """Run the command and return its exit code; `MEANINGS` says what the codes mean."""
+    _replace_closed_streams()
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:
         parser.print_usage(sys.stderr)
         print("failover-iter: no command given; try: failover-iter demo", file=sys.stderr)
-        return 2
+        return USAGE
     module, function = COMMANDS[arguments.command]
     try:
         run = getattr(import_module(f"failover_iter._cli.{module}"), function)
-        return int(run(arguments))
+        code = int(run(arguments))
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (`| head`) has gone away. Python's flush at exit must not fail as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        _discard_output()
+        return CLOSED_PIPE
+    except OSError as error:
+        _discard_output()
+        closed = isinstance(error, UnsupportedOperation)  # by `>&-`
+        complain(arguments.command, "stdout is closed" if closed else error)
+        return NOT_WRITTEN
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    return code
+
+
+def _replace_closed_streams() -> None:
+    """Replace a closed stdout (`>&-`) by a file that cannot be written, and stderr by any file."""
+    sys.stdout = sys.stdout or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+def _discard_output() -> None:
+    """Let Python's flush at the exit not fail as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 #: The module and the function of each command; --help needs none of them.

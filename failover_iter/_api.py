@@ -5,26 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import Any, Literal, Unpack, overload
 
-from failover_iter._options import Options
+from failover_iter._options import new_options, shows_options
 from failover_iter._types import T, public
-from failover_iter._validation import suggest_options
-from failover_iter.events import Event, Takeover
+from failover_iter.events import Takeover
 from failover_iter.policy import new_astream, new_stream
-from failover_iter.typing import (
-    AFactories,
-    AnyBudget,
-    AnyCheckpoint,
-    AnyHealth,
-    CommitWhen,
-    CompleteWhen,
-    Decorator,
-    Factories,
-    Limit,
-    MidStream,
-    RetryOn,
-    StreamOptions,
-    Wait,
-)
+from failover_iter.typing import AFactories, Decorator, Factories, StreamOptions
 
 
 @overload
@@ -39,30 +24,12 @@ def failover_stream(
     factories: Factories[T], *, mark_takeovers: bool, **options: Unpack[StreamOptions]
 ) -> Generator[T | Takeover, Any, Any]: ...
 @public
-@suggest_options
+@shows_options
 def failover_stream(
     factories: Iterable[Any],
     *,
-    retry_on: RetryOn,
-    switch_on: RetryOn | None = None,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    expect_items: int | None = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
-    health: AnyHealth | None = None,
-    budget: AnyBudget | None = None,
-    checkpoint: AnyCheckpoint | None = None,
     mark_takeovers: bool = False,
+    **options: Unpack[StreamOptions],
 ) -> Generator[Any, Any, Any]:
     """Return one stream over several sources: when a source fails, the next one takes over.
 
@@ -166,28 +133,9 @@ def failover_stream(
 
     Source: "raise" ends a stream after the commit point of gRPC (proposal A6, client retries).
     """
-    options = Options(
-        retry_on=retry_on,
-        switch_on=switch_on,
-        mid_stream=mid_stream,
-        attempts=attempts,
-        reset_on_progress=reset_on_progress,
-        wait=wait,
-        commit_when=commit_when,
-        complete_when=complete_when,
-        expect_items=expect_items,
-        allow_empty=allow_empty,
-        first_item_timeout=first_item_timeout,
-        idle_timeout=idle_timeout,
-        total_timeout=total_timeout,
-        give_up_after=give_up_after,
-        on_exhausted=on_exhausted,
-        on_event=on_event,
-        health=health,
-        budget=budget,
-        checkpoint=checkpoint,
+    return new_stream(
+        new_options(failover_stream, options), factories, mark_takeovers=mark_takeovers
     )
-    return new_stream(options, factories, mark_takeovers=mark_takeovers)
 
 
 @overload
@@ -202,30 +150,12 @@ def afailover_stream(
     factories: AFactories[T], *, mark_takeovers: bool, **options: Unpack[StreamOptions]
 ) -> AsyncGenerator[T | Takeover, Any]: ...
 @public
-@suggest_options
+@shows_options
 def afailover_stream(
     factories: Iterable[Any],
     *,
-    retry_on: RetryOn,
-    switch_on: RetryOn | None = None,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    expect_items: int | None = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
-    health: AnyHealth | None = None,
-    budget: AnyBudget | None = None,
-    checkpoint: AnyCheckpoint | None = None,
     mark_takeovers: bool = False,
+    **options: Unpack[StreamOptions],
 ) -> AsyncGenerator[Any, Any]:
     """Return one async stream over several sources: the async twin of `failover_stream`.
 
@@ -298,53 +228,16 @@ def afailover_stream(
         >>> asyncio.run(main())
         ['one', 'two']
     """
-    options = Options(
-        retry_on=retry_on,
-        switch_on=switch_on,
-        mid_stream=mid_stream,
-        attempts=attempts,
-        reset_on_progress=reset_on_progress,
-        wait=wait,
-        commit_when=commit_when,
-        complete_when=complete_when,
-        expect_items=expect_items,
-        allow_empty=allow_empty,
-        first_item_timeout=first_item_timeout,
-        idle_timeout=idle_timeout,
-        total_timeout=total_timeout,
-        give_up_after=give_up_after,
-        on_exhausted=on_exhausted,
-        on_event=on_event,
-        health=health,
-        budget=budget,
-        checkpoint=checkpoint,
+    return new_astream(
+        new_options(afailover_stream, options), factories, mark_takeovers=mark_takeovers
     )
-    return new_astream(options, factories, mark_takeovers=mark_takeovers)
 
 
 @public
-@suggest_options
+@shows_options
 def failover(
     *fallbacks: Callable[..., Any],
-    retry_on: RetryOn,
-    switch_on: RetryOn | None = None,
-    mid_stream: MidStream | None = None,
-    attempts: int | None = 1,
-    reset_on_progress: bool = False,
-    wait: Wait = 0,
-    commit_when: CommitWhen = 1,
-    complete_when: CompleteWhen = None,
-    expect_items: int | None = None,
-    allow_empty: bool = True,
-    first_item_timeout: Limit = None,
-    idle_timeout: Limit = None,
-    total_timeout: Limit = None,
-    give_up_after: Limit = None,
-    on_exhausted: Literal["last", "group"] = "last",
-    on_event: Callable[[Event], object] | None = None,
-    health: AnyHealth | None = None,
-    budget: AnyBudget | None = None,
-    checkpoint: AnyCheckpoint | None = None,
+    **options: Unpack[StreamOptions],
 ) -> Decorator:
     """Decorate a function that returns a stream: when it fails, its fallbacks take over.
 
@@ -409,25 +302,4 @@ def failover(
     """
     from failover_iter._decorator import StreamDecorator  # only programs that decorate need it
 
-    options = Options(
-        retry_on=retry_on,
-        switch_on=switch_on,
-        mid_stream=mid_stream,
-        attempts=attempts,
-        reset_on_progress=reset_on_progress,
-        wait=wait,
-        commit_when=commit_when,
-        complete_when=complete_when,
-        expect_items=expect_items,
-        allow_empty=allow_empty,
-        first_item_timeout=first_item_timeout,
-        idle_timeout=idle_timeout,
-        total_timeout=total_timeout,
-        give_up_after=give_up_after,
-        on_exhausted=on_exhausted,
-        on_event=on_event,
-        health=health,
-        budget=budget,
-        checkpoint=checkpoint,
-    )
-    return StreamDecorator(options, fallbacks)
+    return StreamDecorator(new_options(failover, options), fallbacks)

@@ -7,8 +7,9 @@ import re
 from functools import WRAPPER_UPDATES, partial, wraps
 from typing import TYPE_CHECKING, Any, cast, get_origin
 
+from failover_iter._core.names import name_of
 from failover_iter._core.run import new_run
-from failover_iter._core.sources import ResolvedSource, name_of
+from failover_iter._core.sources import ResolvedSource
 from failover_iter._drivers import aio, sync
 from failover_iter._mid_stream import Decide, Progress, Resume
 from failover_iter._validation import check_factory, is_async, is_generator_function, shown

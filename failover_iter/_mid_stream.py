@@ -3,7 +3,6 @@
 # Annotations here are objects, not strings: see `public`.
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any, Generic, TypeAlias, final
 
@@ -31,12 +30,21 @@ def _check_key(option: str, value: object) -> None:
         check_callback(option, value, "a function item -> str | bytes | int, or None")
 
 
+def deep_copy(value: Any) -> Any:
+    """`copy.deepcopy`, which only streams with a cursor import."""
+    from copy import deepcopy
+
+    return deepcopy(value)
+
+
 def _check_cursor(strategy: str, start: object, advance: object) -> None:
     if advance is not None:
         option = f"{strategy}(advance=...)"
         check_callback(option, advance, "a function (cursor, item) -> cursor, or None")
+    if start is UNSET:
+        return
     try:
-        deepcopy(start)
+        deep_copy(start)
     except Exception as error:
         raise TypeError(
             f"{strategy}(start=...) must be a value that copy.deepcopy can copy, because each "

@@ -3,14 +3,15 @@
 # Annotations here are objects, not strings: those of a subclass's `__init__` belong to its module.
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from inspect import signature
 from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter._mid_stream import Decide, MidStream, Resume, Skip, check_mid_stream
-from failover_iter._types import AnyBudget, AnyCheckpoint, AnyHealth, Mode, RetryOn
+from failover_iter._types import AnyBudget, AnyCheckpoint, AnyHealth, AnyT, Mode, RetryOn
 from failover_iter._validation import (
     check_bool,
     check_callback,
@@ -19,6 +20,7 @@ from failover_iter._validation import (
     check_retry_on,
     limit_of,
     offers,
+    refuse_unknown,
     seconds_of,
 )
 from failover_iter.events import Event, Failed
@@ -234,3 +236,30 @@ CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
 }
 
 _CHECKED: Final = [(each.name, each.default, CHECKS[each.name]) for each in fields(Options)]
+
+
+def shows_options(function: AnyT) -> AnyT:
+    """Show each option in the signature of a function that takes them as `**options`."""
+    shown: Any = function
+    own = signature(shown)
+    sources, *others, last = own.parameters.values()
+    assert last.kind is last.VAR_KEYWORD  # noqa: S101 (the options)
+    options = signature(Options).parameters.values()
+    # Without their types, which fill a screen.
+    options_shown = [each.replace(annotation=each.empty) for each in options]
+    shown.__signature__ = own.replace(parameters=[sources, *options_shown, *others])
+    shown.__annotations__.update((each.name, each.annotation) for each in options)
+    return function
+
+
+def new_options(function: Callable[..., object], given: Mapping[str, Any]) -> Options:
+    """Make the options that a function was given; an error about a name names the function."""
+    if not given.keys() <= CHECKS.keys():
+        refuse_unknown(function, given)
+    if "retry_on" not in given:
+        name = function.__qualname__
+        raise TypeError(f"{name}() missing 1 required keyword-only argument: 'retry_on'")
+    options = object.__new__(Options)  # `__init__` would set each option once more:
+    vars(options).update(given)  # the defaults are attributes of the class
+    options.__post_init__()
+    return options

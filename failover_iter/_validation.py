@@ -17,6 +17,8 @@ from types import (
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from failover_iter._types import AnyT
 
 # Flags of code objects. Their names are in `inspect`, which is slow to import.
@@ -212,6 +214,14 @@ _ELSEWHERE = {
     "key": "pass it to the strategy: mid_stream=Skip(key=...)",
 }
 
+#: Options, and what other libraries call them.
+_OTHER_WORDS = {
+    "attempts": ("retries", "max_retries", "num_retries", "max_tries"),
+    "retry_on": ("on", "exceptions", "exceptions_to_handle", "predicate"),
+    "wait": ("backoff", "delay", "interval"),
+    "mid_stream": ("mode",),
+}
+
 
 def suggest_options(target: AnyT) -> AnyT:
     """Make the error for an unknown option of a function or class suggest the right one."""
@@ -225,24 +235,33 @@ def suggest_options(target: AnyT) -> AnyT:
         try:
             return function(*args, **options)
         except TypeError:
-            code = function.__code__
-            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-            unknown = next((option for option in options if option not in names), None)
-            if unknown is None:
-                raise
-            options_of_it = names[code.co_argcount :]
-        called = function.__qualname__.removesuffix(".__init__")
-        raise TypeError(
-            f"{called}() got an unexpected option {unknown!r}: {_hint(unknown, options_of_it)}"
-        )
+            refuse_unknown(function, options)
+            raise
 
     return cast("AnyT", call)
 
 
-def _hint(unknown: str, options: tuple[str, ...]) -> str:
+def refuse_unknown(function: Callable[..., object], options: Iterable[str]) -> None:
+    """Raise an error that suggests the right name if the function lacks one of these options."""
+    from inspect import Parameter, signature
+
+    parameters = signature(function).parameters
+    unknown = next((option for option in options if option not in parameters), None)
+    if unknown is not None:
+        own = [name for name, each in parameters.items() if each.kind is Parameter.KEYWORD_ONLY]
+        called = function.__qualname__.removesuffix(".__init__")
+        hint = _hint(unknown, own)
+        raise TypeError(f"{called}() got an unexpected option {unknown!r}: {hint}") from None
+
+
+def _hint(unknown: str, options: Sequence[str]) -> str:
     """Where an unknown option belongs, or what it may be a misspelling of."""
     if unknown in _ELSEWHERE:
         return _ELSEWHERE[unknown]
+    for option in options:
+        if unknown in _OTHER_WORDS.get(option, ()):
+            counted = ", which counts the first one too" if option == "attempts" else ""
+            return f"did you mean {option!r}{counted}?"
     from difflib import get_close_matches  # for this error only
 
     close = get_close_matches(unknown, options, n=1, cutoff=0.85)

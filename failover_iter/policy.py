@@ -152,7 +152,9 @@ class Policy(Options):
         `attempts`, `commit_when`, `allow_empty`, the timeouts and the other options of the policy
         hold for each source. So an error message or an empty answer never wins, if the options
         say what they are. If the winner fails after its commit, the hedge has failed: the outer
-        stream goes on with its next source, or tries the hedge again (`Source(attempts=...)`).
+        stream goes on with its next source, or tries the hedge again (`Source(attempts=...)`). What
+        the winner itself sets (`retry_on`, `switch_on`, `reset_on_progress`, `wait`) counts then,
+        unless the hedge sets it.
 
         Each source beside another one spends a token of the policy's `budget`; if that is empty,
         none is opened. To `health`, a source that was slower than another has neither failed nor

@@ -67,13 +67,13 @@ class Decorator(Protocol):
 
     @overload
     def __call__(
+        self, function: Callable[P, Iterable[T | Bookmark]], /
+    ) -> Callable[P, Generator[T, Any, Any]]: ...
+    @overload
+    def __call__(
         self, function: Callable[P, Coroutine[Any, Any, AsyncIterable[T | Bookmark]]], /
     ) -> Callable[P, AsyncGenerator[T, Any]]: ...
     @overload
     def __call__(
         self, function: Callable[P, AsyncIterable[T | Bookmark]], /
     ) -> Callable[P, AsyncGenerator[T, Any]]: ...
-    @overload
-    def __call__(
-        self, function: Callable[P, Iterable[T | Bookmark]], /
-    ) -> Callable[P, Generator[T, Any, Any]]: ...

@@ -96,6 +96,21 @@ def test_each_part_becomes_tables(tables: Any, part: str) -> None:
         assert {len(row) for row in table.rows} == {len(table.columns) + 1}
 
 
+def test_the_parts_of_hedge_and_health_become_tables(modules: Callable[[str], Any]) -> None:
+    """Each row has as many cells as its table, with a Redis and without one."""
+    tail, outage = modules("tail"), modules("outage")
+    line = {"median": 0.2, "p99": 0.6, "extra": 0.05}
+    hedge = {"tails": dict.fromkeys(tail.CASES, line), "costs": {"item": 1.0, "hedge": 25.0}}
+    down = {"late": 8, "p90": 0.4, "in vain": 8}
+    alone = {"outages": {"with": down}, "costs": {"process": 9.0}, "asked": {}}
+    shared = alone | {"costs": {"process": 9.0, "redis": 9.0}, "asked": {"RedisStore": 6}}
+    parts = [tail.part([hedge]), outage.part([alone]), outage.part([shared])]
+    for part in parts:
+        for table in part.tables:
+            assert {len(row) for row in table.rows} == {len(table.columns) + 1}
+    assert [len(part.tables) for part in parts] == [2, 2, 3]
+
+
 def test_a_cost_per_item_is_in_units_of_the_naive_loop(tables: Any) -> None:
     """The cost is (stream - naive loop over the same source) / naive loop over a generator."""
     times = {"naive": 20.0, "unit": 40.0, "defaults": 50.0}

@@ -93,12 +93,15 @@ def test_it_says_what_was_delivered_and_how_it_differs(printed: str) -> None:
 
 def test_each_scenario_shows_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trace of each stream is printed below its scenario."""
-    show = "trace of {} events\nsecond line".format
-    monkeypatch.setattr(failover_iter.Trace, "__str__", lambda trace: show(len(trace.events)))
+
+    def show(trace: failover_iter.Trace, columns: str) -> str:
+        return f"trace of {len(trace.events)} events\n{columns} columns"
+
+    monkeypatch.setattr(failover_iter.Trace, "__format__", show)
     out = StringIO()
     demo(out)
-    assert out.getvalue().count("\ntrace of 7 events\nsecond line\n") == 12
-    assert out.getvalue().count("\ntrace of 3 events\nsecond line\n") == 2
+    assert out.getvalue().count("\ntrace of 7 events\n100 columns\n") == 12
+    assert out.getvalue().count("\ntrace of 3 events\n100 columns\n") == 2
 
 
 def test_log_lines_are_printed_and_the_logger_is_restored() -> None:
@@ -316,6 +319,7 @@ def test_one_mode_read_along() -> None:
     assert pauses == [1.0] * 6
     table = out.getvalue().split("as expected  ")[-1].splitlines()
     assert [line.split()[-2:] for line in table[1:4]] == [["yes", "yes"]] * 3
+    assert table[4] == ""
     assert 'mid_stream="skip"' not in out.getvalue()
 
 
@@ -324,6 +328,9 @@ def test_many_streams(printed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "without health: primary was opened 30 times" in printed
     assert "with health: primary was opened 3 times, as expected" in printed
     assert "superseded by replica" in printed
+    table = printed.rsplit("as expected  ", maxsplit=1)[-1].splitlines()
+    assert [line.split()[-2:] for line in table[8:10]] == [["yes", "-"], ["-", "yes"]]
+    assert [line.split(":")[0] for line in table[8:10]] == ["health", "hedge"]
     monkeypatch.setattr(_demo, "SCENARIOS", SCENARIOS[:1])
     monkeypatch.setattr(demo_many, "_ATTEMPTS", 2)
     out, pauses = StringIO(), list[float]()
@@ -333,12 +340,18 @@ def test_many_streams(printed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pauses == [1.0] * 4
 
 
-def test_it_fits_into_a_narrow_terminal(screen: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal, text is wrapped at its width."""
-    monkeypatch.setenv("COLUMNS", "60")
-    demo(screen, mode="raise")
-    text = screen.getvalue().partition("delivered:")[0]
-    assert max(map(len, re.sub(r"\x1b\[\d+m", "", text).splitlines())) <= 60
+@pytest.mark.parametrize(("columns", "widest"), [("40", 60), ("60", 60), ("80", 80), ("120", 100)])
+def test_it_fits_into_the_terminal(
+    screen: Terminal, monkeypatch: pytest.MonkeyPatch, columns: str, widest: int
+) -> None:
+    """On a terminal, text and tables have its width; a verdict stays in one line."""
+    monkeypatch.setenv("COLUMNS", columns)
+    demo(screen)
+    text = re.sub(r"\x1b\[\d+m", "", screen.getvalue())
+    assert max(map(len, text.splitlines())) <= widest
+    assert text.count("as expected") == 16 + 2
+    assert "\x1b[32mas expected\x1b[0m" in screen.getvalue()
+    assert "\xa0" not in text
 
 
 # The command line.

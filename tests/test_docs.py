@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import io
 import re
 import shlex
+import symtable
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -39,6 +45,12 @@ PACKAGES = {
 #: Pages that are generated when the site is built.
 MADE = {ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "explanation" / ".." / "benchmarks.md"}
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Text right below a Python block: its output.
+PRINTED = re.compile(r"\s*^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Comments, which the reader of a page does not see.
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+INVISIBLE = re.compile(r"<!--- invisible-code-block: python\n(.*?)^-->$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def docstrings() -> Iterator[object]:
@@ -65,11 +77,57 @@ def needed(page: Path) -> list[str]:
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_page(page: Path) -> None:
-    """The Python blocks of a page run in order, in one namespace."""
+    """The Python blocks of a page run in order, in one namespace, and print what it shows."""
     for module in needed(page):
         needs(module)
-    for example in Document.parse(str(page), PythonCodeBlockParser()):
-        example.evaluate()
+    document = Document.parse(str(page), PythonCodeBlockParser())
+    for example in document:
+        with redirect_stdout(io.StringIO()) as printed:
+            example.evaluate()
+        shown = PRINTED.match(document.text, example.region.end)
+        assert shown is None or printed.getvalue() == shown[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_name_is_hidden(page: Path) -> None:
+    """The code that the reader sees defines each name that it uses, and no other code does."""
+    text = page.read_text("utf-8")
+    bound, free = names("\n".join(BLOCK.findall(COMMENT.sub("", text))))
+    assert sorted(free - bound - {*dir(builtins), "__name__"}) == []
+    bound_unseen, _ = names("\n".join(INVISIBLE.findall(text)))
+    assert sorted(bound_unseen & (bound | free)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_begins_with_what_it_needs(page: Path) -> None:
+    """Above the first code that imports another package, the page says how to install it."""
+    text = COMMENT.sub("", page.read_text("utf-8"))
+    for block in BLOCK.finditer(text):
+        if imported(block[1]) - sys.stdlib_module_names - {"failover_iter"}:
+            assert "pip install" in text[: block.start()]
+            return
+
+
+def imported(code: str) -> set[str]:
+    """The packages that a program imports."""
+    nodes = list(ast.walk(ast.parse(code)))
+    modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    modules += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {module.partition(".")[0] for module in modules}
+
+
+def names(code: str) -> tuple[set[str], set[str]]:
+    """The global names that a program binds, and those that it only uses."""
+    bound, used = set[str](), set[str]()
+    tables = [symtable.symtable(code, "page", "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if table.get_type() == "module" or symbol.is_global():
+                is_bound = symbol.is_assigned() or symbol.is_imported()
+                (bound if is_bound else used).add(symbol.get_name())
+    return bound, used - bound
 
 
 @pytest.mark.parametrize(("path", "text"), list(docstrings()))
@@ -109,9 +167,10 @@ def anchors(text: str) -> set[str]:
 
 
 def test_commands_of_the_readme() -> None:
-    """The README has two one-line commands that work on a bare machine. CI runs them."""
+    """Beside `pip install`, the README has two one-line commands that CI runs on a bare machine."""
     commands = COMMAND.findall((ROOT / "README.md").read_text("utf-8"))
-    lines = [line for command in commands for line in command.splitlines()]
+    first, *lines = [line for command in commands for line in command.splitlines()]
+    assert first == "pip install failover-iter"
     assert [shlex.split(line)[:3] for line in lines] == [["python3", "-m", "venv"]] * 2
     assert lines[0].endswith("failover-iter demo")
     assert lines[1].endswith("pytest")

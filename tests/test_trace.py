@@ -15,9 +15,11 @@ import pytest
 from failover_iter import Policy, Source, Trace, afailover_stream, failover_stream
 from failover_iter._drivers.clock import clock
 from failover_iter.events import (
+    Completed,
     Exhausted,
     Failed,
     Opening,
+    Switched,
     Waiting,
 )
 from failover_iter.testing import JumpingLoop, VirtualClock
@@ -307,6 +309,36 @@ def test_print_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -
     lines = written.getvalue().decode(encoding).split("\n")
     assert len(lines) == 5
     assert max(map(width, lines)) <= 100
+
+
+def test_a_table_in_a_narrow_terminal() -> None:
+    """A narrow table leaves out the times, which the timeline shows, and breaks the legend."""
+    trace, error = Trace(), OSError("gone")
+    for event in (
+        Opening("a long name of a source", 1, 0, 0.0),
+        Failed("a long name of a source", 1, 3, 1.0, error, 1, 1, None),
+        Switched("a long name of a source", 1, 3, 1.0, "b", error, 0.0, "skip"),
+        Opening("b", 1, 3, 1.0),
+        Completed("b", 1, 5, 2.0),
+    ):
+        trace(event)
+    assert f"{trace:60}".splitlines() == [
+        "source            #  delivered  outcome     0          2.00s",
+        "a long nam…ource  1          3  failed ...  --------x",
+        "b                 1          2  completed           -------|",
+        "takeover: skip",
+        "... waiting  --- until the first item  === delivering",
+        "x failed  | completed  / closed  > running",
+    ]
+    assert f"{trace:100}" == f"{trace}" == str(trace)
+    assert "#    end  delivered" in f"{trace:80}"
+
+
+@pytest.mark.parametrize("columns", ["59", "x", "-1", "60.5", ">60"])
+def test_a_table_in_no_width(columns: str) -> None:
+    """A width must be a number, and not too small."""
+    with pytest.raises(ValueError, match="must be at least 60, got"):
+        format(Trace(), columns)
 
 
 @pytest.mark.parametrize("stdout", [None, io.StringIO(), SimpleNamespace(encoding=7)])

@@ -188,7 +188,7 @@ def test_rows_of_any_events(made: tuple[list[Script], list[Event]]) -> None:
 
 @given(streams())
 def test_tables_of_any_events(made: tuple[list[Script], list[Event]]) -> None:
-    """Each attempt has one line of at most 100 columns, and one row of HTML."""
+    """Each attempt has one line, of at most 100 columns or as asked, and one row of HTML."""
     _, events = made
     trace = Trace()
     trace.events.extend(events)
@@ -199,6 +199,10 @@ def test_tables_of_any_events(made: tuple[list[Script], list[Event]]) -> None:
     lines = text.splitlines()
     assert text.split("\n") == lines
     assert max(map(width, lines)) <= 100
+    for columns in (60, 73, 99, 140):
+        narrow = f"{trace:{columns}}".split("\n")
+        assert max(map(width, narrow)) <= columns
+        assert len(narrow) >= len(lines)
     assert all(len(line) < 1000 and line.isprintable() for line in lines)
     shown = layout(read(trace.events))
     assert len(lines) == len(shown) + 2 + lines[-2].startswith("takeover: ")

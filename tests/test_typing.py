@@ -28,6 +28,43 @@ def test_mypy_accepts_what_is_right_and_refuses_what_is_wrong() -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
+#: Mistakes, and the words with which mypy names each in the first line of its report.
+MISTAKES = {
+    "failover_stream([rows()], retry_on=OSError)": ["list[Iterator[int]]", "Iterable[Callable[[]"],
+    "failover_stream([arows], retry_on=OSError)": ["AsyncIterator[int]", "Callable[[], Iterable["],
+    "afailover_stream([rows], retry_on=OSError)": ['"list[Callable[[], Iterator[int', "Awaitable"],
+    "failover_stream('url', retry_on=OSError)": ['type "str"', "Iterable[Callable[[]"],
+    "failover_stream(['url'], retry_on=OSError)": ['type "list[str]"', "Iterable[Callable[[]"],
+    "failover_stream([table], retry_on=OSError)": ["Callable[[str]", "Callable[[Progress[Any]]"],
+    "failover_stream([rows], retry_on=OSError, retries=3)": ['keyword argument "retries"'],
+    "failover_stream([rows], retry_on=KeyboardInterrupt)": ['"retry_on"', "type[Exception]"],
+    "Policy(attempts=3)": ['Missing named argument "retry_on"'],
+    "Policy(retry_on=OSError, mid_stream='retry')": ['"mid_stream"', "'skip', 'resume'"],
+    "Source(rows, attempt=3)": ['did you mean "attempts"?'],
+    "Source(rows())": ['type "Iterator[int]"', "Callable[[]"],
+}
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("mypy"), reason="mypy is not installed ('.[dev]')")
+def test_the_first_line_names_the_mistake(tmp_path: Path) -> None:
+    """What mypy got and what it expected are short enough to be read."""
+    code = """from collections.abc import AsyncIterator, Iterator
+from failover_iter import Policy, Source, afailover_stream, failover_stream
+def rows() -> Iterator[int]: yield 1
+async def arows() -> AsyncIterator[int]: yield 1
+def table(name: str) -> Iterator[int]: yield 1
+"""
+    first = code.count("\n") + 1
+    (tmp_path / "mistakes.py").write_text(code + "\n".join(MISTAKES), "utf-8")
+    mypy = [sys.executable, "-m", "mypy", "--strict", str(tmp_path / "mistakes.py")]
+    report = subprocess.run(
+        mypy, cwd=TYPING.parent.parent, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    for number, (mistake, words) in enumerate(MISTAKES.items(), start=first):
+        line = next(line for line in report if f"mistakes.py:{number}: error:" in line)
+        assert all(word in line for word in words), (mistake, line)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from failover_iter import Policy, Source, afailover_stream, failover, failover_stream
+from failover_iter import Budget, Policy, Source, afailover_stream, failover, failover_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,37 @@ def test_the_required_option_misspelt(called: str) -> None:
         CALLED[called](retryon=OSError)
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'retry_on'$"):
         CALLED[called]()
+
+
+@called
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("retries", "did you mean 'attempts', which counts the first one too?"),  # urllib3
+        ("max_retries", "did you mean 'attempts', which counts the first one too?"),  # openai
+        ("num_retries", "did you mean 'attempts', which counts the first one too?"),  # LiteLLM
+        ("max_tries", "did you mean 'attempts', which counts the first one too?"),  # backoff
+        ("on", "did you mean 'retry_on'?"),  # stamina
+        ("exceptions", "did you mean 'retry_on'?"),
+        ("exceptions_to_handle", "did you mean 'retry_on'?"),  # LangChain
+        ("predicate", "did you mean 'retry_on'?"),  # google-api-core
+        ("backoff", "did you mean 'wait'?"),
+        ("delay", "did you mean 'wait'?"),
+        ("interval", "did you mean 'wait'?"),
+        ("mode", "did you mean 'mid_stream'?"),
+    ],
+)
+def test_the_word_of_another_library(called: str, option: str, hint: str) -> None:
+    """An option by the name that it has in another library gets the name that it has here."""
+    with refuses(called, option, hint):
+        CALLED[called](retry_on=OSError, **{option: 3})
+
+
+def test_only_an_option_that_it_has_is_suggested() -> None:
+    """A `Budget` has no `wait`."""
+    with pytest.raises(TypeError, match="unexpected option") as refused:
+        Budget(0.1, interval=3)  # type: ignore[call-arg]
+    assert "'wait'" not in str(refused.value)
 
 
 def test_several_similar_options() -> None:

@@ -59,9 +59,14 @@ def twins() -> tuple[Drawing, Drawing]:
         flavour="asyncio",
     )
     twin = run_async.drawing
-    lanes = [f"{lane}, async" for lane in twin.lanes]
-    marks = [replace(mark, lane=f"{mark.lane}, async") for mark in twin.marks]
-    return run_sync.drawing, Drawing(lanes, marks)
+    return run_sync.drawing, named(twin, {lane: f"{lane}, async" for lane in twin.lanes})
+
+
+def named(drawing: Drawing, names: dict[str, str]) -> Drawing:
+    """The same run, with other names for its lanes."""
+    lanes = [names.get(lane, lane) for lane in drawing.lanes]
+    marks = [replace(mark, lane=names.get(mark.lane, mark.lane)) for mark in drawing.marks]
+    return Drawing(lanes, marks)
 
 
 class Item:
@@ -93,6 +98,10 @@ def memory() -> Drawing:
 
 def _pictures() -> dict[str, str]:
     drawings: dict[str, tuple[str, Drawing]] = {
+        "switch": (
+            "The primary fails after two items, and the replica delivers the third",
+            named(mode("skip"), {"a": "primary", "b": "replica"}),
+        ),
         "mode-restart": ('mid_stream="restart": b starts over', mode("restart")),
         "mode-raise": (
             'mid_stream="raise": the error is raised, b is not opened',

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from argparse import ArgumentTypeError
+from math import nan
+from string import hexdigits
+from threading import TIMEOUT_MAX
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+LAST_PORT: Final = 65535
+_DIGEST_DIGITS: Final = 64
 
 
 def add_get_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of the command."""
     _add_mirrors(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write")
-    parser.add_argument("--sha256", metavar="HEX", help="the digest that the file must have")
+    parser.add_argument(
+        "-o", "--output", type=_file, metavar="FILE", required=True, help="where to write"
+    )
+    parser.add_argument(
+        "--sha256", type=_digest, metavar="HEX", help="the digest that the file must have"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as a JSON object")
 
 
@@ -31,8 +43,10 @@ def add_serve_arguments(parser: ArgumentParser) -> None:
         help='one argument for each source, such as "ab#; abc|": a and b and a reset at the first '
         "request, and a, b, c at the next one",
     )
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--tick", type=float, default=0.05, metavar="SECONDS", help="default: 0.05")
+    parser.add_argument("--port", type=_port, default=0, help="default: a free one")
+    parser.add_argument(
+        "--tick", type=_pause, default=0.05, metavar="SECONDS", help="default: 0.05"
+    )
 
 
 def add_demo_arguments(parser: ArgumentParser) -> None:
@@ -59,7 +73,7 @@ def _add_mirrors(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=_seconds,
         default=30.0,
         metavar="SECONDS",
         help="how long a mirror may be silent (default: 30)",
@@ -73,8 +87,46 @@ def _add_mirrors(parser: ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
 
 
+def _file(text: str) -> str:
+    if text == "-":
+        raise ArgumentTypeError("to write to stdout, use failover-iter cat")
+    if os.path.split(text)[1] == "":
+        raise ArgumentTypeError(f"must be the name of a file, got {text!r}")
+    return text
+
+
+def _digest(text: str) -> str:
+    if len(text) != _DIGEST_DIGITS or not set(text) <= set(hexdigits):
+        raise ArgumentTypeError(f"must be {_DIGEST_DIGITS} hexadecimal digits, got {text!r}")
+    return text.lower()
+
+
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise ArgumentTypeError(f"must be a port, 0 to {LAST_PORT}, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not 0 < _number(text) <= TIMEOUT_MAX:
+        raise ArgumentTypeError(f"must be seconds, more than 0, got {text!r}")
+    return float(text)
+
+
+def _pause(text: str) -> float:
+    if not 0 <= _number(text) <= TIMEOUT_MAX:
+        raise ArgumentTypeError(f"must be seconds, at least 0, got {text!r}")
+    return float(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return nan

@@ -7,11 +7,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from failover_iter import Source, backoff, failover_stream
+from failover_iter._cli.outcomes import FAILED, USAGE, complain
 from failover_iter._cli.sources import (
-    FAILED,
-    USAGE,
     Progress,
-    complain,
+    errors_of_clients,
     errors_of_mirrors,
     new_client,
     same_file,
@@ -33,7 +32,7 @@ def cat(arguments: Namespace) -> int:
     ]
     stream = failover_stream(
         mirrors,
-        retry_on=errors_of_mirrors()[1],
+        retry_on=errors_of_clients(),
         attempts=arguments.attempts,
         wait=backoff(0.2),
         on_event=Progress(arguments, sys.stderr),
@@ -43,6 +42,8 @@ def cat(arguments: Namespace) -> int:
             for chunk in stream:
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
+    except OSError:  # stdout cannot be written; that of a closed stdout is a ValueError too
+        raise
     except errors_of_mirrors() as error:
         complain("cat", error)
         return FAILED

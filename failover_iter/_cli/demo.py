@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
     PullAll: TypeAlias = Callable[["Scenario", TextServer, TextServer, "Outcome"], None]
 
-_WIDTH: Final = 96
+_NARROWEST: Final = 60
+_WIDEST: Final = 100
 _SLOW: Final = 1.0
+_CELLS: Final = {True: "yes ", False: "NO  ", None: "-   "}
 _BOLD: Final = 1
 _RED: Final = 31
 _GREEN: Final = 32
@@ -150,8 +152,9 @@ def demo(
             list(_run_all(scenarios, _pull_async, "afailover_stream (asyncio)", servers, report)),
         ]
         scenes = list(_play_scenes(servers, report)) if mode is None else []
-    report.table(scenarios, *expected)
-    every = [*expected[0], *expected[1], *scenes]
+    rows = [(each.title, *pair) for each, *pair in zip(scenarios, *expected, strict=True)]
+    report.table([*rows, *map(demo_many.row_of, scenes)])
+    every = [*expected[0], *expected[1], *(scene.is_expected for scene in scenes)]
     report.summary(every, time.perf_counter() - start)
     return 0 if all(every) else 1
 
@@ -170,12 +173,12 @@ def _run_all(
         yield outcome.is_expected(scenario)
 
 
-def _play_scenes(servers: tuple[TextServer, TextServer], report: _Report) -> Iterator[bool]:
+def _play_scenes(servers: tuple[TextServer, TextServer], report: _Report) -> Iterator[Scene]:
     report.heading("many streams")
     with _logged([]):
         for scene in demo_many.play(*servers):
             report.scene(scene)
-            yield scene.is_expected
+            yield scene
 
 
 def _run(scenario: Scenario, pull: PullAll, primary: TextServer, replica: TextServer) -> Outcome:
@@ -259,7 +262,8 @@ class _Report:
         self._out = out
         self._pause = pause
         self._colours = _has_colours(out)
-        self._width = min(_WIDTH, get_terminal_size().columns) if out.isatty() else _WIDTH
+        columns = get_terminal_size().columns if out.isatty() else _WIDEST
+        self._width = min(max(_NARROWEST, columns), _WIDEST)
 
     def introduction(self, primary: TextServer, replica: TextServer) -> None:
         """Explain the setup."""
@@ -279,49 +283,55 @@ class _Report:
 
     def scenario(self, title: str, scenario: Scenario, outcome: Outcome) -> None:
         """Print one scenario."""
-        self._write("", self._paint(title, _BOLD))
+        self._title(title)
         self._entry("behaviour", scenario.behaviour)
         self._entry("delivered", _count(outcome.lines))
-        same = f"   same as the original: {_comparison(outcome)}"
-        if outcome.is_expected(scenario):
-            self._write(f"{same}, {self._paint('as expected', _GREEN)}")
-        else:
-            self._write(f"{same}, {self._paint('NOT as expected', _RED)}")
+        expected = outcome.is_expected(scenario)
+        self._verdict(f"same as the original: {_comparison(outcome)}", expected=expected)
+        if not expected:
             error = ", then the error of the source" if scenario.fails else ""
             self._entry("expected", _count(scenario.lines) + error)
             self._entry("error", repr(outcome.error))
         for message in outcome.logged:
             self._entry("log", message)
-        self._write(str(outcome.trace))
+        self._write(f"{outcome.trace:{self._width}}")
         if self._pause is not None:
             self._pause(_SLOW)
 
     def scene(self, scene: Scene) -> None:
         """Print a scene of many streams."""
-        self._write("", self._paint(scene.title, _BOLD))
+        self._title(scene.title)
         self._entry("behaviour", scene.behaviour)
-        verdict = ("as expected", _GREEN) if scene.is_expected else ("NOT as expected", _RED)
         *first, last = scene.facts
-        self._write(*(f"   {fact}" for fact in first), f"   {last}, {self._paint(*verdict)}")
+        self._write(*(f"   {fact}" for fact in first))
+        self._verdict(last, expected=scene.is_expected)
         if scene.trace is not None:
-            self._write(str(scene.trace))
+            self._write(f"{scene.trace:{self._width}}")
         if self._pause is not None:
             self._pause(_SLOW)
 
-    def table(
-        self, scenarios: Sequence[Scenario], sync: Sequence[bool], asyncio: Sequence[bool]
-    ) -> None:
-        """Print which outcomes were the expected ones."""
-        width = max(len(each.title) for each in scenarios)
+    def table(self, rows: Sequence[tuple[str, bool | None, bool | None]]) -> None:
+        """Print which outcomes were the expected ones; None: there was none."""
+        width = max(len(title) for title, *_ in rows)
         self._write("", self._paint(f"{'as expected':<{width}}  sync  async", _BOLD))
-        for scenario, *outcomes in zip(scenarios, sync, asyncio, strict=True):
-            cells = ("yes " if outcome else "NO  " for outcome in outcomes)
-            self._write(f"{scenario.title:<{width}}  {'  '.join(cells)}".rstrip())
+        for title, *outcomes in rows:
+            cells = (_CELLS[outcome] for outcome in outcomes)
+            self._write(f"{title:<{width}}  {'  '.join(cells)}".rstrip())
 
     def summary(self, expected: Sequence[bool], seconds: float) -> None:
         """Print how many outcomes were the expected ones."""
         text = f"{sum(expected)} of {len(expected)} outcomes as expected, in {seconds:.2f} s"
         self._write("", self._paint(text, _GREEN if all(expected) else _RED))
+
+    def _title(self, text: str) -> None:
+        self._write("", *(self._paint(line, _BOLD) for line in wrap(text, self._width)))
+
+    def _verdict(self, text: str, *, expected: bool) -> None:
+        verdict, colour = ("as expected", _GREEN) if expected else ("NOT as expected", _RED)
+        unbroken = verdict.replace(" ", "\xa0")
+        lines = wrap(f"{text}, {unbroken}", self._width - 3)
+        lines[-1] = lines[-1].replace(unbroken, self._paint(verdict, colour))
+        self._write(*(f"   {line}" for line in lines))
 
     def _entry(self, label: str, text: str) -> None:
         first, later = f"   {label + ':':<10} ", " " * 14

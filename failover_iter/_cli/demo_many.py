@@ -30,6 +30,7 @@ class Scene:
     facts: tuple[str, ...]
     is_expected: bool
     trace: Trace | None = None
+    is_async: bool = False
 
 
 def play(primary: TextServer, replica: TextServer) -> Iterator[Scene]:
@@ -38,11 +39,18 @@ def play(primary: TextServer, replica: TextServer) -> Iterator[Scene]:
     yield _slow_primary(primary, replica)
 
 
+def row_of(scene: Scene) -> tuple[str, bool | None, bool | None]:
+    """The row of the closing table: the outcome, sync and async."""
+    if scene.is_async:
+        return scene.title, None, scene.is_expected
+    return scene.title, scene.is_expected, None
+
+
 def _sick_primary(replica: TextServer) -> Scene:
     without, complete = _openings(replica, None)
     with_health, complete_too = _openings(replica, Health(failures=3, cooldown=30))
     return Scene(
-        f"health: {_STREAMS} streams, and a primary that refuses each connection",
+        f"health: {_STREAMS} streams, primary refuses connections",
         f"each stream tries its first source {_ATTEMPTS} times; streams that share a Health learn "
         "from each other, and ask a source that failed lately last",
         (
@@ -81,11 +89,12 @@ def _slow_primary(primary: TextServer, replica: TextServer) -> Scene:
     lines = asyncio.run(_hedged(primary, replica, trace))
     outcomes = [row.outcome for row in trace.attempts[1:]]  # without that of the hedge itself
     return Scene(
-        f"hedge: a primary that is slow, after={_AFTER:g}",
+        "hedge: primary is slow",
         f"primary sends no line; after {_AFTER:g} s the replica is opened beside it, and is first",
         (f"delivered: {len(lines)} lines",),
         tuple(lines) == TEXT and outcomes == ["superseded", "completed"],
         trace,
+        is_async=True,
     )
 
 

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter import DivergedStream, backoff, failover_stream
+from failover_iter._cli.outcomes import (
+    FAILED,
+    INTERRUPTED,
+    LOCKED,
+    NOT_WRITTEN,
+    USAGE,
+    WRONG_DIGEST,
+    complain,
+)
 from failover_iter._cli.part_file import PartFile, PartIsLocked
 from failover_iter._cli.sources import (
-    FAILED,
-    USAGE,
     Progress,
-    complain,
+    described,
+    errors_of_clients,
     errors_of_mirrors,
     new_client,
     same_file,
@@ -25,12 +33,23 @@ from failover_iter.sources._download import resumed_download
 if TYPE_CHECKING:
     from argparse import Namespace
 
-#: The file has arrived, and has another digest.
-WRONG_DIGEST: Final = 3
-#: The file cannot be written.
-NOT_WRITTEN: Final = 4
-#: Another process is downloading to the same file.
-BUSY: Final = 5
+    from failover_iter.sources._remote_file import KnownFile
+
+
+class WrongDigest(Exception):
+    """The file has arrived, and is not the one that was asked for."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"the file has the SHA-256 digest {digest}")
+
+
+#: The exit codes for errors that are not those of the mirrors.
+_CODES: Final[dict[type[BaseException], int]] = {
+    WrongDigest: WRONG_DIGEST,
+    PartIsLocked: LOCKED,
+    OSError: NOT_WRITTEN,
+    KeyboardInterrupt: INTERRUPTED,
+}
 
 
 def get(arguments: Namespace) -> int:
@@ -38,105 +57,144 @@ def get(arguments: Namespace) -> int:
     client = new_client(arguments)
     if client is None:
         return USAGE
-    started = time.perf_counter()
-    progress = Progress(arguments, sys.stderr)
-    part = PartFile(Path(arguments.output))
-    download = _Download(arguments, client, progress, part)
-    error: Exception | None = None
+    download = _Download(arguments, client)
     try:
-        with closing(progress), client:
-            code = download.run()
-    except errors_of_mirrors() as failure:
-        code, error = FAILED, failure
-    except PartIsLocked as failure:
-        code, error = BUSY, failure
-    except OSError as failure:
-        code, error = NOT_WRITTEN, failure
-    if error is not None:
-        complain("get", error)
-    if arguments.json:
-        outcome = {
-            "file": arguments.output,
-            "bytes": part.size,
-            "resumed_from": download.resumed_from,
-            "sha256": download.digest,
-            "openings": progress.openings,
-            "failures": [f"{type(each).__name__}: {each}" for each in progress.failures],
-            "seconds": round(time.perf_counter() - started, 3),
-            "error": None if error is None else f"{type(error).__name__}: {error}",
-            "code": code,
-        }
-        print(json.dumps(outcome))
-    return code
+        download.run()
+    except errors_of_mirrors() as error:
+        return download.ended(FAILED, error)
+    except tuple(_CODES) as error:
+        code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
+        return download.ended(code, error)
+    return download.ended(0)
 
 
 class _Download:
     """One run of the command."""
 
-    def __init__(
-        self, arguments: Namespace, client: Any, progress: Progress, part: PartFile
-    ) -> None:
-        self.resumed_from = 0
-        self.digest: str | None = None
+    def __init__(self, arguments: Namespace, client: Any) -> None:
         self._arguments = arguments
         self._client = client
-        self._progress = progress
-        self._part = part
+        self._progress = Progress(arguments, sys.stderr)
+        self._part = PartFile(Path(arguments.output))
+        self._known: KnownFile | None = None
+        self._is_afresh = False
+        self._resumed_from = 0
+        self._digest: str | None = None
+        self._started = time.perf_counter()
 
-    def run(self) -> int:
-        """Download, verify and rename."""
-        with self._part:
-            self.resumed_from = self._part.size
+    def run(self) -> None:
+        """Download, verify and rename.
+
+        Raises:
+            WrongDigest: the file is not the one that was asked for.
+            PartIsLocked: another process downloads to the same file.
+            OSError: the file cannot be written.
+        """
+        with closing(self._progress), self._client, self._part as part:
+            self._resumed_from = part.size
             try:
-                self._receive()
+                self._receive(part.size, part.known)
             except Exception:
                 if not self._is_another_file():
                     raise
-                self._part.start_over()
-                self.resumed_from = 0
-                self._receive()
-            if not self._is_right():
-                return WRONG_DIGEST
-            self._part.finish()
-        return 0
+                self._is_afresh = True
+                self._receive(0, None)
+            self._check_digest()
+            part.finish()
+
+    def ended(self, code: int, error: BaseException | None = None) -> int:
+        """Say how it ended, and return the exit code."""
+        if error is not None:
+            text = "interrupted" if isinstance(error, KeyboardInterrupt) else error
+            complain("get", f"{text}{self._what_is_left()}")
+        if self._arguments.json:
+            outcome = {
+                "file": self._arguments.output,
+                "bytes": self._part.size,
+                "resumed_from": self._resumed_from,
+                "sha256": self._digest,
+                "openings": self._progress.openings,
+                "failures": [described(each) for each in self._progress.failures],
+                "seconds": round(time.perf_counter() - self._started, 3),
+                "error": error and f"{type(error).__name__}: {error}".removesuffix(": "),
+                "code": code,
+            }
+            print(json.dumps({key: each for key, each in outcome.items() if each is not None}))
+        return code
+
+    def _what_is_left(self) -> str:
+        part = self._part
+        if not (part.size and part.path.exists()):
+            return ""
+        whole = "" if part.known_size is None else f" of {part.known_size:,}"
+        return f"; {part.path} has {part.size:,}{whole} bytes: run the command again to go on"
 
     def _is_another_file(self) -> bool:
         """Whether no mirror goes on with what an earlier run has left."""
-        nothing = 0 < self.resumed_from == self._part.size
-        return nothing and any(isinstance(e, DivergedStream) for e in self._progress.failures)
+        nothing = 0 < self._resumed_from == self._part.size
+        return nothing and any(
+            isinstance(each.error, DivergedStream) for each in self._progress.failures
+        )
 
-    def _receive(self) -> None:
-        part, progress = self._part, self._progress
+    def _receive(self, first: int, known: KnownFile | None) -> None:
+        """Write the file from this byte on."""
         sources = [
             resumed_download(
                 self._client,
                 url,
                 same_file(self._arguments),
-                first=part.size,
-                known=part.known,
-                on_known=part.remember,
+                first=first,
+                known=known,
+                on_known=self._learn,
             )
             for url in self._arguments.urls
         ]
         stream = failover_stream(
             sources,
-            retry_on=errors_of_mirrors()[1],
+            retry_on=errors_of_clients(),
             attempts=self._arguments.attempts,
             wait=backoff(0.2),
-            on_event=progress,
+            on_event=self._progress,
         )
-        with closing(stream):
-            for chunk in stream:
-                part.write(chunk)
-                progress.expect(part.known_size, part.size - len(chunk))
-                progress.update(len(chunk))
+        try:
+            with closing(stream):
+                for chunk in stream:
+                    self._append(chunk)
+            self._replace_old_part()  # by an empty file
+        finally:
+            self._describe()
 
-    def _is_right(self) -> bool:
-        if self._arguments.sha256 is None:
-            return True
-        self.digest = self._part.sha256()
-        if self.digest == self._arguments.sha256.lower():
-            return True
-        complain("get", f"the file has the SHA-256 digest {self.digest}")
-        self._part.start_over()
-        return False
+    def _append(self, chunk: bytes) -> None:
+        self._replace_old_part()
+        self._part.write(chunk)
+        self._describe()
+        self._progress.expect(self._part.known_size, self._part.size - len(chunk))
+        self._progress.update(len(chunk))
+
+    def _replace_old_part(self) -> None:
+        """Now that there is something to replace it with, discard a part of another version."""
+        if self._is_afresh:
+            self._is_afresh = False
+            self._part.start_over()
+            self._resumed_from = 0
+
+    def _learn(self, known: KnownFile) -> None:
+        self._known = known
+
+    def _describe(self) -> None:
+        """Write down of which file the part is, unless it is still the old part."""
+        if self._known is None or self._known is self._part.known or self._is_afresh:
+            return
+        try:
+            self._part.remember(self._known)
+        except OSError as error:
+            self._progress.say(f"{error}: if this run is killed, the next one starts over")
+
+    def _check_digest(self) -> None:
+        wanted = self._arguments.sha256
+        if wanted is None and not self._arguments.json:
+            return
+        self._digest = self._part.sha256()
+        if wanted not in {None, self._digest}:
+            self._part.start_over()
+            raise WrongDigest(self._digest)

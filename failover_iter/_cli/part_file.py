@@ -8,13 +8,13 @@ import json
 import os
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from failover_iter.sources._remote_file import KnownFile
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -43,21 +43,26 @@ class PartFile:
     """
 
     def __init__(self, target: Path) -> None:
+        if target.is_symlink():  # do not replace it, but what it refers to
+            target = Path(os.path.realpath(target))
         self.size = 0
         self.known: KnownFile | None = None
+        self.path = Path(f"{target}.part")
         self._target = target
-        self._path = target.with_name(f"{target.name}.part")
-        self._description = target.with_name(f"{target.name}.part.json")
+        self._description = Path(f"{target}.part.json")
+        self._new_description = Path(f"{target}.part.json.new")
 
     def __enter__(self) -> Self:
         """Open the part that an earlier run has left, or a new one.
 
         Raises:
             PartIsLocked: another process has it.
+            OSError: it cannot be written, or what it would be renamed to is not a file.
         """
+        _check_target(self._target)
         self._file = self._locked()
         self.size = os.fstat(self._file.fileno()).st_size
-        with suppress(OSError, ValueError, TypeError, LookupError):
+        with suppress(Exception):  # whatever may be wrong with it
             self.known = KnownFile.from_json(json.loads(self._description.read_text("utf-8")))
         if self.known is None or not self.size:
             self.start_over()
@@ -69,7 +74,11 @@ class PartFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the part, and keep it."""
+        """Close the part, and keep it unless it is empty."""
+        if not self._file.closed and not self.size and self._is_part(self._file):
+            self._close_before_rename()
+            self.path.unlink()
+            self._forget()
         self._file.close()
 
     @property
@@ -81,38 +90,54 @@ class PartFile:
         """Append a chunk."""
         view = memoryview(chunk)
         while view:
-            view = view[self._file.write(view) :]
-        self.size += len(chunk)
+            written = self._file.write(view)
+            view = view[written:]
+            self.size += written
 
     def remember(self, known: KnownFile) -> None:
         """Describe the file of which a chunk has been written."""
         self.known = known
-        self._replace(self._description, json.dumps(known.to_json()))
+        with self._new_description.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(known.to_json()))
+            file.flush()
+            _sync(file.fileno())
+        self._new_description.replace(self._description)
 
     def start_over(self) -> None:
         """Forget what has arrived."""
-        self._description.unlink(missing_ok=True)
+        self._forget()
         self._file.truncate(0)
         self.size, self.known = 0, None
 
     def sha256(self) -> str:
         """The digest of what has arrived."""
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def finish(self) -> None:
         """Wait until the disk has the complete file, and rename it."""
         _sync(self._file.fileno())
-        self._path.replace(self._target)
+        self._close_before_rename()
+        self.path.replace(self._target)
+        self._forget()
         _sync_folder(self._target.parent)
+
+    def _forget(self) -> None:
+        """Remove the description, and what a killed run may have left of a new one."""
         self._description.unlink(missing_ok=True)
+        self._new_description.unlink(missing_ok=True)
+
+    def _close_before_rename(self) -> None:
+        """Close the part where an open file can be neither renamed nor removed: on Windows."""
+        if fcntl is None:
+            self._file.close()
 
     def _locked(self) -> BinaryIO:
         """The part, opened and locked."""
         while True:
-            file: BinaryIO = self._path.open("ab", buffering=0)
+            file: BinaryIO = self.path.open("ab", buffering=0)
             try:
-                _lock(file, self._path)
+                _lock(file, self.path)
                 if self._is_part(file):
                     return file
             except BaseException:
@@ -123,17 +148,17 @@ class PartFile:
     def _is_part(self, file: BinaryIO) -> bool:
         """Whether the opened file still has the name of the part."""
         try:
-            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+            return os.path.samestat(os.fstat(file.fileno()), self.path.stat())
         except FileNotFoundError:
             return False
 
-    def _replace(self, path: Path, text: str) -> None:
-        new = path.with_name(f"{path.name}.new")
-        with new.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            _sync(file.fileno())
-        new.replace(path)
+
+def _check_target(target: Path) -> None:
+    """Raise an OSError if there is something that a file must not replace, such as a device."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(target))
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
@@ -156,7 +181,10 @@ def _sync_folder(folder: Path) -> None:
     """Wait until the disk has the new name too."""
     if fcntl is None:  # Windows opens no folders either
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one may write there, but not look
+        return
     try:
         _sync(descriptor)
     finally:

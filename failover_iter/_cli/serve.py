@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from failover_iter._cli.sources import USAGE, complain
+from failover_iter._cli.outcomes import FAILED, USAGE, complain
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -26,7 +27,14 @@ def serve(arguments: Namespace) -> int:
     except ValueError as error:
         complain("serve", error)
         return USAGE
-    with fault_server(plan, tick=arguments.tick, port=arguments.port) as server:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(
+                fault_server(plan, tick=arguments.tick, port=arguments.port)
+            )
+        except OSError as error:
+            complain("serve", f"port {arguments.port}: {error.strerror}")
+            return FAILED
         print(*server.urls, sep="\n", flush=True)
         stopped.wait()
     return 0

@@ -97,6 +97,13 @@ class Admissions:
                 set_context(raised, question.error)
             raise
 
+    def give_back(self, admission: Any) -> None:
+        """The health has answered, but the source is not opened any more."""
+        question, self._question = self._question, None
+        assert question is not None  # noqa: S101 (see `admitted`)
+        question.level.admission = admission
+        question.level.report("nothing")
+
     def _postpone(self, question: Question, admission: Any) -> Command:
         level, chosen = question.level, question.chosen
         source, attempt, _ = chosen
@@ -118,7 +125,8 @@ class Admissions:
         while level.postponed:
             soonest: Postponed = min(level.postponed, key=_until)
             level.postponed.remove(soonest)
-            if soonest.failures == level.failures.count:
+            # Nothing is delivered in a race, so a source may take over as it could before.
+            if soonest.failures == level.failures.count or level.race is not None:
                 return soonest.chosen
             renewed = self._takeovers.renew(level, self._reporter, soonest.chosen)
             if renewed is not None:

@@ -42,6 +42,8 @@ class Concede:
     """The race ends with this error: supersede the others, then call `conceded`."""
 
     error: Exception
+    #: The level whose time is up, if that is the error.
+    level: int | None = None
 
 
 @dataclass(slots=True)

@@ -7,13 +7,12 @@ delivered after the last bookmark: the next attempt replays these, and the strea
 
 from __future__ import annotations
 
-from copy import deepcopy
 from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from failover_iter._core.usage import mark_usage_error
-from failover_iter._mid_stream import Decide, Resume
+from failover_iter._mid_stream import Decide, Resume, deep_copy
 from failover_iter._types import UNSET
 from failover_iter._validation import identity, shown
 
@@ -34,7 +33,7 @@ def _own(value: Any) -> Any:
 
     What is to be saved must not change when a source or `advance` goes on.
     """
-    return deepcopy(value) if type(value) in _CHANGEABLE else value
+    return deep_copy(value) if type(value) in _CHANGEABLE else value
 
 
 def has_cursor(strategy: object) -> TypeGuard[Resume | Decide]:
@@ -65,7 +64,7 @@ class Cursor:
     def start(self) -> Any:
         """A copy of the cursor at the start of the stream."""
         start = self._strategy.start
-        return None if start is UNSET else deepcopy(start)
+        return None if start is UNSET else deep_copy(start)
 
     def restart(self) -> None:
         """Go back to the start: the items start over."""
@@ -106,7 +105,7 @@ class Cursor:
             keep(item)
             if advance is not None:
                 if type(value) in _CHANGEABLE:
-                    value = deepcopy(value)
+                    value = deep_copy(value)
                 try:
                     self.value = advance(value, item)
                 except StopIteration as leak:  # as in `folding`

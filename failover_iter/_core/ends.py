@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from failover_iter._core.commands import ENDED, Command, Concede, Raise, Return
+from failover_iter._core.commands import ENDED, Command, Concede, Raise, Return, Withdraw
 from failover_iter._core.deadlines import stream_timeout
 from failover_iter._core.notes import has_context, note_close_error, set_context
 from failover_iter.errors import TruncatedStream
@@ -69,6 +69,9 @@ class Ends:
             failed = judging.failed(level, error, close_error, abandoned=abandoned)
             if failed is None:
                 return Raise(error)
+            race = self._openings.race
+            if race is not None and race.is_decided:
+                return Withdraw()
             expired = self.in_time()
             if expired is not None:
                 return expired
@@ -82,13 +85,12 @@ class Ends:
     # The time of a level is up.
 
     def in_time(self) -> Command | None:
-        """What follows if the time of a level is up; None if it is not.
-
-        In a race a source that is open finds that out, so that the others are superseded first.
-        """
+        """What follows if the time of a level is up; None if it is not."""
         expired, race = self._levels.expired(self._now), self._openings.race
-        if expired is None or (race is not None and expired <= race.index):
+        if expired is None:
             return None
+        if race is not None and expired <= race.index:  # the others are superseded first
+            return Concede(stream_timeout(self._levels[expired].total_timeout), expired)
         return self.end_in_time(expired)
 
     def end_in_time(

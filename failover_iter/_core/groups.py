@@ -37,6 +37,7 @@ _OF_AN_ATTEMPT: Final = frozenset(
         "just_ended",
         "admission",
         "source",
+        "winner",
         "decided_at",
     ]
 )
@@ -91,6 +92,8 @@ class Level:
     has_warned = False
     until = inf
     source: ResolvedSource
+    #: The source is a hedge that has failed after its commit: the source in it that had won.
+    winner: ResolvedSource | None = None
     #: Of a hedge: when its next source is opened; the race, until it is decided; when that was.
     delay: AnyDelay | None = None
     race: Race | None = None
@@ -126,6 +129,13 @@ class Level:
         level.__dict__.update(shared)
         level.is_beside = True
         return level
+
+    def option(self, name: str) -> Any:
+        """An option that says what follows a failure of the open source, be that also a hedge."""
+        winner, source = self.winner, self.source
+        if winner is not None and name in winner.own and name not in source.own:
+            source = winner
+        return getattr(source.options, name)
 
     def keep_failures_of(self, inner: Level) -> None:
         """Keep the failures of a group that has ended, as if its sources were ours."""
@@ -168,6 +178,8 @@ class Levels(list[Level]):
         level = self.pop()
         if level.failures.count:
             self[-1].keep_failures_of(level)
+        if level.delay is not None and level.has_delivered:
+            self[-1].winner, self[-1].just_ended = level.source, level.just_ended
         return level
 
     def note_received(self) -> None:

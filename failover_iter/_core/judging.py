@@ -72,11 +72,10 @@ class Judging:
 
     def _matches(self, level: Level, error: Exception, *, abandoned: bool) -> bool:
         """Whether it is a failure; and whether the level has to leave its source."""
-        options = level.source.options
-        switch_on = options.switch_on
+        switch_on = level.option("switch_on")
         try:
             level.leaves_source = switch_on is not None and leaves_source(error, switch_on)
-            return level.leaves_source or matches(error, options.retry_on, switch_on)
+            return level.leaves_source or matches(error, level.option("retry_on"), switch_on)
         except BaseException as raised:
             self._reporter.closed(level, raised, abandoned=abandoned)
             raise
@@ -116,12 +115,15 @@ class Judging:
         if mode == "raise":
             self._levels.add_notes_to(error, but_last=True)
             return Raise(error)
+        again = source is level.source
         waits = (
-            source is level.source
+            again
             or level.queue.opened_before(source, left=level.source)
             or level.consecutive >= _FRUITLESS
         )
-        seconds = pause_after(failed, source.options.wait) if waits else 0.0
+        seconds = 0.0
+        if waits:
+            seconds = pause_after(failed, level.option("wait") if again else source.options.wait)
         if self.gives_up(seconds):
             return self._exhaust(level, error)
         self._takeovers.mode = mode

@@ -10,6 +10,7 @@ from failover_iter._core.commands import Command, Open, Raise, Withdraw
 from failover_iter._core.deadlines import deadline_of
 from failover_iter._core.groups import Level
 from failover_iter._core.judging import Judging
+from failover_iter._core.names import Names
 from failover_iter._core.race import Race
 from failover_iter._core.sources import SourceQueue
 from failover_iter._core.usage import mark_usage_error
@@ -103,10 +104,12 @@ class Openings:
             level.options.budget,
         )
         chosen = takeovers.next_first(level, reporter)
-        if chosen is None or race is None:
+        is_last = chosen is None and not level.postponed
+        if is_last or race is None:
             return Withdraw()
         if budget is not None and not budget.spend():
-            level.queue.put_back(chosen[0])
+            if chosen is not None:
+                level.queue.put_back(chosen[0])
             return Withdraw()
         race.running += 1
 
@@ -169,12 +172,20 @@ class Openings:
     def admitted(self, admission: object) -> Command:
         """The health has answered."""
         assert self._admissions is not None  # noqa: S101 (it was asked)
+        if self.race is not None and self.race.is_decided:
+            self._admissions.give_back(admission)
+            return Withdraw()
         return self._admissions.admitted(admission)
 
     def _open(self) -> Command:
         """Open the source of the innermost level; a group is entered first."""
         level, judging, takeovers = self._levels[-1], self.judging, self._takeovers
-        if level.source.options.reset_on_progress or level.options.budget is not None:
+        group = level.source.group
+        if (
+            level.source.options.reset_on_progress
+            or level.options.budget is not None
+            or group is not None  # a hedge, perhaps, which may have a winner that asks for it
+        ):
             level.milestone = takeovers.delivered.milestone
         level.committed, level.is_open, level.just_ended = False, True, False
         if level.options.on_event is not None:
@@ -182,10 +193,11 @@ class Openings:
                 self._reporter.tell(Contending, level, self.race.seconds if self.race else 0)
             self._reporter.tell(Opening, level)
         level.is_beside = False
+        if level.winner is not None:  # else it need not be set: one more thing for each stream
+            level.winner = None
         level.opened_at = self._now()
         if level.race is not None and level.attempt == 1:  # not if it is tried again
             level.race.opened(level.opened_at)
-        group = level.source.group
         if group is not None:
             queue = SourceQueue(group.factories, self._flavour, group.options)
             inner = Level(group.options, queue, self._now(), level)
@@ -211,4 +223,5 @@ class Openings:
         level.share_failures()
         judging = self.judging if self._reporter.marks else None
         error = None if judging is None else judging.error
+        level.queue.contenders = Names()
         level.race = self.race = Race(len(self._levels), delay, self._takeovers.mode, error)

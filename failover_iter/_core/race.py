@@ -24,6 +24,8 @@ class Race:
 
     #: How many have not failed.
     running = 1
+    #: Whether a contender has decided it: the others open nothing more.
+    is_decided = False
     #: When the next one is to be opened, beside those that run; and how long it waits for them.
     due = inf
     seconds = inf
@@ -48,4 +50,5 @@ class Race:
 
     def decide(self, now: float, winner: str | None) -> None:
         """The race is decided; None: by no contender, as the consumer left."""
+        self.is_decided = True
         self.decided_at, self.winner, self.due = now, winner, inf

@@ -12,7 +12,6 @@ ends, and the error is a failure of the group that it stood for: the next level 
 
 from __future__ import annotations
 
-from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -230,6 +229,8 @@ class Run:
         """A further contender of the race, which is not decided; then call `begin` of that run."""
         race = self._openings.race
         assert race is not None  # noqa: S101 (the driver has asked)
+        from copy import copy  # only a race needs it
+
         race.due = inf
         run = copy(self)
         run.split_off(race)
@@ -276,10 +277,13 @@ class Run:
         if is_open:
             self.attempt.leave_race()
 
-    def conceded(self, error: Exception) -> Command:
-        """The others are superseded: the hedge has failed, with this error."""
+    def conceded(self, concede: Concede) -> Command:
+        """The others are superseded: the hedge has failed, or the time of a level is up."""
         self._check("conceded")
         self.leave_race(is_open=False)
+        error, level = concede.error, concede.level
+        if level is not None:
+            return self._guarded(lambda: self._ends.end_in_time(level, error))
         return self._guarded(lambda: self._ends.settle(Raise(error)))
 
     def superseded(self, *, abandoned: bool = False) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.cursor import has_cursor
+from failover_iter._core.names import REMEMBERED, Names, name_of
 from failover_iter._core.refusals import async_close, wrong_flavour
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from failover_iter._types import AnyDelay, Flavour
 
 _NO_OPTIONS: Final = frozenset[str]()
-_REMEMBERED: Final = 64  # sources that count as "opened before"
 _OTHER_FLAVOUR: Final = {"sync": CO_ASYNC, "async": CO_GENERATOR, None: 0}
 _NOT_RESUMABLE: Final = (None, "restart", "raise", "skip")
 
@@ -53,11 +52,13 @@ class Group:
         self.delay = delay
         #: Checked where they are a list; a lazy iterable is read anew at each opening.
         self.factories = read_factories(factories, None, options)
-        names = Names()
+        names, contenders = Names(), Names()
         for source in self.sources:
-            names.tell_apart(source)
-            if delay is not None and source.group is not None:
-                source.group.refuse_hedges(source.name)
+            source.name = names.tell_apart(source.name, source.factory)
+            if delay is not None:
+                tell_contender_apart(source, contenders)
+                if source.group is not None:
+                    source.group.refuse_hedges(source.name)
 
     def refuse_hedges(self, name: str) -> None:
         """Refuse a hedge in a hedge."""
@@ -164,25 +165,14 @@ class ResolvedSource:
         return not group.sources or any(leaf.shows_progress for leaf in own)
 
 
-class Names:
-    """The names of the last sources of a queue: those with the same name get a number."""
+def tell_contender_apart(source: ResolvedSource, names: Names) -> None:
+    """Name a source of a hedge, in which one factory may be open twice at a time.
 
-    def __init__(self) -> None:
-        #: By factory and name: a number, and the factory, so that no other object gets its id.
-        self._numbers: dict[tuple[object, str], tuple[int, object]] = {}
-
-    def tell_apart(self, source: ResolvedSource) -> None:
-        """Number a source if another one has its name; the same factory is the same source."""
-        name, place = source.name, identity(source.factory)
-        number, _ = self._numbers.pop((place, name), (0, None))
-        if not number:
-            same = [each for (_, other), (each, _) in self._numbers.items() if other == name]
-            number = max(same, default=0) + 1
-        self._numbers[place, name] = number, source.factory
-        if len(self._numbers) > _REMEMBERED:
-            del self._numbers[next(iter(self._numbers))]
-        if number > 1:
-            source.name = f"{name}#{number}"
+    To the health it is one source.
+    """
+    if source.health_key is None:
+        source.health_key = source.name
+    source.name = names.tell_apart(source.name, object())
 
 
 class SourceQueue:
@@ -197,6 +187,8 @@ class SourceQueue:
     _opened: dict[object, object] | None = None
     _first: ResolvedSource | None = None
     _names: Names | None = None
+    #: Of a hedge.
+    contenders: Names | None = None
     _put_back: ResolvedSource | None = None
 
     def __init__(
@@ -231,6 +223,8 @@ class SourceQueue:
                 self._first = source
             else:
                 self._tell_apart(self._first, source)
+            if self.contenders is not None and self.lazy:
+                tell_contender_apart(source, self.contenders)
             return source
         return None
 
@@ -241,8 +235,8 @@ class SourceQueue:
     def _tell_apart(self, first: ResolvedSource, source: ResolvedSource) -> None:
         if self._names is None:
             self._names = Names()
-            self._names.tell_apart(first)
-        self._names.tell_apart(source)
+            self._names.tell_apart(first.name, first.factory)
+        source.name = self._names.tell_apart(source.name, source.factory)
 
     def _read(self, item: object) -> ResolvedSource:
         try:
@@ -258,7 +252,7 @@ class SourceQueue:
         place = identity(left.factory)
         opened.pop(place, None)
         opened[place] = left.factory  # kept alive, so that no other object gets its id
-        if len(opened) > _REMEMBERED:
+        if len(opened) > REMEMBERED:
             del opened[next(iter(opened))]
         return identity(source.factory) in opened
 
@@ -284,7 +278,11 @@ def read_factories(
             f"{got}, which is also callable: pass iter(...) of it to read the factories from it, "
             "or [...] with it alone if it is the factory of the only source"
         )
-    if callable(factories) or isinstance(factories, str | bytes | Source):
+    if isinstance(factories, str | bytes):
+        raise TypeError(
+            f"{got}: pass a list of functions that open a stream, for example [lambda: read(url)]"
+        )
+    if callable(factories) or isinstance(factories, Source):
         raise TypeError(f"{got}: put the source into a list, [source], even if it is the only one")
     if not is_iterable:
         raise TypeError(got)
@@ -337,14 +335,6 @@ def _resolved(item: Any, index: int, options: Options) -> ResolvedSource:
     if is_own and not source.shows_progress:
         raise source.options.no_progress()
     return source
-
-
-def name_of(factory: object, index: int) -> str:
-    """The name of the factory, or its position if it has no good one."""
-    while isinstance(factory, partial):
-        factory = factory.func
-    name = getattr(factory, "__name__", None) or type(factory).__name__
-    return f"source[{index}]" if name == "<lambda>" else str(name)
 
 
 def check_flavour(source: ResolvedSource, flavour: Flavour | None) -> None:

@@ -80,7 +80,7 @@ IN_RACE: Final[dict[State, dict[str, frozenset[State]]]] = {
     },
     State.ASKING: {"admitted": _ENDS, "superseded": _LAST},
     State.OPENING: {"failed": _ENDS, "ended": _ENDS, "superseded": _LAST},
-    State.WAITING: {"superseded": _LAST},
+    State.WAITING: {"slept": frozenset({State.CONCEDING}), "superseded": _LAST},
     State.WITHDRAWN: {"superseded": _LAST, "interrupted": _LAST},
     State.CONCEDING: {"conceded": _AFTER, "superseded": _LAST, "interrupted": _LAST},
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from failover_iter._core.attempt import Attempt
@@ -99,7 +98,7 @@ class Takeovers:
         """The next source that may take over, or mode "raise" if the level has to end."""
         options = level.source.options
         attempt = level.attempt + 1
-        if options.reset_on_progress and level.source.shows_progress:
+        if level.option("reset_on_progress") and level.source.shows_progress:
             attempt = 1 if self.delivered.is_beyond(level.milestone) else attempt
         is_spent = options.attempts is not None and attempt > options.attempts
         if is_spent or level.leaves_source:
@@ -232,6 +231,8 @@ class Takeovers:
 
     def beside(self, mode: Mode | None) -> Takeovers:
         """The same, for a source that is opened beside the open one, and takes over so."""
+        from copy import copy  # only a race needs it
+
         beside = copy(self)
         beside.mode = mode
         return beside

@@ -8,7 +8,7 @@ example, is marked with `spare`: the source is not to blame.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from failover_iter._core.commands import (
     Admit,
@@ -55,9 +55,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         source = AsyncSource(run, command.attempt)
                         await source.open()
                     else:
-                        run, source, following = await _compete(run, command)
-                        if following is not None:
-                            command = following
+                        run, source, command = await _compete(run, command)
+                        if command is not None:
                             continue
                     if source.has_committed:
                         run.committed()
@@ -80,15 +79,17 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
             items, left, on_item = source.items()
+            is_sifted_out: object = False
             try:
                 async for item in items:
                     try:
-                        is_sifted_out = on_item is not None and on_item(item)
-                        if not is_sifted_out:
+                        if on_item is None:
                             next(left)  # counts it
-                        elif is_sifted_out is SAVE and saver is not None and on_item is not None:
-                            await saver.asave()
+                        else:
                             is_sifted_out = on_item(item)
+                            if is_sifted_out is SAVE:
+                                await cast("Saver", saver).asave()
+                                is_sifted_out = on_item(item)
                             if not is_sifted_out:
                                 next(left)
                     except BaseException as error:
@@ -101,9 +102,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         sent = yield item
                     except BaseException as error:
                         thrown = error
-                    if sent is thrown is None:
-                        continue
-                    break
+                        break
+                    if sent is not None:
+                        break
             except BaseException as error:
                 source.raised(error)
             # Out of the `except`, or the source would run as if it handled what is thrown.

@@ -84,6 +84,8 @@ class Contender:
                         return
         except BaseException as error:  # it ends the stream, which raises it
             self.raised = error
+        finally:
+            del command  # it may hold an error whose traceback holds this frame
 
     def opened(self) -> Any:
         """The source as the stream sees it; None if it has none."""
@@ -132,7 +134,7 @@ class Backup(Contender):
 
     def start(self, command: Command) -> None:
         """Start the task."""
-        self._cancel = self._tasks.start(
+        self.cancel = self._tasks.start(
             lambda: self._run(command), self._done, "failover_iter: a hedge"
         )
 
@@ -142,15 +144,15 @@ class Backup(Contender):
         self._has_begun = True
         await self.carry_out(command)
         contest = self.contest
-        if self._is_cancelled:
-            self.raised = self._gone()
         if contest.decider is None and not self.has_withdrawn:
+            if self._is_cancelled:
+                self.raised = self._gone()
             contest.decide(self)
         if contest.decider is self and self.command is None and self.source is not None:
             await self._serve()
         if contest.decider is self:
             await self._close()
-        else:
+        else:  # also if the consumer has left before the first item
             await self.leave()
 
     def _done(self) -> None:
@@ -192,7 +194,7 @@ class Backup(Contender):
                 self._close_error = await self.source.close()
             except BaseException as error:
                 self._close_error = error
-            self.source.iterable = self.source.iterator = None
+            self.source.iterable = self.source.iterator = self.source.puller = None
 
     # In the task of the consumer.
 
@@ -210,6 +212,7 @@ class Backup(Contender):
         source.worker = self
         source.iterable = source.iterator = Remote(self, inner)
         source.has_ended, source.failure = inner.has_ended, inner.failure
+        inner.failure = None  # its traceback refers to the inner one
         source.has_committed = inner.has_committed
         return source
 
@@ -224,8 +227,8 @@ class Backup(Contender):
             await self._answered.wait()
         except BaseException:
             self._dismiss()
-            self._cancel()
-            await self._tasks.wait_shielded(self.gone)
+            self.cancel()
+            await self.wait_until_gone()
             self._error = self._result = None
             raise
         error, self._error = self._error, None
@@ -248,10 +251,14 @@ class Backup(Contender):
         self._call = None
         self._asked.set()
 
+    async def wait_until_gone(self) -> None:
+        """Wait until the task has ended. A cancellation reaches it, too, and is raised then."""
+        await self._tasks.wait_shielded(self.gone, self.cancel)
+
     async def close(self) -> None:
         """Close the source, in its task."""
         self._dismiss()
-        await self._tasks.wait_shielded(self.gone)
+        await self.wait_until_gone()
         error, self._close_error = self._close_error, None
         try:
             if error is not None:
@@ -294,9 +301,3 @@ class Remote:
     def _pulled(self, pull: Callable[[], Awaitable[Any]]) -> Any:
         self._source.puller.check()
         return self._source.puller.wait(pull())
-
-
-def is_left(source: AsyncSource | None) -> bool:
-    """Whether the consumer was cancelled, for example, while this source was pulled."""
-    failure = None if source is None else source.failure
-    return failure is not None and not isinstance(failure, Exception)

@@ -127,3 +127,9 @@ class OpenedSource:
         if self.attempt.diverged is not None:
             self.attempt.diverged = self.attempt.surplus = None
         self.attempt.held.clear()
+
+
+def is_left(source: OpenedSource | None) -> bool:
+    """Whether the consumer was cancelled, for example, while this source was pulled."""
+    failure = None if source is None else source.failure
+    return failure is not None and not isinstance(failure, Exception)

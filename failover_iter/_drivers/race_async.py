@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from failover_iter._core.commands import Concede, Withdraw
 from failover_iter._core.notes import raise_unchanged
 from failover_iter._core.state import State
-from failover_iter._drivers.contender import Backup, Contender, is_left
+from failover_iter._drivers.contender import Backup, Contender
+from failover_iter._drivers.opened import is_left
 from failover_iter._drivers.tasks import Tasks, new_tasks
 
 if TYPE_CHECKING:
@@ -102,21 +103,31 @@ class Contest:
                 each.interrupt()
 
     async def _leave_others(self) -> BaseException | None:
-        """Close the sources of the others; return a cancellation that came meanwhile."""
+        """Close the sources of the others; return a cancellation that came meanwhile.
+
+        It reaches all that are still being closed, as it would in the task of the consumer.
+        """
         decider: Any = self.decider
         cancelled: BaseException | None = None
         if decider is not self._first:
             await self._first.leave()
+            if isinstance(self._first.raised, self.tasks.cancelled):
+                cancelled, self._first.raised = self._first.raised, None
         for backup in self._backups:
             if backup is decider:
                 continue
+            if cancelled is not None:
+                backup.cancel()
             try:
-                await self.tasks.wait_shielded(backup.gone)
+                await backup.wait_until_gone()
             except BaseException as error:
                 cancelled = error
+            if isinstance(backup.raised, self.tasks.cancelled):
+                backup.raised = None  # the consumer's, or that of one who ends a loser
         for each in (self._first, *self._backups):
             if each is not decider and each.raised is not None:
-                decider.raised = decider.raised or each.raised  # of a listener, for example
+                # Of a listener, for example. Its traceback refers to the contender.
+                decider.raised, each.raised = decider.raised or each.raised, None
         return cancelled
 
     async def _outcome(
@@ -126,9 +137,10 @@ class Contest:
         run: Run = decider.run
         command, raised = decider.command, decider.raised
         source: Any = None if isinstance(command, Concede) else decider.opened()
+        # Each contender refers to this, and an error to the frames of its contender.
         self._backups.clear()
-        del self._first
-        decider.raised = None
+        del self._first, decider.contest
+        decider.raised = decider.command = None
         try:
             if command is None and raised is None:
                 run.leave_race(is_open=True)
@@ -137,7 +149,7 @@ class Contest:
                 return run, source, None
             raised = cancelled if raised is None else raised
             if raised is None and isinstance(command, Concede):
-                return run, None, run.conceded(command.error)
+                return run, None, run.conceded(command)
             return await _end(run, source, raised)
         finally:
             del decider, run, source, command, raised, cancelled

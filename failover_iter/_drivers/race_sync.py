@@ -18,6 +18,7 @@ from failover_iter._core.notes import leaked, raise_unchanged
 from failover_iter._core.state import State
 from failover_iter._drivers.clock import clock
 from failover_iter._drivers.log import log_abandoned
+from failover_iter._drivers.opened import is_left
 from failover_iter._drivers.sync_source import SyncSource
 from failover_iter._drivers.timed_thread import Remote
 
@@ -52,11 +53,12 @@ class Contender:
     #: The job of its thread, and until when that, or a pause, is waited for.
     job: Job | None = None
     until = -inf
+    #: Carries out the commands of the run.
+    _steps: Any = None
 
-    def __init__(self, contest: Contest, run: Run, command: Command) -> None:
+    def __init__(self, contest: Contest, run: Run) -> None:
         self.run = run
         self._replies = contest.replies
-        self._steps = self._carry_out(command)
 
     @property
     def name(self) -> str:
@@ -73,6 +75,10 @@ class Contender:
         """Whether the thread has done its job."""
         return self.job is not None and self.job.finished
 
+    def begin(self, command: Command) -> None:
+        """Begin with this command of the run, at the first `go_on`."""
+        self._steps = self._carry_out(command)
+
     def go_on(self) -> None:
         """Go on to where it waits next."""
         try:
@@ -85,23 +91,26 @@ class Contender:
     def _carry_out(self, command: Command) -> Generator[None, None, None]:
         """Carry out the commands of the run, until it has decided the race or failed."""
         run = self.run
-        while True:
-            match command:
-                case Open():
-                    self.source = source = SyncSource(run, command.attempt)
-                    yield from self._open(source)
-                    if run.decides(source.failure, has_committed=source.has_committed):
+        try:
+            while True:
+                match command:
+                    case Open():
+                        self.source = source = SyncSource(run, command.attempt)
+                        yield from self._open(source)
+                        if run.decides(source.failure, has_committed=source.has_committed):
+                            return
+                        command = source.finish()
+                    case Admit():
+                        command = run.admitted(command.health.admit(command.key))
+                    case Sleep():
+                        self.until = run.now() + command.seconds
+                        yield
+                        command = run.slept()
+                    case _:
+                        self.command = command
                         return
-                    command = source.finish()
-                case Admit():
-                    command = run.admitted(command.health.admit(command.key))
-                case Sleep():
-                    self.until = run.now() + command.seconds
-                    yield
-                    command = run.slept()
-                case _:
-                    self.command = command
-                    return
+        finally:
+            del command  # it may hold an error whose traceback holds this frame
 
     def _open(self, source: SyncSource) -> Generator[None, None, None]:
         """Open a source in its thread, and pull it until it commits, ends or fails."""
@@ -155,10 +164,10 @@ class Contender:
         source, is_abandoned = self.source, False
         if source is not None:
             try:
-                self.abandon()
-                close_error = source.close()
-                if close_error is not None:
-                    log_abandoned(self.name, close_error, "when it was superseded")
+                if source.worker is not None:  # else it has failed, and is closed
+                    source.worker.leave()
+            except Exception as error:
+                log_abandoned(self.name, error, "when it was superseded")
             except BaseException as error:
                 self.raised = self.raised or error
             is_abandoned = source.is_abandoned
@@ -167,6 +176,10 @@ class Contender:
             self.run.superseded(abandoned=is_abandoned)
         except BaseException as error:  # of a listener
             self.raised = self.raised or error
+
+    def forget(self) -> None:
+        """Drop what refers to this in turn."""
+        self._steps = self.command = self.raised = None
 
     def abandon(self) -> None:
         """Leave a blocked source to its thread."""
@@ -205,13 +218,14 @@ class Contest:
 
     def held(self, command: Command) -> tuple[Run, SyncSource | None, Command | None]:
         """Hold the race; return what goes on."""
-        first = Contender(self, self._run, command)
+        first = Contender(self, self._run)
+        first.begin(command)
         self._contenders.append(first)
         try:
             decider = self._wait_for_decision()
         except BaseException as error:  # of a signal handler
             decider, first.raised = first, error
-        is_leaving = decider.raised is not None
+        is_leaving = decider.raised is not None or is_left(decider.source)
         self.race.decide(self._run.now(), None if is_leaving else decider.name)
         for each in self._contenders:
             if each is not decider:
@@ -238,6 +252,8 @@ class Contest:
         """Wait until a thread has done its job, or the time for something has come."""
         running = [each for each in self._contenders if not each.has_ended]
         jobs = [each.job for each in running if each.job is not None]
+        if any(job.finished for job in jobs):
+            return  # its reply was read while the consumer waited for another thread
         until = min(self.race.due, *(each.until for each in running))
         try:
             self._get(self.replies, until - self._run.now(), jobs)
@@ -247,9 +263,9 @@ class Contest:
     def _open_beside(self) -> Contender | None:
         """Open a source beside the others; return the contender if a callback raises."""
         run = self._run.beside()
-        contender = Contender(self, run, Withdraw())
+        contender = Contender(self, run)
         try:
-            contender = Contender(self, run, run.begin())
+            contender.begin(run.begin())
         except BaseException as error:
             contender.has_ended, contender.raised = True, error
             return contender
@@ -258,14 +274,17 @@ class Contest:
 
     def _outcome(self, decider: Contender) -> tuple[Run, SyncSource | None, Command | None]:
         run, source, command, raised = decider.run, decider.source, decider.command, decider.raised
+        # A generator refers to its contender, and an error to the frames of its contender.
+        for each in self._contenders:
+            each.forget()
         self._contenders.clear()
-        decider.raised = None
+        decider.forget()
         try:
             if command is None and raised is None:
                 run.leave_race(is_open=True)
                 return run, source, None
             if raised is None and isinstance(command, Concede):
-                return run, None, run.conceded(command.error)
+                return run, None, run.conceded(command)
             decider.abandon()
             _end(run, source, raised)
         finally:

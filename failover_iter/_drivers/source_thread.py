@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from failover_iter._drivers.closing import close, close_with
+from failover_iter._drivers.closing import close, close_with, first_of
 from failover_iter._drivers.log import log_abandoned
 from failover_iter._drivers.mailbox import Mailbox
 from failover_iter._validation import offers
@@ -124,13 +124,14 @@ class SourceThread:
                 closing(opened)
                 return
 
-    def close_all(self) -> list[BaseException]:
-        """Close both, the iterator first; return the errors."""
+    def close_all(self) -> None:
+        """Close both, the iterator first; raise the first error."""
         errors: list[BaseException] = []
         while self._opened:
             opened, closing = self._opened.pop()
             try:
                 closing(opened)
-            except BaseException as error:  # noqa: BLE001 (the consumer raises it)
+            except BaseException as error:  # noqa: BLE001 (raised below)
                 errors.append(error)
-        return errors
+        if errors:
+            raise first_of(errors, self._name)

@@ -86,9 +86,8 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                         source = SyncSource(run, command.attempt)
                         source.open()
                     else:
-                        run, source, following = _compete(run, command)
-                        if following is not None:
-                            command = following
+                        run, source, command = _compete(run, command)
+                        if command is not None:
                             continue
                     if source.has_committed:
                         run.committed()

@@ -54,8 +54,8 @@ class Tasks(Protocol):
         """Wait for an event, but not longer than this."""
         ...
 
-    async def wait_shielded(self, event: Any) -> None:
-        """Wait for an event. A cancellation is raised when that has come."""
+    async def wait_shielded(self, event: Any, cancel: Callable[[], object]) -> None:
+        """Wait for an event. A cancellation is passed on, and raised when the event has come."""
         ...
 
 

@@ -39,14 +39,15 @@ class Tasks:
         except TimeoutError:
             return
 
-    async def wait_shielded(self, event: asyncio.Event) -> None:
-        """Wait for an event. A cancellation is raised when that has come."""
+    async def wait_shielded(self, event: asyncio.Event, cancel: Callable[[], object]) -> None:
+        """Wait for an event. A cancellation is passed on, and raised when the event has come."""
         cancelled: BaseException | None = None
         while not event.is_set():
             try:
                 await event.wait()
             except asyncio.CancelledError as error:
                 cancelled = error
+                cancel()
         try:
             if cancelled is not None:
                 raise cancelled

@@ -54,7 +54,14 @@ class Tasks:
         with trio.move_on_after(seconds):
             await event.wait()
 
-    async def wait_shielded(self, event: trio.Event) -> None:
-        """Wait for an event. A cancellation is raised when that has come."""
-        with trio.CancelScope(shield=True):
+    async def wait_shielded(self, event: trio.Event, cancel: Callable[[], object]) -> None:
+        """Wait for an event. A cancellation is passed on, and raised when the event has come."""
+        if event.is_set():
+            return
+        try:
             await event.wait()
+        except trio.Cancelled:
+            cancel()
+            with trio.CancelScope(shield=True):
+                await event.wait()
+            raise

@@ -14,7 +14,7 @@ from failover_iter._core.notes import leaked
 from failover_iter._core.refusals import async_close, not_iterable, refuse_text
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.clock import async_library
-from failover_iter._drivers.closing import first_of, has_ended
+from failover_iter._drivers.closing import has_ended
 from failover_iter._drivers.mailbox import Job
 from failover_iter._drivers.source_thread import SourceThread
 from failover_iter._validation import is_async, offers, shown
@@ -119,7 +119,7 @@ class ThreadSource:
             return
         thread.begin_to_close()
         try:
-            await self._ask(thread, partial(_close, thread, self._name), is_closing=True)
+            await self._ask(thread, thread.close_all, is_closing=True)
         finally:
             thread.stop()
             self._iterator = _NOTHING
@@ -193,13 +193,6 @@ def _pulled(call: Callable[[], Any]) -> Any:
         return _END
     except StopAsyncIteration as stop:
         raise leaked(stop, "async generator")  # noqa: B904 (it has its cause)
-
-
-def _close(thread: SourceThread, name: str) -> None:
-    """Close what is open, in the thread; its error is logged if the task no longer waits."""
-    errors = thread.close_all()
-    if errors:
-        raise first_of(errors, name)
 
 
 def _check_opened(name: str, opened: object) -> None:

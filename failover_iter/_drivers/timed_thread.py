@@ -192,6 +192,16 @@ class Worker:
         if self._is_blocked:
             self.thread.abandon()
 
+    def leave(self) -> None:
+        """Abandon the source if it is blocked, or else wait until all that it opened is closed."""
+        try:
+            self.abandon()
+            if not self.abandoned and self._may_wait:
+                self.thread.begin_to_close()
+                self._ask(self.thread.close_all, inf).take()
+        finally:
+            self.thread.stop()
+
 
 class Remote:
     """A proxy for an iterable or iterator in the thread of a worker."""

@@ -327,6 +327,7 @@ def _group(group: Any, context: ChatContext, strategy: object) -> Any:
         partial(_part, context, mode),
         mid_stream=_decide(context, mode) if isinstance(mode, ContinueWith) else mode,
         switch_on=partial(_leaves, context, options.wait, options.switch_on),
+        on_event=chat_listener(context, options.on_event),
     )
 
 

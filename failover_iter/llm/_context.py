@@ -25,8 +25,8 @@ class ChatContext:
     new_usage: list[AttemptUsage] = field(default_factory=list[AttemptUsage])
     #: The error that is raised after a provider has rejected every continuation.
     interruption: Exception | None = None
-    #: The answer that was begun last, for the listener.
-    answer: Answer | None = None
+    #: The answer that each source has begun last, by its name, for the listener.
+    answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
     #: Whether the last request offered tools.
     offered_tools: bool = False
 

@@ -13,7 +13,7 @@ def chat_listener(context: ChatContext, listener: Any) -> Callable[[Event], obje
     """Return the listener for one chat stream.
 
     If the user's listener has a method `chat_event`, that is called instead of the listener itself:
-    with the event, and with the `AttemptUsage` of the open source, or None before its first answer.
+    with the event, and with the `AttemptUsage` of its source, or None before its first answer.
     """
     return _ChatListener(context, listener) if hasattr(listener, "chat_event") else listener
 
@@ -24,9 +24,12 @@ class _ChatListener:
         self._listener = listener
 
     def __call__(self, event: Event) -> None:
+        answers, name = self._context.answers, event.source
+        if name not in answers:  # it was numbered, to be told apart
+            name = name.rpartition("#")[0]
         if type(event) is Opening:
-            self._context.answer = None
-        answer = self._context.answer
+            answers.pop(name, None)
+        answer = answers.get(name)
         self._listener.chat_event(event, None if answer is None else answer.attempt_usage)
 
     def stream_ended(self, ended: Ended) -> None:

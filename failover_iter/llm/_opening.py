@@ -51,7 +51,7 @@ class Opening:
             yield from self._ladder(text)
 
     def _begin(self) -> None:
-        self.answer = self.context.answer = self.factory.answer()
+        self.answer = self.context.answers[self.factory.name] = self.factory.answer()
         self.answer.continues = self.progress.delivered > 0
         self.answer.response_id = self.state.response_id
 

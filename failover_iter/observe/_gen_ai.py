@@ -53,8 +53,10 @@ class ChatMetrics:
         """The provider has sent its first content after this time."""
         self._first_chunk.record(seconds, _attributes_of(attempt))
 
-    def ended(self, span: Span, attempt: Any, seconds: float, error: BaseException | None) -> None:
-        """The call of the provider has ended after this time."""
+    def ended(
+        self, span: Span, attempt: Any, seconds: float | None, error: BaseException | None
+    ) -> None:
+        """The call of the provider has ended after this time; None: another one was faster."""
         attributes = _attributes_of(attempt)
         span.update_name(f"{_OPERATION} {attempt.model}".rstrip())
         span.set_attributes(attributes)
@@ -70,7 +72,8 @@ class ChatMetrics:
                 self._tokens.record(tokens, {**attributes, "gen_ai.token.type": kind})
         if error is not None and not isinstance(error, GeneratorExit):
             attributes["error.type"] = class_of(error)
-        self._duration.record(seconds, attributes)
+        if seconds is not None:
+            self._duration.record(seconds, attributes)
 
 
 def _attributes_of(attempt: Any) -> dict[str, Any]:

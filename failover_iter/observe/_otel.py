@@ -25,6 +25,7 @@ from failover_iter.events import (
     Failed,
     Opening,
     PassedOver,
+    Superseded,
     Switched,
     Waiting,
 )
@@ -53,16 +54,22 @@ _ERROR: Final = "error.type"
 class _Stream:
     """The spans of one stream that are open."""
 
-    __slots__ = ("attempt", "began", "context", "mode", "opened_at", "span")
+    __slots__ = ("attempts", "began", "context", "latest", "mode", "span")
 
     def __init__(self, span: Span, began: int) -> None:
-        self.span = self.attempt = span
+        self.span = self.latest = span
+        #: The attempts that have not ended, by source and number: in a hedge there are several. Of
+        #: each its span, and when it was opened.
+        self.attempts: dict[tuple[str, int], tuple[Span, float]] = {}
         #: The context whose current span is that of the stream: the parent of its attempts.
         self.context: Context = trace.set_span_in_context(span)
         #: How many items had been delivered before it.
         self.began = began
         self.mode: str | None = None
-        self.opened_at = 0.0
+
+    def attempt_of(self, event: Event) -> tuple[Span, float]:
+        """The attempt that an event is about."""
+        return self.attempts.get((event.source, event.attempt), (self.latest, event.elapsed))
 
 
 class _Otel:
@@ -96,6 +103,7 @@ class _Otel:
             Failed: self._failed,
             Completed: self._completed,
             Closed: self._closed,
+            Superseded: self._superseded,
             Waiting: self._waiting,
             Switched: self._switched,
             PassedOver: self._passed_over,
@@ -117,14 +125,17 @@ class _Otel:
             return
         stream = self._streams.get(event.stream)
         if stream is not None and attempt is not None:
-            waited = event.elapsed - stream.opened_at
+            span, opened_at = stream.attempt_of(event)
+            waited = event.elapsed - opened_at
             match event:
                 case Committed():
                     self._chats.began(attempt, waited)
                 case Completed():
-                    self._chats.ended(stream.attempt, attempt, waited, None)
+                    self._chats.ended(span, attempt, waited, None)
                 case Failed(error=error) | Closed(error=error):
-                    self._chats.ended(stream.attempt, attempt, waited, error)
+                    self._chats.ended(span, attempt, waited, error)
+                case Superseded():
+                    self._chats.ended(span, attempt, None, None)
                 case _:
                     pass
         self(event)
@@ -154,26 +165,26 @@ class _Otel:
         attributes: dict[str, Any] = {_SOURCE: event.source, _ATTEMPT: event.attempt}
         if stream.mode is not None:
             attributes[_MODE] = stream.mode
-        stream.opened_at = event.elapsed
-        stream.attempt = self._tracer.start_span(
+        stream.latest = span = self._tracer.start_span(
             "failover_iter.attempt", stream.context, kind, attributes
         )
+        stream.attempts[event.source, event.attempt] = span, event.elapsed
 
     def _begin(self, event: Event) -> _Stream:
         """Start the span of a stream: a child of the outer attempt, or of the current span."""
         outer = None if event.parent is None else self._streams.get(event.parent)
-        context = None if outer is None else trace.set_span_in_context(outer.attempt)
+        context = None if outer is None else trace.set_span_in_context(outer.latest)
         return _Stream(self._tracer.start_span("failover_iter.stream", context), event.delivered)
 
     def _committed(self, stream: _Stream, event: Committed) -> None:
-        stream.attempt.add_event("committed")
+        stream.attempt_of(event)[0].add_event("committed")
         if is_first_item(event, stream.began):
             self._first_item.record(event.elapsed, {_SOURCE: event.source})
 
     def _failed(self, stream: _Stream, event: Failed) -> None:
-        name = class_of(event.error)
-        stream.attempt.set_attribute(_ERROR, name)
-        stream.attempt.set_status(StatusCode.ERROR, name)
+        name, (span, _) = class_of(event.error), stream.attempt_of(event)
+        span.set_attribute(_ERROR, name)
+        span.set_status(StatusCode.ERROR, name)
         self._end_attempt(stream, event, "failed")
 
     def _completed(self, stream: _Stream, event: Completed) -> None:
@@ -181,13 +192,21 @@ class _Otel:
 
     def _closed(self, stream: _Stream, event: Closed) -> None:
         if event.error is not None and not isinstance(event.error, GeneratorExit):
-            stream.attempt.set_attribute(_ERROR, class_of(event.error))
+            stream.attempt_of(event)[0].set_attribute(_ERROR, class_of(event.error))
         self._end_attempt(stream, event, "closed")
 
+    def _superseded(self, stream: _Stream, event: Superseded) -> None:
+        span, _ = stream.attempt_of(event)
+        span.set_attribute(_OUTCOME, "superseded")
+        if event.by is not None:
+            span.set_attribute("failover_iter.superseded_by", event.by)
+        self._end_attempt(stream, event, "superseded")
+
     def _end_attempt(self, stream: _Stream, event: Event, outcome: str) -> None:
-        attempt = stream.attempt
-        attempt.set_attribute(_DELIVERED, event.delivered)
-        attempt.end()
+        span, _ = stream.attempt_of(event)
+        stream.attempts.pop((event.source, event.attempt), None)
+        span.set_attribute(_DELIVERED, event.delivered)
+        span.end()
         self._attempts.add(1, {_SOURCE: event.source, _OUTCOME: outcome})
 
     # The events between two attempts.

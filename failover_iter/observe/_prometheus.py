@@ -16,6 +16,7 @@ from failover_iter.events import (
     Event,
     Failed,
     Opening,
+    Superseded,
     Switched,
 )
 from failover_iter.health import Health
@@ -71,7 +72,7 @@ class _Prometheus:
             case Committed():
                 if is_first_item(event, self._began.get(event.stream)):
                     self._first_item.labels(event.source).observe(event.elapsed)
-            case Failed() | Completed() | Closed():
+            case Failed() | Completed() | Closed() | Superseded():
                 self._attempts.labels(event.source, type(event).__name__.lower()).inc()
             case Switched():
                 self._switches.labels(event.source, event.to, word_for(event.mode)).inc()

@@ -39,15 +39,6 @@ Params = Mapping[str, Any] | Sequence[Any] | None
 
 @overload
 def keyset(
-    connect: Callable[[], Awaitable[Any] | AbstractAsyncContextManager[Any]],
-    query: Any,
-    *,
-    key: Any,
-    params: Params = None,
-    batch: int = 1000,
-) -> Source[AsyncGenerator[Any]]: ...
-@overload
-def keyset(
     connect: Callable[[], AbstractContextManager[Any]],
     query: Any,
     *,
@@ -55,6 +46,15 @@ def keyset(
     params: Params = None,
     batch: int = 1000,
 ) -> Source[Generator[Any]]: ...
+@overload
+def keyset(
+    connect: Callable[[], Awaitable[Any] | AbstractAsyncContextManager[Any]],
+    query: Any,
+    *,
+    key: Any,
+    params: Params = None,
+    batch: int = 1000,
+) -> Source[AsyncGenerator[Any]]: ...
 def keyset(
     connect: Callable[[], Any], query: Any, *, key: Any, params: Params = None, batch: int = 1000
 ) -> Source[Any]:

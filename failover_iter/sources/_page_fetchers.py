@@ -2,20 +2,30 @@
 
 # Annotations here are objects, not strings: `typing.get_type_hints` works on what is public.
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from inspect import iscoroutinefunction
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, overload
 
 from failover_iter import DivergedStream
 
-#: A function for `pages`.
-Fetch: TypeAlias = Callable[[Any], Any]
+#: A function for `pages`: token -> (items, next token).
+Fetch: TypeAlias = Callable[[Any], tuple[Any, Any]]
+#: The same for an async source.
+AFetch: TypeAlias = Callable[[Any], Awaitable[tuple[Any, Any]]]
 
 
-def boto3_fetch(operation: Callable[..., Any], items: str | None = None, **request: Any) -> Fetch:
+@overload
+def boto3_fetch(
+    operation: Callable[..., Iterable[Any]], items: str | None = None, **request: Any
+) -> Fetch: ...
+@overload
+def boto3_fetch(
+    operation: Callable[..., Awaitable[Any]], items: str | None = None, **request: Any
+) -> AFetch: ...
+def boto3_fetch(operation: Callable[..., Any], items: str | None = None, **request: Any) -> Any:
     """A function for `pages` that requests the pages of a boto3 operation.
 
     Args:
@@ -98,9 +108,23 @@ def _read_boto3(rules: dict[str, Any], items: str, page: Any) -> tuple[list[Any]
     return found, {name: token for name, token in tokens.items() if token} or None
 
 
+@overload
+def google_fetch(
+    list_function: Callable[..., Iterable[Any]],
+    *args: Any,
+    items: str | None = None,
+    **kwargs: Any,
+) -> Fetch: ...
+@overload
+def google_fetch(
+    list_function: Callable[..., Awaitable[Any]],
+    *args: Any,
+    items: str | None = None,
+    **kwargs: Any,
+) -> AFetch: ...
 def google_fetch(
     list_function: Callable[..., Any], *args: Any, items: str | None = None, **kwargs: Any
-) -> Fetch:
+) -> Any:
     """A function for `pages` that requests the pages of a Google Cloud client.
 
     Args:
@@ -166,9 +190,34 @@ def _items_of(items: str | None, page: Any) -> Any:
     return list(page) if items is None else getattr(page, items)
 
 
+class AnyPage(Protocol):
+    """A page as an object; it may also be a dict."""
+
+    @property
+    def data(self) -> Any:
+        """The items."""
+        ...
+
+    @property
+    def has_more(self) -> Any:
+        """Whether another page follows."""
+        ...
+
+
+@overload
+def stripe_fetch(
+    list_function: Callable[..., AnyPage | Mapping[str, Any]],
+    *,
+    cursor: str = "starting_after",
+    **params: Any,
+) -> Fetch: ...
+@overload
+def stripe_fetch(
+    list_function: Callable[..., Awaitable[Any]], *, cursor: str = "starting_after", **params: Any
+) -> AFetch: ...
 def stripe_fetch(
     list_function: Callable[..., Any], *, cursor: str = "starting_after", **params: Any
-) -> Fetch:
+) -> Any:
     """A function for `pages` that requests what follows the last id, as Stripe's API does.
 
     For each API whose pages have `data` and `has_more`, and whose items have an `id`.
@@ -222,7 +271,7 @@ def _fetch(
     function: Callable[..., Any],
     arguments: Callable[[Any], dict[str, Any]],
     read: Callable[[Any], Any],
-) -> Fetch:
+) -> Callable[[Any], Any]:
     """Request a page with a function of the client, and read it."""
     kind = _AsyncRequest if iscoroutinefunction(function) else _Request
     return kind(function, arguments, read)

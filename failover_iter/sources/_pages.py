@@ -27,12 +27,12 @@ Page: TypeAlias = tuple[Iterable[ItemT], Any]
 
 @overload
 def pages(
-    fetch: Callable[[Any], Awaitable[Page[ItemT]]], *, start: Any = None, name: str | None = None
-) -> Source[AsyncGenerator[ItemT]]: ...
-@overload
-def pages(
     fetch: Callable[[Any], Page[ItemT]], *, start: Any = None, name: str | None = None
 ) -> Source[Generator[ItemT]]: ...
+@overload
+def pages(
+    fetch: Callable[[Any], Awaitable[Page[ItemT]]], *, start: Any = None, name: str | None = None
+) -> Source[AsyncGenerator[ItemT]]: ...
 def pages(
     fetch: Callable[[Any], Any], *, start: Any = None, name: str | None = None
 ) -> Source[Any]:

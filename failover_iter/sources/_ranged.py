@@ -62,15 +62,15 @@ Opened: TypeAlias = Mapping[str, Any] | Iterable[Any] | File | StoredObject
 
 @overload
 def ranged(
+    open_range: Callable[[int], Opened], size: int, *, same_file: SameObject = "etag"
+) -> Source[Generator[bytes]]: ...
+@overload
+def ranged(
     open_range: Callable[[int], Awaitable[Any] | AsyncIterable[Any]],
     size: int,
     *,
     same_file: SameObject = "etag",
 ) -> Source[AsyncGenerator[bytes]]: ...
-@overload
-def ranged(
-    open_range: Callable[[int], Opened], size: int, *, same_file: SameObject = "etag"
-) -> Source[Generator[bytes]]: ...
 def ranged(
     open_range: Callable[[int], Any], size: int, *, same_file: SameObject = "etag"
 ) -> Source[Any]:

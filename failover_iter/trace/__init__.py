@@ -14,7 +14,8 @@ __all__ = ["Trace", "TracedAttempt"]
 class Trace:
     """A listener that collects the events of streams and shows them as a table with a timeline.
 
-    Pass it as `on_event`. `print(trace)` prints one line per attempt, at most 100 columns wide. A
+    Pass it as `on_event`. `print(trace)` prints one line per attempt, at most 100 columns wide, and
+    `print(f"{trace:60}")` as many as you say, 60 or more: a narrow table has fewer columns. A
     notebook shows the same table as HTML. You can print it while a stream runs. If there are very
     many attempts, only the first 20 and the last 20 lines are shown::
 
@@ -76,9 +77,18 @@ class Trace:
 
     def __str__(self) -> str:
         """Return the table. Characters that standard output cannot encode are escaped."""
+        return format(self, str(_text.WIDTH))
+
+    def __format__(self, columns: str) -> str:
+        """Return the table in that many columns; without a number as `str` does."""
+        if columns and not (columns.isdecimal() and int(columns) >= _text.NARROWEST):
+            raise ValueError(
+                f"the width of a trace must be at least {_text.NARROWEST}, got {columns!r}"
+            )
         encoding = getattr(sys.stdout, "encoding", None)
         lines = read(tuple(self.events))
-        return _text.render(lines, encoding if isinstance(encoding, str) else "utf-8")
+        known = encoding if isinstance(encoding, str) else "utf-8"
+        return _text.render(lines, known, int(columns or _text.WIDTH))
 
     def _repr_html_(self) -> str:
         """Return the table as HTML, for a notebook."""

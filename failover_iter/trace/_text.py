@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from failover_iter.trace._attempts import Line, Outcome
 
 WIDTH: Final = 100
+NARROWEST: Final = 60
 SHOWN: Final = 20  # if there are very many lines: how many to show at each end
 HEADS: Final = ("source", "#", "start", "first", "end", "delivered", "takeover", "outcome")
 NUMBERS: Final = range(1, 6)  # the numeric columns, which are right-aligned
@@ -24,6 +25,9 @@ NOTHING: Final = "no attempts yet"
 
 _WIDEST = (16, 6, 8, 8, 8, 9, 8)  # the columns before the outcome
 _TAKEOVER, _OUTCOME = 6, 7
+_LEGIBLE = 20  # of an outcome
+#: The columns that a narrow table leaves out, in this order, because the bar shows the same.
+_WHEN = (3, 2, 4)
 _BAR = range(16, 41)
 _GAP = "  "
 _INDENT = "  "
@@ -36,8 +40,13 @@ _MARKS: dict[Outcome, str] = {
     "superseded": "\\",
 }
 _LEGEND = (
-    "... waiting  --- until the first item  === delivering  x failed  | completed  "
-    "/ closed  > running"
+    "... waiting",
+    "--- until the first item",
+    "=== delivering",
+    "x failed",
+    "| completed",
+    "/ closed",
+    "> running",
 )
 _LEGEND_OF_HEDGES = "\\ superseded (another source was first)"
 
@@ -229,24 +238,24 @@ def clean_name(name: str) -> str:
     return clean(name, 2 * WIDTH)
 
 
-def render(lines: Sequence[Line], encoding: str) -> str:
-    """Return the table as text that the encoding can represent."""
+def render(lines: Sequence[Line], encoding: str, columns: int = WIDTH) -> str:
+    """Return the table as text that the encoding can represent, in that many columns."""
     if not lines:
         return NOTHING
     rows, total = layout(lines), duration(lines)
     table = [_encodable(row, encoding) for row in rows if isinstance(row, TracedAttempt)]
     modes = {line.takeover for line in lines if isinstance(line, TracedAttempt)} - {None}
-    columns, bar = _columns_of(table, with_takeover=len(modes) > 1)
-    texts = [_line((*HEADS, "0" + seconds(total).rjust(bar - 1)), columns)]
+    widths, bar = _widths_of(table, columns, with_takeover=len(modes) > 1)
+    texts = [_line((*HEADS, "0" + seconds(total).rjust(bar - 1)), widths)]
     found = iter(table)
     for row in rows:
         if isinstance(row, Note):
-            texts.append(cut(indent(row.depth) + _safe(row.text, encoding), WIDTH))
+            texts.append(cut(indent(row.depth) + _safe(row.text, encoding), columns))
         else:
-            texts.append(_line((*next(found), _bar(row, total, bar)), columns))
+            texts.append(_line((*next(found), _bar(row, total, bar)), widths))
     if len(modes) == 1:  # a separate line leaves more room for the errors
         texts.append(f"takeover: {modes.pop()}")
-    texts.append(_LEGEND)
+    texts.extend(_joined(_LEGEND, columns))
     if any(isinstance(row, TracedAttempt) and row.outcome == "superseded" for row in rows):
         texts.append(_LEGEND_OF_HEDGES)
     return "\n".join(texts)
@@ -267,22 +276,50 @@ def _escaped(text: str, encoding: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _columns_of(table: list[tuple[str, ...]], *, with_takeover: bool) -> tuple[list[int], int]:
+def _joined(parts: tuple[str, ...], columns: int) -> list[str]:
+    """The parts of the legend, in as few lines as possible."""
+    lines = [""]
+    for part in parts:
+        if len(lines[-1]) + len(_GAP) + len(part) > columns:
+            lines.append("")
+        lines[-1] += _GAP * bool(lines[-1]) + part
+    return lines
+
+
+def _widths_of(
+    table: list[tuple[str, ...]], columns: int, *, with_takeover: bool
+) -> tuple[list[int], int]:
     """The width of each column (0 = not shown), and that of the bar, which takes the rest."""
     longest = [max(map(width, column)) for column in zip(HEADS, *table, strict=True)]
-    columns = [min(pair) for pair in zip(longest, _WIDEST, strict=False)]
-    columns[_TAKEOVER] *= with_takeover
-    room = WIDTH - sum(columns) - len(_GAP) * (sum(map(bool, columns)) + 1)
-    columns.append(min(longest[_OUTCOME], max(len(HEADS[_OUTCOME]), room - _BAR[0])))
-    return columns, min(room - columns[-1], _BAR[-1])
+    widths = [min(pair) for pair in zip(longest, _WIDEST, strict=False)]
+    widths[_TAKEOVER] *= with_takeover
+    if columns < WIDTH:
+        _narrow(widths, columns, min(longest[_OUTCOME], _LEGIBLE))
+    room = _room(widths, columns)
+    widths.append(min(longest[_OUTCOME], max(len(HEADS[_OUTCOME]), room - _BAR[0])))
+    return widths, min(room - widths[-1], _BAR[-1])
 
 
-def _line(texts: tuple[str, ...], columns: list[int]) -> str:
+def _narrow(widths: list[int], columns: int, outcome: int) -> None:
+    """Leave columns out until there is room for the bar and for so much of the outcome."""
+    for each in _WHEN:
+        if _room(widths, columns) < outcome + _BAR[0]:
+            widths[each] = 0
+    if _room(widths, columns) < len(HEADS[_OUTCOME]) + _BAR[0]:
+        widths[_TAKEOVER] = 0
+
+
+def _room(widths: list[int], columns: int) -> int:
+    """The room for the outcome and the bar."""
+    return columns - sum(widths) - len(_GAP) * (sum(map(bool, widths)) + 1)
+
+
+def _line(texts: tuple[str, ...], widths: list[int]) -> str:
     *texts_before, bar = texts
     parts = [
-        _pad(cut(text, columns[index]), columns[index], right=index in NUMBERS)
+        _pad(cut(text, widths[index]), widths[index], right=index in NUMBERS)
         for index, text in enumerate(texts_before)
-        if columns[index]
+        if widths[index]
     ]
     return _GAP.join([*parts, bar]).rstrip()
 

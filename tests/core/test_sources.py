@@ -151,6 +151,7 @@ def test_a_lazy_iterable_is_not_pulled_at_the_call() -> None:
 
 
 INTO_A_LIST = ": put the source into a list, [source], even if it is the only one"
+OF_FUNCTIONS = ": pass a list of functions that open a stream, for example [lambda: read(url)]"
 
 
 @pytest.mark.parametrize(
@@ -159,8 +160,8 @@ INTO_A_LIST = ": put the source into a list, [source], even if it is the only on
         (opens, INTO_A_LIST),
         (Source(opens), INTO_A_LIST),
         (Policy(retry_on=OSError).source([opens]), INTO_A_LIST),
-        ("opens", INTO_A_LIST),
-        (b"opens", INTO_A_LIST),
+        ("opens", OF_FUNCTIONS),
+        (b"opens", OF_FUNCTIONS),
         (5, ""),
         (None, ""),
     ],

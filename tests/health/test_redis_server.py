@@ -11,11 +11,12 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +96,7 @@ def test_the_script_follows_the_rules(server: Server) -> None:
         client.flushall()
         rules, now = data.draw(RULES), 1000.0
         local = LocalStore(lambda: now)
-        shared = RedisStore(client, fresh=0)
+        shared = RedisStore(client, fresh=0, store_timeout=20)  # this machine may be busy
         shared._sender.wake = lambda: None  # type: ignore[method-assign]  # sent below
         tickets: list[tuple[Any, Any]] = []
         for _ in range(data.draw(st.integers(1, 25))):  # not so long that a key expires
@@ -142,6 +143,19 @@ def well() -> Iterator[int]:
     yield 1
 
 
+def trouble_with(server: Server, client: Any) -> list[Callable[[], object]]:
+    """Redis hangs, goes on, forgets, is killed and starts anew."""
+    return [
+        server.hang,
+        server.go_on,
+        client.flushall,
+        client.script_flush,
+        server.stop,
+        server.start,
+        client.flushall,
+    ]
+
+
 def test_no_stream_fails_whatever_happens_to_redis() -> None:
     """B8: Redis hangs, is killed, restarted, flushed; each stream goes on, and soon."""
     server = Server()
@@ -172,10 +186,7 @@ def test_no_stream_fails_whatever_happens_to_redis() -> None:
             thread.start()
         client = redis.Redis(port=server.port)
         try:
-            for step in (
-                server.hang, server.go_on, client.flushall, client.script_flush, server.stop,
-                server.start, client.flushall,
-            ):  # fmt: skip
+            for step in trouble_with(server, client):
                 some_more()
                 step()
             some_more()
@@ -189,16 +200,96 @@ def test_no_stream_fails_whatever_happens_to_redis() -> None:
     assert max(took) < 0.1 + 0.4  # this machine may be busy
 
 
+def test_a_redis_that_hangs_is_waited_for_once() -> None:
+    """B8: of many streams, one waits for `store_timeout`; the others of the pause do not ask."""
+    server = Server()
+    store = RedisStore(redis.Redis(port=server.port), store_timeout=0.2, pause=600, fresh=0)
+    policy = Policy(retry_on=ConnectionError, health=Health(failures=9, store=store))
+    took: list[float] = []
+    with quiet():
+        assert list(policy.stream([sick, well])) == [1]
+        server.hang()
+        try:
+            for _ in range(50):
+                began = time.perf_counter()
+                assert list(policy.stream([sick, well])) == [1]
+                took.append(time.perf_counter() - began)
+        finally:
+            server.go_on()
+            store.close()
+            server.stop()
+    slowest, second, *_ = sorted(took, reverse=True)
+    assert slowest >= 0.2 > second
+
+
+async def asick() -> Any:
+    raise ConnectionError("refused")
+    yield
+
+
+async def awell() -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize("flavour", ["asyncio", "trio"])
+def test_no_async_stream_fails_whatever_happens_to_redis(flavour: str) -> None:
+    """B8 for asyncio, and for trio, which asks with the blocking client in a thread."""
+    server = Server()
+    client: Any = (redis.asyncio.Redis if flavour == "asyncio" else redis.Redis)(port=server.port)
+    store = RedisStore(client, store_timeout=0.1, pause=0.2, fresh=0)
+    policy = Policy(retry_on=ConnectionError, health=Health(failures=2, cooldown=0.1, store=store))
+    took: list[float] = []
+    done = threading.Event()
+
+    async def one() -> None:
+        while not done.is_set():
+            began = time.perf_counter()
+            assert [item async for item in policy.astream([asick, awell])] == [1]
+            took.append(time.perf_counter() - began)
+
+    async def with_asyncio() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(one())
+        await client.aclose()
+
+    async def with_trio() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(one)
+
+    def trouble() -> None:
+        """Trouble with the server, made by another thread."""
+        direct = redis.Redis(port=server.port)
+        try:
+            for step in trouble_with(server, direct):
+                count, until = len(took) + 30, time.monotonic() + 20
+                while len(took) < count and time.monotonic() < until:
+                    done.wait(0.01)
+                step()
+        finally:
+            done.set()
+            direct.close()
+
+    with quiet():
+        thread = threading.Thread(target=trouble)
+        thread.start()
+        try:
+            if flavour == "asyncio":
+                asyncio.run(with_asyncio())
+            else:
+                trio.run(with_trio)
+        finally:
+            thread.join()
+            store.close()
+            server.stop()
+    assert len(took) >= 7 * 30
+    assert max(took) < 0.1 + 0.9  # this machine may be busy
+
+
 def test_async_streams_with_a_hanging_redis() -> None:
     """B8 for asyncio: a hundred streams at once wait for `store_timeout` once, and do not fail."""
     server = Server()
-
-    async def asick() -> Any:
-        raise ConnectionError("refused")
-        yield
-
-    async def awell() -> Any:
-        yield 1
 
     async def main() -> float:
         async with redis.asyncio.Redis(port=server.port) as client:

@@ -22,6 +22,7 @@ from failover_iter import (
     Opening,
     Percentile,
     Policy,
+    Source,
     Superseded,
 )
 from failover_iter._core.attempt import Attempt
@@ -30,7 +31,7 @@ from failover_iter._core.opening import Openings
 from failover_iter._core.race import Race
 from failover_iter._core.reporting import Reporter
 from failover_iter._drivers.contender import Backup, Contender
-from failover_iter._percentile import _Fixed
+from failover_iter._percentile import _Fixed, read_after
 from support.worlds import World
 
 DELAYS = st.sampled_from([0.0, 0.1, 0.25, 0.35, 0.5, 1.0, 5.0])
@@ -289,6 +290,50 @@ async def h8_what_losing_means(world: World, data: Any) -> None:
     assert 0 < extra <= streams * 0.45
 
 
+async def b1_the_sick_are_hedged_last(world: World, data: Any) -> None:
+    """B1 in a hedge: sources that are out are opened after the others, at the times of H3."""
+    track, after = Track(world), data.draw(AFTERS.filter(bool), "after")
+    health = Health(failures=1, cooldown=60, clock=world.time)
+    out = data.draw(st.lists(st.sampled_from("abcd"), unique=True), "out")
+    for name in out:  # the first one is the soonest
+        health.report(health.admit(name), "failed", ConnectionError("refused"))
+        await world.sleep(1)
+    sources = [track.source(name, 9.0) for name in "abcd"]
+    await track.drain(track.policy(health=health).hedge(sources, after=after))
+    order = [name for name in "abcd" if name not in out] + out
+    opened = [(event.source, event.elapsed) for event in track.told(Opening)]
+    assert opened == [(name, close_to(index * after)) for index, name in enumerate(order)]
+
+
+async def nothing_is_opened_after_the_decision(world: World, data: Any) -> None:
+    """A source that failed, and is being closed when another one wins, has no successor."""
+    track = Track(world)
+    closing = data.draw(st.sampled_from([0.0, 0.5, 5.0]), "closing")
+    budget = Budget(ratio=0, reserve=9, per_second=0, clock=world.time)
+    lost: list[float] = []
+    policy = track.policy(attempts=data.draw(st.integers(1, 3)), wait=0, budget=budget)
+
+    async def aclose(_: object) -> None:
+        await world.sleep(closing)
+
+    def drawn(name: str) -> Any:
+        is_down, delay = data.draw(st.booleans(), f"{name} is down"), data.draw(DELAYS, name)
+        error = ConnectionError(name) if is_down else None
+        source = track.source(name, delay, error=error)
+        return Source(source, close=(lambda _: None) if world.flavour == "sync" else aclose)
+
+    delay = read_after(data.draw(AFTERS, "after"))
+    delay.lost = lost.append  # type: ignore[method-assign]
+    race = policy.hedge([*map(drawn, "abc"), track.source("d", 0.1)], after=delay)
+    await track.drain(race)
+    opened = track.told(Opening)
+    (committed,) = track.told(Committed)
+    assert all(event.elapsed <= committed.elapsed for event in opened)
+    assert all(seconds >= 0 for seconds in lost)
+    assert len(world.asked) <= len(opened)  # not at all, if another one wins at that moment
+    assert 9 - budget.tokens <= len(opened) - 1
+
+
 LAWS: dict[str, Callable[[World, Any], Any]] = {
     law.__name__: law
     for law in (
@@ -300,6 +345,8 @@ LAWS: dict[str, Callable[[World, Any], Any]] = {
         h6_one_task_and_one_context,
         h7_extra_openings_have_a_budget,
         h8_what_losing_means,
+        b1_the_sick_are_hedged_last,
+        nothing_is_opened_after_the_decision,
     )
 }
 
@@ -307,7 +354,7 @@ LAWS: dict[str, Callable[[World, Any], Any]] = {
 # Mutants: hedges as one might write them, each with one bug.
 
 _init, _opened, _matches = Attempt.__init__, Race.opened, Judging._matches
-_open_beside, _superseded = Openings.open_beside, Reporter.superseded
+_open_beside, _superseded, _decide = Openings.open_beside, Reporter.superseded, Race.decide
 _held: list[Any] = []
 
 
@@ -350,6 +397,18 @@ def _without_a_budget(self: Openings, level: Any) -> Any:
     return _open_beside(self, level)
 
 
+def _forgets_the_sick(self: Openings, level: Any) -> Any:
+    """Sources that are out are not hedged."""
+    level.postponed = []
+    return _open_beside(self, level)
+
+
+def _goes_on(self: Race, now: float, winner: str | None) -> None:
+    """The losers do what they would do without another one."""
+    _decide(self, now, winner)
+    self.is_decided = False
+
+
 def _losing_is_failing(self: Reporter, level: Any, race: Race, *, abandoned: bool) -> None:
     """A slow source is a sick one."""
     level.report("failed", ConnectionError("slow"))
@@ -374,6 +433,8 @@ MUTANTS: list[tuple[str, type, str, Any]] = [
     ("h5_without_a_limit_it_is_a_group", _Fixed, "seconds", _always_races),
     ("h6_one_task_and_one_context", Backup, "opened", _in_the_consumers_task),
     ("h7_extra_openings_have_a_budget", Openings, "open_beside", _without_a_budget),
+    ("b1_the_sick_are_hedged_last", Openings, "open_beside", _forgets_the_sick),
+    ("nothing_is_opened_after_the_decision", Race, "decide", _goes_on),
     ("h8_what_losing_means", Reporter, "superseded", _losing_is_failing),
     ("h8_what_losing_means", Reporter, "superseded", _losing_is_good),
     ("h8_what_losing_means", Percentile, "lost", _learns_from_winners),

@@ -41,6 +41,12 @@ from failover_iter.testing import JumpingLoop, VirtualClock
 from support.runners import quiet
 from support.worlds import at_once, blocking
 
+
+def _slow_health(clock: Callable[[], float]) -> Health:
+    """A health that takes a while to answer."""
+    return SlowHealth(failures=1, clock=clock)
+
+
 #: What is done to the policy of the hedge, and to the stream around it.
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),
@@ -57,6 +63,7 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "outer total_timeout": ({}, {"total_timeout": 1.5}),
     "switch_on": ({"switch_on": TimeoutError, "attempts": 2}, {"switch_on": KeyError}),
     "health": ({"health": Health}, {}),
+    "a health that is slow": ({"health": _slow_health, "attempts": 2}, {}),
     "budget": ({"budget": Budget}, {}),
     "health and budget": (
         {"health": Health, "budget": partial(Budget, reserve=1, per_second=0), "attempts": 3},
@@ -66,6 +73,33 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 LAST = 3  # the last item of a source that comes to its end
 _var: ContextVar[int | None] = ContextVar("of a source", default=None)
+
+
+class Delay:
+    """A delay that is told no time before its source was opened."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def seconds(self) -> float:
+        return self._seconds
+
+    def won(self, seconds: float) -> None:
+        assert seconds >= 0
+
+    def lost(self, seconds: float) -> None:
+        assert seconds >= 0
+
+
+class SlowHealth(Health):
+    """A health that takes a while to answer an async stream."""
+
+    async def aadmit(self, key: str) -> Any:
+        if trio.lowlevel.in_trio_task():
+            await trio.sleep(0.2)
+        else:
+            await asyncio.sleep(0.2)
+        return await super().aadmit(key)
 
 
 @dataclass
@@ -81,6 +115,8 @@ class Script:
     close_raises: bool
     sets_context: bool
     swallows: bool
+    #: Whether it returns an object around the generator, which is closed whatever it raised.
+    is_object: bool
 
 
 @dataclass
@@ -112,6 +148,7 @@ def draw(seed: int) -> Plan:
             close_raises=rng.random() < 0.1,
             sets_context=rng.random() < 0.4,
             swallows=rng.random() < 0.1,
+            is_object=rng.random() < 0.3,
         )
 
     return Plan(
@@ -245,7 +282,10 @@ def _factory(record: Record, library: Library, number: int) -> Any:
     def sync(*args: Any) -> Any:
         yield from blocking(source(*args))
 
-    made = sync if library.flavour == "sync" else source
+    made: Any = sync if library.flavour == "sync" else source
+    if script.is_object:
+        kind, generator = Items if library.flavour == "sync" else AsyncItems, made
+        made = lambda *args: kind(generator(*args))  # noqa: E731 (its name is set below)
     if record.shape != "resume":
         plain = made
 
@@ -255,6 +295,38 @@ def _factory(record: Record, library: Library, number: int) -> Any:
         made = without
     made.__name__ = f"s{number}"
     return made
+
+
+class Items:
+    """An object around a generator."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self.items)
+
+    def close(self) -> None:
+        self.items.close()
+
+
+class AsyncItems:
+    """An object around an async generator."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await anext(self.items)
+
+    async def aclose(self) -> None:
+        await self.items.aclose()
 
 
 async def _items(
@@ -341,7 +413,7 @@ async def _consume(record: Record, library: Library) -> None:
     if plan.in_group and len(sources) > 1:
         group = Policy(retry_on=(ConnectionError, TimeoutError), mid_stream=policy.mid_stream)
         sources = [group.source(sources[:1]), *sources[1:]]
-    race = policy.hedge(sources, after=plan.after)
+    race = policy.hedge(sources, after=Delay(plan.after))
     entries: list[Any] = [race]
     if plan.has_last_resort:
         entries.append(policy.source(factories(record, library)[:1]))

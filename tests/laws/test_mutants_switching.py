@@ -10,8 +10,8 @@ import pytest
 from failover_iter._core import judging
 from failover_iter._core.groups import Level
 from failover_iter._core.judging import Judging
+from failover_iter._core.names import Names
 from failover_iter._core.reporting import Reporter
-from failover_iter._core.sources import Names
 from failover_iter._core.takeovers import Takeovers
 from support.model import model
 from support.runners import run_asyncio, run_sync
@@ -90,7 +90,7 @@ def passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 def names_without_numbers(patch: pytest.MonkeyPatch) -> None:
     """Sources with the same name cannot be told apart."""
-    patch.setattr(Names, "tell_apart", lambda self, source: None)
+    patch.setattr(Names, "tell_apart", lambda self, name, factory: name)
 
 
 MUTANTS: list[Patch] = [

@@ -56,6 +56,8 @@ class Server:
         self.requests: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         #: By model, what each of its requests gets; the last also those that follow.
         self.scripts: dict[str, list[Scripted]] = {}
+        #: The fault of models that are not named after one.
+        self.plays: dict[str, str] = {}
         self.open: Counter[str] = Counter()
         self.changed = threading.Condition()
         self.loop = asyncio.new_event_loop()
@@ -84,6 +86,7 @@ class Server:
             request = await read_request(reader)
             self.requests[request.model].append(request.body)
             number = len(self.requests[request.model])
+            request.faults = self.plays.get(request.model, "+".join(request.faults)).split("+")
             request.fault = request.faults[min(number, len(request.faults)) - 1]
             scripts = self.scripts.get(request.model)
             request.scripted = scripts and scripts[min(number, len(scripts)) - 1]

@@ -224,12 +224,12 @@ def _ends_nothing(self: Any, ended: Any) -> None:
 def _makes_it_current(self: Any, event: Any, kind: Any) -> None:
     """Attaches the span, so that the calls of the source become its children."""
     _OPENING(self, event, kind)
-    context.attach(trace.set_span_in_context(self._streams[event.stream].attempt))
+    context.attach(trace.set_span_in_context(self._streams[event.stream].latest))
 
 
 def _records_the_exception(self: Any, stream: Any, event: Any) -> None:
     """Records the error as OpenTelemetry does: with its message and its traceback."""
-    stream.attempt.record_exception(event.error)
+    stream.attempt_of(event)[0].record_exception(event.error)
     _FAILED(self, stream, event)
 
 

@@ -18,7 +18,7 @@ import pytest
 #: Set in CI, where every package of the extra `test-docs` is installed: a missing one is an error.
 COMPLETE = "FAILOVER_ITER_TEST_DOCS"
 #: The extra of a module that `test-docs` does not install.
-OTHER_EXTRAS = {"ray": "test-ray"}
+OTHER_EXTRAS = {"ray": "test-ray", "litellm": "llm-peers", "pydantic_ai": "llm-peers"}
 REASON = re.compile(r"^(?P<package>[\w.-]+) is not installed\b.*\.\[(?P<extra>[\w-]+)\]")
 
 

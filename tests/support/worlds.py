@@ -89,10 +89,13 @@ class World:
             await stream.aclose()
 
     async def throw(self, stream: Any, error: BaseException) -> None:
-        if self.flavour == "sync":
-            stream.throw(error)
-        else:
-            await stream.athrow(error)
+        try:
+            if self.flavour == "sync":
+                stream.throw(error)
+            else:
+                await stream.athrow(error)
+        finally:
+            del error  # or its traceback holds this frame, and this frame the error
 
     async def drain(self, policy: Policy, factories: Any) -> list[Any]:
         return await self.rest(self.stream(policy, factories))

@@ -24,6 +24,7 @@ from failover_iter import (
     failover_stream,
     hedge,
 )
+from failover_iter.typing import Factories
 
 Ints = Generator[int, Any, Any]
 Announced = Generator[int | Takeover, Any, Any]
@@ -107,6 +108,13 @@ assert_type(failover_stream([Source(numbers), Source(listed, attempts=2)], retry
 assert_type(failover_stream((numbers, Source(listed)), retry_on=OSError), Ints)
 assert_type(failover_stream((reader.rows, reader, Rows, bound), retry_on=OSError), Ints)
 in_a_list: Iterator[int] = failover_stream([numbers, Source(listed), Rows, bound], retry_on=OSError)
+race = hedge([numbers], after=1, retry_on=OSError)
+assert_type(failover_stream((race, numbers, Source(listed)), retry_on=OSError), Ints)
+assert_type(failover_stream((race, lambda: table("a")), retry_on=OSError), Ints)
+in_an_annotated_list: Factories[int] = [race, numbers, Source(listed), lambda: table("a")]
+assert_type(failover_stream(in_an_annotated_list, retry_on=OSError), Ints)
+mixed = (Source(numbers), listed)
+assert_type(failover_stream(mixed, retry_on=OSError), Ints)
 
 # Items of several types: mypy needs an annotation, pyright infers the union.
 both: Iterator[int | str] = failover_stream([numbers, words], retry_on=OSError)
@@ -127,6 +135,7 @@ assert_type(failover_stream([rest_of_any], retry_on=OSError, mid_stream="resume"
 assert_type(failover_stream([rest_or_all], retry_on=OSError, mid_stream=Resume(keep=None)), Ints)
 assert_type(failover_stream([Source(rest)], retry_on=OSError, mid_stream="resume"), Ints)
 assert_type(failover_stream((rest, Source(rest)), retry_on=OSError, mid_stream="resume"), Ints)
+assert_type(failover_stream((rest, rest_or_all), retry_on=OSError, mid_stream="resume"), Ints)
 assert_type(
     failover_stream([lambda p: table("a", p.delivered)], retry_on=OSError, mid_stream="resume"),
     Ints,

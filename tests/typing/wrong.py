@@ -31,6 +31,9 @@ def number() -> int:
     return 1
 
 
+def nothing() -> None: ...
+
+
 @failover(table, retry_on=OSError)
 def primary(name: str) -> Iterator[int]:
     yield len(name)
@@ -42,6 +45,12 @@ policy = Policy(retry_on=OSError)
 stream(numbers, retry_on=OSError)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 stream([1, 2], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 stream([numbers()], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream("url", retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream(["url"], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream([nothing], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream(numbers, numbers, retry_on=OSError)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+stream([Source(numbers())], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+stream([Source(numbers, attempt=3)], retry_on=OSError)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 stream([number], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 stream([table], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 stream([Source(number)], retry_on=OSError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
