@@ -27,6 +27,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
+from failover_iter._cursor_text import dumps, loads
 from failover_iter._drivers.away import away
 from failover_iter._validation import (
     check_bool,
@@ -101,7 +102,8 @@ class Checkpoint:
         auto: `False`: items are processed when you call `done(cursor)`. For consumers that read
             ahead (batches, queues). Their number is not saved, so `expect_items` is refused.
         fsync: `True`: each save waits until the disk has it, so that it survives a power cut.
-        dumps: a function that turns a cursor into a text; JSON by default.
+        dumps: a function that turns a cursor into a text; JSON by default, which also takes bytes,
+            `Decimal`, `UUID`, dates and times.
         loads: a function that turns the text back.
         store: where to keep it instead of in a file: a `SQLiteStore`, a `RedisCheckpointStore` of
             `failover_iter.redis`, or another object with the methods of a `Store`.
@@ -140,8 +142,8 @@ class Checkpoint:
         every: float | timedelta = 1.0,
         auto: bool = True,
         fsync: bool = False,
-        dumps: Callable[[Any], str] = json.dumps,
-        loads: Callable[[str], Any] = json.loads,
+        dumps: Callable[[Any], str] = dumps,
+        loads: Callable[[str], Any] = loads,
         store: Store | None = None,
     ) -> None:
         check_bool("auto", auto)

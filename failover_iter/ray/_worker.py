@@ -76,7 +76,7 @@ def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) ->
             for item in stream:
                 items.append(item)
                 if len(items) >= size or monotonic() - sent >= _PAUSE:
-                    yield Batch(items, memo)
+                    yield Batch(items, _sendable(memo))
                     items = []
                     sent = monotonic()
                     if os.getppid() != raylet:
@@ -84,7 +84,7 @@ def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) ->
                         sys.exit("the raylet of this node has died")
         except Exception as raised:  # noqa: BLE001 (the driver raises it, after the items)
             error = Raised.of(raised)
-    yield Batch(items, memo, error=error)
+    yield Batch(items, _sendable(memo), error=error)
 
 
 @contextmanager
@@ -168,6 +168,11 @@ def _copy(value: object) -> object:
 
 def _pickles(value: object) -> bool:
     return value is None or _copy(value) is not None
+
+
+def _sendable(memo: dict[str, Any]) -> dict[str, Any]:
+    """The memo without what must stay on the worker, such as an open connection."""
+    return {name: value for name, value in memo.items() if _pickles(value)}
 
 
 def _rebuilt(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:

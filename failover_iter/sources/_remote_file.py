@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
 
 from failover_iter import DivergedStream, Resume, TruncatedStream
@@ -18,6 +17,7 @@ from failover_iter.sources._response import (
     Response,
     check_encoding,
     check_status,
+    http_date,
     refuse,
 )
 
@@ -55,7 +55,7 @@ class Version:
         etag, modified = headers.get("ETag"), headers.get("Last-Modified")
         if etag is not None:  # a date must not replace an entity tag (RFC 9110, 13.1.5)
             return cls(etag, modified, etag if etag.startswith('"') else None)
-        strong = modified is not None and _is_strong_date(modified, headers.get("Date") or "")
+        strong = _is_strong_date(modified, headers.get("Date"))
         return cls(None, modified, modified if strong else None)
 
     def contradicts(self, other: Version) -> bool:
@@ -65,13 +65,10 @@ class Version:
         return bool(self.modified and other.modified and self.modified != other.modified)
 
 
-def _is_strong_date(modified: str, date: str) -> bool:
+def _is_strong_date(modified: str | None, date: str | None) -> bool:
     """Whether the date is old enough: a file may change twice in one second (RFC 9110, 8.8.2)."""
-    try:
-        age = parsedate_to_datetime(date) - parsedate_to_datetime(modified)
-    except ValueError:
-        return False
-    return age.total_seconds() >= 1
+    then, now = http_date(modified), http_date(date)
+    return then is not None and now is not None and (now - then).total_seconds() >= 1
 
 
 @dataclass(frozen=True, slots=True)

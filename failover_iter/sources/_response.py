@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -121,13 +123,20 @@ def _phrase(status: int) -> str:
         return ""
 
 
+def http_date(text: str | None) -> datetime | None:
+    """The time in a header field, or None if it is not a date."""
+    try:
+        date = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError):
+        return None
+    # Without a zone: the format of asctime, or "-0000". Times in HTTP are UTC (RFC 9110, 5.6.7).
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
 def retry_after_in(headers: Mapping[str, str]) -> float | None:
     """The pause that the server asks for: seconds, or a date, compared with the server's clock."""
     value = headers.get("Retry-After") or ""
     if value.strip().isdecimal():
-        return float(value)
-    try:
-        pause = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date") or "")
-    except ValueError:
-        return None
-    return max(0.0, pause.total_seconds())
+        return float(value) if isfinite(float(value)) else None
+    until, now = http_date(value), http_date(headers.get("Date"))
+    return max(0.0, (until - now).total_seconds()) if until and now else None

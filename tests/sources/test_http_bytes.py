@@ -379,6 +379,25 @@ def test_the_source() -> None:
     assert shown_url(url) == "https://a.example:8443/file"
 
 
+#: Nine seconds after DATE, in each way that servers write it.
+DATES = [
+    "Mon Jan  1 00:00:09 2024",
+    "Monday, 01-Jan-24 00:00:09 -0000",
+    "1 Jan 2024 01:00:09 +0100",
+]
+#: What Python does not take for a date.
+NO_DATES = ["", "x", "Mon, 01 Jan 2024 00:00:61 GMT", f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT"]
+
+
+@pytest.mark.parametrize("date", [*DATES, *NO_DATES])
+def test_dates_of_a_file(date: str) -> None:
+    """A date without a zone is UTC; an invalid date proves nothing, and raises nothing."""
+    later = {"Last-Modified": DATE, "Date": date}
+    assert rules.Version.of(later).validator == (DATE if date in DATES else None)
+    earlier = {"Last-Modified": date, "Date": LATER}
+    assert rules.Version.of(earlier).validator == (date if date in DATES else None)
+
+
 def test_bad_responses() -> None:
     """A `BadResponse` shows the status, and how long the server asks to wait."""
     dates = {"Date": DATE, "Retry-After": "Mon, 01 Jan 2024 00:00:07 GMT"}
@@ -388,6 +407,9 @@ def test_bad_responses() -> None:
         (dates, 7.0),
         ({**dates, "Date": LATER}, 0.0),
         ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "9" * 400}, None),
+        *(({**dates, "Retry-After": date}, 9.0) for date in DATES),
+        *(({**dates, "Retry-After": date}, None) for date in NO_DATES),
     ]
     for headers, expected in cases:
         answer = Response("http://a/b", 503, headers, marks_end=True, chunks=())
