@@ -18,7 +18,7 @@ OPTIONS = {"_validation", "_mid_stream", "_options", "_source", "_backoff", "typ
 OPTIONS |= {"_percentile"}
 CORE, DRIVERS = "_core", "_drivers"
 SURFACE = {"policy", "_decorator", "_api", "_in_thread", "_hedge", "health", "budget"}
-SURFACE |= {"checkpoint", "_cursor_text"}
+SURFACE |= {"checkpoint"}
 PUBLIC = {"errors", "events", "policy", "trace", "typing", "testing", "llm", "sources", "health"}
 PUBLIC |= {"budget", "checkpoint", "observe"}
 

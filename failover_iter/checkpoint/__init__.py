@@ -27,7 +27,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
-from failover_iter._cursor_text import dumps, loads
 from failover_iter._drivers.away import away
 from failover_iter._validation import (
     check_bool,
@@ -36,6 +35,7 @@ from failover_iter._validation import (
     seconds_of,
     suggest_options,
 )
+from failover_iter.checkpoint._cursor_text import dumps, loads
 from failover_iter.checkpoint._file_store import FileStore
 from failover_iter.checkpoint._sqlite_store import SQLiteStore
 from failover_iter.errors import CheckpointError

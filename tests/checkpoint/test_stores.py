@@ -258,7 +258,9 @@ def test_cursors_with_the_values_of_databases(tmp_path: Path, value: Any) -> Non
         checkpoint = Checkpoint(path, auto=False)
         checkpoint.done(cursor)
         checkpoint.close()
-        saved = Checkpoint(path).open()
+        following = Checkpoint(path)
+        saved = following.open()
+        following.close()
         assert saved is not None
         assert str(saved.cursor) == str(cursor)
         assert saved.cursor == cursor
