@@ -66,4 +66,4 @@ def http_bytes(
         True
     """
     download = new_download("http_bytes", client, url, same_file, request)
-    return as_source(url, download.achunks if is_async(client) else download.chunks)
+    return as_source(download, download.achunks if is_async(client) else download.chunks)

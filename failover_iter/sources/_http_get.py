@@ -11,6 +11,7 @@ from contextlib import (
     asynccontextmanager,
     closing,
     contextmanager,
+    suppress,
 )
 from functools import partial
 from typing import Any, Protocol
@@ -21,6 +22,18 @@ from failover_iter.sources._response import Response, shown_url
 READ_SIZE = 64 * 1024
 #: Under which key of `Progress.memo` the open response is, for `abort`.
 MEMO = "http response"
+
+
+def absolute_url(client: Any, url: object) -> str:
+    """The address that the client requests for this URL, with its base URL."""
+    with suppress(Exception):  # the client itself says later what is wrong
+        if hasattr(client, "build_request"):  # httpx
+            return str(client.build_request("GET", url).url)
+        # Of requests-toolbelt, and of aiohttp, which has no public way.
+        join = getattr(client, "create_url", None) or getattr(client, "_build_url", None)
+        if join is not None:
+            return str(join(url))
+    return str(url)
 
 
 class SyncClient(Protocol):

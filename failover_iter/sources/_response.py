@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from hashlib import blake2s
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -33,6 +34,10 @@ class Response:
     marks_end: bool
     chunks: Any
     shut: Callable[[], object] | None = None
+
+    def __reduce__(self) -> Any:
+        """Pickle it without its connection: it is in the memo, which goes to other machines."""
+        return Response, (self.url, self.status, dict(self.headers), self.marks_end, ())
 
 
 class BadResponse(SourceError):
@@ -105,6 +110,13 @@ def shown_url(url: object) -> str:
     """The address without user, password, query and fragment: they may be secret."""
     parts = urlsplit(str(url))
     return urlunsplit((parts.scheme, host_of(url), parts.path, "", ""))
+
+
+def mirror_of(url: object, params: object = None) -> str:
+    """What tells mirrors apart: the address, with a digest of what it does not show."""
+    hidden = urlsplit(str(url)).query + (repr(params) if params else "")
+    digest = blake2s(hidden.encode(errors="replace"), digest_size=4).hexdigest()
+    return f"{shown_url(url)}?{digest}" if hidden else shown_url(url)
 
 
 def host_of(url: object) -> str:
