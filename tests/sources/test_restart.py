@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing
 from dataclasses import replace
@@ -18,10 +19,13 @@ from checkpoint.memory import Disk
 from failover_iter import (
     Checkpoint,
     DivergedStream,
+    Policy,
     afailover_stream,
     failover_stream,
 )
 from failover_iter.sources import BadResponse, http_bytes, http_lines, ranged
+from failover_iter.sources._http_get import abort
+from failover_iter.sources._remote_file import FileMemo, KnownFile, Version
 from failover_iter.testing import FileAnswer, file_server
 from sources.readers import NO_TLS
 from support.runners import quiet
@@ -174,6 +178,66 @@ def test_a_consumer_that_says_what_is_done() -> None:
             part = run(http_bytes, server.urls, Checkpoint(store=disk.store(), auto=False), None)
         assert isinstance(part.error, error)
         assert DATA.startswith(first + part.data)
+
+
+@pytest.mark.parametrize("etag", ['"v1"', '"v2"'])
+def test_the_winner_of_a_hedge_is_known(etag: str) -> None:
+    """The version of the winner is saved, not that of the loser."""
+    disk = Disk()
+    slow = FileAnswer(cut=0, end="stall", etag='"v2"', data=OTHER)
+    again = FileAnswer(etag=etag, data=DATA if etag == '"v1"' else OTHER)
+    received = b""
+    with file_server(DATA, [slow, again], [V1, again]) as server:
+        for count in (1, None):
+            with httpx.Client(timeout=5, verify=NO_TLS) as client, quiet():
+                mirrors = [http_bytes(client, url) for url in server.urls]
+                race = Policy(retry_on=httpx.TransportError).hedge(mirrors, after=0.2)
+                stream = failover_stream(
+                    [race],
+                    retry_on=httpx.TransportError,
+                    checkpoint=Checkpoint(store=disk.store(), every=0),
+                )
+                with closing(stream):
+                    part = taken(stream, count)
+            received += part.data
+    assert DATA.startswith(received)
+    assert isinstance(part.error, type(None) if etag == '"v1"' else DivergedStream)
+
+
+def test_an_attempt_that_was_abandoned_remembers_nothing() -> None:
+    """Its response arrives when the next attempt has begun, perhaps with another file."""
+    memo: dict[str, Any] = {}
+    first = FileMemo(memo)
+    first.remember(KnownFile(1, Version.of({"ETag": '"a"'})))
+    second = FileMemo(memo)
+    assert second.known == KnownFile(1, Version.of({"ETag": '"a"'}))
+    first.remember(KnownFile(2, Version.of({})))
+    assert FileMemo(memo).known == second.known
+
+
+def test_a_memo_of_another_kind_of_source() -> None:
+    """What another source keeps is not a file."""
+    for kept in ("a", {"a": 1}, None):
+        assert FileMemo({"checkpoint": kept}).known is None
+
+
+def test_the_memo_goes_to_another_machine() -> None:
+    """In the middle of a response too: the connection stays here."""
+    memos: list[dict[str, Any]] = []
+
+    def chunks(progress: Any) -> Iterator[bytes]:
+        for chunk in source.factory(progress):
+            memos.append(pickle.loads(pickle.dumps(progress.memo)))
+            yield chunk
+
+    with file_server(DATA, [V1]) as server, httpx.Client(verify=NO_TLS) as client:
+        source: Any = http_bytes(client, server.urls[0])
+        stream = failover_stream([replace(source, factory=chunks)], retry_on=OSError)
+        assert b"".join(stream) == DATA
+        abort(None, memos[0])
+    known = FileMemo(memos[0]).known
+    assert known is not None
+    assert (known.size, str(known.version)) == (len(DATA), '"v1"')
 
 
 def object_of(data: bytes, etag: str | None, start: int) -> Any:
