@@ -206,8 +206,11 @@ class _Rest:
         self._memo = FileMemo(progress.memo)
         #: The object that the bytes before it are from.
         self._known = self._memo.known if self.position else None
-        #: Whether these came from another stream, which says nothing of it.
-        self._is_unknown = bool(self.position and not (progress.failures or self._known))
+        #: Whether nothing was said of these where something should have been: they came from
+        #: another stream, or over HTTP. A store that says no ETag is trusted.
+        self._is_unknown = bool(self.position) and not progress.failures
+        if self._known is not None:
+            self._is_unknown = bool(self._known.versions) and self._known.version.etag is None
 
     @property
     def is_complete(self) -> bool:
@@ -273,8 +276,8 @@ class _Rest:
             return
         if self._is_unknown:
             self._refuse(
-                f"nothing says whether the {self.position} bytes of an earlier stream are of this "
-                "version of the object: set same_file='size', or start over"
+                f"nothing says whether the {self.position} bytes before are of this version of the "
+                "object: set same_file='size', or start over"
             )
         if known is not None and known.version.etag not in {None, etag}:
             self._refuse(f"another version of the object: {etag} instead of {known.version.etag}")

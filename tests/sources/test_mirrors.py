@@ -223,6 +223,16 @@ def test_a_store_goes_on_after_http(same_file: Any, etag: str | None, is_right: 
     assert isinstance(result.error, type(None) if is_right else DivergedStream)
 
 
+def test_a_store_goes_on_after_an_untagged_file() -> None:
+    """The mirror said no ETag, so the store has nothing to compare; with "size" it need not."""
+    untagged = FileAnswer(cut=100_000, etag=None)
+    for same_file, is_right in (("etag", False), ("size", True)):
+        with file_server(DATA, [untagged, FileAnswer(status=404)]) as server:
+            result = read_both(server, Store(), same_file, is_store_first=False)
+        assert (result.data == DATA) is is_right
+        assert is_right or "nothing says whether the 100000 bytes before" in str(result.error)
+
+
 def test_a_store_with_another_size_after_http() -> None:
     """The size that the mirror said is compared, also with a store that says nothing."""
     with file_server(DATA + b"x", [CUT, FileAnswer(status=404)]) as server:
