@@ -62,7 +62,7 @@ class Version:
 
     def __str__(self) -> str:
         """Show the ETag, or else the date."""
-        return self.etag or self.modified or "an untagged file"
+        return self.etag or self.modified or "no ETag"
 
     def contradicts(self, other: Version) -> bool:
         """Whether the two are certainly not the same version."""
@@ -296,9 +296,12 @@ def _check_validator(response: Response, known: Version, version: Version) -> No
         )
     found = version.etag if known.etag else version.modified
     # If-Range was sent: a 416 need not repeat what matched, a 206 only the ETag (RFC 9110, 15.3.7).
-    may_omit = response.status == 416 or (response.status == 206 and not known.etag)
+    # A 206 whose ETag is new is of another file, or of a mirror that ignores If-Range.
+    may_omit = response.status == 416 or (
+        response.status == 206 and not (known.etag or version.etag)
+    )
     if found != expected and not (found is None and may_omit):
-        refuse(response, f"another version of the file: {found} instead of {expected}")
+        refuse(response, f"another version of the file: {found or version} instead of {expected}")
 
 
 def _content_length(response: Response) -> int | None:

@@ -92,12 +92,16 @@ CASES = {
         ([cut(etag=None, modified=DATE), whole(etag=None, modified=LATER, data=OTHER)],),
         f"version of the file: {LATER}",
     ),
+    "changed, with an ETag instead of a date": Case(
+        ([cut(etag=None, modified=DATE), whole(etag='"v2"', data=OTHER, if_range=False)],),
+        f'version of the file: "v2" instead of {DATE}',
+    ),
     "changed, by its date, and sized alike": Case(
         ([cut(etag=None, modified=DATE), whole(etag=None, modified=LATER, data=OTHER)],),
         "the file has changed",
         None,
     ),
-    "no longer tagged": Case(([cut(), whole(etag=None, data=OTHER)],), "file: None instead"),
+    "no longer tagged": Case(([cut(), whole(etag=None, data=OTHER)],), "file: no ETag instead"),
     "shrunk": Case(([cut(), whole(data=DATA[:-1])],), "299999 bytes instead of 300000"),
     "shrunk, unsized": Case(
         ([cut(framing="chunked"), whole(data=DATA[:9], ranges="ignored", framing="chunked")],),
