@@ -138,10 +138,16 @@ def _shut_by(stream: Any) -> Callable[[], object]:
 
 @contextmanager
 def abortable(response: Response, memo: dict[str, Any]) -> Generator[None]:
-    """While it is open, `abort` makes a blocked read of this response return."""
+    """While it is open, `abort` makes a blocked read of this response return.
+
+    The error of that read is no news: nobody asks for more.
+    """
     memo[MEMO] = response
     try:
         yield
+    except Exception:
+        if memo.get(MEMO) is response:
+            raise
     finally:
         if memo.get(MEMO) is response:  # and not that of a later attempt
             memo.pop(MEMO, None)
@@ -149,7 +155,7 @@ def abortable(response: Response, memo: dict[str, Any]) -> Generator[None]:
 
 def abort(_: object, memo: dict[str, Any]) -> None:
     """Make a blocked read return; see `Source(abort=...)`."""
-    response: Response | None = memo.get(MEMO)
+    response: Response | None = memo.pop(MEMO, None)
     if response is not None and response.shut is not None:
         response.shut()
 
