@@ -140,7 +140,7 @@ def _shut_by(stream: Any) -> Callable[[], object]:
 def abortable(response: Response, memo: dict[str, Any]) -> Generator[None]:
     """While it is open, `abort` makes a blocked read of this response return.
 
-    The error of that read is no news: nobody asks for more.
+    The error of that read is dropped, because nobody asks for more.
     """
     memo[MEMO] = response
     try:
