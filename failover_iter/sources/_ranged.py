@@ -227,10 +227,11 @@ class _Rest:
             etag = opened.meta.get("e_tag")
             self._check_range(opened.range[0], opened.meta["size"])
             body = opened.stream()
-        if not any(hasattr(body, method) for method in ("read", "__iter__", "__aiter__")):
+        is_body = any(hasattr(body, method) for method in ("read", "__iter__", "__aiter__"))
+        if not is_body or hasattr(body, "keys"):
             raise TypeError(
                 "ranged(open_range) must return a response of get_object, a result of obstore, a "
-                f"file, an iterable of chunks, or bytes, got {body!r}"
+                f"file, an iterable of chunks, or bytes, got {type(body).__name__}"
             )
         self._check_version(etag)
         self._remember(etag)

@@ -385,8 +385,9 @@ def test_wrong_use(change: dict[str, Any], error: type[Exception], message: str)
     ("opened", "message"),
     [
         (None, "must return a response of get_object, a result of obstore, a file, an iterable"),
-        (5, "or bytes, got 5$"),
-        ({"Body": None}, "or bytes, got None$"),
+        (5, "or bytes, got int$"),
+        ({"Body": None}, "or bytes, got NoneType$"),
+        ({}, "or bytes, got dict$"),
         ("text", "ranged needs chunks of bytes, got str$"),
         ([None], "ranged needs chunks of bytes, got NoneType$"),
     ],
