@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing
@@ -97,17 +98,28 @@ RUNS = pytest.mark.parametrize("one_run", [run, arun])
 
 
 def restarted(
-    make: Any, mirrors: list[list[FileAnswer]], counts: list[int | None], one_run: Any = run
+    make: Any,
+    mirrors: list[list[FileAnswer]],
+    counts: list[int | None],
+    one_run: Any = run,
+    lost: int = 0,
 ) -> Part:
-    """A process for each count of items; what they received in all, and the last error."""
+    """A process for each count of items; what they received in all, and the last error.
+
+    The last saves of each process may be lost, and with them what it received after that.
+    """
     disk, data = Disk(), b""
     with file_server(DATA, *mirrors) as server:
         for count in counts:
+            disk.saves = [] if disk.text is None else [disk.text]
             checkpoint = Checkpoint(store=disk.store(), every=0)
             part = one_run(make, server.urls, checkpoint, count)
             data += part.data
             if part.error is not None:
                 break
+            if count is not None and disk.saves:
+                disk.text = disk.saves[max(0, len(disk.saves) - 1 - lost)]
+                data = data[: json.loads(json.loads(disk.text)["cursor"])]
     return Part(data, part.error)
 
 
@@ -301,16 +313,18 @@ BUSY = st.builds(FileAnswer, status=st.sampled_from([503, 404]))
     ),
     counts=st.lists(st.integers(0, 4), min_size=1, max_size=3),
     one_run=st.sampled_from([run, arun]),
+    lost=st.integers(0, 3),
 )
 def test_never_a_wrong_byte(
     function: Any,
     mirrors: list[list[FileAnswer]],
     counts: list[int],
     one_run: Callable[..., Part],
+    lost: int,
 ) -> None:
     """Any mix of liars over any restarts yields one of the files, or a start of it and an error."""
     files = {answer.data or DATA for answers in mirrors for answer in answers}
-    data, error = restarted(function, mirrors, [*counts, None], one_run)
+    data, error = restarted(function, mirrors, [*counts, None], one_run, lost)
     if error is None:
         assert data in files
     else:
