@@ -92,8 +92,9 @@ def ranged(
         open_range: a function of the first byte; for async streams an async one (a coroutine
             function or an async generator function).
         size: the size of the object in bytes (`head_object(...)["ContentLength"]`).
-        same_file: "etag": ETags that are known must be equal, also those of two stores. "size":
-            only the size counts, for stores with different ETags; verify the digest of the result.
+        same_file: "etag": ETags that are known must be equal, also those of two stores, and that of
+            a mirror of `http_bytes`, which must have one. "size": only the size counts, for stores
+            with different ETags; verify the digest of the result.
 
     Returns:
         A source that brings its own `mid_stream`, `reset_on_progress` and name (that of the
