@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from hashlib import blake2s
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -114,6 +113,8 @@ def shown_url(url: object) -> str:
 
 def mirror_of(url: object, params: object = None) -> str:
     """What tells mirrors apart: the address, with a digest of what it does not show."""
+    from hashlib import blake2s  # slow to import
+
     hidden = urlsplit(str(url)).query + (repr(params) if params else "")
     digest = blake2s(hidden.encode(errors="replace"), digest_size=4).hexdigest()
     return f"{shown_url(url)}?{digest}" if hidden else shown_url(url)
