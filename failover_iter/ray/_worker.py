@@ -70,10 +70,15 @@ def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) ->
     error = None
     sent = -inf
     raylet = os.getppid()
+    kept = memo.get("checkpoint")
     # A stream of this one source closes it, and refuses what is not a source.
     with closing(failover_stream([source], retry_on=_no_error)) as stream:
         try:
             for item in stream:
+                if memo.get("checkpoint") is not kept:  # it belongs to this item and the next ones
+                    kept = memo.get("checkpoint")
+                    yield Batch(items, memo)
+                    items = []
                 items.append(item)
                 if len(items) >= size or monotonic() - sent >= _PAUSE:
                     yield Batch(items, _sendable(memo))

@@ -36,6 +36,10 @@ class Response:
     chunks: Any
     shut: Callable[[], object] | None = None
 
+    def __reduce__(self) -> Any:
+        """Pickle it without its connection: it is in the memo, which goes to other machines."""
+        return Response, (self.url, self.status, dict(self.headers), self.marks_end, ())
+
 
 class BadResponse(SourceError):
     """The server answered with a status that is a failure.
@@ -107,6 +111,15 @@ def shown_url(url: object) -> str:
     """The address without user, password, query and fragment: they may be secret."""
     parts = urlsplit(str(url))
     return urlunsplit((parts.scheme, host_of(url), parts.path, "", ""))
+
+
+def mirror_of(url: object, params: object = None) -> str:
+    """What tells mirrors apart: the address, with a digest of what it does not show."""
+    from hashlib import blake2s  # slow to import
+
+    hidden = urlsplit(str(url)).query + (repr(params) if params else "")
+    digest = blake2s(hidden.encode(errors="replace"), digest_size=4).hexdigest()
+    return f"{shown_url(url)}?{digest}" if hidden else shown_url(url)
 
 
 def host_of(url: object) -> str:

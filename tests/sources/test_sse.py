@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -193,6 +194,23 @@ def test_the_decoder_does_not_mind_where_chunks_end(lines: list[str], size: int)
     data = "\ufeff".encode() + "\r\n".join(lines).encode()
     chunks = [data[n : n + size] for n in range(0, len(data), size)]
     assert decoded(chunks) == decoded([data])
+
+
+def seconds_for(size: int) -> float:
+    """The time that the decoder takes for one event of this many bytes, in small chunks."""
+    data = b"data: " + b"x" * size + b"\n\n"
+    chunks = [data[n : n + 256] for n in range(0, len(data), 256)]
+    times: list[float] = []
+    for _ in range(5):
+        start = time.thread_time()
+        assert len(decoded(chunks)) == 1
+        times.append(time.thread_time() - start)
+    return min(times)
+
+
+def test_the_time_grows_with_the_size_of_an_event() -> None:
+    """Each byte is looked at once: 16 times the bytes take 16 times as long, and not 256 times."""
+    assert seconds_for(1 << 20) < 64 * seconds_for(1 << 16)
 
 
 def test_bookmarks() -> None:
