@@ -212,6 +212,7 @@ BROKEN = [
     ("intact", loses("__notes__"), Plan("#chained"), "the error of source 1 has lost its notes"),
     ("intact", loses_traceback, Plan("#"), "the error of source 1 has lost its traceback"),
     ("intact", raises_the_last, Plan("#", "#"), None),
+    ("intact", lambda source: source(), Plan("a#chained close=base", consumer="close 1"), None),
     ("told", raises_the_last, Plan("#", "#"), None),
     ("told", deepens, Plan("#", "#bug"), None),
     ("told", lambda *f: raises_the_last(*f, notes=lambda _: []), Plan("#", "#"), "does not report ConnectionError('source 1, opening 1, pull'), raised before it"),
