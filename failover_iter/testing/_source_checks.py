@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import gc
 import inspect
+import logging
 import warnings
-from collections.abc import Callable, Coroutine, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeAlias
 
-from failover_iter import Progress
+from failover_iter import (
+    Decide,
+    Progress,
+    Resume,
+    Skip,
+    Source,
+    SourceError,
+    afailover_stream,
+)
 from failover_iter.testing._async_runs import run_coroutine
-from failover_iter.testing._consumers import is_async_iterable
+from failover_iter.testing._consumers import WrongFlavour, is_async_iterable
 from failover_iter.testing._run_plan import Flavour
 
 Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
@@ -58,7 +68,7 @@ def check_replayable(
         for _ in range(times - 1):
             _compare(first, await (await opener.open()).drained())
 
-    _run(check, _Opener(factory), flavour)
+    _run(check, factory, flavour)
 
 
 def _compare(first: list[Any], again: list[Any]) -> None:
@@ -78,26 +88,35 @@ def _items(count: int) -> str:
 
 
 def check_resumable(
-    factory: Callable[[Progress[Any]], Any],
+    factory: Callable[[Progress[Any]], Any] | Source[Any],
     reference: Reference,
     *,
+    mid_stream: Resume | Decide | None = None,
     flavour: Flavour | None = None,
 ) -> None:
     """Check that a source yields exactly the missing items, wherever it resumes.
 
-    The source is opened with the `Progress` after 0 items, after 1 item, and so on, to the end.
+    A stream reads the source, which is cut off before its first item (or bookmark), then before the
+    second one, and so on, to the end; at last, after each item. The stream reopens it each time,
+    with a `Progress` of what was delivered: the count, the items, the cursor, the memo.
 
     Args:
         factory: opens the source, sync or async, at the position of a `Progress`, as under
-            `mid_stream="resume"`.
+            `mid_stream="resume"`; or a `Source` with such a factory.
         reference: all items, or a function that returns them.
-        flavour: "sync", "asyncio" or "trio". By default, the source's class decides between "sync"
-            and "asyncio". An async source runs in an event loop that the check starts.
+        mid_stream: how the source takes over, if it reads `progress.cursor`:
+            `Resume(start=..., advance=...)`. By default that of the `Source`, or else
+            `Resume(keep=None)`.
+        flavour: "sync", "asyncio" or "trio". By default, the class of what the factory returns
+            decides between "sync" and "asyncio". An async source runs in an event loop that the
+            check starts.
 
     Raises:
         AssertionError: at some position, the source yielded other items than the remaining ones.
+        ValueError: the `Source` takes over by starting again.
 
     Example:
+        >>> from failover_iter import Resume
         >>> from failover_iter.testing import check_resumable
         >>> check_resumable(lambda progress: range(progress.delivered, 5), range(5))
         >>> try:
@@ -105,34 +124,90 @@ def check_resumable(
         ... except AssertionError as error:
         ...     print(error)
         resumed after 1 item, it yielded [0, 1, 2, 3, 4] instead of [1, 2, 3, 4]
+        >>> by_row = Resume(start=0, advance=lambda cursor, row: row + 1)
+        >>> check_resumable(lambda progress: range(progress.cursor, 5), range(5), mid_stream=by_row)
     """
-    cuts = _cuts(reference)
+    items = list(reference() if callable(reference) else reference)
+    given: Any = factory  # or its type would be unknown in part
+    source: Source[Any] = given if isinstance(given, Source) else Source(given)
+    if mid_stream is not None:
+        source = replace(source, mid_stream=mid_stream)
+    if isinstance(source.mid_stream, Skip) or source.mid_stream in ("restart", "raise", "skip"):
+        raise ValueError(
+            f"check_resumable is for sources that resume, got mid_stream={source.mid_stream!r}: "
+            "check_replayable checks a source that starts over"
+        )
 
     async def check(opener: _Opener) -> None:
-        for progress, rest in cuts:
-            got = await (await opener.open(progress)).drained()
-            if got != rest:
-                after = _items(progress.delivered)
-                raise BadSource(f"resumed after {after}, it yielded {got!r} instead of {rest!r}")
+        cut = 0
+        while await _compare_resumed(opener, items, source, cut):
+            cut += 1
+        await _compare_resumed(opener, items, source, None)
 
-    _run(check, _Opener(factory, cuts[0][0]), flavour)
+    with _unlogged():
+        _run(check, source.factory, flavour)
 
 
-def _cuts(reference: Reference) -> list[tuple[Progress[Any], list[Any]]]:
-    items = list(reference() if callable(reference) else reference)
-    return [
-        (
-            Progress(
-                delivered=cut,
-                last=items[cut - 1] if cut else None,
-                items=tuple(items[:cut]),
-                total=cut,
-                attempt=min(cut + 1, 2),
-            ),
-            items[cut:],
+class _CutOff(Exception):
+    """Ends an opening of a source that is cut off."""
+
+
+async def _compare_resumed(
+    opener: _Opener, items: list[Any], source: Source[Any], cut: int | None
+) -> bool:
+    """Cut the source off once after so many items or bookmarks, or after each item it adds.
+
+    Returns whether it was cut off.
+    """
+    got: list[Any] = []
+    cuts: list[int] = []
+
+    async def cut_off(progress: Progress[Any]) -> AsyncIterator[Any]:
+        opened = await opener.open(progress)
+        yielded = 0
+
+        def is_cut() -> bool:
+            return len(got) > progress.total if cut is None else not cuts and yielded == cut
+
+        try:
+            while not is_cut():
+                yield await opened.next()
+                yielded += 1
+        except StopAsyncIteration:
+            return
+        finally:
+            await opened.close()
+        cuts.append(len(got))
+        raise _CutOff
+
+    try:
+        async for item in afailover_stream(
+            [Source(cut_off, mid_stream=source.mid_stream)],
+            retry_on=_CutOff,
+            attempts=len(items) + 2,
+            mid_stream=Resume(keep=None),
+        ):
+            got.append(item)  # noqa: PERF401 (the items before an error count)
+    except (_CutOff, SourceError) as error:
+        got.append(error)
+    if got != items:
+        place = 0 if cut is None or not cuts else cuts[0]
+        after = _items(place) if cut is not None else "each item"
+        raise BadSource(
+            f"resumed after {after}, it yielded {got[place:]!r} instead of {items[place:]!r}"
         )
-        for cut in range(len(items) + 1)
-    ]
+    return bool(cuts)
+
+
+@contextmanager
+def _unlogged() -> Generator[None]:
+    """Do not log the failures that a check causes."""
+    logger = logging.getLogger("failover_iter")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def check_closes(
@@ -178,7 +253,7 @@ def check_closes(
             if closed is not None and not closed():
                 raise BadSource(f"closed after {_items(pulls)}, it did not release its resources")
 
-    _run(check, _Opener(factory), flavour)
+    _run(check, factory, flavour)
 
 
 async def _check_closed(opener: _Opener, pulls: int) -> None:
@@ -210,24 +285,29 @@ def _nothing_left(pulls: int) -> Generator[None]:
 
 
 class _Opener:
-    """Opens a source. The first opening also shows of which flavour it is."""
+    """Opens a source, and finds out whether it is async."""
 
-    def __init__(self, factory: Callable[..., Any], *arguments: Any) -> None:
+    def __init__(self, factory: Callable[..., Any], *, blocking: bool) -> None:
         self.factory = factory
-        self.arguments = arguments
-        self.first: list[Any] = []
-
-    def is_async(self) -> bool:
-        if inspect.iscoroutinefunction(self.factory):
-            return True
-        self.first = [self.factory(*self.arguments)]
-        return is_async_iterable(self.first[0]) or inspect.isawaitable(self.first[0])
+        self.blocking = blocking
+        #: What was opened before it was known that the source is async.
+        self.unused: list[Any] = []
 
     async def open(self, *arguments: Any) -> _Source:
-        source = self.first.pop() if self.first else self.factory(*arguments)
-        if is_async_iterable(source):
-            return _Source(source)
-        return _Source(await _result(source))
+        opened = self.factory(*arguments)
+        if self.blocking and (is_async_iterable(opened) or inspect.isawaitable(opened)):
+            self.unused.append(opened)
+            raise WrongFlavour("the source is async")
+        return await _source(opened)
+
+    async def close_unused(self) -> None:
+        while self.unused:
+            with suppress(Exception):  # `check_closes` says what its close raises
+                await (await _source(self.unused.pop())).close()
+
+
+async def _source(opened: Any) -> _Source:
+    return _Source(opened if is_async_iterable(opened) else await _result(opened))
 
 
 class _Source:
@@ -266,8 +346,11 @@ class _Source:
         except StopAsyncIteration:
             return items
         finally:
-            for close in self.closers():
-                await _result(close())
+            await self.close()
+
+    async def close(self) -> None:
+        for close in self.closers():
+            await _result(close())
 
     def closers(self) -> list[Any]:
         """Return the close methods of the iterator and of its iterable, if they have one."""
@@ -281,9 +364,21 @@ async def _result(value: Any) -> Any:
 
 def _run(
     check: Callable[[_Opener], Coroutine[Any, Any, None]],
-    opener: _Opener,
+    factory: Callable[..., Any],
     flavour: Flavour | None,
 ) -> None:
-    if flavour is None:
-        flavour = "asyncio" if opener.is_async() else "sync"
-    run_coroutine(flavour, check(opener))
+    opener = _Opener(factory, blocking=flavour in (None, "sync"))
+
+    async def checked() -> None:
+        await opener.close_unused()
+        await check(opener)
+
+    try:
+        run_coroutine(flavour or "sync", checked())
+    except WrongFlavour:
+        if flavour is not None:
+            raise
+    else:
+        return
+    opener.blocking = False
+    run_coroutine("asyncio", checked())
