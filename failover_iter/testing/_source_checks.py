@@ -12,7 +12,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from failover_iter import (
     Decide,
@@ -128,8 +128,7 @@ def check_resumable(
         >>> check_resumable(lambda progress: range(progress.cursor, 5), range(5), mid_stream=by_row)
     """
     items = list(reference() if callable(reference) else reference)
-    given: Any = factory  # or its type would be unknown in part
-    source: Source[Any] = given if isinstance(given, Source) else Source(given)
+    source: Source[Any] = cast("Any", factory if isinstance(factory, Source) else Source(factory))
     if mid_stream is not None:
         source = replace(source, mid_stream=mid_stream)
     if isinstance(source.mid_stream, Skip) or source.mid_stream in ("restart", "raise", "skip"):
