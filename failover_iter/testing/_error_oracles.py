@@ -101,12 +101,10 @@ def _intact(run: RunResult) -> str | None:
         error: BaseException = entry.value
         if error is not run.error or isinstance(error, StopIteration):
             continue
-        first = next(each for each in run.entries("fail") if each.of == entry.of)
+        first = next(each for each in run.entries("close", "fail") if each.of == entry.of)
         name = run.plan.script(entry.source or 0, entry.opening).error
-        # A second error of the opening comes from the cleanup of a generator, as does that of a
-        # close before the end.
-        is_planned = first is entry and entry.phase != "close"
-        lost = _lost_from(error, name if is_planned else "")
+        # An error after the close comes from the cleanup.
+        lost = _lost_from(error, name if first is entry else "")
         if lost is not None:
             return f"the error of {source_of(run, entry)} has lost its {lost}"
     return None

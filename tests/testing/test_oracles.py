@@ -213,6 +213,7 @@ BROKEN = [
     ("intact", loses_traceback, Plan("#"), "the error of source 1 has lost its traceback"),
     ("intact", raises_the_last, Plan("#", "#"), None),
     ("intact", lambda source: source(), Plan("a#chained close=base", consumer="close 1"), None),
+    ("intact", lambda source: source(), Plan("#chained close=bug", consumer="cancel 0"), None),
     ("told", raises_the_last, Plan("#", "#"), None),
     ("told", deepens, Plan("#", "#bug"), None),
     ("told", lambda *f: raises_the_last(*f, notes=lambda _: []), Plan("#", "#"), "does not report ConnectionError('source 1, opening 1, pull'), raised before it"),
