@@ -158,7 +158,8 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
     @st.composite
     def plan(draw: st.DrawFn) -> Plan:
         oddities = [[oddity(draw) for _ in range(draw(numbers))] for _ in range(sources)]
-        how, leaves = draw(consumer), draw(leaver)
+        how: Any = draw(consumer)
+        leaves: Any = draw(leaver)
         match draw(situation):
             case "survivable":
                 oddities, how = _survivable(oddities, can_raise), consumers[0]
