@@ -26,6 +26,7 @@ from failover_iter import (
 from failover_iter.testing._async_runs import run_coroutine
 from failover_iter.testing._consumers import WrongFlavour, is_async_iterable
 from failover_iter.testing._run_plan import Flavour
+from failover_iter.testing._user_source import UserSource, result_of, user_source
 
 Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
@@ -262,7 +263,7 @@ async def _check_closed(opener: _Opener, pulls: int) -> None:
         raise BadSource(f"{type(source.iterator).__name__} has no method {source.closes_by}")
     try:
         for close in source.closers() * 2:
-            await _result(close())
+            await result_of(close())
     except Exception as error:
         raise BadSource(f"closed after {_items(pulls)}, it raised {error!r}") from error
     if await source.pull(1):
@@ -292,73 +293,17 @@ class _Opener:
         #: What was opened before it was known that the source is async.
         self.unused: list[Any] = []
 
-    async def open(self, *arguments: Any) -> _Source:
+    async def open(self, *arguments: Any) -> UserSource:
         opened = self.factory(*arguments)
         if self.blocking and (is_async_iterable(opened) or inspect.isawaitable(opened)):
             self.unused.append(opened)
             raise WrongFlavour("the source is async")
-        return await _source(opened)
+        return await user_source(opened)
 
     async def close_unused(self) -> None:
         while self.unused:
             with suppress(Exception):  # `check_closes` says what its close raises
-                await (await _source(self.unused.pop())).close()
-
-
-async def _source(opened: Any) -> _Source:
-    return _Source(opened if is_async_iterable(opened) else await _result(opened))
-
-
-class _Source:
-    """An opened source of either flavour."""
-
-    def __init__(self, source: Any) -> None:
-        self.source = source
-        self.is_async = is_async_iterable(source)
-        self.closes_by = "aclose" if self.is_async else "close"
-        self.iterator = aiter(source) if self.is_async else iter(source)
-
-    async def next(self) -> Any:
-        """Return the next item, or raise `StopAsyncIteration`."""
-        if self.is_async:
-            return await anext(self.iterator)
-        try:
-            return next(self.iterator)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-    async def pull(self, times: int) -> int:
-        """Pull this many times, and return how many items arrived."""
-        for count in range(times):
-            try:
-                await self.next()
-            except (StopAsyncIteration, ValueError):  # ValueError: a closed file
-                return count
-        return times
-
-    async def drained(self) -> list[Any]:
-        """Return all items, and close the source."""
-        items: list[Any] = []
-        try:
-            while True:
-                items.append(await self.next())
-        except StopAsyncIteration:
-            return items
-        finally:
-            await self.close()
-
-    async def close(self) -> None:
-        for close in self.closers():
-            await _result(close())
-
-    def closers(self) -> list[Any]:
-        """Return the close methods of the iterator and of its iterable, if they have one."""
-        both = [self.iterator] if self.source is self.iterator else [self.iterator, self.source]
-        return [getattr(one, self.closes_by) for one in both if hasattr(one, self.closes_by)]
-
-
-async def _result(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+                await (await user_source(self.unused.pop())).close()
 
 
 def _run(

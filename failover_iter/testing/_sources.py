@@ -87,13 +87,13 @@ class OpenedSource:
         """Do what the call, or the await, of the factory does: it may take time, and may fail."""
         await self._wait(self.script.opens)
         if self.fails_at("call", "await"):
-            await self._wait(self._ticks(0))
+            await self._wait(self.script.ticks_before(0))
             self.fail(self.script.error, phase)
 
     async def enter(self) -> None:
         """Do what `iter()` does."""
         if self.fails_at("iter"):
-            await self._wait(self._ticks(0))
+            await self._wait(self.script.ticks_before(0))
             self.fail(self.script.error, "iter")
 
     def live(self, part: str = "") -> None:
@@ -107,7 +107,7 @@ class OpenedSource:
         self.note("pull")
         self.recorder.note_elsewhere(self.of)
         await self._be_intruded("pull")
-        await self._wait(self._ticks(min(self.place, len(self.script.items))))
+        await self._wait(self.script.ticks_before(min(self.place, len(self.script.items))))
         if self.place < len(self.script.items):
             item = self.recorder.item(self.script.items[self.place])
             self.place += 1
@@ -135,9 +135,6 @@ class OpenedSource:
             self.fail("", phase)
         elif self.script.closing in ("bug", "base"):
             self.fail(self.script.closing, phase)
-
-    def _ticks(self, place: int) -> int:
-        return self.script.ticks[place] if place < len(self.script.ticks) else 0
 
     async def _wait(self, ticks: int) -> None:
         if ticks:
@@ -279,13 +276,14 @@ class _BlockingIterable:
         step(self.source.close())
 
 
-def _blocking_generator(source: AsyncGenerator[Any, Any], value: Any) -> Generator[Any, Any, Any]:
+def blocking_generator(source: AsyncGenerator[Any, Any], opened: Any) -> Generator[Any, Any, Any]:
+    """Step an async generator that never suspends, and return the `value` of what opened it."""
     pull = source.__anext__()
     while True:
         try:
             item = step(pull)
         except StopAsyncIteration:
-            return value
+            return opened.value
         try:
             sent = yield item
         except GeneratorExit:
@@ -328,7 +326,7 @@ def _made(opened: OpenedSource, *, blocking: bool) -> Any:
         made = _blocking(made) if blocking else made
     else:
         made = _generator(opened)
-        made = _blocking_generator(made, opened.value) if blocking else made
+        made = blocking_generator(made, opened) if blocking else made
     recorder.kept.append(made)
     recorder.last[source] = made
     return made
