@@ -71,7 +71,7 @@ class WrongFlavour(TypeError):
 
 
 class Driver(Protocol):
-    """Carries out the moves of a session in one flavour."""
+    """Carries out the moves of a session, and of its sources, in one flavour."""
 
     #: The exception class that cancels a session. Under trio, it must leave the session.
     cancelled: type[BaseException] | None
@@ -98,6 +98,10 @@ class Driver(Protocol):
 
     def task(self) -> object:
         """Return the current task, if there are tasks."""
+        ...
+
+    async def intrude(self, of: tuple[int, int]) -> None:
+        """Do what the consumer does while this opening is being pulled or closed."""
         ...
 
 

@@ -1,13 +1,14 @@
 """Sources that follow a plan. Each step is written once, as a coroutine.
 
-A blocking source runs the same coroutine by `step`: its host sleeps without suspending it.
+A blocking source runs the same coroutine by `step`: its driver sleeps without suspending it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 
+from failover_iter.testing._consumers import Driver
 from failover_iter.testing._faults import Bug, make_error
 from failover_iter.testing._runs import Recorder
 
@@ -15,18 +16,6 @@ from failover_iter.testing._runs import Recorder
 STALL = 7200.0
 #: How many ticks a slow close takes.
 SLOW = 10
-
-
-class Host(Protocol):
-    """The functions that the sources of a run need from it."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep in virtual time."""
-        ...
-
-    async def intrude(self, of: tuple[int, int]) -> None:
-        """Do what the consumer does while this opening is being pulled or closed."""
-        ...
 
 
 class SourceEnded(Exception):
@@ -49,11 +38,11 @@ class OpenedSource:
     """
 
     def __init__(
-        self, recorder: Recorder, host: Host, source: int, tick: float, start: Any
+        self, recorder: Recorder, driver: Driver, source: int, tick: float, start: Any
     ) -> None:
         number = recorder.open(source)
         self.recorder = recorder
-        self.host = host
+        self.driver = driver
         self.of = (source, number)
         self.script = recorder.plan.script(source, number)
         self.tick = tick
@@ -143,14 +132,14 @@ class OpenedSource:
     async def _sleep(self, seconds: float) -> None:
         before, self.recorder.waits_in = self.recorder.waits_in, self.of
         try:
-            await self.host.sleep(seconds)
+            await self.driver.sleep(seconds)
         finally:
             self.recorder.waits_in = before
 
     async def _be_intruded(self, where: str) -> None:
         if self.recorder.intrusion == where:
             self.recorder.intrusion = None
-            await self.host.intrude(self.of)
+            await self.driver.intrude(self.of)
 
 
 # The async shapes of a source.
@@ -332,11 +321,11 @@ def _made(opened: OpenedSource, *, blocking: bool) -> Any:
     return made
 
 
-def sync_factory(recorder: Recorder, host: Host, source: int, tick: float) -> Any:
+def sync_factory(recorder: Recorder, driver: Driver, source: int, tick: float) -> Any:
     """Return a factory for one source of the plan; `start` is how many items to leave out."""
 
     def factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, host, source, tick, start)
+        opened = OpenedSource(recorder, driver, source, tick, start)
         step(opened.open("call"))
         return _made(opened, blocking=True)
 
@@ -344,18 +333,18 @@ def sync_factory(recorder: Recorder, host: Host, source: int, tick: float) -> An
 
 
 def async_factory(
-    recorder: Recorder, host: Host, source: int, tick: float, *, awaited: bool
+    recorder: Recorder, driver: Driver, source: int, tick: float, *, awaited: bool
 ) -> Any:
     """Return a factory for one source of the plan; with `awaited`, an async function."""
 
     def factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, host, source, tick, start)
+        opened = OpenedSource(recorder, driver, source, tick, start)
         if opened.fails_at("call", "await"):
             opened.fail(opened.script.error, "call")
         return _made(opened, blocking=False)
 
     async def awaited_factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, host, source, tick, start)
+        opened = OpenedSource(recorder, driver, source, tick, start)
         recorder.openings_in_progress += 1
         try:
             await opened.open("await")
