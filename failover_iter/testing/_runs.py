@@ -208,14 +208,13 @@ class RunResult:
 
     @cached_property
     def answered(self) -> bool:
-        """Whether a source answered what the consumer threw: with an item, or by ending."""
-        by: LogEntry | None = None
-        for entry in self.log:
-            if entry.what == "thrown" and entry.source is not None:
-                by = entry
-            elif by is not None and entry.of == by.of and entry.what in ("yield", "fail", "stop"):
-                return entry.what != "fail"
-        return False
+        """Whether a source answered what the consumer threw: with an item, or by ending well."""
+        thrown = next((each for each in self.entries("thrown") if each.source is not None), None)
+        if thrown is None:
+            return False
+        answers = [each.what for each in self.since(thrown) if each.of == thrown.of]
+        said = [what for what in answers if what in ("yield", "stop", "fail")]
+        return said[:1] == ["yield"] or said == ["stop"]
 
     @property
     def seconds(self) -> float:
