@@ -23,6 +23,8 @@ from failover_iter.testing._virtual import WORKERS, VirtualClock
 
 #: How many real seconds to wait for a thread that asks for an item concurrently.
 PATIENCE = 0.2
+#: And how many for the thread of an abandoned stream, which ends when it has closed its source.
+CLOSING_PATIENCE = 5.0
 
 
 def run_sync(
@@ -123,5 +125,5 @@ class _SyncDriver:
         if self.session.recorder.anything_open:
             gc.collect(1)  # recently abandoned objects are in the young generations
             for thread in threading.enumerate():
-                if thread.name.startswith(WORKERS):  # it closes the source of an abandoned stream
-                    thread.join(PATIENCE)
+                if thread.name.startswith(WORKERS):
+                    thread.join(CLOSING_PATIENCE)
