@@ -6,6 +6,7 @@ A blocking source runs the same coroutine by `step`: its driver sleeps without s
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from failover_iter.testing._consumers import Driver
@@ -174,34 +175,24 @@ class _Iterator(_Bare):
 
 
 class _Iterable:
-    """An async iterable with a close method, over an iterator without one.
+    """An async iterable with a close method, over an iterator that may have one too.
 
     The method is an async `close`, not `aclose`, as in the streams of many SDKs.
     """
 
-    def __init__(self, opened: OpenedSource, part: str = "") -> None:
+    def __init__(self, opened: OpenedSource, *, both: bool = False) -> None:
         self.opened = opened
-        self.part = part
-        opened.live(part)
+        self.both = both
+        self.part = "iterable" if both else ""
+        opened.live(self.part)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         if self.opened.fails_at("iter"):
             self.opened.fail(self.opened.script.error, "iter")  # at once: a plain call cannot wait
-        return _Bare(self.opened)
+        return _Iterator(self.opened, "iterator") if self.both else _Bare(self.opened)
 
     async def close(self) -> None:
         await self.opened.close(part=self.part)
-
-
-class _Both(_Iterable):
-    """An async iterable with a close method, over an iterator with one."""
-
-    def __init__(self, opened: OpenedSource) -> None:
-        super().__init__(opened, "iterable")
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        super().__aiter__()
-        return _Iterator(self.opened, "iterator")
 
 
 async def _generator(opened: OpenedSource) -> AsyncGenerator[Any, Any]:
@@ -297,7 +288,7 @@ def _blocking(source: Any) -> Any:
 _SHAPES: Final[dict[str, Callable[[OpenedSource], Any]]] = {
     "iterator": _Iterator,
     "iterable": _Iterable,
-    "both": _Both,
+    "both": partial(_Iterable, both=True),
     "bare": _Bare,
     "same": _Iterator,
 }
@@ -309,13 +300,10 @@ def _made(opened: OpenedSource, *, blocking: bool) -> Any:
     kind = opened.script.kind
     if kind == "same" and source in recorder.last:
         return recorder.last[source]
-    made: Any
-    if kind in _SHAPES:
-        made = _SHAPES[kind](opened)
-        made = _blocking(made) if blocking else made
-    else:
-        made = _generator(opened)
-        made = blocking_generator(made, opened) if blocking else made
+    make: Callable[[OpenedSource], Any] = _SHAPES.get(kind, _generator)
+    made = make(opened)
+    if blocking:
+        made = _blocking(made) if kind in _SHAPES else blocking_generator(made, opened)
     recorder.kept.append(made)
     recorder.last[source] = made
     return made
