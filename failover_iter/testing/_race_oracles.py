@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from failover_iter.testing._oracles import ORACLES, Oracle, oracle
+from failover_iter.testing._oracles import Oracle, oracle
 from failover_iter.testing._runs import RunResult, unclosed
 
 
@@ -61,9 +61,3 @@ def _losers_closed(run: RunResult) -> str | None:
                 return f"{names} were open when the first item arrived"
             return None
     return None
-
-
-#: All items are those of one opening, from its first one.
-one_winner: Final = ORACLES["one_winner"]
-#: When the first item arrives, at most one source is open.
-losers_closed: Final = ORACLES["losers_closed"]
