@@ -5,11 +5,13 @@ The session is one coroutine for all flavours. In the sync flavour, its awaits n
 
 from __future__ import annotations
 
+import gc
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from failover_iter.testing._faults import Interrupt, leaves_of, make_error
@@ -17,6 +19,7 @@ from failover_iter.testing._plans import Consumer
 from failover_iter.testing._runs import MOST_ITEMS, Interruption, Recorder, Runaway
 
 SENT = "a value from the consumer"
+_KIT = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,8 @@ class Session:
             if not is_cancelled and not _is_of_the_run(error):
                 raise
             note("raised", value=error)
+            if (holder := _holder_of(error)) is not None:
+                note("held", value=holder)
             traceback.clear_frames(error.__traceback__)
             if is_cancelled:
                 raise
@@ -221,6 +226,16 @@ def _is_of_the_run(error: BaseException) -> bool:
     if leaves is not None:
         return all(map(_is_of_the_run, leaves))
     return isinstance(error, Exception | Interrupt | Interruption | GeneratorExit | Runaway)
+
+
+def _holder_of(error: BaseException) -> str | None:
+    """Return the function, not of the kit, with a variable that holds an error that passed it."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if Path(frame.f_code.co_filename).parent != _KIT:
+            values = list(frame.f_locals.values())
+            if any(each is error for each in [*values, *gc.get_referents(*values)]):
+                return frame.f_code.co_qualname
+    return None
 
 
 def is_async_iterable(value: Any) -> bool:

@@ -133,6 +133,13 @@ def _context_of(error: BaseException) -> Iterator[BaseException]:
         each = each.__context__
 
 
+@oracle("no frame that an error has passed still holds it: that is a reference cycle")
+def _no_cycle(run: RunResult) -> str | None:
+    for entry in run.entries("held"):
+        return f"a variable of {entry.value} still holds {outcome(run)}"
+    return None
+
+
 @oracle("an error reports the failures before it, in their order: in notes, a group or its context")
 def _told(run: RunResult) -> str | None:
     error = run.error

@@ -287,7 +287,7 @@ def _steps(run: RunResult) -> list[tuple[Any, ...]]:
     return [
         (entry.what, entry.source, entry.opening, _shown(entry.value), entry.phase != "close")
         for entry in run.log
-        if entry.what not in ("stray", "end", "left")
+        if entry.what not in ("stray", "end", "left", "held")
     ]
 
 

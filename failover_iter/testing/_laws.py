@@ -134,7 +134,7 @@ def check_failover_laws(  # noqa: PLR0915 (a paragraph for each law)
         explore([*unbroken, "nothing_else"], faults=OUTAGES, consumers=meddling)
 
     with law("exhaustion"):
-        explore(["same_error", "told", "intact"])
+        explore(["same_error", "told", "intact", "no_cycle"])
         failing = ("raises", "call", "iter", "falsy", "chained", "iterator", "close raises")
         explore(["same_error", "told", "intact"], faults=failing)
         check(suite.leaves_no_cycle)

@@ -54,7 +54,7 @@ def _picture(run: RunResult) -> list[str]:
 
 
 def _is_shown(entry: LogEntry) -> bool:
-    return entry.what not in ("live", "left")
+    return entry.what not in ("live", "left", "held")
 
 
 def _line(run: RunResult, entry: LogEntry) -> str:

@@ -16,7 +16,7 @@ from failover_iter.testing._svg import Drawing, Mark, svg
 
 What: TypeAlias = Literal[
     # the consumer
-    "call", "ask", "got", "end", "raised", "leave", "left", "nested",
+    "call", "ask", "got", "end", "raised", "held", "leave", "left", "nested",
     # a source
     "open", "live", "pull", "yield", "stop", "fail", "close", "sent", "thrown", "interrupt",
     "elsewhere",
@@ -50,11 +50,12 @@ class LogEntry:
     Attributes:
         time: virtual seconds since the start of the run.
         what: the kind of entry. Of the consumer: "call" (of the pipeline), "ask", "got" (an
-            item), "end", "raised", "leave", "left", "thrown" (by the consumer), "nested" (a pull
-            during another pull). Of a source: "open", "live" (it must be closed from now on),
-            "pull", "yield", "stop", "fail", "close", "sent" (a value arrived), "thrown" (an error
-            arrived), "interrupt", "elsewhere" (it is opened or pulled in another task or context
-            than that of the consumer). Of neither: "stray" (an error that Python only reported).
+            item), "end", "raised", "held" (the error, by a function that it has passed), "leave",
+            "left", "thrown" (by the consumer), "nested" (a pull during another pull). Of a source:
+            "open", "live" (it must be closed from now on), "pull", "yield", "stop", "fail",
+            "close", "sent" (a value arrived), "thrown" (an error arrived), "interrupt",
+            "elsewhere" (it is opened or pulled in another task or context than that of the
+            consumer). Of neither: "stray" (an error that Python only reported).
         source: the number of the source, from 0; None if the entry is not of a source.
         opening: the number of the opening of that source, from 0.
         value: the item, the error, the returned value, or how the consumer left; for "open", the

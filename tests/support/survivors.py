@@ -296,7 +296,7 @@ SURVIVORS = [
         "raises", "close base", "iterator",
     ),
     _sync(keeps_all_errors, "constant memory", None),
-    _sync(cycle_on_raise, "exhaustion", None),
+    _sync(cycle_on_raise, "exhaustion", "no_cycle"),
     _sync(duplicate_after_three_switches, "switching", "no_duplicates", sources=6),
     _sync(item_lost_from_five_on, "switching", "no_loss"),
     _sync(short_replica_from_four_on, "switching", "no_loss", "raises", "ends early"),

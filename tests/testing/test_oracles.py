@@ -219,6 +219,8 @@ BROKEN = [
     ("intact", raises_the_last, Plan("#", "#"), None),
     ("intact", lambda source: source(), Plan("a#chained close=base", consumer="close 1"), None),
     ("intact", lambda source: source(), Plan("#chained close=bug", consumer="cancel 0"), None),
+    ("no_cycle", raises_the_last, Plan("#", "#"), "a variable of raises_the_last still holds ConnectionError('source 2, opening 1, pull')"),
+    ("no_cycle", tries_all, Plan("#", "#"), None),
     ("told", raises_the_last, Plan("#", "#"), None),
     ("told", deepens, Plan("#", "#bug"), None),
     ("told", tries_all, Plan("#", "a| as=answering close=raises", consumer="throw 1"), None),
