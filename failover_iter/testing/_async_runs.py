@@ -89,12 +89,12 @@ class AsyncDriver(ABC):
 
     async def intrude(self, of: tuple[int, int]) -> None:
         """Do what the consumer does while a source is being pulled or closed."""
-        session = self.session
-        if session.intrusion == "cancel":
+        session, how = self.session, self.session.recorder.plan.consumer.how
+        if how in ("cancel", "cancel_close"):
             self.recorder.note("interrupt", of=of)
             self.cancel()
             await self.sleep(self.tick)
-        elif session.intrusion == "reenter":
+        elif how == "reenter":
             await session.nested()
         else:
             self.spawn(session.nested)

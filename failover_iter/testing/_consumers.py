@@ -1,4 +1,4 @@
-"""The consumer of a run: its moves, and the session in which it makes them.
+"""The consumer of a run: what it does, in a session with one stream.
 
 The session is one coroutine for all flavours. In the sync flavour, its awaits never suspend.
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,45 +19,6 @@ from failover_iter.testing._runs import MOST_ITEMS, Interruption, Recorder, Runa
 
 SENT = "a value from the consumer"
 _KIT = Path(__file__).parent
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One thing that a consumer does."""
-
-    what: Literal["next", "send", "close", "throw", "drop", "break", "pause"]
-    #: A second action, while a source is being pulled or closed.
-    intrusion: str | None = None
-
-
-NEXT = Move("next")
-
-
-def moves(consumer: Consumer) -> Iterator[Move]:
-    """Yield the moves of this consumer until the stream ends."""
-    how = consumer.how
-    if how not in ("drain", "slow", "cancel_at"):
-        for _ in range(consumer.at):
-            yield NEXT
-    match how:
-        case "close" | "drop" | "break":
-            yield Move(how)
-            return
-        case "throw":
-            yield Move(how)  # and go on, if the source answers with an item
-        case "cancel_close":
-            yield Move("close", "cancel")
-            return
-        case "send":
-            yield Move("send")
-        case "cancel" | "reenter" | "concurrent":
-            yield Move("next", how)
-        case _:
-            pass
-    while True:
-        yield NEXT
-        if how == "slow":
-            yield Move("pause")
 
 
 class StreamEnded(Exception):
@@ -74,7 +34,7 @@ class WrongFlavour(TypeError):
 
 
 class Driver(Protocol):
-    """Carries out the moves of a session, and of its sources, in one flavour."""
+    """Carries out the calls of a session, and of its sources, in one flavour."""
 
     #: The exception class that cancels a session. Under trio, it must leave the session.
     cancelled: type[BaseException] | None
@@ -120,8 +80,6 @@ class Session:
         self.driver = driver
         self.tick = tick
         self.stream: Any = None
-        #: The action of the consumer when a source is next pulled or closed.
-        self.intrusion: str | None = None
         self.is_over = False
         #: The tasks that ask for items.
         self.tasks: list[object] = []
@@ -131,7 +89,7 @@ class Session:
         return _session.get() is not self or self.driver.task() not in self.tasks
 
     async def run(self, pipeline: Callable[..., Any], factories: list[Any]) -> None:
-        """Make all moves, and log how the stream ended."""
+        """Do what the consumer of the plan does, and log how the stream ended."""
         note, plan = self.recorder.note, self.recorder.plan
         token = _session.set(self)
         self.tasks.append(self.driver.task())
@@ -141,8 +99,7 @@ class Session:
         try:
             note("call")
             self.stream = await self.driver.begin(pipeline(*factories))
-            for move in moves(plan.consumer):
-                await self._do(move)
+            await self._follow(plan.consumer)
         except StreamEnded as end:
             note("end", value=end.value)
         except WrongFlavour:
@@ -163,20 +120,32 @@ class Session:
             self.stream = None
             _session.reset(token)
 
-    async def _do(self, move: Move) -> None:
-        match move.what:
-            case "pause":
-                await self.driver.sleep(self.recorder.plan.consumer.at * self.tick)
-            case "next" | "send":
-                self._intrude(move, "pull")
-                await self.ask(move.what)
-            case how:
-                self._intrude(move, "close")
-                await self._leave(how)
-
-    def _intrude(self, move: Move, where: str) -> None:
-        self.intrusion = move.intrusion
-        self.recorder.intrusion = where if move.intrusion else None
+    async def _follow(self, consumer: Consumer) -> None:
+        """Do what this consumer does, until it leaves or the stream ends."""
+        how, at = consumer.how, consumer.at
+        if how not in ("drain", "slow", "cancel_at"):
+            for _ in range(at):
+                await self.ask()
+        match how:
+            case "close" | "drop" | "break":
+                return await self._leave(how)
+            case "throw":
+                await self._leave(how)  # and go on, if the source answers with an item
+            case "cancel_close":
+                self.recorder.intrusion = "close"
+                return await self._leave("close")
+            case "send":
+                await self.ask("send")
+            case "cancel" | "reenter" | "concurrent":
+                self.recorder.intrusion = "pull"
+                await self.ask()
+                self.recorder.intrusion = None
+            case _:
+                pass
+        while True:
+            await self.ask()
+            if how == "slow":
+                await self.driver.sleep(at * self.tick)
 
     async def ask(self, how: Literal["next", "send"] = "next") -> None:
         """Ask for an item, and log it."""

@@ -98,7 +98,7 @@ class Recorder:
         self.waits_in: tuple[int | None, int] = (None, 0)
         #: Whether the consumer is another task, or has another context, than the one that runs.
         self.is_elsewhere: Callable[[], bool] = bool
-        #: The next event of a source that the consumer interferes with: "pull" or "close".
+        #: The call of a source with which the consumer interferes next: "pull" or "close".
         self.intrusion: str | None = None
 
     def begin(self, time: Callable[[], float]) -> None:

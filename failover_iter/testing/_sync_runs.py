@@ -104,10 +104,10 @@ class _SyncDriver:
 
     async def intrude(self, of: tuple[int, int]) -> None:
         """Do what the consumer does while a source is being pulled or closed."""
-        session = self.session
-        if session.intrusion == "cancel":
+        session, how = self.session, self.session.recorder.plan.consumer.how
+        if how in ("cancel", "cancel_close"):
             self.interrupt(of)
-        if session.intrusion == "reenter":
+        if how == "reenter":
             await session.nested()
         else:
             context = contextvars.copy_context()
