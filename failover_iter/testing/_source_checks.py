@@ -8,9 +8,10 @@ from __future__ import annotations
 import gc
 import inspect
 import logging
+import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
@@ -97,14 +98,15 @@ def check_resumable(
 ) -> None:
     """Check that a source yields exactly the missing items, wherever it resumes.
 
-    A stream reads the source, which is cut off before its first item (or bookmark), then before the
-    second one, and so on, to the end; at last, after each item. The stream reopens it each time,
-    with a `Progress` of what was delivered: the count, the items, the cursor, the memo.
+    A stream reads the source, which is cut off when it is asked for its first item (or bookmark),
+    then for the second one, and so on, to the end; at last, after each item. The stream reopens it
+    each time, with a `Progress` of what was delivered: the count, the items, the cursor, the memo.
 
     Args:
         factory: opens the source, sync or async, at the position of a `Progress`, as under
             `mid_stream="resume"`; or a `Source` with such a factory.
-        reference: all items, or a function that returns them.
+        reference: all items, or a function that returns them. If it is `bytes`, the chunks of the
+            source are joined, wherever they were cut.
         mid_stream: how the source takes over, if it reads `progress.cursor`:
             `Resume(start=..., advance=...)`. By default that of the `Source`, or else
             `Resume(keep=None)`.
@@ -128,7 +130,8 @@ def check_resumable(
         >>> by_row = Resume(start=0, advance=lambda cursor, row: row + 1)
         >>> check_resumable(lambda progress: range(progress.cursor, 5), range(5), mid_stream=by_row)
     """
-    items = list(reference() if callable(reference) else reference)
+    given = reference() if callable(reference) else reference
+    items = given if isinstance(given, bytes) else list(given)
     source: Source[Any] = cast("Any", factory if isinstance(factory, Source) else Source(factory))
     if mid_stream is not None:
         source = replace(source, mid_stream=mid_stream)
@@ -139,64 +142,87 @@ def check_resumable(
         )
 
     async def check(opener: _Opener) -> None:
-        cut = 0
-        while await _compare_resumed(opener, items, source, cut):
-            cut += 1
-        await _compare_resumed(opener, items, source, None)
+        place = 0
+        while await _CutStream(opener, source, place).compare(items):
+            place += 1
+        await _CutStream(opener, source, None).compare(items)
 
     with _unlogged():
         _run(check, source.factory, flavour)
 
 
 class _CutOff(Exception):
-    """Ends an opening of a source that is cut off."""
+    """The source was cut off."""
 
 
-async def _compare_resumed(
-    opener: _Opener, items: list[Any], source: Source[Any], cut: int | None
-) -> bool:
-    """Cut the source off once after so many items or bookmarks, or after each item it adds.
+class _CutStream:
+    """A stream over a source that is cut off once, after so many items and bookmarks.
 
-    Returns whether it was cut off.
+    If `place` is None, it is cut off after each item that it adds.
     """
-    got: list[Any] = []
-    cuts: list[int] = []
 
-    async def cut_off(progress: Progress[Any]) -> AsyncIterator[Any]:
-        opened = await opener.open(progress)
+    def __init__(self, opener: _Opener, source: Source[Any], place: int | None) -> None:
+        self.opener = opener
+        self.stream = afailover_stream(
+            [Source(self.cut_off, mid_stream=source.mid_stream)],
+            retry_on=_CutOff,
+            switch_on=SourceError,
+            attempts=sys.maxsize,
+            mid_stream=Resume(keep=None),
+        )
+        self.place = place
+        self.items: list[Any] = []
+        #: How many items had been delivered at each cut.
+        self.cuts: list[int] = []
+
+    async def cut_off(self, progress: Progress[Any]) -> AsyncIterator[Any]:
+        """Yield what the source does; at the cut, ask it for more, but deliver nothing."""
+        opened = await self.opener.open(progress)
         yielded = 0
-
-        def is_cut() -> bool:
-            return len(got) > progress.total if cut is None else not cuts and yielded == cut
-
         try:
-            while not is_cut():
+            while not self.is_cut(progress, yielded):
                 yield await opened.next()
                 yielded += 1
+            self.cuts.append(len(self.items))
+            with suppress(StopAsyncIteration):
+                await opened.next()
         except StopAsyncIteration:
             return
         finally:
             await opened.close()
-        cuts.append(len(got))
         raise _CutOff
 
-    try:
-        async for item in afailover_stream(
-            [Source(cut_off, mid_stream=source.mid_stream)],
-            retry_on=_CutOff,
-            attempts=len(items) + 2,
-            mid_stream=Resume(keep=None),
-        ):
-            got.append(item)  # noqa: PERF401 (the items before an error count)
-    except (_CutOff, SourceError) as error:
-        got.append(error)
-    if got != items:
-        place = 0 if cut is None or not cuts else cuts[0]
-        after = _items(place) if cut is not None else "each item"
-        raise BadSource(
-            f"resumed after {after}, it yielded {got[place:]!r} instead of {items[place:]!r}"
-        )
-    return bool(cuts)
+    def is_cut(self, progress: Progress[Any], yielded: int) -> bool:
+        if self.place is None:
+            return len(self.items) > progress.total
+        return yielded == self.place and not self.cuts
+
+    async def compare(self, expected: list[Any] | bytes) -> bool:
+        """Compare what the stream delivers with all items; return whether it was cut off."""
+        try:
+            async with aclosing(self.stream) as stream:
+                async for item in stream:
+                    self.items.append(item)
+                    if len(self.items) > 2 * len(expected):
+                        break  # or a wrong source might never end
+        except SourceError as error:
+            raise BadSource(f"{self.resumed()}, it raised {error!r}") from error
+        before: Any = self.items[: self.seam]
+        got: Any = self.items[self.seam :]
+        if isinstance(expected, bytes):
+            before, got = b"".join(before), b"".join(got)
+        rest = expected[len(before) :]
+        if got != rest:
+            raise BadSource(f"{self.resumed()}, it yielded {got!r} instead of {rest!r}")
+        return bool(self.cuts)
+
+    @property
+    def seam(self) -> int:
+        """How many items the first opening delivered, if it was cut off at a place."""
+        return self.cuts[0] if self.cuts and self.place is not None else 0
+
+    def resumed(self) -> str:
+        return f"resumed after {'each item' if self.place is None else _items(self.seam)}"
 
 
 @contextmanager

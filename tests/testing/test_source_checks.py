@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,14 @@ def learns_the_size(progress: Progress[int]) -> Iterator[int]:
     yield from ROWS[progress.cursor : progress.memo["size"]]
 
 
+def learns_late(progress: Progress[int]) -> Iterator[int]:
+    """Learns the size when it is asked for more, as nothing is sure before."""
+    size = progress.memo["size"] if progress.delivered else len(ROWS)
+    for row in ROWS[progress.cursor : size]:
+        yield row
+        progress.memo["size"] = len(ROWS)
+
+
 CURSOR = Resume(start=0, advance=by_row)
 
 
@@ -169,6 +178,7 @@ def test_sources_that_resume_at_a_cursor(checks: Checks) -> None:
     checks.resumable(with_bookmarks, ROWS, mid_stream=CURSOR)
     checks.resumable(with_bookmarks, ROWS, mid_stream=Resume(start=0))
     checks.resumable(learns_the_size, ROWS, mid_stream=CURSOR)
+    checks.resumable(learns_late, ROWS, mid_stream=CURSOR)
     checks.resumable(
         learns_the_size, ROWS, mid_stream=Decide(lambda _: "resume", start=0, advance=by_row)
     )
@@ -202,12 +212,21 @@ def ends_in_the_replay(progress: Progress[int]) -> Iterator[int]:
     yield from [] if progress.to_replay else ROWS
 
 
+def counts_what_it_yields(progress: Progress[int]) -> Iterator[int]:
+    """Counts an item that may never be delivered."""
+    memo = progress.memo
+    for row in ROWS[memo.get("place", 0) :]:
+        memo["place"] = memo.get("place", 0) + 1
+        yield row
+
+
 @pytest.mark.parametrize(
     ("factory", "strategy", "message"),
     [
+        (counts_what_it_yields, CURSOR, r"after 0 items, it yielded \[0, 8, 9\] instead of"),
         (lambda progress: ROWS[progress.cursor or 0 :], Resume(), r"after 1 item, it yielded \[3,"),
         (counts_from_one, Resume(start=0), "resumed after each item, it yielded"),
-        (ends_in_the_replay, Resume(start=0), r"after 1 item, it yielded \[DivergedStream\("),
+        (ends_in_the_replay, Resume(start=0), r"after 1 item, it raised DivergedStream\("),
         (lambda _: iter([3]), CURSOR, r"after 0 items, it yielded \[3\] instead of \[3, 0, 8, 9\]"),
         (lambda _: iter(ROWS[:1]), CURSOR, "after 0 items"),
     ],
@@ -218,6 +237,23 @@ def test_sources_that_do_not_resume_at_a_cursor(
     """The message says where the source was cut off, and what came then."""
     with pytest.raises(BadSource, match=message):
         checks.resumable(factory, ROWS, mid_stream=strategy)
+
+
+def test_chunks_may_be_cut_anywhere(checks: Checks) -> None:
+    """With bytes as the reference, the chunks are joined."""
+    data = b"to be or not"
+
+    def chunks(progress: Progress[bytes], size: int = 5) -> Iterator[bytes]:
+        for place in range(progress.cursor, len(data), size):
+            yield data[place : place + size]
+
+    def from_the_start(progress: Progress[bytes]) -> Iterator[bytes]:
+        return chunks(replace(progress, cursor=0))
+
+    by_bytes = Resume(start=0, advance=lambda cursor, chunk: cursor + len(chunk))
+    checks.resumable(chunks, data, mid_stream=by_bytes)
+    with pytest.raises(BadSource, match="1 item, it yielded b'to be or not' instead of b' or"):
+        checks.resumable(from_the_start, data, mid_stream=by_bytes)
 
 
 def test_a_source_that_never_gets_further(checks: Checks) -> None:
