@@ -114,17 +114,18 @@ def check_failover_laws(  # noqa: PLR0915 (a paragraph for each law)
 
     with law("switching"):
         explore(["returns", "sends"], faults=("raises", "returning"), consumers=("drain", "send"))
+        explore(model, faults=("raises", "ends early", "empty"))
         explore(model, faults=(*OUTAGES, "ends early", "empty"))
         # A source may answer a cancellation with another error, which is a failure like any other.
         leaving = [how for how in LEAVING if how not in ("cancel", "cancel_at")]
-        explore(model, faults=OUTAGES, consumers=("drain", *leaving))
-        explore("exactly_once" if is_exactly_once else "nothing_else", faults=OUTAGES)
+        whole = "exactly_once" if is_exactly_once else "nothing_else"
+        explore([model, whole], faults=OUTAGES, consumers=("drain", "slow", *leaving))
 
     with law("transparency"):
         explore(["transparent", "intact", "told", model])
-        explore("transparent", consumers=("cancel", "cancel_close", "cancel_at"))
         if waiting is not None:
             explore("transparent", consumers=("cancel_at",), combinator=waiting)
+        explore("transparent", consumers=("cancel", "cancel_close", "cancel_at"))
 
     with law("blame"):
         explore(["transparent", "no_reopen"], consumers=(*LEAVING, "send"))

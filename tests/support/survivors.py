@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from failover_iter import DivergedStream
@@ -21,7 +22,7 @@ from .async_survivors import (
     leak_when_cancelled_in_the_first_pull,
     shielded_opening_leaks,
 )
-from .wrapping import WithoutClose, right, wrapped
+from .wrapping import WithoutClose, relayed, right, wrapped
 
 # Errors.
 
@@ -84,10 +85,10 @@ def any_for_all(factories: Any) -> Any:
 
 
 def exit_in_close_swallowed(factories: Any) -> Any:
-    def wrap(factory: Any, args: Any) -> Iterator[Any]:
+    def wrap(factory: Any, args: Any) -> Any:
         source = factory(*args)
         try:
-            yield from iter(source)
+            return (yield from iter(source))
         finally:
             with suppress(BaseException):
                 source.close()
@@ -116,42 +117,6 @@ def cycle_on_raise(factories: Any) -> Any:
 # Items.
 
 
-def duplicate_after_three_switches(factories: Any) -> Any:
-    opened = 0
-
-    def wrap(factory: Any, args: Any) -> Any:
-        nonlocal opened
-        opened += 1
-        return factory(*args)
-
-    done = False
-    for item in right(wrapped(factories, wrap)):
-        yield item
-        if opened > 3 and not done:
-            done = True
-            yield item
-
-
-def item_lost_from_five_on(factories: Any) -> Any:
-    for place, item in enumerate(right(factories)):
-        if place != 5:
-            yield item
-
-
-def short_replica_from_four_on(factories: Any) -> Any:
-    delivered = 0
-    try:
-        for item in right(factories):
-            delivered += 1
-            yield item
-    except DivergedStream:
-        if delivered < 4:
-            raise
-
-
-# The protocol of generators.
-
-
 class Counted:
     """Factories that count how many were called."""
 
@@ -162,6 +127,41 @@ class Counted:
     def open(self, factory: Any, args: Any) -> Any:
         self.opened += 1
         return factory(*args)
+
+
+def duplicate_after_three_switches(factories: Any) -> Any:
+    counted = Counted(factories)
+    done = False
+
+    def twice_once(item: Any) -> list[Any]:
+        nonlocal done
+        done, repeats = done or counted.opened > 3, counted.opened > 3 and not done
+        return [item, item] if repeats else [item]
+
+    return relayed(right(counted.factories), twice_once)
+
+
+def item_lost_from_five_on(factories: Any) -> Any:
+    place = count()
+    return relayed(right(factories), lambda item: [] if next(place) == 5 else [item])
+
+
+def short_replica_from_four_on(factories: Any) -> Any:
+    delivered = 0
+
+    def counted(item: Any) -> list[Any]:
+        nonlocal delivered
+        delivered += 1
+        return [item]
+
+    try:
+        return (yield from relayed(right(factories), counted))
+    except DivergedStream:
+        if delivered < 4:
+            raise
+
+
+# The protocol of generators.
 
 
 def value_lost_after_a_switch(factories: Any) -> Any:
