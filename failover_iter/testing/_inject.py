@@ -83,7 +83,7 @@ class _Injected:
         self.number = number
         self.tick = tick
         self.script = plan.script(0, number)
-        #: What the real source has returned.
+        #: The return value of the real source.
         self.value: Any = None
 
     def error(self, name: str | None = None) -> BaseException:

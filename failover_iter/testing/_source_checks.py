@@ -156,7 +156,7 @@ class _CutOff(Exception):
 
 
 class _CutStream:
-    """A stream over a source that is cut off once, after so many items and bookmarks.
+    """A stream over a source that is cut off once, after `place` items and bookmarks.
 
     If `place` is None, it is cut off after each item that it adds.
     """
@@ -316,7 +316,7 @@ class _Opener:
     def __init__(self, factory: Callable[..., Any], *, blocking: bool) -> None:
         self.factory = factory
         self.blocking = blocking
-        #: What was opened before it was known that the source is async.
+        #: Async sources that were opened before their flavour was known.
         self.unused: list[Any] = []
 
     async def open(self, *arguments: Any) -> UserSource:

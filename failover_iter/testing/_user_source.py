@@ -26,7 +26,7 @@ class UserSource:
         self.is_async = is_async_iterable(source)
         self.closes_by = "aclose" if self.is_async else "close"
         self.iterator = aiter(source) if self.is_async else iter(source)
-        #: What a generator has returned.
+        #: The return value of a generator.
         self.value: Any = None
 
     async def next(self) -> Any:
