@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from failover_iter import DivergedStream
+from failover_iter import DivergedStream, Event
 from failover_iter._drivers.clock import clock
+from failover_iter.events import Failed
 
 from .async_survivors import (
     awaited_source_left_open,
@@ -61,18 +62,23 @@ def traceback_cut(factories: Any) -> Any:
 
 
 def first_error_from_four_on(factories: Any) -> Any:
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
 
-    def failed(error: Exception) -> bool:
-        errors.append(error)
-        return isinstance(error, ConnectionError)
+    def listen(event: Event) -> None:
+        if isinstance(event, Failed):
+            errors.append(event.error)
 
     try:
-        return (yield from right(factories, retry_on=failed))
+        return (yield from right(factories, on_event=listen))
     except Exception:
-        if len(errors) >= 4:
-            raise errors[0] from None
-        raise
+        first = errors[0] if len(errors) >= 4 else None
+        errors.clear()
+        if first is None:
+            raise
+        try:
+            raise first from None
+        finally:
+            del first  # or there would be a cycle, which is another bug
 
 
 def any_for_all(factories: Any) -> Any:
