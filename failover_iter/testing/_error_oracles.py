@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from typing import Final
 
 from failover_iter.testing import _sources
 from failover_iter.testing._faults import Bug, Interrupt, leaves_of
-from failover_iter.testing._oracles import ORACLES, is_felt, is_outward, oracle, outcome, source_of
+from failover_iter.testing._oracles import is_felt, is_outward, oracle, outcome, source_of
 from failover_iter.testing._plans import GENERATORS
 from failover_iter.testing._runs import LogEntry, Runaway, RunResult
 
@@ -198,7 +197,3 @@ def _same_task(run: RunResult) -> str | None:
     for entry in run.entries("elsewhere"):
         return f"{source_of(run, entry)} was opened or pulled in another task or context"
     return None
-
-
-#: Those of this module too.
-ALL_ORACLES: Final = ORACLES
