@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from failover_iter import Bookmark, Failed, failover_stream
 from failover_iter.sources import BadResponse, sse
 from failover_iter.sources._event_stream import EventDecoder
-from failover_iter.testing import FileAnswer, FileServer, file_server
+from failover_iter.testing import FileAnswer, file_server
+from failover_iter.testing._file_server import FileServer
 from sources.readers import Result, each_client, with_httpx
 
 TYPE = {"Content-Type": "text/event-stream; charset=utf-8"}

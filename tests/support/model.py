@@ -48,11 +48,6 @@ def is_listed(fault: str, classes: Any) -> bool:
     return listed(make_error(fault))
 
 
-def delay(opening: SourceScript, pull: int) -> float:
-    """How many seconds a pull takes, that to the end included."""
-    return opening.ticks[pull] * TICK if pull < len(opening.ticks) else 0
-
-
 class Over(Exception):
     """The stream has ended."""
 
@@ -207,9 +202,8 @@ class Model:
                 return self.expired(opening)
             self.trace.append(("pull", source.name))
             idle = inf if case.idle_timeout is None else case.idle_timeout
-            over = self.wait_for(
-                delay(opening, behind + pull), self.now + idle if pull else first_until
-            )
+            seconds = opening.ticks_before(behind + pull) * TICK
+            over = self.wait_for(seconds, self.now + idle if pull else first_until)
             if over is not None:
                 return self.timed_out(over, opening, received=received, opened=True, new=new)
             received += 1
@@ -240,7 +234,7 @@ class Model:
         self.trace.append(("pull", source.name))
         idle = inf if case.idle_timeout is None else case.idle_timeout
         until = self.now + idle if items else first_until
-        over = self.wait_for(delay(opening, behind + len(items)), until)
+        over = self.wait_for(opening.ticks_before(behind + len(items)) * TICK, until)
         if over is not None:
             return self.timed_out(over, opening, received=received, opened=True, new=new)
         self.close_after_end(opening)
