@@ -111,7 +111,7 @@ def test_seek_goes_forward(chunks: list[bytes], steps: list[int]) -> None:
 
 
 def test_seek_never_goes_back() -> None:
-    """What has been read is gone."""
+    """Bytes that were read are gone."""
     file = as_file([b"abcdef"])
     assert not file.seekable()
     assert file.readable()

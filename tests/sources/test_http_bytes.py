@@ -45,7 +45,7 @@ GONE = FileAnswer(status=404)
 
 
 class Case(NamedTuple):
-    """What the mirrors answer, and what becomes of it: a whole file, or this error."""
+    """The answers of the mirrors, and the result: a whole file, or this error."""
 
     mirrors: tuple[list[FileAnswer], ...]
     error: str = ""
@@ -312,7 +312,7 @@ CHANGED = st.builds(
     commit_when=st.integers(1, 3),
 )
 def test_never_a_wrong_byte(mirrors: list[list[FileAnswer]], commit_when: int) -> None:
-    """Any mix of liars yields one of the files as it is, or the start of one and an error."""
+    """Any mix of liars yields one of the files unchanged, or the start of one and an error."""
     files = {answer.data or DATA[:400] for answers in mirrors for answer in answers}
     with file_server(DATA[:400], *mirrors) as server:
         result = with_httpx(http_bytes, server.urls, attempts=3, commit_when=commit_when)
@@ -358,7 +358,7 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
 
 
 class HalfAsync:
-    """An async context manager that is no HTTP client."""
+    """An async context manager other than an HTTP client."""
 
     async def __aenter__(self) -> None: ...
 

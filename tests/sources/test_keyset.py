@@ -177,7 +177,7 @@ def test_a_named_paramstyle() -> None:
 
 
 def test_a_percent_sign_means_the_same_in_each_attempt() -> None:
-    """Without params the query is taken as it is, also where a key is added to it."""
+    """Without params the query stays unchanged, also where a key is added to it."""
     query = "SELECT a, b FROM t WHERE b LIKE 'x%'"
     assert "LIKE 'x%'\n" in statement("pyformat", query=query)[0]
     assert "LIKE 'x%%'\n" in statement("pyformat", 5, query=query)[0]
@@ -273,7 +273,7 @@ def test_rows_of_any_kind(shape: Any, key: Any) -> None:
 
 
 def test_the_cursor_is_plain_data() -> None:
-    """One value, or a list, which comes back equal from JSON; the function is always the same."""
+    """One value, or a list, which survives JSON; the function is always the same."""
     one, two = advance_by(("a",)), advance_by(("a", "b"))
     assert one(None, (1, 2)) == 1
     assert two(None, (1, 2, 3)) == two(None, {"b": 2, "a": 1}) == [1, 2]

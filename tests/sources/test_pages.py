@@ -228,7 +228,7 @@ def test_mutants_are_killed(mutant: Any, killer: str) -> None:
         check_pages(CASES[killer], "sync", mutant)
 
 
-# What it refuses.
+# Refusals.
 
 
 def stream_of(fetch: Any, **options: Any) -> Any:
@@ -341,7 +341,7 @@ def test_retry_after() -> None:
 
 
 class ClientError(Exception):
-    """An error with the attributes that a client gives it."""
+    """An error with the attributes that a client sets."""
 
     def __init__(self, **attributes: Any) -> None:
         vars(self).update(attributes)

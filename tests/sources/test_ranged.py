@@ -423,7 +423,7 @@ def test_a_file_that_hides_a_coroutine() -> None:
 
 
 def test_an_async_function_that_hides() -> None:
-    """A lambda that returns something async is told what to do."""
+    """The error for a lambda that returns something async says what to do."""
 
     async def opened(start: int) -> Any:
         yield b"x"
@@ -509,7 +509,7 @@ def reply(data: bytes, start: int, etag: str, *chunks: bytes, breaks: bool = Fal
 
 
 def test_the_etag_of_discarded_bytes_is_forgotten() -> None:
-    """What `commit_when` has discarded is no part of the object that is delivered."""
+    """The delivered object has nothing that `commit_when` discarded."""
     a, b = b"a" * 30, b"b" * 30
     sources = [
         ranged(lambda start: reply(a, start, "a", a[:5], breaks=True), 30),

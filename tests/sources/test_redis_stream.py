@@ -367,7 +367,7 @@ def test_a_process_that_deletes_what_it_has_handled(version: int, delivered: int
 
 @pytest.mark.parametrize("answers", [[ValueError("x"), []], [{}, ValueError("x")]])
 def test_other_errors_of_redis_pass(answers: list[Any]) -> None:
-    """A key of another type is no failure of the connection."""
+    """A key of another type does not count as a failure of the connection."""
 
     class Wrong(Model):
         def execute(self, after: str, count: int) -> list[Any]:

@@ -70,7 +70,7 @@ def test_the_end_is_a_204() -> None:
 
 
 def test_signs_of_life_are_not_delivered() -> None:
-    """Comments, and ids and pauses without data, move the feed on and are no events."""
+    """Comments, and ids and pauses without data, move the feed on without an event."""
     text = ": ping\n\nid: a\ndata: 1\n\n: ping\n\nid: b\n\nevent: quiet\n\n"
     with file_server(
         b"", [feed(text), feed("data: 2\n\nid\ndata: 3\n\n"), feed(""), END]
@@ -149,7 +149,7 @@ def test_without_advice_the_pause_is_a_backoff() -> None:
     ],
 )
 def test_what_is_no_feed(answer: FileAnswer, message: str) -> None:
-    """A response that is no event stream is an error that names the server."""
+    """A response other than an event stream is an error that names the server."""
     with file_server(b"", [answer]) as server:
         result, _ = run(server, attempts=1)
     assert message in str(result.error)

@@ -54,7 +54,7 @@ class Over(Exception):
 
 @dataclass
 class Model:
-    """The state of one stream, as the contract tells it."""
+    """The state of one stream, by the contract."""
 
     case: Case
     listen: bool = True
@@ -73,7 +73,7 @@ class Model:
     outage_since: float = 0
     late: list[str] = field(default_factory=list)  # abandoned, and with something to close
 
-    # What is written down.
+    # Records.
 
     @property
     def total(self) -> int:
@@ -123,7 +123,7 @@ class Model:
         return "stream timeout" if self.stream_until <= until else "source timeout"
 
     def is_over(self) -> bool:
-        """Whether the time of the stream is over when the consumer asks for more."""
+        """Whether the time of the stream has expired when the consumer asks for more."""
         return self.now >= self.stream_until
 
     # The stream.
@@ -285,7 +285,7 @@ class Model:
         self.raised("StreamTimeout", len(self.failures) + (close_error is not None))
 
     def expired(self, opening: SourceScript, *, ended: bool = False) -> NoReturn:
-        """The time of the stream is over, and its source is not waited for."""
+        """The time of the stream has expired, and nobody waits for its source."""
         close_error = self.close(opening) if ended else self.close_from_outside(opening)
         self.event("Closed", error="StreamTimeout", abandoned=False)
         self.raised("StreamTimeout", len(self.failures) + (close_error is not None))

@@ -81,7 +81,7 @@ class SuccessAtTheOpening(Breaker):
 
 
 class KeepsTheProbe(Breaker):
-    """An error that is none of its business never gives the probe back."""
+    """The probe is never returned after an error that does not concern the breaker."""
 
     def guarded(self, factory: Any, fallback: Any) -> Iterator[Any]:
         try:
