@@ -18,7 +18,8 @@ from failover_iter.__main__ import main
 from failover_iter.sources import http_bytes, http_lines, ranged, sse
 from failover_iter.sources._http_get import absolute_url
 from failover_iter.sources._response import mirror_of
-from failover_iter.testing import FileAnswer, FileServer, file_server
+from failover_iter.testing import FileAnswer, file_server
+from failover_iter.testing._file_server import FileServer
 from sources.readers import NO_TLS, Result, aread_all, read_all
 from support.needs import needs, unless_installed
 from support.runners import quiet
