@@ -38,6 +38,7 @@ PARTS: dict[str, Callable[[list[Any]], report.Part]] = {
     "scale": tables.scale,
     "observe": tables.observe,
     "checkpoint": tables.checkpoint,
+    "download": tables.download,
     "end-to-end": tables.end_to_end,
     "footprint": footprint.tables,
     "ray": remote.tables,
@@ -46,6 +47,7 @@ PARTS: dict[str, Callable[[list[Any]], report.Part]] = {
 VARYING = ("items", "opening", "switch", "peers", "observe", "checkpoint")
 #: The modules that a part cannot do without.
 NEEDED = {
+    "download": ("httpx",),
     "observe": ("opentelemetry.sdk",),
     "peers": ("aiostream", "google.api_core", "langchain_core", "reactivex", "stamina", "trio"),
     "ray": ("ray",),
@@ -179,6 +181,10 @@ def _child(part: str, seconds: float) -> Any:
             from . import checkpoints
 
             return checkpoints.everything(seconds)
+        case "download":
+            from . import download
+
+            return download.everything(seconds)
         case "hedge":
             return tail.everything()
         case "health":

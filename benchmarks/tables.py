@@ -398,6 +398,13 @@ def checkpoint(runs: list[Any]) -> Part:
     )
 
 
+def download(runs: list[Any]) -> Part:
+    """What `get` and `http_bytes` cost beside the bare client."""
+    from .download import tables  # it needs httpx
+
+    return tables(runs)
+
+
 def end_to_end(runs: list[Any]) -> Part:
     """A thousand streams over HTTP."""
     run = runs[0]

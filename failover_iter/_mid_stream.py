@@ -153,6 +153,9 @@ class Progress(Generic[ItemT]):
     """One dict for the life of the stream, the same for all its attempts.
 
     For what a source learns and has to remember: an ETag, a size, the pause that a server asks for.
+    A `Checkpoint` saves one entry with the cursor, `memo["checkpoint"]`: plain data for JSON, such
+    as the ETag that the next process has to compare. Set it before you yield the item to which it
+    belongs, and replace it as a whole.
     """
 
 

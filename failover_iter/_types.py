@@ -140,12 +140,16 @@ class AnyCheckpoint(Protocol):
         """Whether the stream saves."""
         ...
 
-    def open(self) -> tuple[Any, int, int] | None:
-        """Return the cursor that was saved last, the count of items, and that at the cursor."""
+    def open(self) -> tuple[Any, int, int, Any] | None:
+        """Return the cursor that was saved last, with two counts of items, and what was kept."""
         ...
 
-    def save(self, cursor: Any, delivered: int, at: int, /) -> None:
-        """Save where the stream is."""
+    def follow(self, kept: Callable[[], Any], /) -> None:
+        """Get what the sources keep now from this function, when the consumer saves."""
+        ...
+
+    def save(self, cursor: Any, delivered: int, at: int, kept: Any, /) -> None:
+        """Save where the stream is, and what its sources keep with that."""
         ...
 
     def release(self) -> None:

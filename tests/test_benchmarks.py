@@ -86,7 +86,9 @@ def test_missing_features_of_peers_are_listed(measured: Any) -> None:
             assert bool(lacks) is ("failover_stream" not in name)
 
 
-@pytest.mark.parametrize("part", ["items", "opening", "switch", "observe", "checkpoint"])
+@pytest.mark.parametrize(
+    "part", ["items", "opening", "switch", "observe", "checkpoint", "download"]
+)
 def test_each_part_becomes_tables(tables: Any, part: str) -> None:
     """Each figure with a goal is a headline, and each row has as many cells as its table."""
     result = getattr(tables, part)([child(part)])
@@ -250,10 +252,11 @@ def test_the_machine_is_anonymous(report: Any) -> None:
     assert str(Path.home()) not in text
 
 
-def test_a_download(modules: Callable[[str], Any]) -> None:
-    """The command and the bare client download the same file, and their times are compared."""
-    command = [sys.executable, "-m", "benchmarks.download", "--mib", "1", "--pairs", "1"]
-    title, wall, cpu = run(command).splitlines()
-    assert title == "1 MiB, medians of 1 pairs, in seconds"
-    assert wall.startswith("wall  bare client ")
-    assert cpu.startswith("cpu   bare client ")
+def test_a_download_that_misses_its_goal_is_marked(tables: Any) -> None:
+    """The time of `get` has a limit, and the throughput of `http_bytes` a least value."""
+    needs("httpx")
+    quick, slow = [[(1.0, 1.0), (1.1, 1.0)]], [[(1.0, 1.0), (1.2, 1.0)]]
+    for pairs, figures in ((quick, ["1.10", "0.91"]), (slow, ["1.20 !", "0.83 !"])):
+        costs = {"failover-iter get": pairs, "http_bytes": pairs}
+        part = tables.download([{"MiB": 1, "costs": costs}])
+        assert [headline.figure for headline in part.headlines] == figures

@@ -152,7 +152,7 @@ def test_trio_as_a_guest_of_asyncio() -> None:
 
 
 def test_under_no_library() -> None:
-    """Driven by hand there is no library: the machine's clock, and no way to wait."""
+    """Without a library, driven by hand: the machine's clock, and no way to wait."""
     assert async_library() is None
     assert async_time() is time.monotonic
     with pytest.raises(StopIteration):

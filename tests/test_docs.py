@@ -14,6 +14,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sybil import Document
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -71,6 +72,17 @@ def needed(page: Path) -> list[str]:
     return found[1].split(", ") if found else []
 
 
+@pytest.fixture
+def as_for_the_reader() -> Iterator[None]:
+    """Tests on a page try as many examples as they do for those who copy them."""
+    mine = settings.get_current_profile_name()
+    settings.register_profile("reader", settings.default, max_examples=100)
+    settings.load_profile("reader")
+    yield
+    settings.load_profile(mine)
+
+
+@pytest.mark.usefixtures("as_for_the_reader")
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=unless_installed(*needed(page))) for page in PAGES],

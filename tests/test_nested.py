@@ -69,7 +69,7 @@ def depth(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
-# What the consumer does is no outage of a stream around.
+# An outer stream does not count what the consumer does as an outage.
 
 
 def never(*_: object) -> Any:
@@ -77,7 +77,7 @@ def never(*_: object) -> Any:
 
 
 def test_a_value_for_a_source_without_send(flavour: SyncFlavour, depth: int) -> None:
-    """The AttributeError of a source that takes no values is the consumer's, from any depth."""
+    """The consumer receives the AttributeError of a source without `send`, from any depth."""
     nested = inside(lambda: flavour.iterator(lambda: 1), never, depth=depth)
     stream = flavour.of(EAGER, [nested, never])
     flavour.next(stream)
@@ -86,7 +86,7 @@ def test_a_value_for_a_source_without_send(flavour: SyncFlavour, depth: int) -> 
 
 
 def test_a_value_for_held_items(flavour: SyncFlavour, depth: int) -> None:
-    """The TypeError for a value that is sent too early is the consumer's, from any depth."""
+    """The consumer receives the TypeError for a value sent too early, from any depth."""
     nested = inside(source(flavour, 1, 2, 3), never, depth=depth, commit_when=2)
     stream = flavour.of(EAGER, [nested, never])
     flavour.next(stream)
@@ -95,7 +95,7 @@ def test_a_value_for_held_items(flavour: SyncFlavour, depth: int) -> None:
 
 
 def test_what_the_consumer_throws(flavour: SyncFlavour, depth: int) -> None:
-    """An error that is thrown in comes back as the same object, and opens no source."""
+    """An error that is thrown in is raised as the same object, and opens no source."""
     thrown = reset()
     stream = flavour.of(EAGER, [inside(source(flavour, 1, 2), never, depth=depth), never])
     flavour.next(stream)
@@ -105,7 +105,7 @@ def test_what_the_consumer_throws(flavour: SyncFlavour, depth: int) -> None:
 
 
 def test_an_error_that_answers_a_throw(flavour: SyncFlavour, depth: int) -> None:
-    """What a source makes of a throw is the consumer's too, whatever class it is of."""
+    """The consumer also receives what a source raises in answer, whatever its class."""
 
     def throw(*_: object) -> Any:
         raise OSError("answer")
@@ -136,7 +136,7 @@ def test_after_an_answered_throw_the_source_is_to_blame_again(
 
 
 def test_a_closing_error_of_a_closing_consumer(flavour: SyncFlavour, depth: int) -> None:
-    """What a source raises while the consumer closes reaches it, and opens no source."""
+    """The consumer receives what a source raises at a close, and no source is opened."""
 
     def close() -> None:
         raise OSError("closing")
@@ -185,7 +185,7 @@ def test_a_loop_that_closes_all_streams_at_once(depth: int) -> None:
     assert (closed, complaints, len(kept)) == (["source"] * 3, [], 3)
 
 
-# What a callback inside raises is no outage of a stream around.
+# An outer stream does not count what an inner callback raises as an outage.
 
 
 def raises(*_: object) -> Any:
@@ -294,7 +294,7 @@ def test_a_diverged_source_inside(flavour: SyncFlavour, depth: int) -> None:
 
 
 def test_the_key_around_holds_inside(flavour: SyncFlavour) -> None:
-    """A stream inside that has no key of its own is held to the key of the one around it."""
+    """An inner stream without a key uses the key of the outer one."""
     first = source(flavour, 1, 2, error=reset())
     nested = Policy(retry_on=ConnectionError, mid_stream="skip").source(
         [source(flavour, 1, "x", 3)]
@@ -320,7 +320,7 @@ def test_where_all_inside_have_diverged(flavour: SyncFlavour) -> None:
 
 
 def marked(stream: Any, flavour: SyncFlavour) -> list[Any]:
-    """What the consumer gets, markers as (mode, source, delivered)."""
+    """The items of the consumer, markers as (mode, source, delivered)."""
     shown: list[Any] = []
     try:
         while True:

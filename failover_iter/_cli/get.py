@@ -28,7 +28,7 @@ from failover_iter._cli.sources import (
     new_client,
     same_file,
 )
-from failover_iter.sources._download import resumed_download
+from failover_iter.sources._download import resumed_downloads
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -138,17 +138,14 @@ class _Download:
 
     def _receive(self, first: int, known: KnownFile | None) -> None:
         """Write the file from this byte on."""
-        sources = [
-            resumed_download(
-                self._client,
-                url,
-                same_file(self._arguments),
-                first=first,
-                known=known,
-                on_known=self._learn,
-            )
-            for url in self._arguments.urls
-        ]
+        sources = resumed_downloads(
+            self._client,
+            self._arguments.urls,
+            same_file(self._arguments),
+            first=first,
+            known=known,
+            on_known=self._learn,
+        )
         stream = failover_stream(
             sources,
             retry_on=errors_of_clients(),

@@ -17,13 +17,15 @@ from failover_iter._types import UNSET
 from failover_iter._validation import identity, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from failover_iter._mid_stream import Progress
 
 
 #: What an `on_item` returns if the driver has to save first, and then to call it again.
 SAVE: Final[Any] = object()
+#: Which entry of `Progress.memo` a checkpoint saves.
+KEPT: Final = "checkpoint"
 #: What JSON makes, and anyone can change.
 _CHANGEABLE: Final = frozenset[type]({dict, list})
 
@@ -49,12 +51,17 @@ class Cursor:
     #: When to save it; never without a checkpoint.
     due = inf
     #: Where the stream was when the consumer asked last, so that all before it is processed.
-    position: tuple[Any, int, int] = (None, 0, 0)
+    position: tuple[Any, int, int, Any] = (None, 0, 0, None)
+    #: The entry `KEPT` of the memo when the stream last moved. An attempt that has delivered
+    #: nothing may have changed it since, for a start that was then discarded.
+    kept: Any = None
 
     def __init__(self, strategy: Resume | Decide, *, is_saved: bool = False) -> None:
         self._strategy = strategy
         #: Whether the stream has a checkpoint.
         self.is_saved = is_saved
+        #: The memo of the stream, if the stream has a checkpoint.
+        self.memo: Mapping[str, Any] = {}
         self.advance: Any = strategy.advance
         #: How many bookmarks have set it.
         self.bookmarks = 0
@@ -101,7 +108,8 @@ class Cursor:
 
         def note(item: Any) -> None:
             value = self.value
-            self.position = (value, self.folded, self.at)
+            self.kept = self.memo.get(KEPT)
+            self.position = (value, self.folded, self.at, self.kept)
             keep(item)
             if advance is not None:
                 if type(value) in _CHANGEABLE:
@@ -116,11 +124,12 @@ class Cursor:
 
     def settle(self) -> None:
         """The consumer has asked for more: all that was delivered is processed."""
-        self.position = (self.value, self.folded, self.at)
+        self.position = (self.value, self.folded, self.at, self.kept)
 
-    def restore(self, value: Any, count: int, at: int) -> None:
+    def restore(self, value: Any, count: int, at: int, kept: Any) -> None:
         """Begin where an earlier process stopped."""
         self.value, self.folded, self.at, self.has_moved = value, count, at, True
+        self.kept = kept
 
     def check(self) -> None:
         """Refuse an `advance` that returns a coroutine; asked after the first items."""
@@ -134,6 +143,7 @@ class Cursor:
     def move(self, value: Any, at: int) -> None:
         """Set the cursor to a bookmark that comes after this many delivered items."""
         self.value, self.at, self.has_moved = _own(value) if self.is_saved else value, at, True
+        self.kept = self.memo.get(KEPT)
         self.bookmarks += 1
 
     def go_on_from(self, seed: Progress, at: int) -> None:

@@ -15,7 +15,7 @@ from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
-from failover_iter._core.cursor import Cursor, has_cursor
+from failover_iter._core.cursor import KEPT, Cursor, has_cursor
 from failover_iter._core.digest import Measure
 from failover_iter._mid_stream import Decide, Progress, Resume, Skip
 from failover_iter._validation import identity
@@ -69,7 +69,7 @@ class Delivered:
         """Begin where an earlier stream stopped."""
         # What that stream is still to drop, a source of this one yields again.
         count = max(0, seed.delivered - seed.to_replay)
-        self._memo = seed.memo
+        self.keep_memo(seed.memo)
         if seed.total or seed.delivered:
             self.counted = count
             self.before = max(0, seed.total - count)
@@ -80,11 +80,13 @@ class Delivered:
         if self.cursor is not None:
             self.cursor.go_on_from(seed, count)
 
-    def restore(self, value: Any, count: int, at: int) -> None:
+    def restore(self, value: Any, count: int, at: int, kept: Any) -> None:
         """Begin where an earlier process stopped: after this many items."""
         self.counted, self.has_delivered, self.digestible = count, count > 0, not count
+        if kept is not None:
+            self.memo[KEPT] = kept
         cursor: Any = self.cursor  # that was checked
-        cursor.restore(value, count, at)
+        cursor.restore(value, count, at, kept)
 
     def settle(self) -> None:
         """The consumer has asked for more: all that was delivered is processed."""
@@ -136,6 +138,8 @@ class Delivered:
     def keep_memo(self, memo: dict[str, Any]) -> None:
         """Let this be the memo of the stream from now on."""
         self._memo = memo
+        if self.cursor is not None and self.is_saved:
+            self.cursor.memo = memo
 
     def prepare_for(self, options: Options, name: str | None = None) -> bool:
         """Keep from now on what these options need; False if it is too late for that."""
@@ -177,6 +181,8 @@ class Delivered:
         if self.has_delivered and strategy.advance is not None:
             return True
         self.cursor = Cursor(strategy, is_saved=self.is_saved)
+        if self.is_saved:
+            self.cursor.memo = self.memo
         return False
 
     @property

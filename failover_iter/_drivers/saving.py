@@ -105,6 +105,7 @@ class Saver:
             self._is_due_later()
         else:
             cursor.due = inf
+            self._checkpoint.follow(lambda: cursor.kept)
 
     def note(self, error: BaseException, save_error: Exception | None) -> None:
         """Note at the error that ends the stream that the last save has failed, too."""

@@ -33,8 +33,10 @@ from failover_iter._validation import (
     check_callback,
     offers,
     seconds_of,
+    shown,
     suggest_options,
 )
+from failover_iter.checkpoint._cursor_text import dumps, loads
 from failover_iter.checkpoint._file_store import FileStore
 from failover_iter.checkpoint._sqlite_store import SQLiteStore
 from failover_iter.errors import CheckpointError
@@ -76,6 +78,8 @@ class Saved(NamedTuple):
     #: Items that were processed, and how many of them the cursor includes.
     delivered: int
     at: int
+    #: The entry "checkpoint" of `Progress.memo`.
+    kept: Any = None
 
 
 @suggest_options
@@ -101,7 +105,8 @@ class Checkpoint:
         auto: `False`: items are processed when you call `done(cursor)`. For consumers that read
             ahead (batches, queues). Their number is not saved, so `expect_items` is refused.
         fsync: `True`: each save waits until the disk has it, so that it survives a power cut.
-        dumps: a function that turns a cursor into a text; JSON by default.
+        dumps: a function that turns a cursor into a text; JSON by default, which also takes bytes,
+            `Decimal`, `UUID`, dates and times.
         loads: a function that turns the text back.
         store: where to keep it instead of in a file: a `SQLiteStore`, a `RedisCheckpointStore` of
             `failover_iter.redis`, or another object with the methods of a `Store`.
@@ -140,8 +145,8 @@ class Checkpoint:
         every: float | timedelta = 1.0,
         auto: bool = True,
         fsync: bool = False,
-        dumps: Callable[[Any], str] = json.dumps,
-        loads: Callable[[str], Any] = json.loads,
+        dumps: Callable[[Any], str] = dumps,
+        loads: Callable[[str], Any] = loads,
         store: Store | None = None,
     ) -> None:
         check_bool("auto", auto)
@@ -161,6 +166,7 @@ class Checkpoint:
         self._by = ""
         self._due = 0.0
         self._done: Saved | None = None
+        self._kept: Callable[[], Any] | None = None
 
     def __repr__(self) -> str:
         """Return what the options say, in one line."""
@@ -169,7 +175,8 @@ class Checkpoint:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has in common with this one: no stream uses the copy yet."""
-        return {**self.__dict__, "_is_used": False, "_done": None, "_mutex": None}
+        alone = {"_is_used": False, "_done": None, "_mutex": None, "_kept": None}
+        return {**self.__dict__, **alone}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make a copy, which a policy needs that is pickled."""
@@ -188,7 +195,7 @@ class Checkpoint:
         if self.auto:
             raise TypeError("done(cursor) is for a Checkpoint(auto=False), this one has auto=True")
         with self._mutex:
-            self._done = Saved(cursor, 0, 0)
+            self._done = Saved(cursor, 0, 0, self._kept and self._kept())
             if time.monotonic() >= self._due or not self._is_used:
                 self.flush()
 
@@ -231,15 +238,26 @@ class Checkpoint:
             self._by = os.urandom(4).hex()
             return saved
 
-    def save(self, cursor: Any, delivered: int, at: int) -> None:
-        """Save where the stream is."""
+    def follow(self, kept: Callable[[], Any]) -> None:
+        """Ask this function what to save with a cursor, when the consumer says it."""
+        self._kept = kept
+
+    def save(self, cursor: Any, delivered: int, at: int, kept: Any) -> None:
+        """Save where the stream is, and what its sources keep with that."""
         text = self._dumps(cursor)
         if not isinstance(text, str):
             raise TypeError(f"dumps must return a str, got {type(text).__name__}")
         if type(cursor) is not self._checked:
             self._check(cursor, text)
-        state = {"failover_iter": _VERSION, "cursor": text, "delivered": delivered, "at": at}
-        self._store.save(json.dumps({**state, "by": self._by}))
+        place = {"failover_iter": _VERSION, "cursor": text, "delivered": delivered, "at": at}
+        try:
+            state = json.dumps({**place, "memo": kept, "by": self._by})
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"progress.memo['checkpoint'] must be plain data for JSON, got {shown(kept)} "
+                f"({error})"
+            ) from error
+        self._store.save(state)
 
     def release(self) -> None:
         """The stream has ended."""
@@ -273,7 +291,7 @@ class Checkpoint:
             )
         try:
             delivered, at = int(state["delivered"]), int(state["at"])
-            return Saved(self._loads(state["cursor"]), delivered, at)
+            return Saved(self._loads(state["cursor"]), delivered, at, state.get("memo"))
         except Exception as error:
             raise self._damaged() from error
 

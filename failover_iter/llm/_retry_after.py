@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 
 from failover_iter import Failed, backoff
 from failover_iter.llm._errors import ProviderError
 from failover_iter.llm._status import as_mapping
+from failover_iter.sources._response import http_date
 
 __all__ = ["requested_delay", "retry_after"]
 
@@ -126,10 +126,8 @@ def _seconds(value: str | None, *, unit: float = 1.0) -> float | None:
 
 def _seconds_until(date: str | None) -> float | None:
     """Return the seconds until the date in a header, or None if it is not a date."""
-    try:
-        return max(0.0, parsedate_to_datetime(date or "").timestamp() - time.time())
-    except ValueError:
-        return None
+    until = http_date(date)
+    return None if until is None else max(0.0, until.timestamp() - time.time())
 
 
 def _google_delays(error: Any) -> list[str]:

@@ -70,13 +70,18 @@ def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) ->
     error = None
     sent = -inf
     raylet = os.getppid()
+    kept = memo.get("checkpoint")
     # A stream of this one source closes it, and refuses what is not a source.
     with closing(failover_stream([source], retry_on=_no_error)) as stream:
         try:
             for item in stream:
+                if memo.get("checkpoint") is not kept:  # it belongs to this item and the next ones
+                    kept = memo.get("checkpoint")
+                    yield Batch(items, memo)
+                    items = []
                 items.append(item)
                 if len(items) >= size or monotonic() - sent >= _PAUSE:
-                    yield Batch(items, memo)
+                    yield Batch(items, _sendable(memo))
                     items = []
                     sent = monotonic()
                     if os.getppid() != raylet:
@@ -84,7 +89,7 @@ def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) ->
                         sys.exit("the raylet of this node has died")
         except Exception as raised:  # noqa: BLE001 (the driver raises it, after the items)
             error = Raised.of(raised)
-    yield Batch(items, memo, error=error)
+    yield Batch(items, _sendable(memo), error=error)
 
 
 @contextmanager
@@ -168,6 +173,11 @@ def _copy(value: object) -> object:
 
 def _pickles(value: object) -> bool:
     return value is None or _copy(value) is not None
+
+
+def _sendable(memo: dict[str, Any]) -> dict[str, Any]:
+    """The memo without what must stay on the worker, such as an open connection."""
+    return {name: value for name, value in memo.items() if _pickles(value)}
 
 
 def _rebuilt(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:

@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+from failover_iter.sources._resource import view_of
+
 #: Bytes that the file reads ahead for small reads.
 BUFFER_SIZE = 64 * 1024
 
@@ -80,7 +82,7 @@ class _Raw(io.RawIOBase):
                 chunk = next(self._chunks, None)
                 if chunk is None:
                     return 0
-                self._chunk = memoryview(chunk).cast("B")
+                self._chunk = view_of("as_file", chunk).cast("B")
             except Exception as error:
                 self._failure = f"{type(error).__name__}: {error}"
                 raise

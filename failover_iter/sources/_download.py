@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from inspect import isasyncgenfunction
 from typing import Any
@@ -11,6 +11,7 @@ from failover_iter import Progress, Source
 from failover_iter.sources._http_get import (
     abort,
     abortable,
+    absolute_url,
     async_opener_of,
     is_async,
     opener_of,
@@ -19,14 +20,21 @@ from failover_iter.sources._http_get import (
 )
 from failover_iter.sources._remote_file import (
     BY_BYTES,
-    MEMO,
     Ask,
+    Body,
+    FileMemo,
     KnownFile,
     RemoteFile,
     SameFile,
     parse_range,
 )
-from failover_iter.sources._response import Response, host_of, is_final, shown_url
+from failover_iter.sources._response import (
+    Response,
+    host_of,
+    is_final,
+    mirror_of,
+    shown_url,
+)
 
 
 def new_download(
@@ -40,31 +48,38 @@ def new_download(
     headers = request_headers(function, request, reserved=("Accept-Encoding", "If-Range"))
     first, last = parse_range(function, headers.get("range"))
     opener = (async_opener_of if is_async(client) else opener_of)(function, client)
-    file = RemoteFile(str(url), same_file, first, last)
+    address = mirror_of(absolute_url(client, url), request.get("params"))
+    file = RemoteFile(address, same_file, first, last)
     return Download(client, url, request, file, opener)
 
 
-def resumed_download(
+def resumed_downloads(
     client: Any,
-    url: str,
+    urls: Sequence[str],
     same_file: SameFile,
     *,
     first: int,
     known: KnownFile | None,
     on_known: Callable[[KnownFile], None],
-) -> Source[Generator[bytes]]:
+) -> list[Source[Generator[bytes]]]:
     """The rest of a file of which an earlier process has written the first bytes."""
-    download = new_download("get", client, url, same_file, {})
-    # Not the whole address: it may be written to a file, and be signed anew for each process.
-    file = replace(download.file, address=shown_url(url), first=first, known=known)
-    return as_source(url, replace(download, file=file, on_known=on_known).chunks)
+    shown = [shown_url(url) for url in urls]
+    sources = list[Source[Generator[bytes]]]()
+    for url, place in zip(urls, shown, strict=True):
+        download = new_download("get", client, url, same_file, {})
+        # The query may be signed anew for each process: it counts only where nothing else differs.
+        address = place if shown.count(place) == 1 else download.file.address
+        file = replace(download.file, address=address, first=first, known=known)
+        download = replace(download, file=file, on_known=on_known)
+        sources.append(as_source(download, download.chunks))
+    return sources
 
 
-def as_source(url: object, factory: Callable[[Progress[Any]], Any]) -> Source[Any]:
+def as_source(download: Download, factory: Callable[[Progress[Any]], Any]) -> Source[Any]:
     """Return the source of a download, with its cursor and its name."""
     return Source(
         factory,
-        name=host_of(url),
+        name=host_of(download.file.address) or None,
         abort=None if isasyncgenfunction(factory) else abort,
         mid_stream=BY_BYTES,
         reset_on_progress=True,
@@ -82,7 +97,7 @@ class Download:
         request: further arguments for the client's request.
         file: which bytes of the file, and how it is recognised.
         open: the function that opens a response with the client.
-        on_known: called with what is known of the file, once something was delivered from it.
+        on_known: called with what is known of the file, before bytes of it are delivered.
     """
 
     client: Any
@@ -94,36 +109,36 @@ class Download:
 
     def chunks(self, progress: Progress[Any]) -> Generator[bytes]:
         """Yield the missing bytes, with a sync client."""
-        ask = self.file.ask(progress.cursor, progress.memo)
+        memo = FileMemo(progress.memo)
+        ask = self.file.ask(progress.cursor, memo.known)
         if ask is None:
             return
         response: Response
         with self._opened(ask) as response, abortable(response, progress.memo):
-            body = ask.judge(response)
+            body = self._judged(ask, response, memo)
             if body is None:
                 return
             for chunk in response.chunks:
                 if part := body.take(chunk):
                     yield part
-                    self._remember(body.known, progress.memo)
                 if body.is_full:
                     break
             body.check_end()
 
     async def achunks(self, progress: Progress[Any]) -> AsyncGenerator[bytes]:
         """Yield the missing bytes, with an async client."""
-        ask = self.file.ask(progress.cursor, progress.memo)
+        memo = FileMemo(progress.memo)
+        ask = self.file.ask(progress.cursor, memo.known)
         if ask is None:
             return
         response: Response
         async with self._opened(ask) as response:
-            body = ask.judge(response)
+            body = self._judged(ask, response, memo)
             if body is None:
                 return
             async for chunk in response.chunks:
                 if part := body.take(chunk):
                     yield part
-                    self._remember(body.known, progress.memo)
                 if body.is_full:
                     break
             body.check_end()
@@ -131,13 +146,11 @@ class Download:
     def _opened(self, ask: Ask) -> Any:
         return self.open(self.client, self.url, with_headers(self.request, ask.headers))
 
-    def _remember(self, known: KnownFile, memo: MutableMapping[str, Any]) -> None:
-        """Remember the file: now that more is asked for, a chunk of it was delivered.
-
-        Not before the first chunk: an attempt that was abandoned after a timeout could still
-        receive its response, and describe a file of which nothing was delivered.
-        """
-        if memo.get(MEMO) is not known:
-            memo[MEMO] = known
+    def _judged(self, ask: Ask, response: Response, memo: FileMemo) -> Body | None:
+        """The body to read, after its file is remembered."""
+        body = ask.judge(response)
+        if body is not None:
+            memo.remember(body.known)
             if self.on_known is not None:
-                self.on_known(known)
+                self.on_known(body.known)
+        return body

@@ -35,7 +35,9 @@ class EventDecoder:
 
     def __init__(self, last_id: str) -> None:
         self.last_id = last_id
-        self._buffer = b""
+        #: The start of a line, whose end has not arrived: each byte is looked at once.
+        self._line = bytearray()
+        self._has_cr = False
         self._at_start = True
         self._clear()
 
@@ -46,8 +48,7 @@ class EventDecoder:
 
     def decode(self, chunk: bytes) -> Iterator[Entry]:
         """The entries that are complete with this chunk."""
-        self._buffer += chunk
-        for line in self._lines():
+        for line in self._lines(chunk):
             if not line:
                 yield self._dispatch()
             elif line.startswith(":"):
@@ -55,16 +56,23 @@ class EventDecoder:
             else:
                 self._field(*line.partition(":"))
 
-    def _lines(self) -> Iterator[str]:
-        """The complete lines of the buffer."""
-        if self._at_start and len(self._buffer) >= len(codecs.BOM_UTF8):
-            self._at_start = False
-            self._buffer = self._buffer.removeprefix(codecs.BOM_UTF8)
+    def _lines(self, chunk: bytes) -> Iterator[str]:
+        """The lines that are complete with this chunk."""
+        if self._has_cr:
+            chunk = b"\r" + chunk
         # A \r at the end may be the first half of a \r\n.
-        whole = self._buffer[:-1] if self._buffer.endswith(b"\r") else self._buffer
-        *lines, rest = LINE_END.split(whole)
-        self._buffer = rest + self._buffer[len(whole) :]
-        return (line.decode(errors="replace") for line in lines)
+        self._has_cr = chunk.endswith(b"\r")
+        line, *others = LINE_END.split(chunk[:-1] if self._has_cr else chunk)
+        self._line += line
+        for start in others:
+            yield self._text()
+            self._line = bytearray(start)
+
+    def _text(self) -> str:
+        """The line, which is complete."""
+        is_first, self._at_start = self._at_start, False
+        line = self._line.removeprefix(codecs.BOM_UTF8) if is_first else self._line
+        return line.decode(errors="replace")
 
     def _dispatch(self) -> Entry:
         self.last_id = self._id

@@ -30,6 +30,9 @@ def http_bytes(
     and the reason. If a mirror answers a range with the whole file, the delivered bytes are
     dropped. An answer that ends too early is a `TruncatedStream`.
 
+    A `Checkpoint` saves the version of the file with the position, so the next process goes on with
+    the same file.
+
     A status that is a failure is a `BadResponse`. These errors need not be in `retry_on`; name the
     errors of the client there.
 
@@ -66,4 +69,4 @@ def http_bytes(
         True
     """
     download = new_download("http_bytes", client, url, same_file, request)
-    return as_source(url, download.achunks if is_async(client) else download.chunks)
+    return as_source(download, download.achunks if is_async(client) else download.chunks)

@@ -11,6 +11,7 @@ from contextlib import (
     asynccontextmanager,
     closing,
     contextmanager,
+    suppress,
 )
 from functools import partial
 from typing import Any, Protocol
@@ -21,6 +22,18 @@ from failover_iter.sources._response import Response, shown_url
 READ_SIZE = 64 * 1024
 #: Under which key of `Progress.memo` the open response is, for `abort`.
 MEMO = "http response"
+
+
+def absolute_url(client: Any, url: object) -> str:
+    """The address that the client requests for this URL, with its base URL."""
+    with suppress(Exception):  # the client itself says later what is wrong
+        if hasattr(client, "build_request"):  # httpx
+            return str(client.build_request("GET", url).url)
+        # Of requests-toolbelt, and of aiohttp, which has no public way.
+        join = getattr(client, "create_url", None) or getattr(client, "_build_url", None)
+        if join is not None:
+            return str(join(url))
+    return str(url)
 
 
 class SyncClient(Protocol):
@@ -125,10 +138,16 @@ def _shut_by(stream: Any) -> Callable[[], object]:
 
 @contextmanager
 def abortable(response: Response, memo: dict[str, Any]) -> Generator[None]:
-    """While it is open, `abort` makes a blocked read of this response return."""
+    """While it is open, `abort` makes a blocked read of this response return.
+
+    The error of that read is dropped, because nobody asks for more.
+    """
     memo[MEMO] = response
     try:
         yield
+    except Exception:
+        if memo.get(MEMO) is response:
+            raise
     finally:
         if memo.get(MEMO) is response:  # and not that of a later attempt
             memo.pop(MEMO, None)
@@ -136,7 +155,7 @@ def abortable(response: Response, memo: dict[str, Any]) -> Generator[None]:
 
 def abort(_: object, memo: dict[str, Any]) -> None:
     """Make a blocked read return; see `Source(abort=...)`."""
-    response: Response | None = memo.get(MEMO)
+    response: Response | None = memo.pop(MEMO, None)
     if response is not None and response.shut is not None:
         response.shut()
 

@@ -55,7 +55,7 @@ def http_lines(
     """
     download = new_download("http_lines", client, url, same_file, request)
     lines = _Lines(download)
-    return as_source(url, lines.alines if is_async(client) else lines.lines)
+    return as_source(download, lines.alines if is_async(client) else lines.lines)
 
 
 class _Lines:

@@ -7,11 +7,12 @@ when the scan resumes; databases look through a plain subquery, and use the inde
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from failover_iter.sources._resource import aclosed_after, awaited, closed_after
 
@@ -19,6 +20,12 @@ from failover_iter.sources._resource import aclosed_after, awaited, closed_after
 NAME = "keyset_rows"
 #: A column of a text query: a plain identifier, or one in quotes.
 IDENTIFIER = re.compile(r'[^\W\d][\w$]*|"[^"]+"|`[^`]+`')
+#: The parts of a query, to find a semicolon at its end.
+TOKEN = re.compile(
+    r"(?P<end>;)|(?P<space>\s+|--[^\n]*|/\*.*?\*/)"
+    r"|'[^']*'|\"[^\"]*\"|`[^`]*`|\$(\w*)\$.*?\$\3\$|[^\s;'\"`$/-]+|.",
+    re.DOTALL,
+)
 TABLE = re.compile(r"\bfrom\s+([\w.\"`$]+)", re.IGNORECASE)
 #: Drivers whose ordinary cursor reads all rows at once, and whose named cursor leaves them there.
 NAMED_CURSORS = {"psycopg", "psycopg2"}
@@ -28,6 +35,16 @@ WITH_NAMES = {"pyformat": "%({name})s", "format": "%({name})s"}
 BY_PLACE = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{n}"}
 
 Key = tuple[str, ...]
+
+
+class Side(NamedTuple):
+    """Which rows to ask for, seen from a key, and in which order they come."""
+
+    sign: str
+    order: str = ""
+
+
+AFTER, FROM, UP_TO = Side(">"), Side(">="), Side("<=", " DESC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +66,33 @@ class TextQuery:
         found = TABLE.search(str(self.query))
         return found[1] if found else "keyset"
 
-    def check_connection(self, connection: Any) -> None:
-        """Raise unless it is a connection of such a driver."""
+    def prepare(self, connection: Any) -> Any:
+        """Check a connection, and begin a transaction if that is needed; the result is awaited."""
         if not hasattr(connection, "cursor"):
             hint = ": for SQLAlchemy, the query must be a select()" if _is_core(connection) else ""
             raise TypeError(
                 f"keyset(connect) must return a DB-API connection, got "
                 f"{type(connection).__name__}{hint}"
             )
+        if _has_named_cursors(connection) and getattr(connection, "autocommit", False):
+            return connection.cursor().execute("begin")  # named cursors live in a transaction
+        return None
 
     @contextmanager
-    def result(self, connection: Any, after: Any, _: int) -> Generator[Any]:
-        """An open cursor over the rows from this key on."""
-        options = _cursor_options(connection)
-        if options and getattr(connection, "autocommit", False):
-            connection.cursor().execute("begin")  # a server-side cursor lives in a transaction
-        with closed_after(connection.cursor(**options)) as cursor:
-            cursor.execute(*self.statement(connection, cursor, after))
+    def result(self, connection: Any, key: Any, _: int, side: Side = AFTER) -> Generator[Any]:
+        """An open cursor over the rows on this side of a key."""
+        with closed_after(connection.cursor(**_cursor_options(connection))) as cursor:
+            cursor.execute(*self.statement(connection, cursor, key, side))
             yield cursor
 
     @asynccontextmanager
-    async def aresult(self, connection: Any, after: Any, _: int) -> AsyncGenerator[Any]:
+    async def aresult(
+        self, connection: Any, key: Any, _: int, side: Side = AFTER
+    ) -> AsyncGenerator[Any]:
         """`result` with an async driver."""
-        options = _cursor_options(connection)
-        if options and getattr(connection, "autocommit", False):
-            await connection.cursor().execute("begin")
-        async with aclosed_after(await awaited(connection.cursor(**options))) as cursor:
-            await awaited(cursor.execute(*self.statement(connection, cursor, after)))
+        opened = connection.cursor(**_cursor_options(connection))
+        async with aclosed_after(await awaited(opened)) as cursor:
+            await awaited(cursor.execute(*self.statement(connection, cursor, key, side)))
             yield cursor
 
     @staticmethod
@@ -83,22 +100,27 @@ class TextQuery:
         """The names of the columns of a result."""
         return [column[0] for column in cursor.description]
 
-    def statement(self, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
-        """What to execute: the rows from this key on, or all of them after None."""
+    def statement(
+        self, connection: Any, cursor: Any, key: Any, side: Side = AFTER
+    ) -> tuple[Any, ...]:
+        """What to execute: the rows on this side of a key, or all of them if it is None."""
         style = _paramstyle(cursor, connection)
         text = self.query if isinstance(self.query, str) else self.query.as_string(connection)
-        text = text.rstrip().removesuffix(";")
-        order = ", ".join(self.key)
-        before, end = f"SELECT * FROM (\n{text}\n) {NAME}", f" ORDER BY {order}"  # noqa: S608 (the user's)
-        if after is None:
+        text = without_semicolon(text.rstrip())
+        before = f"SELECT * FROM (\n{text}\n) {NAME}"  # noqa: S608 (the user's)
+        end = f" ORDER BY {', '.join(column + side.order for column in self.key)}"
+        if key is None:
             return (before + end,) if self.params is None else (before + end, self.params)
-        values = [*after] if len(self.key) > 1 else [after]
+        values = [*key] if len(self.key) > 1 else [key]
+        if _has_named_cursors(connection):
+            values = [*map(_untyped, values)]
         if self.params is None and "format" in style:
             before = before.replace("%", "%%")  # so far nothing stood for a value
         marks, params = self._bound(style, values)
-        bound = ", ".join(marks)
-        row = f"({order}) >= ({bound})" if len(values) > 1 else f"{order} >= {bound}"
-        return f"{before} WHERE {row}{end}", params
+        columns, bound = ", ".join(self.key), ", ".join(marks)
+        if len(values) > 1:
+            columns, bound = f"({columns})", f"({bound})"
+        return f"{before} WHERE {columns} {side.sign} {bound}{end}", params
 
     def _bound(self, style: str, values: list[Any]) -> tuple[list[str], Any]:
         """The marks of these values in the query, and all parameters."""
@@ -130,8 +152,8 @@ class CoreQuery:
         tables = self.query.get_final_froms() if hasattr(self.query, "get_final_froms") else ()
         return next((name for each in tables if (name := getattr(each, "name", ""))), "keyset")
 
-    def check_connection(self, connection: Any) -> None:
-        """Raise unless it is a connection of SQLAlchemy."""
+    def prepare(self, connection: Any) -> None:
+        """Check a connection."""
         if not _is_core(connection):
             raise TypeError(
                 f"keyset(connect) must return a Connection of SQLAlchemy, because the query is a "
@@ -139,18 +161,21 @@ class CoreQuery:
             )
 
     @contextmanager
-    def result(self, connection: Any, after: Any, batch: int) -> Generator[Any]:
-        """An open result with the rows from this key on."""
+    def result(self, connection: Any, key: Any, batch: int, side: Side = AFTER) -> Generator[Any]:
+        """An open result with the rows on this side of a key."""
         options = {"yield_per": batch}
-        found = connection.execute(self.statement(after), self.params, execution_options=options)
+        statement = self.statement(connection, key, side)
+        found = connection.execute(statement, self.params, execution_options=options)
         with closed_after(found) as result:
             yield result
 
     @asynccontextmanager
-    async def aresult(self, connection: Any, after: Any, batch: int) -> AsyncGenerator[Any]:
+    async def aresult(
+        self, connection: Any, key: Any, batch: int, side: Side = AFTER
+    ) -> AsyncGenerator[Any]:
         """`result` with an async connection."""
         options = {"yield_per": batch}
-        statement = self.statement(after)
+        statement = self.statement(connection, key, side)
         found = await connection.stream(statement, self.params, execution_options=options)
         async with aclosed_after(found) as result:
             yield result
@@ -160,17 +185,58 @@ class CoreQuery:
         """The names of the columns of a result."""
         return [*result.keys()]
 
-    def statement(self, after: Any) -> Any:
-        """The rows from this key on, or all of them after None."""
+    def statement(self, connection: Any, key: Any, side: Side = AFTER) -> Any:
+        """The rows on this side of a key, or all of them if it is None."""
         from sqlalchemy import select, tuple_
 
         rows = self.query.subquery(NAME)
         columns = [rows.c[name] for name in self.key]
-        found = select(rows).order_by(*columns)
-        if after is None:
+        found = select(rows).order_by(*[each.desc() if side.order else each for each in columns])
+        if key is None:
             return found
-        row = tuple_(*columns) if len(columns) > 1 else columns[0]
-        return found.where(row >= after)
+        values = [key] if len(columns) == 1 else key
+        bound = [
+            _literal(connection.dialect, column, value)
+            for column, value in zip(columns, values, strict=True)
+        ]
+        place = (tuple_(*columns), tuple_(*bound)) if len(columns) > 1 else (*columns, *bound)
+        return found.where(place[0].op(side.sign, is_comparison=True)(place[1]))
+
+
+def _literal(dialect: Any, column: Any, value: Any) -> Any:
+    """The value of a key column, as the database compares it with the column.
+
+    For PostgreSQL, SQLAlchemy casts each value to the type that was declared. If the column has
+    another one (real, citext), the comparison would have the order of the wrong type.
+    """
+    from sqlalchemy import literal
+    from sqlalchemy.types import NullType
+
+    if dialect.name != "postgresql":
+        return literal(value, column.type)
+    process = column.type.dialect_impl(dialect).bind_processor(dialect)
+    value = value if process is None else process(value)
+    is_text = dialect.driver.partition("_")[0] in NAMED_CURSORS
+    return literal(_untyped(value) if is_text else value, NullType())
+
+
+def _untyped(value: Any) -> Any:
+    """The same for PostgreSQL, which takes text as a value of the column's type.
+
+    A float would be double precision: not equal to the column's value if that is a real.
+    """
+    return float.__repr__(value) if isinstance(value, float) else value
+
+
+def without_semicolon(text: str) -> str:
+    """The query without a semicolon at its end, also where a comment follows."""
+    end = len(text)
+    for found in TOKEN.finditer(text):
+        if found["end"]:
+            end = min(end, found.start())
+        elif not found["space"]:
+            end = len(text)
+    return text[:end]
 
 
 def new_query(query: Any, key: Any, params: Any) -> TextQuery | CoreQuery:
@@ -232,16 +298,19 @@ def _homes(thing: Any) -> list[str]:
     return [kind.__module__ for kind in type(thing).__mro__]
 
 
+def _has_named_cursors(connection: Any) -> bool:
+    return not NAMED_CURSORS.isdisjoint(home.split(".")[0] for home in _homes(connection))
+
+
 def _cursor_options(connection: Any) -> dict[str, str]:
-    is_named = not NAMED_CURSORS.isdisjoint(home.split(".")[0] for home in _homes(connection))
-    return {"name": NAME} if is_named else {}
+    return {"name": NAME} if _has_named_cursors(connection) else {}
 
 
 def _paramstyle(*things: Any) -> str:
     """How the driver of these objects marks parameters."""
     for home in (home for thing in things for home in _homes(thing)):
         while home:
-            style: str | None = getattr(sys.modules.get(home), "paramstyle", None)
+            style: str | None = getattr(_module(home), "paramstyle", None)
             if style is not None:
                 return style
             home = home.rpartition(".")[0]  # noqa: PLW2901
@@ -249,3 +318,10 @@ def _paramstyle(*things: Any) -> str:
         f"keyset(connect) must return a connection of a DB-API module with a paramstyle, got "
         f"{type(things[-1]).__name__}"
     )
+
+
+def _module(name: str) -> ModuleType | None:
+    """The module; in another process, `connect` may not have imported it (`_sqlite3.connect`)."""
+    with suppress(ImportError):
+        return import_module(name)
+    return None

@@ -3,6 +3,7 @@
 # Annotations here are objects, not strings: `typing.get_type_hints` works on what is public.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from inspect import iscoroutinefunction
@@ -74,7 +75,7 @@ def boto3_fetch(operation: Callable[..., Any], items: str | None = None, **reque
         )
     return _fetch(
         operation,
-        arguments=lambda token: {**request, **(token or {})},
+        arguments=partial(_with_boto3_token, request),
         read=partial(_read_boto3, rules, items or lists[0]),
     )
 
@@ -88,6 +89,10 @@ def _rules_of(service: str, operation: str) -> dict[str, Any]:
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+def _with_boto3_token(request: dict[str, Any], token: dict[str, Any] | None) -> dict[str, Any]:
+    return {**request, **(token or {})}
 
 
 def _read_boto3(rules: dict[str, Any], items: str, page: Any) -> tuple[list[Any], Any]:
@@ -156,29 +161,33 @@ def google_fetch(
     ):
         if name in kwargs:
             raise ValueError(f"google_fetch({name}=...) is not allowed: use {instead}")
-    takes_request = "request" in kwargs
-    if takes_request and not (isinstance(kwargs["request"], dict) and items is not None):
+    if "request" in kwargs and not (isinstance(kwargs["request"], dict) and items is not None):
         raise TypeError(
             "google_fetch(request=...) must be a dict, and items= the name of a field of the page "
             f"that holds the items, such as 'secrets', got items={items!r}"
         )
+    read = _aread_google if iscoroutinefunction(list_function) else _read_google
+    return _fetch(
+        partial(list_function, *args), partial(_with_google_token, kwargs), partial(read, items)
+    )
 
-    def arguments(token: Any) -> dict[str, Any]:
-        if not takes_request:
-            return {**kwargs, "page_token": token}
-        return {**kwargs, "request": {**kwargs["request"], "page_token": token or ""}}
 
-    def read(pager: Any) -> tuple[Any, Any]:
-        return items_of(next(iter(pager.pages))), pager.next_page_token
+def _with_google_token(kwargs: dict[str, Any], token: Any) -> dict[str, Any]:
+    if "request" not in kwargs:
+        return {**kwargs, "page_token": token}
+    return {**kwargs, "request": {**kwargs["request"], "page_token": token or ""}}
 
-    async def aread(pager: Any) -> tuple[Any, Any]:
-        return items_of(await anext(pager.pages)), pager.next_page_token
 
-    def items_of(page: Any) -> Any:
-        return list(page) if items is None else getattr(page, items)
+def _read_google(items: str | None, pager: Any) -> tuple[Any, Any]:
+    return _items_of(items, next(iter(pager.pages))), pager.next_page_token
 
-    is_async = iscoroutinefunction(list_function)
-    return _fetch(partial(list_function, *args), arguments, aread if is_async else read)
+
+async def _aread_google(items: str | None, pager: Any) -> tuple[Any, Any]:
+    return _items_of(items, await anext(pager.pages)), pager.next_page_token
+
+
+def _items_of(items: str | None, page: Any) -> Any:
+    return list(page) if items is None else getattr(page, items)
 
 
 class AnyPage(Protocol):
@@ -236,9 +245,13 @@ def stripe_fetch(
     """
     return _fetch(
         list_function,
-        arguments=lambda last: params if last is None else {**params, cursor: last},
+        arguments=partial(_after, cursor, params),
         read=_read_stripe,
     )
+
+
+def _after(cursor: str, params: dict[str, Any], last: Any) -> dict[str, Any]:
+    return params if last is None else {**params, cursor: last}
 
 
 def _read_stripe(page: Any) -> tuple[list[Any], Any]:
@@ -260,15 +273,33 @@ def _fetch(
     read: Callable[[Any], Any],
 ) -> Callable[[Any], Any]:
     """Request a page with a function of the client, and read it."""
+    kind = _AsyncRequest if iscoroutinefunction(function) else _Request
+    return kind(function, arguments, read)
 
-    def fetch(token: Any) -> Any:
-        return read(function(**arguments(token)))
 
-    async def afetch(token: Any) -> Any:
-        page = read(await function(**arguments(token)))
-        return await page if iscoroutinefunction(read) else page
+@dataclass(frozen=True)
+class _Request:
+    """A function that can be pickled if that of the client can."""
 
-    chosen = afetch if iscoroutinefunction(function) else fetch
-    inner = function.func if isinstance(function, partial) else function
-    chosen.__name__ = getattr(inner, "__name__", type(inner).__name__)
-    return chosen
+    function: Callable[..., Any]
+    arguments: Callable[[Any], dict[str, Any]]
+    read: Callable[[Any], Any]
+
+    @property
+    def __name__(self) -> str:
+        """The name of the source."""
+        function: Any = self.function
+        inner = function.func if isinstance(function, partial) else function
+        return str(getattr(inner, "__name__", type(inner).__name__))
+
+    def __call__(self, token: Any) -> Any:
+        """Return the items of a page, and the token of the next one."""
+        return self.read(self.function(**self.arguments(token)))
+
+
+class _AsyncRequest(_Request):
+    """The same with an async client."""
+
+    async def __call__(self, token: Any) -> Any:
+        page = self.read(await self.function(**self.arguments(token)))
+        return await page if iscoroutinefunction(self.read) else page

@@ -11,28 +11,29 @@ from collections.abc import (
     Generator,
     Iterable,
     Mapping,
-    MutableMapping,
 )
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NoReturn, Protocol, TypeAlias, overload
 
 from failover_iter import DivergedStream, Progress, Source, TruncatedStream
-from failover_iter.sources._remote_file import BY_BYTES
+from failover_iter.sources._remote_file import BY_BYTES, FileMemo, KnownFile, Version
 from failover_iter.sources._resource import (
     aclosed_after,
     awaited,
     check_not_async,
     closed_after,
     is_async_function,
+    view_of,
 )
 from failover_iter.sources._response import TRANSIENT
 
 #: Bytes that are read at once from a file.
 READ_SIZE = 256 * 1024
-#: Under which key of `Progress.memo` a stream remembers the ETag of the object.
-MEMO = "ranged etag"
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+
+#: The version of an object of which the client says nothing.
+UNTAGGED = Version.of({})
 
 #: What shows that two stores have the same object.
 SameObject: TypeAlias = Literal["etag", "size"]
@@ -91,8 +92,9 @@ def ranged(
         open_range: a function of the first byte; for async streams an async one (a coroutine
             function or an async generator function).
         size: the size of the object in bytes (`head_object(...)["ContentLength"]`).
-        same_file: "etag": ETags that are known must be equal, also those of two stores. "size":
-            only the size counts, for stores with different ETags; verify the digest of the result.
+        same_file: "etag": ETags that are known must be equal, also those of two stores, and that of
+            a mirror of `http_bytes`, which must have one. "size": only the size counts, for stores
+            with different ETags; verify the digest of the result.
 
     Returns:
         A source that brings its own `mid_stream`, `reset_on_progress` and name (that of the
@@ -177,7 +179,6 @@ class _Stored:
             for chunk in _chunks(body):
                 if part := rest.take(chunk):  # an empty one would be progress
                     yield part
-                    rest.remember()
                 if rest.is_complete:
                     break
         rest.check_end()
@@ -192,7 +193,6 @@ class _Stored:
             async for chunk in _achunks(body):
                 if part := rest.take(chunk):
                     yield part
-                    rest.remember()
                 if rest.is_complete:
                     break
         rest.check_end()
@@ -204,12 +204,14 @@ class _Rest:
     def __init__(self, stored: _Stored, progress: Progress[Any]) -> None:
         self.stored = stored
         self.position: int = progress.cursor
-        self._memo: MutableMapping[str, Any] = progress.memo
-        self._is_start = self.position == 0
-        self._known: str | None = None if self._is_start else progress.memo.get(MEMO)
-        #: Whether the bytes before it came from another stream, which has left no ETag.
-        self._is_unknown = not (self._is_start or progress.failures or MEMO in progress.memo)
-        self._etag: str | None = None
+        self._memo = FileMemo(progress.memo)
+        #: The object that the bytes before it are from.
+        self._known = self._memo.known if self.position else None
+        #: Whether nothing was said of these where something should have been: they came from
+        #: another stream, or over HTTP. A store that says no ETag is trusted.
+        self._is_unknown = bool(self.position) and not progress.failures
+        if self._known is not None:
+            self._is_unknown = bool(self._known.versions) and self._known.version.etag is None
 
     @property
     def is_complete(self) -> bool:
@@ -218,26 +220,31 @@ class _Rest:
 
     def body(self, opened: Any) -> Any:
         """What to read from, once it is known to begin at the right byte of the right object."""
+        body, etag = opened, None
         if hasattr(opened, "get") and "Body" in opened:
+            body, etag = opened["Body"], opened.get("ETag")
             self._check_answer(opened)
-            return opened["Body"]
-        if hasattr(opened, "stream") and hasattr(opened, "meta"):
-            self._check(opened.range[0], opened.meta["size"], opened.meta.get("e_tag"))
-            return opened.stream()
-        return opened
+        elif hasattr(opened, "stream") and hasattr(opened, "meta"):
+            etag = opened.meta.get("e_tag")
+            self._check_range(opened.range[0], opened.meta["size"])
+            body = opened.stream()
+        is_body = any(hasattr(body, method) for method in ("read", "__iter__", "__aiter__"))
+        if not is_body or hasattr(body, "keys"):
+            raise TypeError(
+                "ranged(open_range) must return a response of get_object, a result of obstore, a "
+                f"file, an iterable of chunks, or bytes, got {type(body).__name__}"
+            )
+        self._check_version(etag)
+        self._remember(etag)
+        return body
 
     def take(self, chunk: Any) -> bytes:
         """The chunk as bytes, counted."""
-        data = chunk if isinstance(chunk, bytes) else bytes(memoryview(chunk))
+        data = chunk if isinstance(chunk, bytes) else bytes(view_of("ranged", chunk))
         self.position += len(data)
         if self.position > self.stored.size:
             self._refuse(f"sends more than the {self.stored.size} bytes that it should have")
         return data
-
-    def remember(self) -> None:
-        """Remember the object; one that begins anew replaces one whose bytes were discarded."""
-        if self._is_start or self._memo.get(MEMO) is None:
-            self._memo[MEMO] = self._etag
 
     def check_end(self) -> None:
         """Raise if bytes are missing where the object ends."""
@@ -250,26 +257,40 @@ class _Rest:
         text = answer.get("ContentRange")
         found = CONTENT_RANGE.fullmatch(text or "")
         if found is not None:
-            self._check(int(found[1]), int(found[2]), answer.get("ETag"))
+            self._check_range(int(found[1]), int(found[2]))
         elif text is None and self.position == 0:
-            self._check(0, answer.get("ContentLength"), answer.get("ETag"))
+            self._check_range(0, answer.get("ContentLength"))
         else:
             self._refuse(f"asked for the bytes from {self.position} on, got ContentRange: {text}")
 
-    def _check(self, start: int, size: int | None, etag: str | None) -> None:
+    def _check_range(self, start: int, size: int | None) -> None:
         if start != self.position:
             self._refuse(f"asked for the bytes from {self.position} on, got those from {start} on")
         if size not in {None, self.stored.size}:
             self._refuse(f"another object: {size} bytes instead of {self.stored.size}")
-        is_compared = self.stored.same_file == "etag" and None not in {etag, self._known}
-        if self._is_unknown and self.stored.same_file == "etag" and etag is not None:
+
+    def _check_version(self, etag: str | None) -> None:
+        """Raise unless this may be the object that the bytes before are from."""
+        known = self._known
+        if known is not None and known.size not in {None, self.stored.size}:
+            self._refuse(f"another object: {self.stored.size} bytes instead of {known.size}")
+        if self.stored.same_file != "etag" or etag is None:
+            return
+        if self._is_unknown:
             self._refuse(
-                f"nothing tells whether the {self.position} bytes of an earlier stream are of this "
-                "version of the object: set same_file='size', or start over"
+                f"nothing says whether the {self.position} bytes before are of this version of the "
+                "object: set same_file='size', or start over"
             )
-        if is_compared and etag != self._known:
-            self._refuse(f"another version of the object: {etag} instead of {self._known}")
-        self._etag = etag
+        if known is not None and known.version.etag not in {None, etag}:
+            self._refuse(f"another version of the object: {etag} instead of {known.version.etag}")
+
+    def _remember(self, etag: str | None) -> None:
+        """Remember the object; one that begins anew replaces one whose bytes were discarded."""
+        known = self._known or KnownFile(None, UNTAGGED)
+        version = known.version
+        if etag is not None and version == UNTAGGED:
+            version = Version.of({"ETag": etag})
+        self._memo.remember(KnownFile(self.stored.size, version, known.versions))
 
     def _refuse(self, why: str) -> NoReturn:
         raise DivergedStream(f"{self.stored.name}: {why}")

@@ -82,8 +82,8 @@ def redis_stream(
         client: a `redis.Redis` or `redis.asyncio.Redis`. It remains yours: configure it, and close
             it. redis-py retries by itself; with `Retry(NoBackoff(), 0)` the stream does that alone.
         key: the name of the stream.
-        start: the id after which to start; "0": with the first entry; "$": only entries that are
-            added from now on.
+        start: the id of the entry after which to start, such as "1700000000000-0"; or a time in
+            milliseconds; "0": with the first entry; "$": only entries that are added from now on.
         until: predicate on an entry. The source ends after the first entry that meets it.
 
     Returns:

@@ -8,9 +8,8 @@ different files is a `DivergedStream`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import astuple, dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
 
 from failover_iter import DivergedStream, Resume, TruncatedStream
@@ -18,13 +17,16 @@ from failover_iter.sources._response import (
     Response,
     check_encoding,
     check_status,
+    http_date,
     refuse,
 )
 
 #: What shows that two responses are the same file.
 SameFile: TypeAlias = Literal["etag", "size"] | None
-#: Under which key of `Progress.memo` a stream remembers the file.
-MEMO = "http file"
+#: Under which key of `Progress.memo` a stream remembers the file: that which a checkpoint saves.
+MEMO = "checkpoint"
+#: Under which key it remembers the attempt that began last.
+ATTEMPT = "file attempt"
 
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -55,8 +57,12 @@ class Version:
         etag, modified = headers.get("ETag"), headers.get("Last-Modified")
         if etag is not None:  # a date must not replace an entity tag (RFC 9110, 13.1.5)
             return cls(etag, modified, etag if etag.startswith('"') else None)
-        strong = modified is not None and _is_strong_date(modified, headers.get("Date") or "")
+        strong = _is_strong_date(modified, headers.get("Date"))
         return cls(None, modified, modified if strong else None)
+
+    def __str__(self) -> str:
+        """Show the ETag, or else the date."""
+        return self.etag or self.modified or "no ETag"
 
     def contradicts(self, other: Version) -> bool:
         """Whether the two are certainly not the same version."""
@@ -65,13 +71,10 @@ class Version:
         return bool(self.modified and other.modified and self.modified != other.modified)
 
 
-def _is_strong_date(modified: str, date: str) -> bool:
+def _is_strong_date(modified: str | None, date: str | None) -> bool:
     """Whether the date is old enough: a file may change twice in one second (RFC 9110, 8.8.2)."""
-    try:
-        age = parsedate_to_datetime(date) - parsedate_to_datetime(modified)
-    except ValueError:
-        return False
-    return age.total_seconds() >= 1
+    then, now = http_date(modified), http_date(date)
+    return then is not None and now is not None and (now - then).total_seconds() >= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,8 @@ class KnownFile:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data, for the next process."""
-        versions = {address: astuple(version) for address, version in self.versions.items()}
-        return {"size": self.size, "version": astuple(self.version), "versions": versions}
+        versions = {address: [*astuple(version)] for address, version in self.versions.items()}
+        return {"size": self.size, "version": [*astuple(self.version)], "versions": versions}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> KnownFile:
@@ -95,12 +98,38 @@ class KnownFile:
         return cls(data["size"], Version(*data["version"]), versions)
 
 
+class FileMemo:
+    """The file of the stream, as one attempt finds it in the memo and remembers it there.
+
+    All sources whose position is a number of bytes share it: so they can be in one stream.
+
+    Attributes:
+        known: the file of the delivered bytes; None if nothing is known of it.
+    """
+
+    def __init__(self, memo: MutableMapping[str, Any]) -> None:
+        self._memo = memo
+        self._attempt = memo[ATTEMPT] = object()
+        entry: Any = memo.get(MEMO)
+        file = entry.get("file") if hasattr(entry, "get") else None
+        self.known = None if file is None else KnownFile.from_json(file)
+
+    def remember(self, known: KnownFile) -> None:
+        """Remember the file, before a byte of it is delivered.
+
+        Not in an attempt that was abandoned after a timeout: when it receives its response, another
+        one has begun, perhaps with another file.
+        """
+        if self._memo.get(ATTEMPT) is self._attempt:
+            self._memo[MEMO] = {"file": known.to_json()}
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file, or a range of it, at an address.
 
     Attributes:
-        address: the URL that identifies the mirror.
+        address: what identifies the mirror.
         same_file: what shows that two responses are the same file.
         first: the first byte that the stream delivers.
         last: the last one, or None for the end of the file.
@@ -113,10 +142,10 @@ class RemoteFile:
     last: int | None = None
     known: KnownFile | None = None
 
-    def ask(self, delivered: int, memo: Mapping[str, Any]) -> Ask | None:
-        """What to request after that many bytes; None if nothing is missing."""
+    def ask(self, delivered: int, known: KnownFile | None) -> Ask | None:
+        """What to request after that many bytes of this file; None if nothing is missing."""
         joins = delivered > 0 or self.known is not None
-        known: KnownFile | None = memo.get(MEMO, self.known) if joins else None
+        known = (known or self.known) if joins else None
         ask = Ask(self, self.first + delivered, joins=joins, known=known)
         if joins and (
             (known is not None and known.size == ask.start)
@@ -224,6 +253,12 @@ class Ask:
         """Raise unless the response is of the file from which the stream has delivered."""
         if not self.joins:
             return
+        if self.known is None and self.file.same_file is not None:
+            refuse(
+                response,
+                f"nothing says which version of the file the {self.start - self.file.first} bytes "
+                "before are from: start over, or set same_file=None and verify the digest",
+            )
         known = self.known or KnownFile(None, Version(None, None, None))
         version = Version.of(response.headers)
         if None not in {size, known.size} and size != known.size:
@@ -258,9 +293,12 @@ def _check_validator(response: Response, known: Version, version: Version) -> No
         )
     found = version.etag if known.etag else version.modified
     # If-Range was sent: a 416 need not repeat what matched, a 206 only the ETag (RFC 9110, 15.3.7).
-    may_omit = response.status == 416 or (response.status == 206 and not known.etag)
+    # A 206 whose ETag is new is of another file, or of a mirror that ignores If-Range.
+    may_omit = response.status == 416 or (
+        response.status == 206 and not (known.etag or version.etag)
+    )
     if found != expected and not (found is None and may_omit):
-        refuse(response, f"another version of the file: {found} instead of {expected}")
+        refuse(response, f"another version of the file: {found or version} instead of {expected}")
 
 
 def _content_length(response: Response) -> int | None:

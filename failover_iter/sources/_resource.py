@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from failover_iter import Takeover
+
 
 def is_async_function(function: Any) -> bool:
     """Whether a call returns an awaitable, an async context manager, or an async iterator."""
@@ -37,6 +39,23 @@ def check_not_async(option: str, opened: Any) -> None:
         "stream, pass the coroutine function itself (functools.partial adds its arguments), or "
         "write it as `async def`"
     )
+
+
+def view_of(function: str, chunk: Any) -> memoryview:
+    """The bytes of a chunk.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    try:
+        return memoryview(chunk)
+    except TypeError:
+        if inspect.iscoroutine(chunk):
+            chunk.close()
+        hint = ": leave out mark_takeovers" if isinstance(chunk, Takeover) else ""
+        raise TypeError(
+            f"{function} needs chunks of bytes, got {type(chunk).__name__}{hint}"
+        ) from None
 
 
 async def awaited(value: Any) -> Any:

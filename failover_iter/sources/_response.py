@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -33,6 +35,10 @@ class Response:
     marks_end: bool
     chunks: Any
     shut: Callable[[], object] | None = None
+
+    def __reduce__(self) -> Any:
+        """Pickle it without its connection: it is in the memo, which goes to other machines."""
+        return Response, (self.url, self.status, dict(self.headers), self.marks_end, ())
 
 
 class BadResponse(SourceError):
@@ -107,6 +113,15 @@ def shown_url(url: object) -> str:
     return urlunsplit((parts.scheme, host_of(url), parts.path, "", ""))
 
 
+def mirror_of(url: object, params: object = None) -> str:
+    """What tells mirrors apart: the address, with a digest of what it does not show."""
+    from hashlib import blake2s  # slow to import
+
+    hidden = urlsplit(str(url)).query + (repr(params) if params else "")
+    digest = blake2s(hidden.encode(errors="replace"), digest_size=4).hexdigest()
+    return f"{shown_url(url)}?{digest}" if hidden else shown_url(url)
+
+
 def host_of(url: object) -> str:
     """The host and port of an address."""
     return urlsplit(str(url)).netloc.rpartition("@")[2]
@@ -121,13 +136,20 @@ def _phrase(status: int) -> str:
         return ""
 
 
+def http_date(text: str | None) -> datetime | None:
+    """The time in a header field, or None if it is not a date."""
+    try:
+        date = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError):
+        return None
+    # Without a zone: the format of asctime, or "-0000". Times in HTTP are UTC (RFC 9110, 5.6.7).
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
 def retry_after_in(headers: Mapping[str, str]) -> float | None:
     """The pause that the server asks for: seconds, or a date, compared with the server's clock."""
     value = headers.get("Retry-After") or ""
     if value.strip().isdecimal():
-        return float(value)
-    try:
-        pause = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date") or "")
-    except ValueError:
-        return None
-    return max(0.0, pause.total_seconds())
+        return float(value) if isfinite(float(value)) else None
+    until, now = http_date(value), http_date(headers.get("Date"))
+    return max(0.0, (until - now).total_seconds()) if until and now else None

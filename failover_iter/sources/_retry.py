@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from failover_iter import Failed
@@ -25,7 +26,7 @@ class Wait:
 def retry_after_of(error: object) -> float | None:
     """The pause in seconds that the server asks for, wherever the client keeps it."""
     own = getattr(error, "retry_after", None)
-    if isinstance(own, int | float):
+    if isinstance(own, int | float) and 0 <= own < inf:
         return float(own)
     headers = _response_of(error)[1]
     return retry_after_in({str(name).title(): str(value) for name, value in headers.items()})

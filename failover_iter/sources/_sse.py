@@ -22,6 +22,7 @@ from failover_iter.sources._http_get import (
     SyncClient,
     abort,
     abortable,
+    absolute_url,
     async_opener_of,
     is_async,
     opener_of,
@@ -104,7 +105,7 @@ def sse(client: Any, url: Any, **request: Any) -> Source[Any]:
     feed = _Feed(client, str(url), request, opener)
     return Source(
         feed.aevents if is_async(client) else feed.events,
-        name=host_of(url),
+        name=host_of(absolute_url(client, url)) or None,
         abort=None if is_async(client) else abort,
         mid_stream=BY_EVENT_ID,
         reset_on_progress=True,

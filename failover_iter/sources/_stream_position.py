@@ -3,8 +3,8 @@
 Redis drops the oldest entries of a stream that has a MAXLEN or MINID, read or not, and answers the
 next XREAD as if nothing had been there. Each read is therefore one transaction that also asks for
 the last delivered entry and for XINFO STREAM. As long as that entry is there, or an older one,
-nothing after it was trimmed. Otherwise the number of all entries that were ever added (Redis 7)
-decides.
+nothing after it was trimmed. Otherwise it was trimmed or deleted, and the number of all entries
+that were ever added (Redis 7) decides.
 """
 
 from __future__ import annotations
@@ -61,12 +61,17 @@ class Position:
             self.after = last
             return ()
         here = parsed(self.after)
-        if parsed(last) < here:
+        if parsed(last) < here and self._is_entry:
             self._refuse(f"its last id is {last}, so it has lost entries or was created anew")
         has_last = bool(entries) and parsed(entries[0][0]) == here
         new: Sequence[Any] = entries[1:] if has_last else entries
         self._check(info, new, is_complete=len(entries) <= self.count, has_last=has_last)
         return new
+
+    @property
+    def _is_entry(self) -> bool:
+        """Whether the position is that of an entry, and not a time or the beginning."""
+        return "-" in self.after and parsed(self.after) != BEGINNING
 
     def advance(self, new: Sequence[Any]) -> None:
         """Go on behind these entries."""
@@ -78,7 +83,7 @@ class Position:
         """Nothing: the stream does not exist, which is right only before the first entry."""
         if self.after == "$":
             self.after = "0-0"
-        if parsed(self.after) != BEGINNING:
+        if self._is_entry:
             self._refuse("it no longer exists")
         return ()
 
@@ -92,12 +97,14 @@ class Position:
         if not is_complete:
             following = info["length"] - has_last
         added = info.get("entries-added")  # unknown before Redis 7
-        is_gone = here != BEGINNING and not has_last and not has_older
+        is_gone = self._is_entry and not has_last and not has_older
         if is_gone and parsed(info["last-generated-id"]) != here:
             base: int | None = self._memo.get(MEMO)
-            if added is None or base is None:
-                self._refuse("that entry was trimmed, and perhaps unread ones as well")
-            if lost := added - (base + self._yielded) - following:
+            # The base is 0 or more: so if nothing is missing with 0, nothing is missing.
+            lost = 0 if added is None else added - (base or 0) - self._yielded - following
+            if added is None or (lost and base is None):
+                self._refuse("that entry has gone, and perhaps unread ones as well")
+            if lost:
                 self._refuse(f"unread entries were trimmed ({lost})")
         if added is not None and (is_complete or not has_older):
             self._memo[MEMO] = added - following - self._yielded

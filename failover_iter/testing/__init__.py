@@ -13,8 +13,14 @@ except ModuleNotFoundError as missing:
         name="hypothesis",
     ) from missing
 
-from failover_iter.testing._composed import attempts_at_most, equals, survives, within
-from failover_iter.testing._file_server import FileAnswer, FileRequest, FileServer, file_server
+from failover_iter.testing._composed import (
+    at_most_n_openings,
+    attempts_at_most,
+    equals,
+    survives,
+    within,
+)
+from failover_iter.testing._file_server import FileAnswer, file_server
 from failover_iter.testing._inject import inject
 from failover_iter.testing._laws import check_failover_laws
 from failover_iter.testing._loop import JumpingLoop
@@ -22,7 +28,6 @@ from failover_iter.testing._must_see import must_see
 from failover_iter.testing._oracles import Oracle
 from failover_iter.testing._plan_strategies import plans
 from failover_iter.testing._plans import Plan
-from failover_iter.testing._race_oracles import at_most_n_openings, losers_closed, one_winner
 from failover_iter.testing._run_plan import run_plan
 from failover_iter.testing._runs import RunResult
 from failover_iter.testing._server import fault_server
@@ -33,8 +38,6 @@ from failover_iter.testing._virtual import VirtualClock
 __all__ = [
     "BrokenLaw",
     "FileAnswer",
-    "FileRequest",
-    "FileServer",
     "JumpingLoop",
     "Oracle",
     "Plan",
@@ -50,9 +53,7 @@ __all__ = [
     "fault_server",
     "file_server",
     "inject",
-    "losers_closed",
     "must_see",
-    "one_winner",
     "plans",
     "run_plan",
     "survives",

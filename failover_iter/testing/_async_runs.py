@@ -1,15 +1,13 @@
-"""Runs a plan on an async pipeline, under asyncio or trio."""
+"""Runs a plan on an async pipeline: what asyncio and trio share, and a run under asyncio."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import inspect
-import logging
-import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from failover_iter.testing._consumers import Session, StreamEnded, is_async_iterable
 from failover_iter.testing._loop import JumpingLoop
@@ -17,45 +15,47 @@ from failover_iter.testing._runs import Recorder, Runaway
 from failover_iter.testing._sources import async_factory, step
 
 #: Virtual seconds after which a run is stopped: longer than any stall.
-FOREVER = 1_000_000.0
-FOREVER_MESSAGE = "the pipeline waits for something that never happens"
+FOREVER: Final = 1_000_000.0
+FOREVER_MESSAGE: Final = "the pipeline waits for something that never happens"
 
 
-class Library(Protocol):
-    """The functions of asyncio or trio that a run needs."""
-
-    cancelled: type[BaseException]
-
-    def time(self) -> float:
-        """Return the virtual time in seconds."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep in virtual time."""
-        ...
-
-    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a function concurrently with the session; cancel it when the run ends."""
-        ...
-
-    def cancel(self) -> None:
-        """Cancel the session."""
-        ...
-
-    def task(self) -> object:
-        """Return the current task."""
-        ...
-
-
-class AsyncDriver:
+class AsyncDriver(ABC):
     """Carries out the moves of an async session."""
 
-    def __init__(self, library: Library, recorder: Recorder, tick: float) -> None:
-        self.library = library
+    cancelled: type[BaseException] | None
+
+    def __init__(self, recorder: Recorder, tick: float) -> None:
         self.recorder = recorder
         self.tick = tick
-        self.cancelled: type[BaseException] | None = library.cancelled
         self.session = Session(recorder, self, tick)
+
+    # The functions of asyncio or trio that a run needs.
+
+    @abstractmethod
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Sleep in virtual time."""
+
+    @abstractmethod
+    def task(self) -> object:
+        """Return the current task."""
+
+    @abstractmethod
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a function concurrently with the session; cancel it when the run ends."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Cancel the session."""
+
+    @abstractmethod
+    async def guard(self, session: Coroutine[Any, Any, None]) -> None:
+        """Run the session; raise `Runaway` if it does not end."""
+
+    # The moves.
 
     async def begin(self, returned: Any) -> Any:
         """Await what the pipeline returned if necessary, and return its async iterator."""
@@ -76,64 +76,50 @@ class AsyncDriver:
             return await close() if close is not None else None
         return await _ask(getattr(stream, f"a{method}"), *args)
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep in virtual time."""
-        await self.library.sleep(seconds)
-
     def cancel_after(self, seconds: float) -> None:
         """Cancel the session after this time, whatever it then waits for."""
 
         async def cancel() -> None:
-            await self.library.sleep(seconds)
+            await self.sleep(seconds)
             if not self.session.is_over:
                 self.recorder.note("interrupt", of=self.recorder.waits_in)
-                self.library.cancel()
+                self.cancel()
 
-        self.library.spawn(cancel)
-
-    def task(self) -> object:
-        """Return the current task."""
-        return self.library.task()
+        self.spawn(cancel)
 
     async def intrude(self, of: tuple[int, int]) -> None:
         """Do what the consumer does while a source is being pulled or closed."""
-        session = self.session
-        if session.intrusion == "cancel":
+        session, how = self.session, self.session.recorder.plan.consumer.how
+        if how in ("cancel", "cancel_close"):
             self.recorder.note("interrupt", of=of)
-            self.library.cancel()
-            await self.library.sleep(self.tick)
-        elif session.intrusion == "reenter":
+            self.cancel()
+            await self.sleep(self.tick)
+        elif how == "reenter":
             await session.nested()
         else:
-            self.library.spawn(session.nested)
+            self.spawn(session.nested)
             for _ in range(3):
-                await self.library.sleep(0)
+                await self.sleep(0)
 
     async def settle(self) -> None:
         """Let the loop close abandoned generators."""
         for pause in (0, 0, self.tick, 100 * self.tick):
-            await self.library.sleep(pause)
+            await self.sleep(pause)
             if not self.recorder.anything_open:
                 return
             gc.collect(1)  # recently abandoned objects are in the young generations
 
-    async def main(
-        self,
-        guard: Callable[[Coroutine[Any, Any, None]], Awaitable[None]],
-        pipeline: Callable[..., Any],
-        *,
-        awaited: bool,
-    ) -> None:
+    async def run(self, pipeline: Callable[..., Any], *, awaited: bool) -> None:
         """Run the session under `guard`, then let the loop settle."""
         recorder = self.recorder
-        recorder.begin(self.library.time)
+        recorder.begin(self.time)
         factories = [
             async_factory(recorder, self, source, self.tick, awaited=awaited)
             for source in range(len(recorder.plan.sources))
         ]
         try:
             try:
-                await guard(self.session.run(pipeline, factories))
+                await self.guard(self.session.run(pipeline, factories))
             except Runaway as runaway:
                 recorder.note("raised", value=runaway)
             await self.settle()
@@ -159,12 +145,12 @@ async def _aclose_quietly(kept: Any) -> None:
             return
 
 
-class _Asyncio:
-    cancelled: type[BaseException] = asyncio.CancelledError
+class _AsyncioDriver(AsyncDriver):
+    cancelled: type[BaseException] | None = asyncio.CancelledError
+    running: asyncio.Task[None]
 
-    session: asyncio.Task[None]
-
-    def __init__(self) -> None:
+    def __init__(self, recorder: Recorder, tick: float) -> None:
+        super().__init__(recorder, tick)
         self.beside: list[asyncio.Task[None]] = []
 
     def time(self) -> float:
@@ -173,17 +159,17 @@ class _Asyncio:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self.beside.append(asyncio.get_running_loop().create_task(function()))
-
-    def cancel(self) -> None:
-        self.session.cancel()
-
     def task(self) -> object:
         return asyncio.current_task()
 
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.beside.append(asyncio.create_task(function()))
+
+    def cancel(self) -> None:
+        self.running.cancel()
+
     async def guard(self, session: Coroutine[Any, Any, None]) -> None:
-        self.session = task = asyncio.get_running_loop().create_task(session)
+        self.running = task = asyncio.create_task(session)
         await asyncio.wait({task}, timeout=FOREVER)
         waits = not task.done()
         task.cancel()
@@ -200,83 +186,11 @@ def run_asyncio(
     pipeline: Callable[..., Any], recorder: Recorder, tick: float, *, awaited: bool
 ) -> None:
     """Run the recorder's plan on an asyncio loop with virtual time."""
-    library = _Asyncio()
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         runner.get_loop().set_exception_handler(
             lambda _, context: recorder.note("stray", value=context.get("exception"))
         )
-        driver = AsyncDriver(library, recorder, tick)
-        runner.run(driver.main(library.guard, pipeline, awaited=awaited))
-
-
-def run_trio(  # noqa: C901 (everything that needs trio, which is imported here)
-    pipeline: Callable[..., Any], recorder: Recorder, tick: float, *, awaited: bool
-) -> None:
-    """Run the recorder's plan under trio with virtual time."""
-    import trio
-    import trio.testing
-
-    class Trio:
-        cancelled: type[BaseException] = trio.Cancelled
-        nursery: trio.Nursery
-
-        def __init__(self) -> None:
-            self.session_scope = trio.CancelScope()
-
-        def time(self) -> float:
-            return trio.current_time()
-
-        async def sleep(self, seconds: float) -> None:
-            await trio.sleep(seconds)
-
-        def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-            self.nursery.start_soon(function)
-
-        def cancel(self) -> None:
-            self.session_scope.cancel()
-
-        def task(self) -> object:
-            return trio.lowlevel.current_task()
-
-        async def guard(self, session: Coroutine[Any, Any, None]) -> None:
-            with trio.move_on_after(FOREVER) as forever, self.session_scope:
-                await session
-            if forever.cancelled_caught:
-                raise Runaway(FOREVER_MESSAGE)
-
-    library = Trio()
-    foreign: list[BaseException] = []  # kept here, or the nursery would wrap it in a group
-
-    async def main() -> None:
-        driver = AsyncDriver(library, recorder, tick)
-        async with trio.open_nursery() as library.nursery:
-            try:
-                await driver.main(library.guard, pipeline, awaited=awaited)
-            except BaseException as error:  # noqa: BLE001 (raised below)
-                foreign.append(error)
-            library.nursery.cancel_scope.cancel()
-
-    with warnings.catch_warnings(), _strays_of_trio(recorder):
-        warnings.simplefilter("ignore", ResourceWarning)  # plans abandon streams on purpose
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
-    if foreign:
-        raise foreign.pop()
-
-
-@contextmanager
-def _strays_of_trio(recorder: Recorder) -> Generator[None]:
-    """Log the errors of async generators that trio closes."""
-    logger = logging.getLogger("trio.async_generator_errors")
-
-    def note(record: logging.LogRecord) -> bool:
-        recorder.note("stray", value=record.exc_info[1] if record.exc_info else None)
-        return False
-
-    logger.addFilter(note)
-    try:
-        yield
-    finally:
-        logger.removeFilter(note)
+        runner.run(_AsyncioDriver(recorder, tick).run(pipeline, awaited=awaited))
 
 
 def run_coroutine(flavour: str, coroutine: Coroutine[Any, Any, Any]) -> Any:

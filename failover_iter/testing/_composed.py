@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from failover_iter.testing._error_oracles import ALL_ORACLES
+from failover_iter.testing import (  # (each registers its oracles)
+    _error_oracles,  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    _race_oracles,  # noqa: F401  # pyright: ignore[reportUnusedImport]
+)
 from failover_iter.testing._faults import Interrupt
-from failover_iter.testing._oracles import Oracle, Oracles, lost, outcome
+from failover_iter.testing._oracles import ORACLES, Oracle, Oracles, lost, outcome
 from failover_iter.testing._plans import Plan
 from failover_iter.testing._runs import RunResult
 
@@ -36,6 +39,38 @@ def attempts_at_most(n: int) -> Oracle:
         return None
 
     return Oracle(f"attempts_at_most({n})", f"no source is opened more than {n} times", check)
+
+
+def at_most_n_openings(n: int, *, source: int | None = None) -> Oracle:
+    """Return an oracle: sources are opened at most `n` times in the run, or this one is.
+
+    For a pipeline of several streams that share something: a breaker, a budget.
+
+    Args:
+        n: how many openings are allowed.
+        source: the number of the source, from 0. By default, the openings of all sources count.
+
+    Example:
+        >>> from failover_iter import Health, Policy
+        >>> from failover_iter.testing import Plan, at_most_n_openings, verify
+        >>> def ten_streams(primary, replica):
+        ...     health = Health(failures=3, cooldown=30)
+        ...     policy = Policy(retry_on=ConnectionError, health=health)
+        ...     for _ in range(10):
+        ...         yield from policy.stream([primary, replica])
+        >>> run = verify(ten_streams, Plan("#", "abc|"), oracles=at_most_n_openings(3, source=0))
+        >>> run.delivered[:4]
+        ['a', 'b', 'c', 'a']
+    """
+
+    def check(run: RunResult) -> str | None:
+        count = sum(source in (None, entry.source) for entry in run.entries("open"))
+        what = "sources were" if source is None else f"{run.source_name(source)} was"
+        return f"{what} opened {count} times" if count > n else None
+
+    what = "sources are" if source is None else f"source {source + 1} is"
+    where = "" if source is None else f", source={source}"
+    return Oracle(f"at_most_n_openings({n}{where})", f"{what} opened at most {n} times", check)
 
 
 def survives(attempts: int) -> Oracle:
@@ -99,10 +134,10 @@ def resolve(oracles: Oracles) -> list[Oracle]:
     if isinstance(oracles, str):
         if oracles in COMPOSED:
             return resolve(COMPOSED[oracles])
-        if oracles not in ALL_ORACLES:
-            known = ", ".join(sorted({*ALL_ORACLES, *COMPOSED}))
+        if oracles not in ORACLES:
+            known = ", ".join(sorted({*ORACLES, *COMPOSED}))
             raise ValueError(f"oracles must be among {known}, or a predicate; got {oracles!r}")
-        return [ALL_ORACLES[oracles]]
+        return [ORACLES[oracles]]
     if isinstance(oracles, Oracle):
         return [oracles]
     if callable(oracles):

@@ -1,15 +1,16 @@
-"""The consumer of a run: its moves, and the session in which it makes them.
+"""The consumer of a run: what it does, in a session with one stream.
 
 The session is one coroutine for all flavours. In the sync flavour, its awaits never suspend.
 """
 
 from __future__ import annotations
 
+import gc
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from failover_iter.testing._faults import Interrupt, leaves_of, make_error
@@ -17,45 +18,7 @@ from failover_iter.testing._plans import Consumer
 from failover_iter.testing._runs import MOST_ITEMS, Interruption, Recorder, Runaway
 
 SENT = "a value from the consumer"
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One thing that a consumer does."""
-
-    what: Literal["next", "send", "close", "throw", "drop", "break", "pause"]
-    #: A second action, while a source is being pulled or closed.
-    intrusion: str | None = None
-
-
-NEXT = Move("next")
-
-
-def moves(consumer: Consumer) -> Iterator[Move]:
-    """Yield the moves of this consumer until the stream ends."""
-    how = consumer.how
-    if how not in ("drain", "slow", "cancel_at"):
-        for _ in range(consumer.at):
-            yield NEXT
-    match how:
-        case "close" | "drop" | "break":
-            yield Move(how)
-            return
-        case "throw":
-            yield Move(how)  # and go on, if the source answers with an item
-        case "cancel_close":
-            yield Move("close", "cancel")
-            return
-        case "send":
-            yield Move("send")
-        case "cancel" | "reenter" | "concurrent":
-            yield Move("next", how)
-        case _:
-            pass
-    while True:
-        yield NEXT
-        if how == "slow":
-            yield Move("pause")
+_KIT = Path(__file__).parent
 
 
 class StreamEnded(Exception):
@@ -71,7 +34,7 @@ class WrongFlavour(TypeError):
 
 
 class Driver(Protocol):
-    """Carries out the moves of a session in one flavour."""
+    """Carries out the calls of a session, and of its sources, in one flavour."""
 
     #: The exception class that cancels a session. Under trio, it must leave the session.
     cancelled: type[BaseException] | None
@@ -100,6 +63,10 @@ class Driver(Protocol):
         """Return the current task, if there are tasks."""
         ...
 
+    async def intrude(self, of: tuple[int, int]) -> None:
+        """Do what the consumer does while this opening is being pulled or closed."""
+        ...
+
 
 #: The session in whose context a source is called.
 _session: ContextVar[Session | None] = ContextVar("failover_iter.testing.session", default=None)
@@ -113,8 +80,6 @@ class Session:
         self.driver = driver
         self.tick = tick
         self.stream: Any = None
-        #: The action of the consumer when a source is next pulled or closed.
-        self.intrusion: str | None = None
         self.is_over = False
         #: The tasks that ask for items.
         self.tasks: list[object] = []
@@ -124,7 +89,7 @@ class Session:
         return _session.get() is not self or self.driver.task() not in self.tasks
 
     async def run(self, pipeline: Callable[..., Any], factories: list[Any]) -> None:
-        """Make all moves, and log how the stream ended."""
+        """Do what the consumer of the plan does, and log how the stream ended."""
         note, plan = self.recorder.note, self.recorder.plan
         token = _session.set(self)
         self.tasks.append(self.driver.task())
@@ -134,8 +99,7 @@ class Session:
         try:
             note("call")
             self.stream = await self.driver.begin(pipeline(*factories))
-            for move in moves(plan.consumer):
-                await self._do(move)
+            await self._follow(plan.consumer)
         except StreamEnded as end:
             note("end", value=end.value)
         except WrongFlavour:
@@ -146,6 +110,8 @@ class Session:
             if not is_cancelled and not _is_of_the_run(error):
                 raise
             note("raised", value=error)
+            if (holder := _holder_of(error)) is not None:
+                note("held", value=holder)
             traceback.clear_frames(error.__traceback__)
             if is_cancelled:
                 raise
@@ -154,20 +120,32 @@ class Session:
             self.stream = None
             _session.reset(token)
 
-    async def _do(self, move: Move) -> None:
-        match move.what:
-            case "pause":
-                await self.driver.sleep(self.recorder.plan.consumer.at * self.tick)
-            case "next" | "send":
-                self._intrude(move, "pull")
-                await self.ask(move.what)
-            case how:
-                self._intrude(move, "close")
-                await self._leave(how)
-
-    def _intrude(self, move: Move, where: str) -> None:
-        self.intrusion = move.intrusion
-        self.recorder.intrusion = where if move.intrusion else None
+    async def _follow(self, consumer: Consumer) -> None:
+        """Do what this consumer does, until it leaves or the stream ends."""
+        how, at = consumer.how, consumer.at
+        if how not in ("drain", "slow", "cancel_at"):
+            for _ in range(at):
+                await self.ask()
+        match how:
+            case "close" | "drop" | "break":
+                return await self._leave(how)
+            case "throw":
+                await self._leave(how)  # and go on, if the source answers with an item
+            case "cancel_close":
+                self.recorder.intrusion = "close"
+                return await self._leave("close")
+            case "send":
+                await self.ask("send")
+            case "cancel" | "reenter" | "concurrent":
+                self.recorder.intrusion = "pull"
+                await self.ask()
+                self.recorder.intrusion = None
+            case _:
+                pass
+        while True:
+            await self.ask()
+            if how == "slow":
+                await self.driver.sleep(at * self.tick)
 
     async def ask(self, how: Literal["next", "send"] = "next") -> None:
         """Ask for an item, and log it."""
@@ -217,6 +195,16 @@ def _is_of_the_run(error: BaseException) -> bool:
     if leaves is not None:
         return all(map(_is_of_the_run, leaves))
     return isinstance(error, Exception | Interrupt | Interruption | GeneratorExit | Runaway)
+
+
+def _holder_of(error: BaseException) -> str | None:
+    """Return the function, not of the kit, with a variable that holds an error that passed it."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if Path(frame.f_code.co_filename).parent != _KIT:
+            values = list(frame.f_locals.values())
+            if any(each is error for each in [*values, *gc.get_referents(*values)]):
+                return frame.f_code.co_qualname
+    return None
 
 
 def is_async_iterable(value: Any) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from typing import Final
 
 from failover_iter.testing import _sources
 from failover_iter.testing._faults import Bug, Interrupt, leaves_of
-from failover_iter.testing._oracles import ORACLES, is_felt, is_outward, oracle, outcome, source_of
+from failover_iter.testing._oracles import is_felt, is_outward, oracle, outcome, source_of
 from failover_iter.testing._plans import GENERATORS
 from failover_iter.testing._runs import LogEntry, Runaway, RunResult
 
@@ -101,9 +100,9 @@ def _intact(run: RunResult) -> str | None:
         error: BaseException = entry.value
         if error is not run.error or isinstance(error, StopIteration):
             continue
-        first = next(each for each in run.entries("fail") if each.of == entry.of)
+        first = next(each for each in run.entries("close", "fail") if each.of == entry.of)
         name = run.plan.script(entry.source or 0, entry.opening).error
-        # A second error of the opening comes from the cleanup of a generator.
+        # An error after the close comes from the cleanup.
         lost = _lost_from(error, name if first is entry else "")
         if lost is not None:
             return f"the error of {source_of(run, entry)} has lost its {lost}"
@@ -131,6 +130,13 @@ def _context_of(error: BaseException) -> Iterator[BaseException]:
         yield each
         seen.add(id(each))
         each = each.__context__
+
+
+@oracle("no frame that an error has passed still holds it: that is a reference cycle")
+def _no_cycle(run: RunResult) -> str | None:
+    for entry in run.entries("held"):
+        return f"a variable of {entry.value} still holds {outcome(run)}"
+    return None
 
 
 @oracle("an error reports the failures before it, in their order: in notes, a group or its context")
@@ -191,7 +197,3 @@ def _same_task(run: RunResult) -> str | None:
     for entry in run.entries("elsewhere"):
         return f"{source_of(run, entry)} was opened or pulled in another task or context"
     return None
-
-
-#: Those of this module too.
-ALL_ORACLES: Final = ORACLES

@@ -108,8 +108,8 @@ def file_server(data: bytes, *mirrors: Sequence[FileAnswer]) -> Generator[FileSe
             answer is that for all further requests. Default: one mirror that serves the file.
 
     Yields:
-        The server, with its `urls` and the `requests` so far. At the end of the block, the server
-        and all its threads stop.
+        The server, with its `urls` and the `requests` so far, each with its `mirror` (from 0),
+        `headers` and `range`. At the end of the block, the server and all its threads stop.
 
     Example:
         >>> import urllib.request

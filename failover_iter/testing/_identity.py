@@ -44,7 +44,7 @@ _scripts: st.SearchStrategy[scripted.ScriptedSource] = st.builds(
     pulls=st.lists(_pull, min_size=1, max_size=5).map(tuple),
     throws=st.lists(_throw, min_size=1, max_size=3).map(tuple),
     closes=st.lists(_close, min_size=1, max_size=2).map(tuple),
-    missing=st.frozensets(st.sampled_from(["send", "throw", "close"])),
+    missing=st.frozensets(st.sampled_from(scripted.METHODS)),
     value=st.sampled_from([None, 0, "value"]),
 )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 from failover_iter._drivers.clock import async_sleep, clock
 from failover_iter.testing._consumers import is_async_iterable
 from failover_iter.testing._faults import make_error
 from failover_iter.testing._plans import Plan, SourceScript
-from failover_iter.testing._sources import SLOW, STALL
+from failover_iter.testing._sources import SLOW, STALL, blocking_generator
+from failover_iter.testing._user_source import UserSource
 
 
 def inject(
@@ -52,15 +53,15 @@ def inject(
 
     @functools.wraps(factory)
     def injected(*args: Any, **kwargs: Any) -> Any:
-        faulty = _Faulty(plan, next(numbers), tick)
-        if faulty.script.at == "call":
-            raise faulty.error()
+        call = _Injected(plan, next(numbers), tick)
+        if call.script.at == "call":
+            raise call.error()
         source = factory(*args, **kwargs)
         if is_async_iterable(source):
-            return faulty.asynchronous(source)
+            return call.items(UserSource(source))
         if inspect.isawaitable(source):
-            return faulty.awaited(source)
-        return faulty.blocking(source)
+            return call.awaited(source)
+        return blocking_generator(call.items(UserSource(source)), call)
 
     return injected
 
@@ -74,7 +75,7 @@ def _check_order(script: SourceScript, plan: Plan) -> None:
         )
 
 
-class _Faulty:
+class _Injected:
     """One call of a wrapped factory."""
 
     def __init__(self, plan: Plan, number: int, tick: float) -> None:
@@ -82,96 +83,47 @@ class _Faulty:
         self.number = number
         self.tick = tick
         self.script = plan.script(0, number)
+        #: The return value of the real source.
+        self.value: Any = None
 
     def error(self, name: str | None = None) -> BaseException:
         """Return a new error; its message names the opening."""
         name = self.script.error if name is None else name
         return make_error(name, self.plan.errors, f"injected, opening {self.number + 1}")
 
-    def steps(self) -> Iterator[tuple[float, bool]]:
-        """Yield, for each item, the seconds to wait before it and whether it is a new one."""
-        ticks = (*self.script.ticks, *[0] * len(self.script.items))
-        before = ""
-        for letter, passed in zip(self.script.items, ticks, strict=False):
-            yield passed * self.tick, letter != before
-            before = letter
-
-    @property
-    def pause(self) -> float:
-        """The seconds to wait before the end."""
-        last = self.script.ticks[len(self.script.items) :]
-        stalled = STALL if self.script.end == "stalls" else 0.0
-        return sum(last) * self.tick + stalled
-
-    @property
-    def slow(self) -> float:
-        """The seconds that closing takes."""
-        return SLOW * self.tick if self.script.closing == "slow" else 0.0
-
-    def closing_error(self) -> BaseException | None:
-        """Return the error that closing raises, if any."""
-        name = {"raises": "", "bug": "bug"}.get(self.script.closing)
-        return None if name is None else self.error(name)
-
-    @property
-    def lets_all_through(self) -> bool:
-        """Whether this call behaves exactly like the real source."""
-        return self.script.end == "ends" and self.script.items == self.plan.items
-
-    def blocking(self, source: Any) -> Generator[Any, Any, Any]:
-        """Yield the real items, then fail."""
-        iterator = cast("Generator[Any, Any, Any]", iter(source))  # or any other iterator
+    async def items(self, source: UserSource) -> AsyncGenerator[Any, Any]:
+        """Yield the real items, then fail. Over a sync source, it never suspends."""
+        script, before, item = self.script, "", None
         try:
-            for seconds, new in self.steps():
-                clock.get().sleep(seconds)
-                if new:
-                    try:
-                        item = next(iterator)
-                    except StopIteration as stop:
-                        return stop.value
-                yield item  # pyright: ignore[reportPossiblyUnboundVariable]  # the first is new
-            clock.get().sleep(self.pause)
-            if self.lets_all_through:
-                return (yield from iterator)
-            if self.script.end != "ends":
+            for place, letter in enumerate(script.items):
+                await self._sleep(source, script.ticks_before(place) * self.tick)
+                item = item if letter == before else await source.next()
+                before = letter
+                yield item
+            last = script.ticks_before(len(script.items)) * self.tick
+            await self._sleep(source, last + (STALL if script.end == "stalls" else 0))
+            while script.end == "ends" and script.items == self.plan.items:
+                yield await source.next()
+            if script.end != "ends":
                 raise self.error()
+        except StopAsyncIteration:
+            self.value = source.value
         finally:
-            for one in dict.fromkeys([id(iterator), id(source)]):
-                getattr(iterator if one == id(iterator) else source, "close", bool)()
-            clock.get().sleep(self.slow)
-            if (error := self.closing_error()) is not None:
-                raise error
+            await source.close()
+            if script.closing == "slow":
+                await self._sleep(source, SLOW * self.tick)
+            if script.closing in ("raises", "bug"):
+                raise self.error("" if script.closing == "raises" else "bug")
 
-    async def asynchronous(self, source: Any) -> AsyncGenerator[Any, Any]:
-        """Yield the real items of an async source, then fail."""
-        iterator: Any = aiter(source)
-        try:
-            for seconds, new in self.steps():
-                await async_sleep(seconds)
-                if new:
-                    try:
-                        item = await anext(iterator)
-                    except StopAsyncIteration:
-                        return
-                yield item  # pyright: ignore[reportPossiblyUnboundVariable]  # the first is new
-            await async_sleep(self.pause)
-            if self.lets_all_through:
-                async for item in iterator:
-                    yield item
-            elif self.script.end != "ends":
-                raise self.error()
-        finally:
-            for one in dict.fromkeys([id(iterator), id(source)]):
-                close = getattr(iterator if one == id(iterator) else source, "aclose", None)
-                if close is not None:
-                    await close()
-            await async_sleep(self.slow)
-            if (error := self.closing_error()) is not None:
-                raise error
+    async def _sleep(self, source: UserSource, seconds: float) -> None:
+        if source.is_async:
+            await async_sleep(seconds)
+        else:
+            clock.get().sleep(seconds)
 
     async def awaited(self, awaitable: Any) -> Any:
         """Await the real source, or fail in the await."""
         source = await awaitable
         if self.script.at == "await":
             raise self.error()
-        return self.asynchronous(source)
+        return self.items(UserSource(source))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -22,7 +23,6 @@ from failover_iter.testing._runs import RunResult
 from failover_iter.testing._verify import verify
 
 Combinator: TypeAlias = Callable[[Any], Any]
-Check: TypeAlias = Callable[[], object]
 
 #: All failures of a source, in every phase, and all kinds of sources.
 OUTAGES: Final = (
@@ -46,20 +46,26 @@ class Suite:
     combinator: Combinator
     failure: type[Exception]
     flavour: Flavour
-    laws: tuple[str, ...]
+    laws: dict[str, str]  # each with its sentence
     max_examples: int | None
     errors: list[Exception] = field(default_factory=list[Exception])
+    #: Whether the law at hand was chosen.
+    is_chosen: bool = True
 
-    def law(self, name: str, sentence: str, *checks: Check) -> None:
-        """Check a law if it was chosen; keep the error of the first check that finds it broken."""
-        if name not in self.laws:
-            return
+    @contextmanager
+    def law(self, name: str) -> Generator[None]:
+        """Check a law in the block, if it was chosen; keep the error of the first check."""
+        self.is_chosen = name in self.laws
         try:
-            for check in checks:
-                check()
+            yield
         except Exception as error:  # noqa: BLE001 (raised by `report`, with those of other laws)
-            error.add_note(f"the law of {name}: {sentence}")
+            error.add_note(f"the law of {name}: {self.laws[name]}")
             self.errors.append(error)
+
+    def check(self, check: Callable[[], object]) -> None:
+        """Check the law at hand, if it was chosen."""
+        if self.is_chosen:
+            check()
 
     def report(self) -> None:
         """Raise the errors of the broken laws."""
@@ -87,30 +93,25 @@ class Suite:
         *,
         faults: Iterable[str] = EVERYTHING,
         consumers: Iterable[str] = ("drain", "slow"),
-        only_if: bool = True,
-    ) -> Check:
-        """Return a check that calls another one with random plans."""
+    ) -> None:
+        """Check the law with random plans."""
+        sizes = [
+            plans(
+                sources=sources,
+                max_items=items,
+                errors=[self.failure],
+                faults=faults,
+                consumers=consumers,
+            )
+            for sources, items in ((2, 4), (3, 6), (6, 8))
+        ]
 
-        def explore_all() -> None:
-            sizes = [
-                plans(
-                    sources=sources,
-                    max_items=items,
-                    errors=[self.failure],
-                    faults=faults,
-                    consumers=consumers,
-                )
-                for sources, items in ((2, 4), (3, 6), (6, 8))
-            ]
+        @self.settings
+        @given(st.one_of(sizes))
+        def explored(plan: Plan) -> None:
+            check(plan)
 
-            @self.settings
-            @given(st.one_of(sizes))
-            def explored(plan: Plan) -> None:
-                check(plan)
-
-            explored()
-
-        return explore_all if only_if else lambda: None
+        self.check(explored)
 
     def explore(
         self,
@@ -118,15 +119,15 @@ class Suite:
         *,
         faults: Iterable[str] = EVERYTHING,
         consumers: Iterable[str] = ("drain", "slow"),
-        combinator: Combinator | str | None = "",
-    ) -> Check:
-        """Return a check that verifies random plans; none if the combinator is None."""
-        chosen: Any = self.combinator if combinator == "" else combinator
+        combinator: Combinator | None = None,
+    ) -> None:
+        """Verify random plans with these oracles."""
+        chosen = combinator or self.combinator
 
         def check(plan: Plan) -> None:
             verify(lambda *f: chosen(iter(f)), plan, oracles=oracles, flavour=self.flavour)
 
-        return self.each(check, faults=faults, consumers=consumers, only_if=chosen is not None)
+        self.each(check, faults=faults, consumers=consumers)
 
     def run_plan(self, combinator: Combinator, plan: Plan, **options: Any) -> RunResult:
         """Run one plan on any combinator of this flavour."""
@@ -286,7 +287,7 @@ def _steps(run: RunResult) -> list[tuple[Any, ...]]:
     return [
         (entry.what, entry.source, entry.opening, _shown(entry.value), entry.phase != "close")
         for entry in run.log
-        if entry.what not in ("stray", "end", "left")
+        if entry.what not in ("stray", "end", "left", "held")
     ]
 
 

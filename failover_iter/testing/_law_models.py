@@ -1,4 +1,8 @@
-"""The reference model of the laws: the items that a combinator delivers in each mode."""
+"""The reference model of the laws: the items that a combinator delivers in each mode.
+
+It knows plans alone: any combinator can be compared with it, whatever its options and its time. The
+tests of this library have a model of whole traces, and compare the two.
+"""
 
 from __future__ import annotations
 

@@ -56,15 +56,15 @@ def _read_words(words: str) -> dict[str, Any]:
 
 def write_marble(script: Any) -> str:
     """Return the line of marbles for a `SourceScript`: the inverse of `read_marble`."""
-    ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
-    marks = [dashes(passed) + item for passed, item in zip(ticks, script.items, strict=False)]
+    marks = [dashes(script.ticks_before(at)) + item for at, item in enumerate(script.items)]
+    last = dashes(script.ticks_before(len(script.items)))
     end = {"ends": "|", "raises": f"#{script.error}", "stalls": "-"}[script.end]
     words = [
         f" {word}={getattr(script, field)}"
         for word, field in _WORDS.items()
         if getattr(script, field) != getattr(type(script)(), field)
     ]
-    return "".join([*marks, dashes(ticks[-1]), end, *words])
+    return "".join([*marks, last, end, *words])
 
 
 def dashes(ticks: int) -> str:

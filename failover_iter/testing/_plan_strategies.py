@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 from string import ascii_letters, digits
@@ -145,90 +145,41 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
     least, most = size
     longer = range(min(most, max(least, 2)), most + 1)
     leaving = [one for one in consumers if one in LEAVING] or consumers
-    situations = ["free", "free", *["survivable"] * 2, *["left"] * 2, "exhausted"]
-    return _drawn(
-        # Made once, and not for each plan: making a strategy takes longer than drawing from it.
-        _Parts(
-            odd=_oddities(errors, faults),
-            openings=_sampled([*range(1, openings + 1)]),
-            consumer=st.sampled_from(consumers),
-            leaver=st.sampled_from([*leaving, *leaving[:2]]),
-            situation=st.sampled_from(situations),
-            length=st.sampled_from([*range(least, most + 1), *longer]),
-            places=[st.integers(0, length) for length in range(most + 1)],
-        ),
-        sources,
-        errors,
-        drain=consumers[0],
-        can_raise="raises" in faults,
-    )
+    can_raise = "raises" in faults
+    # Made once, and not for each plan: making a strategy takes longer than drawing from it.
+    oddity = _oddities(errors, faults)
+    numbers = _sampled([*range(1, openings + 1)])
+    consumer = st.sampled_from(consumers)
+    leaver = st.sampled_from([*leaving, *leaving[:2]])
+    situation = st.sampled_from(["free", "free", *["survivable"] * 2, *["left"] * 2, "exhausted"])
+    length = st.sampled_from([*range(least, most + 1), *longer])
+    places = [st.integers(0, length) for length in range(most + 1)]
 
+    @st.composite
+    def plan(draw: st.DrawFn) -> Plan:
+        oddities = [[oddity(draw) for _ in range(draw(numbers))] for _ in range(sources)]
+        how: Any = draw(consumer)
+        leaves: Any = draw(leaver)
+        match draw(situation):
+            case "survivable":
+                oddities, how = _survivable(oddities, can_raise), consumers[0]
+            case "exhausted":
+                oddities, how = _exhausted(oddities, can_raise), consumers[0]
+            case "left":
+                oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
+            case _:
+                pass
+        items = ALPHABET[: draw(length)]
+        place = places[len(items)]
+        at = draw(place)
+        scripts = [
+            tuple(_script(one, items, draw(place), draw(place)) for one in odds)
+            for odds in oddities
+        ]
+        leave = Consumer(how, 0 if how == "drain" else at)
+        return Plan(*scripts, items=items, errors=errors, consumer=leave)
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The strategies for the parts of a plan."""
-
-    odd: _Odds
-    openings: st.SearchStrategy[int]
-    consumer: st.SearchStrategy[Any]
-    leaver: st.SearchStrategy[Any]
-    situation: st.SearchStrategy[str]
-    length: st.SearchStrategy[int]
-    places: list[st.SearchStrategy[int]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Odds:
-    """The strategies for the fields of an `_Oddity`."""
-
-    fault: st.SearchStrategy[str | None]
-    error: st.SearchStrategy[str]
-    closing: st.SearchStrategy[Any]
-    shape: st.SearchStrategy[Any]
-    ticks: st.SearchStrategy[int]
-    opens: st.SearchStrategy[int]
-
-    def draw(self, draw: st.DrawFn) -> _Oddity:
-        return _Oddity(
-            draw(self.fault),
-            draw(self.error),
-            draw(self.closing),
-            draw(self.shape),
-            draw(self.ticks),
-            draw(self.opens),
-        )
-
-
-@st.composite
-def _drawn(
-    draw: st.DrawFn,
-    parts: _Parts,
-    sources: int,
-    errors: tuple[ErrorMaker, ...],
-    *,
-    drain: Any,
-    can_raise: bool,
-) -> Plan:
-    oddities = [[parts.odd.draw(draw) for _ in range(draw(parts.openings))] for _ in range(sources)]
-    how: Any = draw(parts.consumer)
-    leaves = draw(parts.leaver)
-    match draw(parts.situation):
-        case "survivable":
-            oddities, how = _survivable(oddities, can_raise), drain
-        case "exhausted":
-            oddities, how = _exhausted(oddities, can_raise), drain
-        case "left":
-            oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
-        case _:
-            pass
-    items = ALPHABET[: draw(parts.length)]
-    place = parts.places[len(items)]
-    at = draw(place)
-    scripts = [
-        tuple(_script(one, items, draw(place), draw(place)) for one in odds) for odds in oddities
-    ]
-    leave = Consumer(how, 0 if how == "drain" else at)
-    return Plan(*scripts, items=items, errors=errors, consumer=leave)
+    return plan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,22 +194,25 @@ class _Oddity:
     opens: int
 
 
-def _oddities(errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]) -> _Odds:
-    """Return how one opening may differ from a good one."""
+def _oddities(
+    errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]
+) -> Callable[[st.DrawFn], _Oddity]:
+    """Return a function that draws how one opening differs from a good one."""
     hard = [fault for fault in (*RAISING, *ENDING, *REPLICA) if fault in faults]
     closings = [name.removeprefix("close ") for name in CLOSINGS if name in faults]
     shapes = [shape for shape in SHAPES if shape in faults]
     times = [ticks for name, ticks in TIMES.items() if name in faults]
     opens = [ticks for name, ticks in OPENINGS.items() if name in faults]
-    return _Odds(
+    parts: list[st.SearchStrategy[Any]] = [
         # Half of the openings are good; the first fault, usually "raises", is the most frequent.
-        fault=st.sampled_from([*[None] * (len(hard) + 3), *hard[:1] * 3, *hard]),
-        error=_sampled(["", *[name_of(error) for error in errors[1:]]]),
-        closing=_sampled([*["quietly"] * 3, *closings] if closings else ["quietly"]),
-        shape=_sampled(["generator", *shapes]),
-        ticks=_sampled([0, 0, 0, *times] if times else [0]),
-        opens=_sampled([0, *opens]),
-    )
+        st.sampled_from([*[None] * (len(hard) + 3), *hard[:1] * 3, *hard]),
+        _sampled(["", *[name_of(error) for error in errors[1:]]]),
+        _sampled([*["quietly"] * 3, *closings] if closings else ["quietly"]),
+        _sampled(["generator", *shapes]),
+        _sampled([0, 0, 0, *times] if times else [0]),
+        _sampled([0, *opens]),
+    ]
+    return lambda draw: _Oddity(*[draw(part) for part in parts])
 
 
 def _sampled(values: list[Any]) -> st.SearchStrategy[Any]:

@@ -80,6 +80,10 @@ class SourceScript:
         """Read a line of marbles, such as `"--a-b#"`."""
         return cls(**read_marble(text))
 
+    def ticks_before(self, place: int) -> int:
+        """Return the ticks before the item at this place; after the last item, before the end."""
+        return self.ticks[place] if place < len(self.ticks) else 0
+
     def __str__(self) -> str:
         """Return the line of marbles."""
         return write_marble(self)

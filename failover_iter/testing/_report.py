@@ -54,7 +54,7 @@ def _picture(run: RunResult) -> list[str]:
 
 
 def _is_shown(entry: LogEntry) -> bool:
-    return entry.what not in ("live", "left")
+    return entry.what not in ("live", "left", "held")
 
 
 def _line(run: RunResult, entry: LogEntry) -> str:
@@ -63,32 +63,29 @@ def _line(run: RunResult, entry: LogEntry) -> str:
     return f"{entry.time:>8.1f} s  {who + again:<14} {_words(entry)}".rstrip()
 
 
+#: What an entry says, with its value.
+_WORDS: Final = {
+    "call": "calls the pipeline", "ask": "asks for an item", "got": "gets {!r}",
+    "yield": "yields {!r}", "end": "reaches the end", "raised": "gets {!r}",
+    "leave": "leaves ({})", "nested": "asked for an item during a pull", "fail": "raises {!r}",
+    "thrown": "receives {!r} by throw", "sent": "receives {!r} by send",
+    "stray": "error that reached nobody: {!r}", "open": "is opened", "pull": "is pulled",
+    "close": "is closed", "stop": "ends", "interrupt": "is interrupted",
+    "elsewhere": "is opened or pulled in another task or context",
+}  # fmt: skip
+
+
 def _words(entry: LogEntry) -> str:
     value = entry.value
+    words = _WORDS[entry.what].format(value)
     match entry.what:
-        case "call":
-            return "calls the pipeline"
-        case "ask":
-            return "asks for an item"
-        case "got" | "yield":
-            return f"{'gets' if entry.what == 'got' else 'yields'} {value!r}"
-        case "end":
-            return "reaches the end" + ("" if value is None else f": the stream returns {value!r}")
-        case "raised":
-            return f"gets {value!r}"
-        case "leave":
-            return f"leaves ({value})"
-        case "nested":
-            return "asked for an item during a pull" + ("" if value is None else f": {value!r}")
-        case "fail":
-            return f"raises {value!r}" + ("" if entry.phase == "pull" else f" ({entry.phase})")
-        case "thrown":
-            return f"throws {value!r}" if entry.source is None else f"receives {value!r} by throw"
-        case "sent":
-            return f"receives {value!r} by send"
-        case "stray":
-            return f"error that reached nobody: {value!r}"
-        case "open" | "pull" | "close":
-            return {"open": "is opened", "pull": "is pulled", "close": "is closed"}[entry.what]
+        case "end" if value is not None:
+            return f"{words}: the stream returns {value!r}"
+        case "nested" if value is not None:
+            return f"{words}: {value!r}"
+        case "fail" if entry.phase != "pull":
+            return f"{words} ({entry.phase})"
+        case "thrown" if entry.source is None:
+            return f"throws {value!r}"
         case _:
-            return "ends" if entry.what == "stop" else "is interrupted"
+            return words

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-from failover_iter.testing._async_runs import run_asyncio, run_trio
+from failover_iter.testing._async_runs import run_asyncio
 from failover_iter.testing._consumers import WrongFlavour
 from failover_iter.testing._plans import Plan
 from failover_iter.testing._runs import Recorder, RunResult
@@ -68,12 +68,16 @@ def run_plan(
 
     def run_as(chosen: Flavour) -> RunResult:
         recorder = Recorder(plan, item)
+        is_awaited = plan.awaited if awaited is None else awaited
         with _strays_noted(recorder):
             if chosen == "sync":
                 run_sync(pipeline, recorder, clock or VirtualClock(), tick)
+            elif chosen == "asyncio":
+                run_asyncio(pipeline, recorder, tick, awaited=is_awaited)
             else:
-                run = run_asyncio if chosen == "asyncio" else run_trio
-                run(pipeline, recorder, tick, awaited=plan.awaited if awaited is None else awaited)
+                from failover_iter.testing._trio_runs import run_trio
+
+                run_trio(pipeline, recorder, tick, awaited=is_awaited)
         return RunResult(plan, tuple(recorder.log), chosen, item)
 
     try:

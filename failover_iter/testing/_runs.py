@@ -16,7 +16,7 @@ from failover_iter.testing._svg import Drawing, Mark, svg
 
 What: TypeAlias = Literal[
     # the consumer
-    "call", "ask", "got", "end", "raised", "leave", "left", "nested",
+    "call", "ask", "got", "end", "raised", "held", "leave", "left", "nested",
     # a source
     "open", "live", "pull", "yield", "stop", "fail", "close", "sent", "thrown", "interrupt",
     "elsewhere",
@@ -50,11 +50,12 @@ class LogEntry:
     Attributes:
         time: virtual seconds since the start of the run.
         what: the kind of entry. Of the consumer: "call" (of the pipeline), "ask", "got" (an
-            item), "end", "raised", "leave", "left", "thrown" (by the consumer), "nested" (a pull
-            during another pull). Of a source: "open", "live" (it must be closed from now on),
-            "pull", "yield", "stop", "fail", "close", "sent" (a value arrived), "thrown" (an error
-            arrived), "interrupt", "elsewhere" (it is opened or pulled in another task or context
-            than that of the consumer). Of neither: "stray" (an error that Python only reported).
+            item), "end", "raised", "held" (the error, by a function that it has passed), "leave",
+            "left", "thrown" (by the consumer), "nested" (a pull during another pull). Of a source:
+            "open", "live" (it must be closed from now on), "pull", "yield", "stop", "fail",
+            "close", "sent" (a value arrived), "thrown" (an error arrived), "interrupt",
+            "elsewhere" (it is opened or pulled in another task or context than that of the
+            consumer). Of neither: "stray" (an error that Python only reported).
         source: the number of the source, from 0; None if the entry is not of a source.
         opening: the number of the opening of that source, from 0.
         value: the item, the error, the returned value, or how the consumer left; for "open", the
@@ -97,7 +98,7 @@ class Recorder:
         self.waits_in: tuple[int | None, int] = (None, 0)
         #: Whether the consumer is another task, or has another context, than the one that runs.
         self.is_elsewhere: Callable[[], bool] = bool
-        #: The next event of a source that the consumer interferes with: "pull" or "close".
+        #: The call of a source with which the consumer interferes next: "pull" or "close".
         self.intrusion: str | None = None
 
     def begin(self, time: Callable[[], float]) -> None:
@@ -208,14 +209,13 @@ class RunResult:
 
     @cached_property
     def answered(self) -> bool:
-        """Whether a source answered what the consumer threw: with an item, or by ending."""
-        by: LogEntry | None = None
-        for entry in self.log:
-            if entry.what == "thrown" and entry.source is not None:
-                by = entry
-            elif by is not None and entry.of == by.of and entry.what in ("yield", "fail", "stop"):
-                return entry.what != "fail"
-        return False
+        """Whether a source answered what the consumer threw: with an item, or by ending well."""
+        thrown = next((each for each in self.entries("thrown") if each.source is not None), None)
+        if thrown is None:
+            return False
+        answers = [each.what for each in self.since(thrown) if each.of == thrown.of]
+        said = [what for what in answers if what in ("yield", "stop", "fail")]
+        return said[:1] == ["yield"] or said == ["stop"]
 
     @property
     def seconds(self) -> float:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter.testing._faults import Bug, Interrupt
 
+#: The methods that an iterator may lack.
+METHODS: Final = ("send", "throw", "close")
 Action: TypeAlias = Literal["item", "end", "raise", "reraise", "base"]
 
 
@@ -18,7 +21,7 @@ class ScriptedSource:
     pulls: tuple[Action, ...] = ("item",)
     throws: tuple[Action, ...] = ("reraise",)
     closes: tuple[Action, ...] = ("end",)
-    missing: frozenset[str] = frozenset()  # the methods that an iterator does not have
+    missing: frozenset[str] = frozenset()  # those of `METHODS` that an iterator lacks
     value: Any = None  # the return value
 
 
@@ -77,26 +80,19 @@ def sync_generator(script: ScriptedSource, log: list[Any]) -> Generator[Any, Any
 
 async def async_generator(script: ScriptedSource, log: list[Any]) -> AsyncGenerator[Any, Any]:
     """The async version of `sync_generator`."""
-    player = ScriptPlayer(script, log)
-    item: Any = None
-    kind: Any = "pulls"
-    error: BaseException | None = None
+    source = sync_generator(script, log)
+    pull: Any = source.__next__
     while True:
         try:
-            item = player.act(kind, error)
-        except SourceEnded:
+            item = pull()
+        except StopIteration:
             return
-        kind, error = "pulls", None
         try:
             sent = yield item
-        except GeneratorExit as thrown:
-            log.append("close")
-            kind, error = "closes", thrown
-        except BaseException as thrown:
-            log.append(("throw", type(thrown).__name__))
-            kind, error = "throws", thrown
+        except BaseException as error:
+            pull = partial(source.throw, error)
         else:
-            log.append(("send", sent))
+            pull = partial(source.send, sent)
 
 
 def sync_iterator(script: ScriptedSource, log: list[Any]) -> Any:
@@ -147,29 +143,19 @@ def async_iterator(script: ScriptedSource, log: list[Any]) -> Any:
     """The async version of `sync_iterator`."""
     sync = sync_iterator(script, log)
 
-    async def asend(self: Any, value: Any) -> Any:
-        return _async_end(sync.send, value)
+    def asynchronous(name: str) -> Any:
+        async def method(_: Any, *args: Any) -> Any:
+            try:
+                return getattr(sync, name)(*args)
+            except StopIteration:
+                raise StopAsyncIteration from None
 
-    async def athrow(self: Any, error: Any, *_: Any) -> Any:
-        return _async_end(sync.throw, error)
+        return method
 
-    async def aclose(self: Any) -> None:
-        sync.close()
-
-    async def step(self: Any) -> Any:
-        return _async_end(sync.__next__)
-
-    methods = {"send": asend, "throw": athrow, "close": aclose}
-    body = {f"a{name}": method for name, method in methods.items() if name not in script.missing}
+    body = {f"a{name}": asynchronous(name) for name in METHODS if name not in script.missing}
+    step = asynchronous("__next__")
     return type("Iterator", (), {"__aiter__": _itself, "__anext__": step, **body})()
 
 
 def _itself(me: Any) -> Any:
     return me
-
-
-def _async_end(call: Any, *args: Any) -> Any:
-    try:
-        return call(*args)
-    except StopIteration:
-        raise StopAsyncIteration from None

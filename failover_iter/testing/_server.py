@@ -96,20 +96,19 @@ class _Handler(LoopbackHandler):
         self._answer(self.faults.next_script(source, start), start)
 
     def _answer(self, script: SourceScript, start: int) -> None:
-        ticks = (*script.ticks, *[0] * (len(script.items) + 1 - len(script.ticks)))
         if script.at != "pull":
-            self._wait(ticks[0])
+            self._wait(script.ticks_before(0))
             self.reset()
             return
         if script.error.isdecimal() and not script.items:
-            self._wait(ticks[0])
+            self._wait(script.ticks_before(0))
             self.send_status(int(script.error))
             return
         self._begin()
-        for letter, passed in list(zip(script.items, ticks, strict=False))[start:]:
-            self._wait(passed)
-            self.send_chunk(self.faults.item(letter))
-        self._wait(ticks[len(script.items)])
+        for place in range(start, len(script.items)):
+            self._wait(script.ticks_before(place))
+            self.send_chunk(self.faults.item(script.items[place]))
+        self._wait(script.ticks_before(len(script.items)))
         self._end(script)
 
     def _end(self, script: SourceScript) -> None:

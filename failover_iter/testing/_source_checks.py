@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import gc
 import inspect
+import logging
+import sys
 import warnings
-from collections.abc import Callable, Coroutine, Generator, Iterable
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
+from typing import Any, TypeAlias, cast
 
-from failover_iter import Progress
+from failover_iter import (
+    Decide,
+    Progress,
+    Resume,
+    Skip,
+    Source,
+    SourceError,
+    afailover_stream,
+)
 from failover_iter.testing._async_runs import run_coroutine
-from failover_iter.testing._consumers import is_async_iterable
+from failover_iter.testing._consumers import WrongFlavour, is_async_iterable
 from failover_iter.testing._run_plan import Flavour
+from failover_iter.testing._user_source import UserSource, result_of, user_source
 
 Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
@@ -58,7 +70,7 @@ def check_replayable(
         for _ in range(times - 1):
             _compare(first, await (await opener.open()).drained())
 
-    _run(check, _Opener(factory), flavour)
+    _run(check, factory, flavour)
 
 
 def _compare(first: list[Any], again: list[Any]) -> None:
@@ -78,26 +90,36 @@ def _items(count: int) -> str:
 
 
 def check_resumable(
-    factory: Callable[[Progress[Any]], Any],
+    factory: Callable[[Progress[Any]], Any] | Source[Any],
     reference: Reference,
     *,
+    mid_stream: Resume | Decide | None = None,
     flavour: Flavour | None = None,
 ) -> None:
     """Check that a source yields exactly the missing items, wherever it resumes.
 
-    The source is opened with the `Progress` after 0 items, after 1 item, and so on, to the end.
+    A stream reads the source, which is cut off when it is asked for its first item (or bookmark),
+    then for the second one, and so on, to the end; at last, after each item. The stream reopens it
+    each time, with a `Progress` of what was delivered: the count, the items, the cursor, the memo.
 
     Args:
         factory: opens the source, sync or async, at the position of a `Progress`, as under
-            `mid_stream="resume"`.
-        reference: all items, or a function that returns them.
-        flavour: "sync", "asyncio" or "trio". By default, the source's class decides between "sync"
-            and "asyncio". An async source runs in an event loop that the check starts.
+            `mid_stream="resume"`; or a `Source` with such a factory.
+        reference: all items, or a function that returns them. If it is `bytes`, the chunks of the
+            source are joined, wherever they were cut.
+        mid_stream: how the source takes over, if it reads `progress.cursor`:
+            `Resume(start=..., advance=...)`. By default that of the `Source`, or else
+            `Resume(keep=None)`.
+        flavour: "sync", "asyncio" or "trio". By default, the class of what the factory returns
+            decides between "sync" and "asyncio". An async source runs in an event loop that the
+            check starts.
 
     Raises:
         AssertionError: at some position, the source yielded other items than the remaining ones.
+        ValueError: the `Source` takes over by starting again.
 
     Example:
+        >>> from failover_iter import Resume
         >>> from failover_iter.testing import check_resumable
         >>> check_resumable(lambda progress: range(progress.delivered, 5), range(5))
         >>> try:
@@ -105,34 +127,113 @@ def check_resumable(
         ... except AssertionError as error:
         ...     print(error)
         resumed after 1 item, it yielded [0, 1, 2, 3, 4] instead of [1, 2, 3, 4]
+        >>> by_row = Resume(start=0, advance=lambda cursor, row: row + 1)
+        >>> check_resumable(lambda progress: range(progress.cursor, 5), range(5), mid_stream=by_row)
     """
-    cuts = _cuts(reference)
+    given = reference() if callable(reference) else reference
+    items = given if isinstance(given, bytes) else list(given)
+    source: Source[Any] = cast("Any", factory if isinstance(factory, Source) else Source(factory))
+    if mid_stream is not None:
+        source = replace(source, mid_stream=mid_stream)
+    if isinstance(source.mid_stream, Skip) or source.mid_stream in ("restart", "raise", "skip"):
+        raise ValueError(
+            f"check_resumable is for sources that resume, got mid_stream={source.mid_stream!r}: "
+            "check_replayable checks a source that starts over"
+        )
 
     async def check(opener: _Opener) -> None:
-        for progress, rest in cuts:
-            got = await (await opener.open(progress)).drained()
-            if got != rest:
-                after = _items(progress.delivered)
-                raise BadSource(f"resumed after {after}, it yielded {got!r} instead of {rest!r}")
+        place = 0
+        while await _CutStream(opener, source, place).compare(items):
+            place += 1
+        await _CutStream(opener, source, None).compare(items)
 
-    _run(check, _Opener(factory, cuts[0][0]), flavour)
+    with _unlogged():
+        _run(check, source.factory, flavour)
 
 
-def _cuts(reference: Reference) -> list[tuple[Progress[Any], list[Any]]]:
-    items = list(reference() if callable(reference) else reference)
-    return [
-        (
-            Progress(
-                delivered=cut,
-                last=items[cut - 1] if cut else None,
-                items=tuple(items[:cut]),
-                total=cut,
-                attempt=min(cut + 1, 2),
-            ),
-            items[cut:],
+class _CutOff(Exception):
+    """The source was cut off."""
+
+
+class _CutStream:
+    """A stream over a source that is cut off once, after `place` items and bookmarks.
+
+    If `place` is None, it is cut off after each item that it adds.
+    """
+
+    def __init__(self, opener: _Opener, source: Source[Any], place: int | None) -> None:
+        self.opener = opener
+        self.stream = afailover_stream(
+            [Source(self.cut_off, mid_stream=source.mid_stream)],
+            retry_on=_CutOff,
+            switch_on=SourceError,
+            attempts=sys.maxsize,
+            mid_stream=Resume(keep=None),
         )
-        for cut in range(len(items) + 1)
-    ]
+        self.place = place
+        self.items: list[Any] = []
+        #: How many items had been delivered at each cut.
+        self.cuts: list[int] = []
+
+    async def cut_off(self, progress: Progress[Any]) -> AsyncIterator[Any]:
+        """Yield what the source does; at the cut, ask it for more, but deliver nothing."""
+        opened = await self.opener.open(progress)
+        yielded = 0
+        try:
+            while not self.is_cut(progress, yielded):
+                yield await opened.next()
+                yielded += 1
+            self.cuts.append(len(self.items))
+            with suppress(StopAsyncIteration):
+                await opened.next()
+        except StopAsyncIteration:
+            return
+        finally:
+            await opened.close()
+        raise _CutOff
+
+    def is_cut(self, progress: Progress[Any], yielded: int) -> bool:
+        if self.place is None:
+            return len(self.items) > progress.total
+        return yielded == self.place and not self.cuts
+
+    async def compare(self, expected: list[Any] | bytes) -> bool:
+        """Compare what the stream delivers with all items; return whether it was cut off."""
+        try:
+            async with aclosing(self.stream) as stream:
+                async for item in stream:
+                    self.items.append(item)
+                    if len(self.items) > 2 * len(expected):
+                        break  # or a wrong source might never end
+        except SourceError as error:
+            raise BadSource(f"{self.resumed()}, it raised {error!r}") from error
+        before: Any = self.items[: self.seam]
+        got: Any = self.items[self.seam :]
+        if isinstance(expected, bytes):
+            before, got = b"".join(before), b"".join(got)
+        rest = expected[len(before) :]
+        if got != rest:
+            raise BadSource(f"{self.resumed()}, it yielded {got!r} instead of {rest!r}")
+        return bool(self.cuts)
+
+    @property
+    def seam(self) -> int:
+        """How many items the first opening delivered, if it was cut off at a place."""
+        return self.cuts[0] if self.cuts and self.place is not None else 0
+
+    def resumed(self) -> str:
+        return f"resumed after {'each item' if self.place is None else _items(self.seam)}"
+
+
+@contextmanager
+def _unlogged() -> Generator[None]:
+    """Do not log the failures that a check causes."""
+    logger = logging.getLogger("failover_iter")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def check_closes(
@@ -178,7 +279,7 @@ def check_closes(
             if closed is not None and not closed():
                 raise BadSource(f"closed after {_items(pulls)}, it did not release its resources")
 
-    _run(check, _Opener(factory), flavour)
+    _run(check, factory, flavour)
 
 
 async def _check_closed(opener: _Opener, pulls: int) -> None:
@@ -188,7 +289,7 @@ async def _check_closed(opener: _Opener, pulls: int) -> None:
         raise BadSource(f"{type(source.iterator).__name__} has no method {source.closes_by}")
     try:
         for close in source.closers() * 2:
-            await _result(close())
+            await result_of(close())
     except Exception as error:
         raise BadSource(f"closed after {_items(pulls)}, it raised {error!r}") from error
     if await source.pull(1):
@@ -210,80 +311,44 @@ def _nothing_left(pulls: int) -> Generator[None]:
 
 
 class _Opener:
-    """Opens a source. The first opening also shows of which flavour it is."""
+    """Opens a source, and finds out whether it is async."""
 
-    def __init__(self, factory: Callable[..., Any], *arguments: Any) -> None:
+    def __init__(self, factory: Callable[..., Any], *, blocking: bool) -> None:
         self.factory = factory
-        self.arguments = arguments
-        self.first: list[Any] = []
+        self.blocking = blocking
+        #: Async sources that were opened before their flavour was known.
+        self.unused: list[Any] = []
 
-    def is_async(self) -> bool:
-        if inspect.iscoroutinefunction(self.factory):
-            return True
-        self.first = [self.factory(*self.arguments)]
-        return is_async_iterable(self.first[0]) or inspect.isawaitable(self.first[0])
+    async def open(self, *arguments: Any) -> UserSource:
+        opened = self.factory(*arguments)
+        if self.blocking and (is_async_iterable(opened) or inspect.isawaitable(opened)):
+            self.unused.append(opened)
+            raise WrongFlavour("the source is async")
+        return await user_source(opened)
 
-    async def open(self, *arguments: Any) -> _Source:
-        source = self.first.pop() if self.first else self.factory(*arguments)
-        if is_async_iterable(source):
-            return _Source(source)
-        return _Source(await _result(source))
-
-
-class _Source:
-    """An opened source of either flavour."""
-
-    def __init__(self, source: Any) -> None:
-        self.source = source
-        self.is_async = is_async_iterable(source)
-        self.closes_by = "aclose" if self.is_async else "close"
-        self.iterator = aiter(source) if self.is_async else iter(source)
-
-    async def next(self) -> Any:
-        """Return the next item, or raise `StopAsyncIteration`."""
-        if self.is_async:
-            return await anext(self.iterator)
-        try:
-            return next(self.iterator)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-    async def pull(self, times: int) -> int:
-        """Pull this many times, and return how many items arrived."""
-        for count in range(times):
-            try:
-                await self.next()
-            except (StopAsyncIteration, ValueError):  # ValueError: a closed file
-                return count
-        return times
-
-    async def drained(self) -> list[Any]:
-        """Return all items, and close the source."""
-        items: list[Any] = []
-        try:
-            while True:
-                items.append(await self.next())
-        except StopAsyncIteration:
-            return items
-        finally:
-            for close in self.closers():
-                await _result(close())
-
-    def closers(self) -> list[Any]:
-        """Return the close methods of the iterator and of its iterable, if they have one."""
-        both = [self.iterator] if self.source is self.iterator else [self.iterator, self.source]
-        return [getattr(one, self.closes_by) for one in both if hasattr(one, self.closes_by)]
-
-
-async def _result(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+    async def close_unused(self) -> None:
+        while self.unused:
+            with suppress(Exception):  # `check_closes` says what its close raises
+                await (await user_source(self.unused.pop())).close()
 
 
 def _run(
     check: Callable[[_Opener], Coroutine[Any, Any, None]],
-    opener: _Opener,
+    factory: Callable[..., Any],
     flavour: Flavour | None,
 ) -> None:
-    if flavour is None:
-        flavour = "asyncio" if opener.is_async() else "sync"
-    run_coroutine(flavour, check(opener))
+    opener = _Opener(factory, blocking=flavour in (None, "sync"))
+
+    async def checked() -> None:
+        await opener.close_unused()
+        await check(opener)
+
+    try:
+        run_coroutine(flavour or "sync", checked())
+    except WrongFlavour:
+        if flavour is not None:
+            raise
+    else:
+        return
+    opener.blocking = False
+    run_coroutine("asyncio", checked())

@@ -1,13 +1,15 @@
 """Sources that follow a plan. Each step is written once, as a coroutine.
 
-A blocking source runs the same coroutine by `step`: its host sleeps without suspending it.
+A blocking source runs the same coroutine by `step`: its driver sleeps without suspending it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from typing import Any, Final, NoReturn, Protocol
+from functools import partial
+from typing import Any, Final, NoReturn
 
+from failover_iter.testing._consumers import Driver
 from failover_iter.testing._faults import Bug, make_error
 from failover_iter.testing._runs import Recorder
 
@@ -15,18 +17,6 @@ from failover_iter.testing._runs import Recorder
 STALL = 7200.0
 #: How many ticks a slow close takes.
 SLOW = 10
-
-
-class Host(Protocol):
-    """The functions that the sources of a run need from it."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep in virtual time."""
-        ...
-
-    async def intrude(self, of: tuple[int, int]) -> None:
-        """Do what the consumer does while this opening is being pulled or closed."""
-        ...
 
 
 class SourceEnded(Exception):
@@ -49,11 +39,11 @@ class OpenedSource:
     """
 
     def __init__(
-        self, recorder: Recorder, host: Host, source: int, tick: float, start: Any
+        self, recorder: Recorder, driver: Driver, source: int, tick: float, start: Any
     ) -> None:
         number = recorder.open(source)
         self.recorder = recorder
-        self.host = host
+        self.driver = driver
         self.of = (source, number)
         self.script = recorder.plan.script(source, number)
         self.tick = tick
@@ -87,13 +77,13 @@ class OpenedSource:
         """Do what the call, or the await, of the factory does: it may take time, and may fail."""
         await self._wait(self.script.opens)
         if self.fails_at("call", "await"):
-            await self._wait(self._ticks(0))
+            await self._wait(self.script.ticks_before(0))
             self.fail(self.script.error, phase)
 
     async def enter(self) -> None:
         """Do what `iter()` does."""
         if self.fails_at("iter"):
-            await self._wait(self._ticks(0))
+            await self._wait(self.script.ticks_before(0))
             self.fail(self.script.error, "iter")
 
     def live(self, part: str = "") -> None:
@@ -107,7 +97,7 @@ class OpenedSource:
         self.note("pull")
         self.recorder.note_elsewhere(self.of)
         await self._be_intruded("pull")
-        await self._wait(self._ticks(min(self.place, len(self.script.items))))
+        await self._wait(self.script.ticks_before(min(self.place, len(self.script.items))))
         if self.place < len(self.script.items):
             item = self.recorder.item(self.script.items[self.place])
             self.place += 1
@@ -136,9 +126,6 @@ class OpenedSource:
         elif self.script.closing in ("bug", "base"):
             self.fail(self.script.closing, phase)
 
-    def _ticks(self, place: int) -> int:
-        return self.script.ticks[place] if place < len(self.script.ticks) else 0
-
     async def _wait(self, ticks: int) -> None:
         if ticks:
             await self._sleep(ticks * self.tick)
@@ -146,14 +133,14 @@ class OpenedSource:
     async def _sleep(self, seconds: float) -> None:
         before, self.recorder.waits_in = self.recorder.waits_in, self.of
         try:
-            await self.host.sleep(seconds)
+            await self.driver.sleep(seconds)
         finally:
             self.recorder.waits_in = before
 
     async def _be_intruded(self, where: str) -> None:
         if self.recorder.intrusion == where:
             self.recorder.intrusion = None
-            await self.host.intrude(self.of)
+            await self.driver.intrude(self.of)
 
 
 # The async shapes of a source.
@@ -188,34 +175,24 @@ class _Iterator(_Bare):
 
 
 class _Iterable:
-    """An async iterable with a close method, over an iterator without one.
+    """An async iterable with a close method, over an iterator that may have one too.
 
     The method is an async `close`, not `aclose`, as in the streams of many SDKs.
     """
 
-    def __init__(self, opened: OpenedSource, part: str = "") -> None:
+    def __init__(self, opened: OpenedSource, *, both: bool = False) -> None:
         self.opened = opened
-        self.part = part
-        opened.live(part)
+        self.both = both
+        self.part = "iterable" if both else ""
+        opened.live(self.part)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         if self.opened.fails_at("iter"):
             self.opened.fail(self.opened.script.error, "iter")  # at once: a plain call cannot wait
-        return _Bare(self.opened)
+        return _Iterator(self.opened, "iterator") if self.both else _Bare(self.opened)
 
     async def close(self) -> None:
         await self.opened.close(part=self.part)
-
-
-class _Both(_Iterable):
-    """An async iterable with a close method, over an iterator with one."""
-
-    def __init__(self, opened: OpenedSource) -> None:
-        super().__init__(opened, "iterable")
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        super().__aiter__()
-        return _Iterator(self.opened, "iterator")
 
 
 async def _generator(opened: OpenedSource) -> AsyncGenerator[Any, Any]:
@@ -279,13 +256,14 @@ class _BlockingIterable:
         step(self.source.close())
 
 
-def _blocking_generator(source: AsyncGenerator[Any, Any], value: Any) -> Generator[Any, Any, Any]:
+def blocking_generator(source: AsyncGenerator[Any, Any], opened: Any) -> Generator[Any, Any, Any]:
+    """Step an async generator that never suspends, and return the `value` of what opened it."""
     pull = source.__anext__()
     while True:
         try:
             item = step(pull)
         except StopAsyncIteration:
-            return value
+            return opened.value
         try:
             sent = yield item
         except GeneratorExit:
@@ -310,7 +288,7 @@ def _blocking(source: Any) -> Any:
 _SHAPES: Final[dict[str, Callable[[OpenedSource], Any]]] = {
     "iterator": _Iterator,
     "iterable": _Iterable,
-    "both": _Both,
+    "both": partial(_Iterable, both=True),
     "bare": _Bare,
     "same": _Iterator,
 }
@@ -322,23 +300,20 @@ def _made(opened: OpenedSource, *, blocking: bool) -> Any:
     kind = opened.script.kind
     if kind == "same" and source in recorder.last:
         return recorder.last[source]
-    made: Any
-    if kind in _SHAPES:
-        made = _SHAPES[kind](opened)
-        made = _blocking(made) if blocking else made
-    else:
-        made = _generator(opened)
-        made = _blocking_generator(made, opened.value) if blocking else made
+    make: Callable[[OpenedSource], Any] = _SHAPES.get(kind, _generator)
+    made = make(opened)
+    if blocking:
+        made = _blocking(made) if kind in _SHAPES else blocking_generator(made, opened)
     recorder.kept.append(made)
     recorder.last[source] = made
     return made
 
 
-def sync_factory(recorder: Recorder, host: Host, source: int, tick: float) -> Any:
+def sync_factory(recorder: Recorder, driver: Driver, source: int, tick: float) -> Any:
     """Return a factory for one source of the plan; `start` is how many items to leave out."""
 
     def factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, host, source, tick, start)
+        opened = OpenedSource(recorder, driver, source, tick, start)
         step(opened.open("call"))
         return _made(opened, blocking=True)
 
@@ -346,18 +321,18 @@ def sync_factory(recorder: Recorder, host: Host, source: int, tick: float) -> An
 
 
 def async_factory(
-    recorder: Recorder, host: Host, source: int, tick: float, *, awaited: bool
+    recorder: Recorder, driver: Driver, source: int, tick: float, *, awaited: bool
 ) -> Any:
     """Return a factory for one source of the plan; with `awaited`, an async function."""
 
     def factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, host, source, tick, start)
+        opened = OpenedSource(recorder, driver, source, tick, start)
         if opened.fails_at("call", "await"):
             opened.fail(opened.script.error, "call")
         return _made(opened, blocking=False)
 
     async def awaited_factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, host, source, tick, start)
+        opened = OpenedSource(recorder, driver, source, tick, start)
         recorder.openings_in_progress += 1
         try:
             await opened.open("await")

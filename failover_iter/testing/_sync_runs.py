@@ -23,6 +23,8 @@ from failover_iter.testing._virtual import WORKERS, VirtualClock
 
 #: How many real seconds to wait for a thread that asks for an item concurrently.
 PATIENCE = 0.2
+#: And how many for the thread of an abandoned stream, which ends when it has closed its source.
+CLOSING_PATIENCE = 5.0
 
 
 def run_sync(
@@ -102,10 +104,10 @@ class _SyncDriver:
 
     async def intrude(self, of: tuple[int, int]) -> None:
         """Do what the consumer does while a source is being pulled or closed."""
-        session = self.session
-        if session.intrusion == "cancel":
+        session, how = self.session, self.session.recorder.plan.consumer.how
+        if how in ("cancel", "cancel_close"):
             self.interrupt(of)
-        if session.intrusion == "reenter":
+        if how == "reenter":
             await session.nested()
         else:
             context = contextvars.copy_context()
@@ -123,5 +125,5 @@ class _SyncDriver:
         if self.session.recorder.anything_open:
             gc.collect(1)  # recently abandoned objects are in the young generations
             for thread in threading.enumerate():
-                if thread.name.startswith(WORKERS):  # it closes the source of an abandoned stream
-                    thread.join(PATIENCE)
+                if thread.name.startswith(WORKERS):
+                    thread.join(CLOSING_PATIENCE)

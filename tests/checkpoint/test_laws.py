@@ -302,9 +302,9 @@ def _saves_at_each_item(self: Any) -> None:
     self._cursor.due = 0
 
 
-def _forgets_the_count(self: Any, value: Any, count: int, at: int) -> None:
+def _forgets_the_count(self: Any, value: Any, count: int, at: int, kept: Any) -> None:
     """The cursor is kept without the count of items."""
-    _RESTORE(self, value, 0, 0)
+    _RESTORE(self, value, 0, 0, kept)
 
 
 def _replays_after_a_bookmark(self: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import errno
 import json
 import os
@@ -11,8 +12,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -227,6 +231,52 @@ def test_cursors_that_json_does_not_keep(tmp_path: Path) -> None:
     next(items)
     with pytest.raises(TypeError, match="^dumps must return a str, got bytes"):
         next(items)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        7,
+        "x",
+        b"\x00\xff",
+        Decimal("1.50"),
+        UUID(int=7),
+        dt.date(2026, 1, 31),
+        dt.datetime(2026, 1, 31, 12, 0, 0, 1),  # noqa: DTZ001 (as of a column without a zone)
+        dt.datetime(2026, 1, 31, tzinfo=dt.UTC),
+        dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin")),
+        dt.time(12, 30),
+        dt.time(12, 30, tzinfo=dt.timezone(dt.timedelta(hours=1))),
+        {"failover_iter": "date"},
+    ],
+    ids=repr,
+)
+def test_cursors_with_the_values_of_databases(tmp_path: Path, value: Any) -> None:
+    """The keys of rows need no dumps and loads: in the next process they are equal."""
+    for cursor in (value, [value, 1]):
+        path = tmp_path / type(cursor).__name__
+        checkpoint = Checkpoint(path, auto=False)
+        checkpoint.done(cursor)
+        checkpoint.close()
+        following = Checkpoint(path)
+        saved = following.open()
+        following.close()
+        assert saved is not None
+        assert str(saved.cursor) == str(cursor)
+        assert saved.cursor == cursor
+
+
+def test_a_cursor_of_another_type(tmp_path: Path) -> None:
+    """It is refused, also if it is a kind of date: it would lose what it adds."""
+
+    class Day(dt.date):
+        """A day that knows more."""
+
+    checkpoint = Checkpoint(tmp_path / "state", auto=False)
+    for value in (Day(2026, 1, 1), 1j):
+        name = type(value).__name__
+        with pytest.raises(TypeError, match=f"^a cursor with a {name} cannot be saved as JSON: "):
+            checkpoint.done([value])
 
 
 def test_a_consumer_that_reads_ahead(tmp_path: Path) -> None:

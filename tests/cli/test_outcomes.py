@@ -193,6 +193,7 @@ def test_an_interrupt(target: Path, capfd: pytest.CaptureFixture[str]) -> None:
         command = [*COMMAND, "get", "-q", "--json", "-o", str(target), *server.urls]
         with subprocess.Popen(command, env=environment()) as process:
             wait_until(target.with_name("file.part.json").exists)
+            wait_until(lambda: target.with_name("file.part").stat().st_size == 100_000)
             process.send_signal(signal.SIGINT)
         assert process.returncode == 130
         out, error = capfd.readouterr()

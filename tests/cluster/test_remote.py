@@ -159,13 +159,14 @@ def test_an_orphan_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @FLAVOURS
 def test_what_the_source_learns(flavour: str, ray: FakeRay) -> None:
-    """The memo goes to the worker and returns; the failures stay on the driver."""
+    """The memo goes to the worker and returns; the failures, and what cannot be sent, stay."""
     seen: list[Any] = []
 
     def source(progress: Progress[int]) -> Iterator[int]:
         seen.append((dict(progress.memo), progress.failures, progress.attempt))
         memo = progress.memo
         memo["size"] = memo.get("size", 0) + 1
+        memo["lock"] = threading.Lock()  # like an open connection, it cannot be pickled
         yield from range(progress.delivered, progress.delivered + 2)
         if progress.attempt < 3:
             raise ConnectionError("reset")

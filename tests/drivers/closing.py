@@ -82,7 +82,7 @@ class Closing(Behaviour):
     def test_a_function_closes_what_the_factory_returned(
         self, flavour: SyncFlavour, leave: str, one_object: bool, timed: bool
     ) -> None:
-        """Instead of its own `close`, once; an iterator that is another object is closed first."""
+        """Called once, instead of the object's `close`; another iterator object is closed first."""
         log: list[Any] = []
         pulls = iter([1])
 

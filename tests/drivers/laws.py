@@ -264,7 +264,7 @@ class Laws(Closing):
     def test_a_value_sent_to_the_last_held_item_reaches_the_source(
         self, flavour: SyncFlavour
     ) -> None:
-        """Once the last of them is delivered, the source is no longer ahead."""
+        """The source stops being ahead once the last of them is delivered."""
         iterator = flavour.iterator(lambda: 1, send=lambda value: f"answer to {value}")
         stream = flavour.stream([lambda: iterator], commit_when=2)
         assert [flavour.next(stream), flavour.next(stream)] == [1, 1]

@@ -47,7 +47,7 @@ def _slow_health(clock: Callable[[], float]) -> Health:
     return SlowHealth(failures=1, clock=clock)
 
 
-#: What is done to the policy of the hedge, and to the stream around it.
+#: Changes to the policy of the hedge, and to the outer stream.
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),
     "attempts": ({"attempts": 2, "wait": 0.1}, {}),
@@ -104,7 +104,7 @@ class SlowHealth(Health):
 
 @dataclass
 class Script:
-    """What a source does."""
+    """The behaviour of a source."""
 
     delay: float
     items: int

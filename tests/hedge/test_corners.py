@@ -155,7 +155,7 @@ def test_a_trace_shows_contenders_side_by_side() -> None:
     assert "superseded" in trace._repr_html_()
 
 
-# What a contender learns before the race is decided.
+# A contender learns something before the race is decided.
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -580,7 +580,7 @@ def test_the_task_of_a_backup_is_cancelled_while_it_is_pulled() -> None:
     run(main)
 
 
-# What a backup's source is asked.
+# Calls that reach the source of a backup.
 
 
 def test_a_backup_is_sent_to_and_thrown_into() -> None:
@@ -742,7 +742,7 @@ def test_the_time_of_the_stream_is_up_between_two_pulls(virtual: VirtualClock) -
 
 
 def test_one_copy_of_the_memo_for_each_contender(virtual: VirtualClock) -> None:
-    """What a source leaves in it is what `abort` gets."""
+    """`abort` receives what a source leaves in it."""
     aborted: list[Any] = []
 
     def first(progress: Any) -> Iterator[str]:

@@ -204,7 +204,7 @@ MUTANTS: list[tuple[Patch, Check]] = [
 
 
 def run(check: Check) -> None:
-    """Run a check with a virtual clock of its own."""
+    """Run a check with its own virtual clock."""
 
     def in_virtual_time() -> None:
         fake = VirtualClock()

@@ -101,7 +101,7 @@ def nested_cases(draw: st.DrawFn) -> Nested:
     own = []
     for _ in sources:
         options = dict(draw(st.just({}) | own_options))
-        # What a `Decide` answers at one level, "raise" too, is said of the sources of that level.
+        # The answer of a `Decide`, "raise" too, applies to the sources of its level.
         if mode not in ("raise", UNDECIDED) and draw(st.integers(0, 3)) == 0:
             options["mid_stream"] = draw(st.sampled_from(OWN_MODES))
         elif mode == "raise" and draw(st.integers(0, 5)) == 0:
@@ -109,7 +109,7 @@ def nested_cases(draw: st.DrawFn) -> Nested:
         own.append(options)
     switch_on = draw(st.sampled_from([None, None, Falsy, SourceError, Bug]))
     if switch_on is Bug:
-        # What a source leaves out of its own list, the level around it may list: it is asked.
+        # The outer level is asked about what a source does not list itself.
         own = [{name: each[name] for name in each if name != "switch_on"} for each in own]
     case = Case(
         sources,

@@ -194,7 +194,7 @@ def _unreadable(protocol: Protocol) -> Iterator[Step]:
 
 
 def _go_on_after(data: bytes, protocol: Protocol) -> Iterator[Step]:
-    """Send this in the place of a token, then the rest of the answer as if nothing had happened."""
+    """Send this instead of a token, then the rest of the answer as if nothing had happened."""
     yield from _send_all(data)
     for place, token in enumerate(TOKENS[3:], 3):
         yield from _send_all(protocol.token(token, place))

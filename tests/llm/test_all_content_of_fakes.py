@@ -139,7 +139,7 @@ FAKES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", FAKES)
 def test_it_is_delivered_from_a_fake(name: str) -> None:
-    """What the SDK's objects hold reaches the consumer."""
+    """All content of the SDK's objects reaches the consumer."""
     adapter, events, expected = FAKES[name]
     items = read(adapter, *events)
     assert parts_of(collect(items), items) == expected
@@ -153,7 +153,7 @@ def test_a_signature_is_not_content() -> None:
 
 
 def test_calls_of_mistral_and_ollama() -> None:
-    """A call without an id gets one of its own; arguments are an object."""
+    """A call without an id gets a new one; its arguments are an object."""
     call = {"id": "null", "index": 0, "function": records({"name": "w", "arguments": "{}"})}
     delta = {"content": None, "tool_calls": [call]}
     event = records({"data": {"choices": [{"delta": delta, "finish_reason": "tool_calls"}]}})

@@ -87,7 +87,7 @@ def test_unmarked_continuation_of_an_adapter() -> None:
 
 
 def test_unmarked_takeover_is_refused() -> None:
-    """Of a source that is no adapter it is unknown whether it continues the text."""
+    """Nobody knows whether a source without an adapter continues the text."""
     with pytest.raises(
         ValueError, match=r"b \(2\) took over from a \(1\) without a Takeover marker"
     ):

@@ -1,4 +1,4 @@
-"""Content that is no text, where an answer is cut off."""
+"""Content other than text, when an answer is cut off."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_gemini() -> None:
 
 
 def test_openai_responses() -> None:
-    """Items; the function of a tool stands in the tool itself."""
+    """Items; a tool holds its function itself."""
     request = request_of("openai_responses", tools=[*TOOLS, {"type": "web_search"}])
     call = {"type": "function_call", "name": "weather", "arguments": ARGUMENTS}
     assert request["input"] == [
@@ -274,7 +274,7 @@ def test_a_format_keeps_what_is_beside_it() -> None:
 
 
 def test_own_forms_are_passed_untouched() -> None:
-    """What is not in OpenAI's form goes to the SDK as it came."""
+    """The SDK receives everything that is not in OpenAI's form unchanged."""
     own: dict[str, Any] = {
         "anthropic_messages": {"role": "user", "content": [{"type": "document", "source": {}}]},
         "bedrock_converse": {"role": "user", "content": [{"document": {}}]},

@@ -62,7 +62,7 @@ def last_text(client: Client) -> Any:
 
 
 def lazy(sources: list[Any]) -> Any:
-    """Return the sources as an iterable that can be read more than once, but is no list."""
+    """Return the sources as an iterable, not a list, that can be read more than once."""
     return dict.fromkeys(sources)
 
 
@@ -70,7 +70,7 @@ def lazy(sources: list[Any]) -> Any:
 @pytest.mark.parametrize("given", [list, lazy])
 @pytest.mark.parametrize("own", [True, False], ids=["of-the-group", "of-the-stream"])
 def test_an_answer_is_continued(flavour: str, given: Callable[..., Any], *, own: bool) -> None:
-    """The group has the mode of the stream, or one of its own."""
+    """The group has its own mode, or that of the stream."""
     half, rest = nova("Half ", None), nova("rest.")
     mode: dict[str, Any] = {"mid_stream": continue_with("instruct", instruction="WEITER")}
     policy = Policy(**RETRY, **(mode if own else {}))
@@ -81,7 +81,7 @@ def test_an_answer_is_continued(flavour: str, given: Callable[..., Any], *, own:
 
 @FLAVOURS
 def test_a_group_continues_the_source_before_it(flavour: str) -> None:
-    """It needs no mode of its own for that, nor does a group in it."""
+    """Neither it nor a group in it needs its own mode for that."""
     half, rest = nova("Half ", None), nova("rest.")
     inner = Policy(**RETRY).source([source(rest, flavour)])
     outer = Policy(**RETRY).source([inner])

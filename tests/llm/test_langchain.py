@@ -173,7 +173,7 @@ def test_a_conversation(models: Models, call: str) -> None:
 
 
 def test_choices_of_a_tool(models: Models) -> None:
-    """Words stay as they are, a name is a function, and without a choice none is sent."""
+    """Words stay unchanged, a name is a function, and without a choice none is sent."""
     for choice, sent in (
         ("auto", "auto"),
         ("weather", {"type": "function", "function": {"name": "weather"}}),

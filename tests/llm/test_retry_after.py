@@ -71,6 +71,15 @@ def test_a_date() -> None:
     assert 35 <= delay_after(error_with(headers={"Retry-After": date})) <= 40
 
 
+@pytest.mark.parametrize("zone", ["", " -0000", " GMT", " +0000"])
+def test_a_date_is_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one without a zone: it is not in the zone of this machine."""
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)  # 22:13:20
+    headers = {"Retry-After": f"Tue, 14 Nov 2023 22:13:27{zone}"}
+    assert delay_after(error_with(headers=headers)) == 7
+    assert delay_after(error_with(headers={"Retry-After": f"1 Jan {'9' * 30}{zone}"})) == OTHERWISE
+
+
 def test_details_of_a_google_error() -> None:
     """Without a header, the delay comes from the RetryInfo in Google's error."""
     details = [{"@type": "other"}, "odd", {"retryDelay": "3.5s"}, {"retryDelay": 4}]

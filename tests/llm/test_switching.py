@@ -1,4 +1,4 @@
-"""What is of no use to try again on the same provider makes the stream leave it at once."""
+"""The stream leaves a provider at once if another attempt there is of no use."""
 
 from __future__ import annotations
 

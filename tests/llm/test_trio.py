@@ -28,7 +28,7 @@ WORKS = {
     "ollama": True,
     "groq": True,
 }
-#: When a read fails, SDKs leave generators of their own to the garbage collector.
+#: When a read fails, SDKs leave their generators to the garbage collector.
 SDK_LEAVES_GENERATORS = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
 )

@@ -179,7 +179,7 @@ def test_no_usage_at_all() -> None:
 @pytest.mark.parametrize(("sdk", "flavour"), cases())
 @pytest.mark.parametrize("mode", ["raise", "restart"])
 def test_attempts_that_failed(harness: Harness, sdk: SDK, flavour: str, mode: Any) -> None:
-    """What a failed attempt reported is in the message, whether or not it delivered anything."""
+    """The message holds what a failed attempt reported, whether or not it delivered anything."""
     if sdk.package == "litellm":
         return  # it makes up the usage of an answer that was cut off
     fault = "preamble-only" if mode == "raise" else "cut-after-3"

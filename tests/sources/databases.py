@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ class Database:
         rows: the rows of the table.
         breaks: for each connection, before which number of fetched rows it breaks; or "connect",
             "execute" or "close". The connections after these are sound.
+        load: what the driver makes of a key.
         vanish: whether the row that was delivered last is deleted before a connection is opened.
         is_open: which connections are open.
     """
@@ -35,6 +36,7 @@ class Database:
     rows: Sequence[tuple[Any, ...]]
     breaks: Sequence[int | str] = ()
     vanish: bool = False
+    load: Callable[[Any], Any] | None = None
     is_open: list[bool] = field(default_factory=list)
     statements: list[tuple[Any, ...]] = field(default_factory=list)
     delivered: list[Any] = field(default_factory=list)
@@ -102,7 +104,8 @@ class Cursor:
         script = self.connection.script
         if isinstance(script, int) and self.fetched >= script:
             raise Cut("fetch")
-        return rows
+        load = self.connection.database.load
+        return rows if load is None else [(load(key), *rest) for key, *rest in rows]
 
     def close(self) -> None:
         if hasattr(self, "cursor"):

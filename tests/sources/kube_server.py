@@ -40,7 +40,7 @@ class Cluster:
         lists: Sequence[int | None] = (),
     ) -> None:
         self.version = 100
-        #: What happens after each list was answered: "+name", "~name", "-name".
+        #: The changes after each list was answered: "+name", "~name", "-name".
         self.then = list(then)
         #: The oldest version that it still knows.
         self.oldest = 0

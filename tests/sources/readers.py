@@ -20,7 +20,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Result(NamedTuple):
-    """What was delivered, and the error that ended the stream."""
+    """The delivered items, and the error that ended the stream."""
 
     items: list[Any]
     error: Exception | None

@@ -35,7 +35,7 @@ def new_client(name: str) -> Any:
 @pytest.mark.parametrize(
     "client", ["httpx", pytest.param("requests", marks=unless_installed("requests"))]
 )
-def test_a_blocked_read_returns(source: Any, client: str) -> None:
+def test_a_blocked_read_returns(source: Any, client: str, caplog: pytest.LogCaptureFixture) -> None:
     """The thread of an abandoned source ends, although its client never gives up."""
     answers = [STALL[source], FileAnswer(status=404)]
     with new_client(client) as session, file_server(DATA, answers) as server:
@@ -45,6 +45,7 @@ def test_a_blocked_read_returns(source: Any, client: str) -> None:
         with closing(stream), pytest.raises(FailoverError):
             list(stream)
         wait_until(lambda: "failover_iter: 127" not in str(threading.enumerate()))
+    assert "after it was abandoned" not in caplog.text
 
 
 def test_nothing_to_shut() -> None:

@@ -111,7 +111,7 @@ def test_seek_goes_forward(chunks: list[bytes], steps: list[int]) -> None:
 
 
 def test_seek_never_goes_back() -> None:
-    """What has been read is gone."""
+    """Bytes that were read are gone."""
     file = as_file([b"abcdef"])
     assert not file.seekable()
     assert file.readable()
@@ -209,10 +209,31 @@ def test_wrong_use(stream: Any, message: str) -> None:
 def test_text_is_no_file_of_bytes() -> None:
     """A stream of text is refused where it is read."""
     text: Any = ["abc"]
-    with pytest.raises(TypeError, match="bytes-like"):
+    with pytest.raises(TypeError, match="as_file needs chunks of bytes, got str"):
         as_file(text).read()
     with pytest.raises(ValueError, match="buffer size"):
         as_file([b"abc"], buffer_size=0)
+
+
+def test_a_takeover_is_no_chunk() -> None:
+    """A stream that marks its takeovers is told to leave that out."""
+
+    def primary() -> Iterator[bytes]:
+        yield b"ab"
+        raise ConnectionError("reset by peer")
+
+    stream: Any = failover_stream(
+        [primary, lambda: [b"abcd"]],
+        retry_on=ConnectionError,
+        mid_stream=Skip(size=len),
+        mark_takeovers=True,
+    )
+    with as_file(stream) as file:
+        assert file.read(2) == b"ab"
+        with pytest.raises(TypeError, match=r"got Takeover: leave out mark_takeovers$"):
+            file.read(2)
+        with pytest.raises(OSError, match="has failed: TypeError"):
+            file.read(2)
 
 
 def test_with_skip() -> None:

@@ -45,7 +45,7 @@ GONE = FileAnswer(status=404)
 
 
 class Case(NamedTuple):
-    """What the mirrors answer, and what becomes of it: a whole file, or this error."""
+    """The answers of the mirrors, and the result: a whole file, or this error."""
 
     mirrors: tuple[list[FileAnswer], ...]
     error: str = ""
@@ -92,12 +92,16 @@ CASES = {
         ([cut(etag=None, modified=DATE), whole(etag=None, modified=LATER, data=OTHER)],),
         f"version of the file: {LATER}",
     ),
+    "changed, with an ETag instead of a date": Case(
+        ([cut(etag=None, modified=DATE), whole(etag='"v2"', data=OTHER, if_range=False)],),
+        f'version of the file: "v2" instead of {DATE}',
+    ),
     "changed, by its date, and sized alike": Case(
         ([cut(etag=None, modified=DATE), whole(etag=None, modified=LATER, data=OTHER)],),
         "the file has changed",
         None,
     ),
-    "no longer tagged": Case(([cut(), whole(etag=None, data=OTHER)],), "file: None instead"),
+    "no longer tagged": Case(([cut(), whole(etag=None, data=OTHER)],), "file: no ETag instead"),
     "shrunk": Case(([cut(), whole(data=DATA[:-1])],), "299999 bytes instead of 300000"),
     "shrunk, unsized": Case(
         ([cut(framing="chunked"), whole(data=DATA[:9], ranges="ignored", framing="chunked")],),
@@ -308,7 +312,7 @@ CHANGED = st.builds(
     commit_when=st.integers(1, 3),
 )
 def test_never_a_wrong_byte(mirrors: list[list[FileAnswer]], commit_when: int) -> None:
-    """Any mix of liars yields one of the files as it is, or the start of one and an error."""
+    """Any mix of liars yields one of the files unchanged, or the start of one and an error."""
     files = {answer.data or DATA[:400] for answers in mirrors for answer in answers}
     with file_server(DATA[:400], *mirrors) as server:
         result = with_httpx(http_bytes, server.urls, attempts=3, commit_when=commit_when)
@@ -354,7 +358,7 @@ WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
 
 
 class HalfAsync:
-    """An async context manager that is no HTTP client."""
+    """An async context manager other than an HTTP client."""
 
     async def __aenter__(self) -> None: ...
 
@@ -379,6 +383,25 @@ def test_the_source() -> None:
     assert shown_url(url) == "https://a.example:8443/file"
 
 
+#: Nine seconds after DATE, in each way that servers write it.
+DATES = [
+    "Mon Jan  1 00:00:09 2024",
+    "Monday, 01-Jan-24 00:00:09 -0000",
+    "1 Jan 2024 01:00:09 +0100",
+]
+#: What Python does not take for a date.
+NO_DATES = ["", "x", "Mon, 01 Jan 2024 00:00:61 GMT", f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT"]
+
+
+@pytest.mark.parametrize("date", [*DATES, *NO_DATES])
+def test_dates_of_a_file(date: str) -> None:
+    """A date without a zone is UTC; an invalid date proves nothing, and raises nothing."""
+    later = {"Last-Modified": DATE, "Date": date}
+    assert rules.Version.of(later).validator == (DATE if date in DATES else None)
+    earlier = {"Last-Modified": date, "Date": LATER}
+    assert rules.Version.of(earlier).validator == (date if date in DATES else None)
+
+
 def test_bad_responses() -> None:
     """A `BadResponse` shows the status, and how long the server asks to wait."""
     dates = {"Date": DATE, "Retry-After": "Mon, 01 Jan 2024 00:00:07 GMT"}
@@ -388,6 +411,9 @@ def test_bad_responses() -> None:
         (dates, 7.0),
         ({**dates, "Date": LATER}, 0.0),
         ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "9" * 400}, None),
+        *(({**dates, "Retry-After": date}, 9.0) for date in DATES),
+        *(({**dates, "Retry-After": date}, None) for date in NO_DATES),
     ]
     for headers, expected in cases:
         answer = Response("http://a/b", 503, headers, marks_end=True, chunks=())
@@ -415,7 +441,7 @@ def test_which_errors_are_final() -> None:
 
 def judged(delivered: int = 0, known: rules.KnownFile | None = None, **headers: str) -> Any:
     """What becomes of a response with these headers."""
-    ask = rules.RemoteFile("http://a/b").ask(delivered, {rules.MEMO: known})
+    ask = rules.RemoteFile("http://a/b").ask(delivered, known)
     assert ask is not None
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     status = int(fields.pop("status", "200"))
@@ -468,13 +494,13 @@ def test_the_end_is_known_by_a_416() -> None:
 def test_nothing_is_requested_after_the_last_byte() -> None:
     """A failure after the last byte needs no further request."""
     known = rules.KnownFile(5, TAGGED)
-    assert rules.RemoteFile("http://a/b").ask(5, {rules.MEMO: known}) is None
-    assert rules.RemoteFile("http://a/b", last=4).ask(5, {}) is None
+    assert rules.RemoteFile("http://a/b").ask(5, known) is None
+    assert rules.RemoteFile("http://a/b", last=4).ask(5, None) is None
 
 
 def test_what_was_not_remembered_is_not_joined() -> None:
     """Bytes of an unknown file are not joined with anything."""
-    with pytest.raises(DivergedStream, match="no strong ETag"):
+    with pytest.raises(DivergedStream, match="version of the file the 5 bytes before are from"):
         judged(5, None, status="206", Content_Range="bytes 5-8/9", ETag='"v1"')
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, replace
+from math import ceil, floor
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from failover_iter import DivergedStream, Resume
 from failover_iter.sources import _keyset
 from failover_iter.sources._key_order import KeyOrder, advance_by, by_key
-from failover_iter.sources._key_query import TextQuery
+from failover_iter.sources._key_query import UP_TO, TextQuery
 from failover_iter.sources._keyset import _Scan
 from sources.databases import SCANS, Database, sorted_by
 from support.runners import quiet
@@ -110,53 +112,92 @@ def test_never_a_row_twice_never_one_lost_in_many_cases(flavour: str, case: Case
     check(case, flavour)
 
 
+NUMBERS = st.sampled_from([n / 100 for n in range(-20, 21)])
+TEXTS = st.text("aB b", max_size=3)
+#: Keys, and what a driver makes of each: it may be another value for the database.
+LOADS: dict[str, Any] = {
+    "numbers": (NUMBERS, lambda value: value),
+    "numbers, rounded up": (NUMBERS, lambda value: ceil(value * 10) / 10),
+    "numbers, rounded down": (NUMBERS, lambda value: floor(value * 10) / 10),
+    "numbers, rounded": (NUMBERS, lambda value: round(value, 1)),
+    "numbers, as text": (NUMBERS, str),
+    "texts": (TEXTS, lambda value: value),
+    "texts, as bytes": (TEXTS, str.encode),
+    "texts, as objects": (TEXTS, lambda value: UUID(bytes=value.encode().ljust(16))),
+    "bytes, as text": (st.binary(max_size=2), bytes.hex),
+}
+sqlite3.register_adapter(UUID, lambda key: key.bytes)
+
+
+@pytest.mark.parametrize("flavour", SCANS)
+@pytest.mark.parametrize("name", LOADS)
+@given(
+    data=st.data(),
+    width=st.integers(1, 2),
+    breaks=st.lists(st.integers(1, 5), max_size=3),
+    batch=st.sampled_from([1, 2, 5]),
+)
+def test_a_driver_that_returns_another_key(
+    name: str, flavour: str, data: st.DataObject, width: int, breaks: list[int | str], batch: int
+) -> None:
+    """Each row once, or an error: also if a key is another value for the database."""
+    keys, load = LOADS[name]
+    rows = [(key, n, "x") for key in data.draw(st.sets(keys)) for n in range(width)]
+    database = Database(rows, breaks, load=load)
+    options = {"query": "SELECT * FROM t", "key": KEYS[width], "batch": batch}
+    with quiet():
+        result = SCANS[flavour](database, 1, options, attempts=len(breaks) + 1)
+    expected = [(load(key), *rest) for key, *rest in sorted(rows)]
+    if result.error is not None:
+        assert isinstance(result.error, DivergedStream)
+        assert ", " in name
+        expected = expected[: len(result.items)]
+    assert result.items == expected
+
+
 # The mutants.
 
 
-def after_the_key(self: TextQuery, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
-    """Begins behind the last key, so that another row with it is lost."""
-    text, *params = STATEMENT(self, connection, cursor, after)
-    return text.replace(">=", ">"), *params
+def from_the_key(self: TextQuery, *place: Any) -> tuple[Any, ...]:
+    """Delivers the last row again."""
+    text, *params = STATEMENT(self, *place)
+    return text.replace(" > ", " >= "), *params
 
 
-def by_offset(self: TextQuery, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
+def without_a_look_back(self: KeyOrder, rows: Any) -> Any:
+    """Takes it that no other row has the last key."""
+    return iter(())
+
+
+def by_offset(self: TextQuery, connection: Any, cursor: Any, *place: Any) -> tuple[Any, ...]:
     """Counts rows, which shifts when one is deleted."""
+    if UP_TO in place:
+        return STATEMENT(self, connection, cursor, *place)
     text, *_ = STATEMENT(self, connection, cursor, None)
     delivered = connection.database.delivered
     return f"{text} LIMIT -1 OFFSET {len(delivered)}", []
 
 
-def without_order(self: TextQuery, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
+def without_order(self: TextQuery, *place: Any) -> tuple[Any, ...]:
     """Takes the rows as they come."""
-    text, *params = STATEMENT(self, connection, cursor, after)
+    text, *params = STATEMENT(self, *place)
     return text.partition(" ORDER BY ")[0], *params
 
 
-def each_part(self: TextQuery, connection: Any, cursor: Any, after: Any) -> tuple[Any, ...]:
+def each_part(self: TextQuery, *place: Any) -> tuple[Any, ...]:
     """Compares the columns of a key one by one."""
-    text, *params = STATEMENT(self, connection, cursor, after)
-    return text.replace("(a, b) >= (?, ?)", "a >= ? AND b >= ?"), *params
+    text, *params = STATEMENT(self, *place)
+    return text.replace("(a, b) > (?, ?)", "a > ? AND b > ?"), *params
 
 
 def without_a_check(self: KeyOrder, rows: Any, columns: Any) -> tuple[Any, None]:
-    """Delivers what comes, but for the row that was delivered."""
-    keys = [row[: len(self.names)] for row in rows]
-    if self._is_delivered and keys[0] == (self._last if len(self.names) > 1 else (self._last,)):
-        rows = rows[1:]
-    self._is_delivered = False
+    """Delivers what comes."""
     return rows, None
-
-
-def delivers_the_last_again(self: KeyOrder, rows: Any, columns: Any) -> Any:
-    """Does not drop the row that was delivered."""
-    self._is_delivered, self._last = False, None
-    return CHECK(self, rows, columns)
 
 
 def forgets_across_batches(self: KeyOrder, rows: Any, columns: Any) -> Any:
     """Compares the keys of one batch alone."""
-    if not self._is_delivered:
-        self._last = None
+    self._last = None
     return CHECK(self, rows, columns)
 
 
@@ -201,12 +242,12 @@ class Kept:
 BY_KEY = by_key
 STATEMENT, CHECK, ROWS = TextQuery.statement, KeyOrder.check, _Scan.rows
 MUTANTS: list[Any] = [
-    (TextQuery, "statement", after_the_key),
+    (TextQuery, "statement", from_the_key),
     (TextQuery, "statement", by_offset),
     (TextQuery, "statement", without_order),
     (TextQuery, "statement", each_part),
     (KeyOrder, "check", without_a_check),
-    (KeyOrder, "check", delivers_the_last_again),
+    (KeyOrder, "find_place", without_a_look_back),
     (KeyOrder, "check", forgets_across_batches),
     (KeyOrder, "check", drops_a_bad_batch),
     (_keyset, "by_key", by_first_column),

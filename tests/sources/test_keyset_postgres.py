@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from failover_iter import Source, afailover_stream, failover_stream
+from failover_iter import Progress, Source, afailover_stream, failover_stream
 from failover_iter.sources import keyset
+from failover_iter.sources._key_query import AFTER, UP_TO
 from support.needs import needs
 from support.runners import quiet
 
@@ -193,11 +194,96 @@ def test_the_index_is_used(small: Table) -> None:
     """PostgreSQL looks through the subquery: a takeover begins in the index."""
     with closing(connect()) as db, db.cursor() as cursor:
         query: Any = keyset(connect, small.query, key=("a", "b")).factory.__self__.query  # type: ignore[union-attr]
-        text, params = query.statement(db, cursor, [300, 1])
         cursor.execute("SET enable_seqscan = off")
-        plan = "\n".join(line for (line,) in cursor.execute(f"EXPLAIN {text}", params))
-    assert "Index Cond: (ROW(a, b) >= ROW(" in plan
-    assert "Sort" not in plan
+        for side in (AFTER, UP_TO):
+            text, params = query.statement(db, cursor, [300, 1], side)
+            plan = "\n".join(line for (line,) in cursor.execute(f"EXPLAIN {text}", params))
+            assert f"Index Cond: (ROW(a, b) {side.sign} ROW(" in plan
+            assert "Sort" not in plan
+
+
+#: Types of PostgreSQL, and values of them.
+TYPES = {
+    "real": "-0.0 0.1 0.7 16777217 NaN",
+    "double precision": "0.1 3.141592653589793 inf NaN",
+    "numeric": "0.10 0.7 1e30 NaN",
+    "char(5)": "a ab abcde",
+    'text COLLATE "C"': "B a b",
+    "money": "-3 1 20",
+    "bit(3)": "001 101",
+    "uuid": "00000000-0000-0000-0000-000000000001 f0000000-0000-0000-0000-000000000001",
+    "bytea": r"\x00 \x00ff \xff",
+    "bool": "f t",
+    "date": "0001-01-01 2026-01-01",
+    "timetz": "12:00+00 13:00+01 14:00+01",
+    "timestamp": "2026-01-01T00:00 2026-01-01T00:00:00.000001",
+    "timestamptz": "2026-10-25T00:00Z 2026-10-25T00:30Z 2026-10-25T01:00Z 2026-10-25T01:30Z",
+}
+#: What SQLAlchemy may have been told instead.
+DECLARED = {
+    "real": sa.Float,
+    "numeric": sa.Numeric,
+    "char(5)": sa.String,
+    "money": sa.String,
+    "timestamptz": sa.DateTime,
+}
+
+
+@pytest.fixture
+def typed() -> Iterator[Callable[[str], Any]]:
+    """Make a table whose key has this type; return how to delete the first row of it."""
+    name = f"{NAME}_typed"
+    with psycopg.connect(DSN, autocommit=True) as admin:
+
+        def make(type_: str) -> Callable[[], Any]:
+            admin.execute(f"CREATE TABLE {name} (k {type_}, n int)")
+            rows = f"SELECT k::{type_}, n FROM unnest(%s::text[]) AS k, (VALUES (1), (2)) AS t (n)"
+            admin.execute(f"INSERT INTO {name} {rows}", [TYPES[type_].split()])
+            first = f"(SELECT ctid FROM {name} ORDER BY k, n LIMIT 1)"
+            return lambda: admin.execute(f"DELETE FROM {name} WHERE ctid = {first}")
+
+        yield make
+        admin.execute(f"DROP TABLE {name}")
+
+
+def check_each_place(scan: Source[Any], delete: Callable[[], Any]) -> None:
+    """The scan goes on after each row, whether that row is there or was deleted."""
+    factory: Any = scan.factory
+    rows = [tuple(row) for row in factory(Progress())]
+    assert len(rows) > 3
+    for number, row in enumerate(rows, 1):
+        there = [tuple(each) for each in factory(Progress(cursor=[*row]))]
+        delete()
+        deleted = [tuple(each) for each in factory(Progress(cursor=[*row]))]
+        assert str(there) == str(deleted) == str(rows[number:])  # NaN is not equal to itself
+
+
+#: A zone in which the clock is put back in October.
+BERLIN = "-c TimeZone=Europe/Berlin"
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_each_type(type_: str, typed: Any) -> None:
+    """The database compares a key as a value of the column's type."""
+    delete = typed(type_)
+    berlin = partial(psycopg.connect, DSN, options=BERLIN)
+    check_each_place(keyset(berlin, f"SELECT k, n FROM {NAME}_typed", key=("k", "n")), delete)
+
+
+@pytest.mark.parametrize("type_", DECLARED)
+def test_a_type_that_was_declared_as_another(type_: str, typed: Any) -> None:
+    """So it does with SQLAlchemy, which would cast the key to the declared type."""
+    delete = typed(type_)
+    table = sa.table(f"{NAME}_typed", sa.column("k", DECLARED[type_]), sa.column("n", sa.Integer))
+    engine = sa.create_engine(URL, poolclass=sa.pool.NullPool, connect_args={"options": BERLIN})
+    check_each_place(keyset(engine.connect, sa.select(table), key=("k", "n")), delete)
+
+
+def test_an_interval() -> None:
+    """A year has 360 days for PostgreSQL, and 365 for psycopg."""
+    scan = keyset(connect, "SELECT '1 year'::interval AS k", key="k")
+    with pytest.raises(ValueError, match=r"\(k\) has an interval"):
+        next(failover_stream([scan], retry_on=ERRORS))
 
 
 @pytest.mark.slow

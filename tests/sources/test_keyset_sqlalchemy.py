@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,6 +49,29 @@ def test_sqlalchemy_refusals() -> None:
     scan = keyset(lambda: sqlite3.connect(":memory:"), query, key="b")
     with pytest.raises(TypeError, match="a Connection of SQLAlchemy, because the query is a Sel"):
         next(failover_stream([scan], retry_on=OSError))
+
+
+@pytest.mark.parametrize(("driver", "value"), [("psycopg", "0.5"), ("asyncpg", 0.5)])
+def test_postgresql_gets_no_type(driver: str, value: object) -> None:
+    """There a key is compared as a value of the column, not of the type that was declared."""
+    dialect: Any = import_module(f"sqlalchemy.dialects.postgresql.{driver}").dialect()
+    columns = [sa.column("a", sa.Float), sa.column("b", sa.String), sa.column("c", Doubled)]
+    scan: Any = keyset(sqlite3.Connection, sa.select(*columns), key=("a", "b", "c")).factory
+    connection = SimpleNamespace(dialect=dialect)
+    compiled = scan.__self__.query.statement(connection, [0.5, "x", 2]).compile(dialect=dialect)
+    assert "::" not in str(compiled)
+    assert [*compiled.construct_params().values()] == [value, "x", 4]
+
+
+class Doubled(sa.TypeDecorator):
+    """A type that the user has defined."""
+
+    impl, cache_ok = sa.Integer, True
+
+    def process_bind_param(self, value: Any, dialect: object) -> int:
+        """The value in the database."""
+        doubled: int = value * 2
+        return doubled
 
 
 class Result:

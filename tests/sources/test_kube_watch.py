@@ -45,7 +45,7 @@ def source_of(cluster: Cluster, **given: Any) -> Source[Any]:
 
 @dataclass
 class Seen:
-    """What was delivered, the failures on the way, and the error at the end."""
+    """The delivered items, the failures on the way, and the error at the end."""
 
     events: list[str]
     failures: list[Exception]
@@ -260,7 +260,7 @@ def test_what_the_consumer_throws_is_its_own() -> None:
 
 @pytest.mark.parametrize("name", ["resource_version", "watch", "_continue", "async_req"])
 def test_wrong_use(name: str) -> None:
-    """What the source sets itself is refused."""
+    """Arguments that the source sets itself are refused."""
     with pytest.raises(ValueError, match=f"{name}=.* is not allowed: the source sets it"):
         kube_watch(print, **{name: "1"})
     with pytest.raises(TypeError, match="must be a method of a kubernetes client"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import email.message
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -226,7 +228,7 @@ def test_mutants_are_killed(mutant: Any, killer: str) -> None:
         check_pages(CASES[killer], "sync", mutant)
 
 
-# What it refuses.
+# Refusals.
 
 
 def stream_of(fetch: Any, **options: Any) -> Any:
@@ -339,7 +341,7 @@ def test_retry_after() -> None:
 
 
 class ClientError(Exception):
-    """An error with the attributes that a client gives it."""
+    """An error with the attributes that a client sets."""
 
     def __init__(self, **attributes: Any) -> None:
         vars(self).update(attributes)
@@ -365,6 +367,9 @@ AWS = {"ResponseMetadata": {"HTTPStatusCode": 503, "HTTPHeaders": {"retry-after"
         (ClientError(status=404), 404, None),
         (ClientError(code="40P01", status=1006), None, None),
         (ClientError(retry_after=1), None, 1.0),
+        (ClientError(retry_after=float("nan")), None, None),
+        (ClientError(retry_after=float("inf")), None, None),
+        (ClientError(retry_after=-1), None, None),
         (ConnectionError(), None, None),
     ],
 )
@@ -493,6 +498,36 @@ def test_google_refusals(given: Any, error: type[Exception], message: str) -> No
     """What would be wrong for each single page is refused."""
     with pytest.raises(error, match=message):
         google_fetch(print, **given)
+
+
+def list_ids(**params: Any) -> dict[str, Any]:
+    return {"data": [{"id": 1}], "has_more": False}
+
+
+def list_names(page_token: str | None) -> Any:
+    return SimpleNamespace(pages=[["a"]], next_page_token=None)
+
+
+async def alist_names(page_token: str | None) -> Any:
+    """The same, async."""
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("fetch", [stripe_fetch(list_ids), google_fetch(list_names), list_ids])
+def test_a_listing_is_sent_to_another_process(fetch: Any) -> None:
+    """A source can be pickled if the function of the client can."""
+    source = pages(fetch)
+    copy = pickle.loads(pickle.dumps(source))
+    assert copy.name == source.name
+    if fetch is not list_ids:
+        assert [*stream_of(copy.factory.__self__.fetch)] == [*stream_of(fetch)]
+
+
+def test_an_async_listing_is_sent_to_another_process() -> None:
+    """It stays async."""
+    source = pages(google_fetch(alist_names))
+    factory = pickle.loads(pickle.dumps(source)).factory
+    assert factory.__func__ is source.factory.__func__  # type: ignore[union-attr]
 
 
 def test_stripe() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +17,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from failover_iter import (
-    Checkpoint,
     DivergedStream,
     TruncatedStream,
     afailover_stream,
@@ -383,8 +381,49 @@ def test_wrong_use(change: dict[str, Any], error: type[Exception], message: str)
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("opened", "message"),
+    [
+        (None, "must return a response of get_object, a result of obstore, a file, an iterable"),
+        (5, "or bytes, got int$"),
+        ({"Body": None}, "or bytes, got NoneType$"),
+        ({}, "or bytes, got dict$"),
+        ("text", "ranged needs chunks of bytes, got str$"),
+        ([None], "ranged needs chunks of bytes, got NoneType$"),
+    ],
+)
+def test_what_is_no_object(opened: Any, message: str) -> None:
+    """A function that returns something else, such as None, is told at once what it may return."""
+    if isinstance(opened, dict):
+        opened["ContentLength"] = 1
+    sources = [ranged(lambda start: opened, 1), ranged(partial(_answer, opened), 1)]
+    with pytest.raises(TypeError, match=message):
+        list(failover_stream(sources[:1], retry_on=Cut))
+    with pytest.raises(TypeError, match=message):
+        asyncio.run(aread_errors(afailover_stream(sources[1:], retry_on=Cut)))
+
+
+async def _answer(opened: Any, start: int) -> Any:
+    return opened
+
+
+async def aread_errors(stream: Any) -> None:
+    async for _ in stream:
+        pass
+
+
+def test_a_file_that_hides_a_coroutine() -> None:
+    """An async file in a sync function is refused by name, and its coroutine is closed."""
+
+    class Async:
+        async def read(self, size: int) -> bytes: ...
+
+    with pytest.raises(TypeError, match="ranged needs chunks of bytes, got coroutine"):
+        list(failover_stream([ranged(lambda start: Async(), 1)], retry_on=Cut))
+
+
 def test_an_async_function_that_hides() -> None:
-    """A lambda that returns something async is told what to do."""
+    """The error for a lambda that returns something async says what to do."""
 
     async def opened(start: int) -> Any:
         yield b"x"
@@ -470,7 +509,7 @@ def reply(data: bytes, start: int, etag: str, *chunks: bytes, breaks: bool = Fal
 
 
 def test_the_etag_of_discarded_bytes_is_forgotten() -> None:
-    """What `commit_when` has discarded is no part of the object that is delivered."""
+    """The delivered object has nothing that `commit_when` discarded."""
     a, b = b"a" * 30, b"b" * 30
     sources = [
         ranged(lambda start: reply(a, start, "a", a[:5], breaks=True), 30),
@@ -481,20 +520,18 @@ def test_the_etag_of_discarded_bytes_is_forgotten() -> None:
     assert b"".join(stream) == b
 
 
-def test_the_bytes_of_an_earlier_stream(tmp_path: Path) -> None:
+def test_the_bytes_of_an_unknown_stream() -> None:
     """Nothing says which version they are of, so they are not joined to those of this one."""
     data = b"ab" * 5
     for same_file, error in (("etag", DivergedStream), ("size", None)):
-        place = Checkpoint(tmp_path / str(same_file), every=0)
-
-        def opened(start: int) -> Any:
-            rest = data[start:]
-            return reply(data, start, "a", rest[:5], rest[5:])
-
-        source: Any = ranged(opened, 10, same_file=same_file)  # type: ignore[call-overload]
-        stream = failover_stream([source], retry_on=Cut, checkpoint=place)
-        assert [next(stream), next(stream)] == [data[:5], data[5:]]
-        stream.close()
-        again = failover_stream([source], retry_on=Cut, checkpoint=place)
-        with nullcontext() if error is None else pytest.raises(error, match="earlier stream"):
-            assert b"".join(again) == data[5:]
+        source: Any = ranged(  # type: ignore[call-overload]
+            lambda start: reply(data, start, "a"), 10, same_file=same_file
+        )
+        later = replace(source, mid_stream=replace(source.mid_stream, start=5))
+        stream = failover_stream([later], retry_on=Cut)
+        with (
+            nullcontext()
+            if error is None
+            else pytest.raises(error, match="nothing says whether the 5 bytes before")
+        ):
+            assert b"".join(stream) == data[5:]

@@ -328,9 +328,46 @@ def test_a_stream_that_has_lost_entries(change: dict[str, Any], why: str) -> Non
     assert str(caught.value).endswith("start='0' reads what is left")
 
 
+@pytest.mark.parametrize("version", [6, 7])
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("start", ["3", "5", "500"])
+def test_a_time_to_start_at(read: Any, version: int, start: str) -> None:
+    """A time need not be that of an entry: it may be before or after all of them."""
+    model = Model([("break", 0), ("add", 4), ("trim", 2)], version)
+    if start == "500":
+        model.script += [("add", 500), ("trim", 1), ("break", 0)]
+    assert read(model, start=start).error is None
+    assert model.delivered[0] == {"3": 4, "5": 6, "500": 501}[start]
+
+
+def test_a_time_before_there_is_a_stream() -> None:
+    """It is waited for."""
+    model = Model([("add", 0)] * 3)
+    assert read(model, start="0").error is None
+    later = Model([("break", 0), ("add", 0), ("add", 0), ("add", 7)])
+    assert read(later, start="5").error is None
+    assert later.delivered == [6, 7, 8]
+
+
+@pytest.mark.parametrize(("version", "delivered"), [(7, 5), (7, 4), (6, 5)])
+def test_a_process_that_deletes_what_it_has_handled(version: int, delivered: int) -> None:
+    """The next process goes on, if all that is gone was delivered to the one before."""
+    model = Model([("add", 8)], version)
+    model.happen()
+    for number in range(1, 6):
+        del model.entries[number]
+    reader: Any = redis_stream(Client(model), "s", until=lambda entry: entry[1]["n"] == 8).factory
+    rest = reader(Progress(cursor="5-0", delivered=delivered))
+    if (version, delivered) == (7, 5):
+        assert [number for number, _ in rest] == [b"6-0", b"7-0", b"8-0"]
+    else:
+        with pytest.raises(DivergedStream, match="that entry has gone, and perhaps unread ones"):
+            next(rest)
+
+
 @pytest.mark.parametrize("answers", [[ValueError("x"), []], [{}, ValueError("x")]])
 def test_other_errors_of_redis_pass(answers: list[Any]) -> None:
-    """A key of another type is no failure of the connection."""
+    """A key of another type does not count as a failure of the connection."""
 
     class Wrong(Model):
         def execute(self, after: str, count: int) -> list[Any]:

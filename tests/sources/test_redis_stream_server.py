@@ -106,7 +106,7 @@ def is_last(entry: Any) -> bool:
 
 
 def on_entry(server: Server, count: int) -> None:
-    """What happens to the server after this many entries."""
+    """The fate of the server after this many entries."""
     if count == 50:
         server.cut()
     elif count == 150:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from failover_iter import Bookmark, Failed, failover_stream
 from failover_iter.sources import BadResponse, sse
 from failover_iter.sources._event_stream import EventDecoder
-from failover_iter.testing import FileAnswer, FileServer, file_server
+from failover_iter.testing import FileAnswer, file_server
+from failover_iter.testing._file_server import FileServer
 from sources.readers import Result, each_client, with_httpx
 
 TYPE = {"Content-Type": "text/event-stream; charset=utf-8"}
@@ -68,7 +70,7 @@ def test_the_end_is_a_204() -> None:
 
 
 def test_signs_of_life_are_not_delivered() -> None:
-    """Comments, and ids and pauses without data, move the feed on and are no events."""
+    """Comments, and ids and pauses without data, move the feed on without an event."""
     text = ": ping\n\nid: a\ndata: 1\n\n: ping\n\nid: b\n\nevent: quiet\n\n"
     with file_server(
         b"", [feed(text), feed("data: 2\n\nid\ndata: 3\n\n"), feed(""), END]
@@ -147,7 +149,7 @@ def test_without_advice_the_pause_is_a_backoff() -> None:
     ],
 )
 def test_what_is_no_feed(answer: FileAnswer, message: str) -> None:
-    """A response that is no event stream is an error that names the server."""
+    """A response other than an event stream is an error that names the server."""
     with file_server(b"", [answer]) as server:
         result, _ = run(server, attempts=1)
     assert message in str(result.error)
@@ -193,6 +195,23 @@ def test_the_decoder_does_not_mind_where_chunks_end(lines: list[str], size: int)
     data = "\ufeff".encode() + "\r\n".join(lines).encode()
     chunks = [data[n : n + size] for n in range(0, len(data), size)]
     assert decoded(chunks) == decoded([data])
+
+
+def seconds_for(size: int) -> float:
+    """The time that the decoder takes for one event of this many bytes, in small chunks."""
+    data = b"data: " + b"x" * size + b"\n\n"
+    chunks = [data[n : n + 256] for n in range(0, len(data), 256)]
+    times: list[float] = []
+    for _ in range(5):
+        start = time.thread_time()
+        assert len(decoded(chunks)) == 1
+        times.append(time.thread_time() - start)
+    return min(times)
+
+
+def test_the_time_grows_with_the_size_of_an_event() -> None:
+    """Each byte is looked at once: 16 times the bytes take 16 times as long, and not 256 times."""
+    assert seconds_for(1 << 20) < 64 * seconds_for(1 << 16)
 
 
 def test_bookmarks() -> None:

@@ -57,7 +57,7 @@ def by_hand(*factories: Any) -> Iterator[Any]:
 
 
 def close(opened: list[Any]) -> Exception | None:
-    """Close all of these; return the first error, but raise what is no `Exception`."""
+    """Close all of these; return the first `Exception`, and raise any other error."""
     first: BaseException | None = None
     for each in opened:
         try:
@@ -114,7 +114,7 @@ async def aby_hand(*factories: Any) -> AsyncIterator[Any]:
 
 
 async def aclose(opened: list[Any]) -> Exception | None:
-    """Close all of these; return the first error, but raise what is no `Exception`."""
+    """Close all of these; return the first `Exception`, and raise any other error."""
     first: BaseException | None = None
     for each in opened:
         method = getattr(each, "aclose", None) or getattr(each, "close", None)

@@ -66,7 +66,7 @@ class Short:
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """What a source does at each opening, the last one again and again; and its own options."""
+    """The script of a source for each opening (the last one repeats), and its own options."""
 
     name: str
     openings: tuple[SourceScript, ...]

@@ -48,18 +48,13 @@ def is_listed(fault: str, classes: Any) -> bool:
     return listed(make_error(fault))
 
 
-def delay(opening: SourceScript, pull: int) -> float:
-    """How many seconds a pull takes, that to the end included."""
-    return opening.ticks[pull] * TICK if pull < len(opening.ticks) else 0
-
-
 class Over(Exception):
     """The stream has ended."""
 
 
 @dataclass
 class Model:
-    """The state of one stream, as the contract tells it."""
+    """The state of one stream, by the contract."""
 
     case: Case
     listen: bool = True
@@ -78,7 +73,7 @@ class Model:
     outage_since: float = 0
     late: list[str] = field(default_factory=list)  # abandoned, and with something to close
 
-    # What is written down.
+    # Records.
 
     @property
     def total(self) -> int:
@@ -128,7 +123,7 @@ class Model:
         return "stream timeout" if self.stream_until <= until else "source timeout"
 
     def is_over(self) -> bool:
-        """Whether the time of the stream is over when the consumer asks for more."""
+        """Whether the time of the stream has expired when the consumer asks for more."""
         return self.now >= self.stream_until
 
     # The stream.
@@ -207,9 +202,8 @@ class Model:
                 return self.expired(opening)
             self.trace.append(("pull", source.name))
             idle = inf if case.idle_timeout is None else case.idle_timeout
-            over = self.wait_for(
-                delay(opening, behind + pull), self.now + idle if pull else first_until
-            )
+            seconds = opening.ticks_before(behind + pull) * TICK
+            over = self.wait_for(seconds, self.now + idle if pull else first_until)
             if over is not None:
                 return self.timed_out(over, opening, received=received, opened=True, new=new)
             received += 1
@@ -240,7 +234,7 @@ class Model:
         self.trace.append(("pull", source.name))
         idle = inf if case.idle_timeout is None else case.idle_timeout
         until = self.now + idle if items else first_until
-        over = self.wait_for(delay(opening, behind + len(items)), until)
+        over = self.wait_for(opening.ticks_before(behind + len(items)) * TICK, until)
         if over is not None:
             return self.timed_out(over, opening, received=received, opened=True, new=new)
         self.close_after_end(opening)
@@ -291,7 +285,7 @@ class Model:
         self.raised("StreamTimeout", len(self.failures) + (close_error is not None))
 
     def expired(self, opening: SourceScript, *, ended: bool = False) -> NoReturn:
-        """The time of the stream is over, and its source is not waited for."""
+        """The time of the stream has expired, and nobody waits for its source."""
         close_error = self.close(opening) if ended else self.close_from_outside(opening)
         self.event("Closed", error="StreamTimeout", abandoned=False)
         self.raised("StreamTimeout", len(self.failures) + (close_error is not None))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from failover_iter import Event, Source, Takeover, afailover_stream, failover_stream
-from failover_iter.testing import VirtualClock, _async_runs, _sync_runs
+from failover_iter.testing import VirtualClock, _async_runs, _sync_runs, _trio_runs
 from failover_iter.testing._runs import Recorder
 
 from .case import OWN, TICK, Case, Retryable, SourcePlan
@@ -117,8 +117,8 @@ def run(
             _sync_runs.run_sync(pipeline, tracer, VirtualClock(), TICK)
         else:
             awaited = any(each.opens for plan in case.sources for each in plan.openings)
-            runner = getattr(_async_runs, f"run_{flavour}")
-            runner(pipeline, tracer, TICK, awaited=awaited)
+            start = _async_runs.run_asyncio if flavour == "asyncio" else _trio_runs.run_trio
+            start(pipeline, tracer, TICK, awaited=awaited)
     if notes is not None:
         notes += tracer.notes
     return tracer.trace + sorted(tracer.late)

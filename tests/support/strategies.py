@@ -25,7 +25,7 @@ closings = st.sampled_from(["quietly", "quietly", "quietly", "raises", "bug"])
 
 @st.composite
 def openings(draw: st.DrawFn) -> SourceScript:
-    """What a source does in one opening, if time does not pass."""
+    """The script of a source for one opening, if time does not pass."""
     at, kind = draw(places), draw(kinds)
     shape: dict[str, Any] = {"kind": kind, "closing": draw(closings)}
     if at is None:
@@ -95,6 +95,6 @@ def cases(draw: st.DrawFn, *, leaves: bool = True) -> Case:
     leave = draw(st.sampled_from(["drain", "drain", "close", "throw", "drop"]))
     if leave == "drain":
         return case
-    # What a source raises when it is closed then is tested elsewhere.
+    # Other tests cover what a source raises when it is closed then.
     sources = tuple(map(quietly, sources))
     return replace(case, sources=sources, consumer=f"{leave} {draw(st.integers(0, 6))}")

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
-from failover_iter import DivergedStream
+from failover_iter import DivergedStream, Event
 from failover_iter._drivers.clock import clock
+from failover_iter.events import Failed
 
 from .async_survivors import (
     awaited_source_left_open,
@@ -21,7 +23,7 @@ from .async_survivors import (
     leak_when_cancelled_in_the_first_pull,
     shielded_opening_leaks,
 )
-from .wrapping import WithoutClose, right, wrapped
+from .wrapping import WithoutClose, relayed, right, wrapped
 
 # Errors.
 
@@ -60,18 +62,23 @@ def traceback_cut(factories: Any) -> Any:
 
 
 def first_error_from_four_on(factories: Any) -> Any:
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
 
-    def failed(error: Exception) -> bool:
-        errors.append(error)
-        return isinstance(error, ConnectionError)
+    def listen(event: Event) -> None:
+        if isinstance(event, Failed):
+            errors.append(event.error)
 
     try:
-        return (yield from right(factories, retry_on=failed))
+        return (yield from right(factories, on_event=listen))
     except Exception:
-        if len(errors) >= 4:
-            raise errors[0] from None
-        raise
+        first = errors[0] if len(errors) >= 4 else None
+        errors.clear()
+        if first is None:
+            raise
+        try:
+            raise first from None
+        finally:
+            del first  # or there would be a cycle, which is another bug
 
 
 def any_for_all(factories: Any) -> Any:
@@ -84,10 +91,10 @@ def any_for_all(factories: Any) -> Any:
 
 
 def exit_in_close_swallowed(factories: Any) -> Any:
-    def wrap(factory: Any, args: Any) -> Iterator[Any]:
+    def wrap(factory: Any, args: Any) -> Any:
         source = factory(*args)
         try:
-            yield from iter(source)
+            return (yield from iter(source))
         finally:
             with suppress(BaseException):
                 source.close()
@@ -116,42 +123,6 @@ def cycle_on_raise(factories: Any) -> Any:
 # Items.
 
 
-def duplicate_after_three_switches(factories: Any) -> Any:
-    opened = 0
-
-    def wrap(factory: Any, args: Any) -> Any:
-        nonlocal opened
-        opened += 1
-        return factory(*args)
-
-    done = False
-    for item in right(wrapped(factories, wrap)):
-        yield item
-        if opened > 3 and not done:
-            done = True
-            yield item
-
-
-def item_lost_from_five_on(factories: Any) -> Any:
-    for place, item in enumerate(right(factories)):
-        if place != 5:
-            yield item
-
-
-def short_replica_from_four_on(factories: Any) -> Any:
-    delivered = 0
-    try:
-        for item in right(factories):
-            delivered += 1
-            yield item
-    except DivergedStream:
-        if delivered < 4:
-            raise
-
-
-# The protocol of generators.
-
-
 class Counted:
     """Factories that count how many were called."""
 
@@ -162,6 +133,41 @@ class Counted:
     def open(self, factory: Any, args: Any) -> Any:
         self.opened += 1
         return factory(*args)
+
+
+def duplicate_after_three_switches(factories: Any) -> Any:
+    counted = Counted(factories)
+    done = False
+
+    def twice_once(item: Any) -> list[Any]:
+        nonlocal done
+        done, repeats = done or counted.opened > 3, counted.opened > 3 and not done
+        return [item, item] if repeats else [item]
+
+    return relayed(right(counted.factories), twice_once)
+
+
+def item_lost_from_five_on(factories: Any) -> Any:
+    place = count()
+    return relayed(right(factories), lambda item: [] if next(place) == 5 else [item])
+
+
+def short_replica_from_four_on(factories: Any) -> Any:
+    delivered = 0
+
+    def counted(item: Any) -> list[Any]:
+        nonlocal delivered
+        delivered += 1
+        return [item]
+
+    try:
+        return (yield from relayed(right(factories), counted))
+    except DivergedStream:
+        if delivered < 4:
+            raise
+
+
+# The protocol of generators.
 
 
 def value_lost_after_a_switch(factories: Any) -> Any:
@@ -296,7 +302,7 @@ SURVIVORS = [
         "raises", "close base", "iterator",
     ),
     _sync(keeps_all_errors, "constant memory", None),
-    _sync(cycle_on_raise, "exhaustion", None),
+    _sync(cycle_on_raise, "exhaustion", "no_cycle"),
     _sync(duplicate_after_three_switches, "switching", "no_duplicates", sources=6),
     _sync(item_lost_from_five_on, "switching", "no_loss"),
     _sync(short_replica_from_four_on, "switching", "no_loss", "raises", "ends early"),

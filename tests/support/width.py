@@ -6,7 +6,7 @@ from unicodedata import category, east_asian_width
 
 
 def width(text: str) -> int:
-    """How many columns a terminal gives it, reckoned here once more."""
+    """How many columns it takes in a terminal, counted here once more."""
     marks = ("Mn", "Me")
     return sum(
         0 if category(char) in marks else 1 + (east_asian_width(char) in "WF") for char in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from failover_iter import afailover_stream, failover_stream
@@ -22,6 +23,30 @@ def wrapped(factories: Any, wrap: Callable[[Any, Any], Any]) -> Iterator[Any]:
     """Let `wrap` open each source: it gets the factory and its arguments."""
     for factory in factories:
         yield lambda *args, factory=factory: wrap(factory, args)
+
+
+def relayed(stream: Any, change: Callable[[Any], list[Any]]) -> Any:
+    """Do as `yield from stream` does, but yield what `change` makes of each item."""
+    call = partial(next, stream)
+    try:
+        while True:
+            try:
+                item = call()
+            except StopIteration as stop:
+                return stop.value
+            sent = None
+            for each in change(item):
+                try:
+                    sent = yield each
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    call = partial(stream.throw, error)
+                    break
+            else:
+                call = partial(stream.send, sent)
+    finally:
+        stream.close()
 
 
 class WithoutClose:

@@ -87,7 +87,7 @@ def test_a_combinator_nests_itself() -> None:
 def test_no_factory_is_taken_early() -> None:
     """A stream takes a factory when it opens it; a list of the factories breaks the law."""
     lazy, eager = (
-        Suite(combinator, ConnectionError, "sync", ("laziness",), None)
+        Suite(combinator, ConnectionError, "sync", {"laziness": ""}, None)
         for combinator in (skips, lambda factories: skips([*factories]))
     )
     for plan in (Plan("a#", "a#"), Plan("a|", "a|")):

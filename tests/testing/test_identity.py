@@ -42,7 +42,7 @@ def test_steps(base: Any, stream: Any) -> None:
 
 @pytest.mark.parametrize(("base", "stream"), FLAVOURS)
 def test_a_throw(base: Any, stream: Any) -> None:
-    """What the consumer throws reaches the source, and comes back."""
+    """An error that the consumer throws reaches the source, and returns."""
     machine = machine_of(base, stream)
     machine.begin(ScriptedSource(pulls=("item",), throws=("reraise",)), "iterator")
     machine.next()

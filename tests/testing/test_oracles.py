@@ -141,6 +141,11 @@ def raises_the_last(*sources: Any, notes: Any = list) -> Iterator[Any]:
     raise errors[-1]
 
 
+def tries_all(*sources: Any) -> Iterator[Any]:
+    """A stream of the library: correct."""
+    return failover_stream(sources, retry_on=ConnectionError)
+
+
 def notes_in_wrong_order(*sources: Any) -> Iterator[Any]:
     return raises_the_last(*sources, notes=lambda notes: list(notes)[::-1])
 
@@ -212,8 +217,13 @@ BROKEN = [
     ("intact", loses("__notes__"), Plan("#chained"), "the error of source 1 has lost its notes"),
     ("intact", loses_traceback, Plan("#"), "the error of source 1 has lost its traceback"),
     ("intact", raises_the_last, Plan("#", "#"), None),
+    ("intact", lambda source: source(), Plan("a#chained close=base", consumer="close 1"), None),
+    ("intact", lambda source: source(), Plan("#chained close=bug", consumer="cancel 0"), None),
+    ("no_cycle", raises_the_last, Plan("#", "#"), "a variable of raises_the_last still holds ConnectionError('source 2, opening 1, pull')"),
+    ("no_cycle", tries_all, Plan("#", "#"), None),
     ("told", raises_the_last, Plan("#", "#"), None),
     ("told", deepens, Plan("#", "#bug"), None),
+    ("told", tries_all, Plan("#", "a| as=answering close=raises", consumer="throw 1"), None),
     ("told", lambda *f: raises_the_last(*f, notes=lambda _: []), Plan("#", "#"), "does not report ConnectionError('source 1, opening 1, pull'), raised before it"),
     ("told", notes_in_wrong_order, Plan("#", "#", "#"), "reports ConnectionError('source 2, opening 1, pull') in the wrong place"),
     ("told", raises_the_last, Plan("#", "# as=iterator close=raises"), "nothing reports ConnectionError('source 2, opening 1, close'), raised by closing source 2"),

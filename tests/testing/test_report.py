@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Iterator
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -141,6 +142,17 @@ def test_further_openings_are_numbered() -> None:
     assert "source 1 (2)   is opened" in report
     assert "reaches the end: the stream returns 'value'" in report
     assert "*" in report
+
+
+def test_a_pull_in_another_context_is_not_an_interruption() -> None:
+    """The log says of an entry for `same_task` what happened."""
+
+    def pipeline(source: Any) -> Iterator[Any]:
+        yield Context().run(next, source())
+
+    report = shown(pipeline, Plan("a|"))
+    assert "source 1       is opened or pulled in another task or context" in report
+    assert "interrupted\n" not in report
 
 
 def test_async_runs_are_reported_too() -> None:

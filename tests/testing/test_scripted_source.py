@@ -14,7 +14,7 @@ SYNC = [scripted.sync_generator, scripted.sync_iterator]
 ASYNC = [scripted.async_generator, scripted.async_iterator]
 ENDS = (StopIteration, StopAsyncIteration)
 
-#: What is done to a source, one after the other: the name of the method, and its argument.
+#: The calls of a source in their order: the name of the method, and its argument.
 STEPS: list[tuple[str, tuple[Any, ...]]] = [
     ("next", ()),
     ("throw", (KeyError("thrown"),)),

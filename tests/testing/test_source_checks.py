@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from failover_iter import Progress
+from failover_iter import Bookmark, Decide, Progress, Resume, Skip, Source
 from failover_iter.testing import check_closes, check_replayable, check_resumable
 from failover_iter.testing._source_checks import BadSource
 
@@ -39,8 +40,8 @@ class Checks:
     def replayable(self, factory: Any, **how: Any) -> None:
         check_replayable(self.made(factory), flavour=self.flavour, **how)
 
-    def resumable(self, factory: Any, reference: Any) -> None:
-        check_resumable(self.made(factory), reference, flavour=self.flavour)
+    def resumable(self, factory: Any, reference: Any, **how: Any) -> None:
+        check_resumable(self.made(factory), reference, flavour=self.flavour, **how)
 
     def closes(self, factory: Any, **how: Any) -> None:
         check_closes(self.made(factory), flavour=self.flavour, **how)
@@ -136,6 +137,145 @@ def test_sources_that_do_not_resume(checks: Checks) -> None:
         BadSource, match=r"resumed after 1 item, it yielded \[1, 2, 3\] instead of \[2, 3"
     ):
         checks.resumable(from_the_start, [1, 2, 3])
+
+
+ROWS = [3, 0, 8, 9]
+
+
+def by_row(cursor: int, row: int) -> int:
+    return ROWS.index(row) + 1
+
+
+def with_bookmarks(progress: Progress[int]) -> Iterator[Any]:
+    """Says where it is after every second row."""
+    for place in range(progress.cursor, len(ROWS)):
+        yield ROWS[place]
+        if place % 2:
+            yield Bookmark(place + 1)
+
+
+def learns_the_size(progress: Progress[int]) -> Iterator[int]:
+    """Asks for the size once, and would fail without the memo."""
+    if not progress.delivered:
+        progress.memo["size"] = len(ROWS)
+    yield from ROWS[progress.cursor : progress.memo["size"]]
+
+
+def learns_late(progress: Progress[int]) -> Iterator[int]:
+    """Learns the size when it is asked for more, as nothing is sure before."""
+    size = progress.memo["size"] if progress.delivered else len(ROWS)
+    for row in ROWS[progress.cursor : size]:
+        yield row
+        progress.memo["size"] = len(ROWS)
+
+
+CURSOR = Resume(start=0, advance=by_row)
+
+
+def test_sources_that_resume_at_a_cursor(checks: Checks) -> None:
+    """The stream folds the cursor, moves it by bookmarks, drops what is replayed, has a memo."""
+    checks.resumable(lambda progress: ROWS[progress.cursor :], ROWS, mid_stream=CURSOR)
+    checks.resumable(with_bookmarks, ROWS, mid_stream=CURSOR)
+    checks.resumable(with_bookmarks, ROWS, mid_stream=Resume(start=0))
+    checks.resumable(learns_the_size, ROWS, mid_stream=CURSOR)
+    checks.resumable(learns_late, ROWS, mid_stream=CURSOR)
+    checks.resumable(
+        learns_the_size, ROWS, mid_stream=Decide(lambda _: "resume", start=0, advance=by_row)
+    )
+
+
+def test_sources_with_a_strategy(checks: Checks) -> None:
+    """A `Source` brings its own strategy, and an argument replaces it."""
+    made = checks.made(lambda progress: ROWS[progress.cursor :])
+    check_resumable(Source(made, mid_stream=CURSOR), ROWS, flavour=checks.flavour)
+    check_resumable(Source(made), ROWS, mid_stream=CURSOR, flavour=checks.flavour)
+    by_count = Source(checks.made(lambda progress: ROWS[progress.delivered :]))
+    check_resumable(by_count, ROWS, flavour=checks.flavour)
+
+
+@pytest.mark.parametrize("mode", ["restart", "skip", "raise", Skip(key=str)])
+def test_a_source_that_starts_over_cannot_resume(mode: Any) -> None:
+    """The message names the check for such a source."""
+    with pytest.raises(ValueError, match="sources that resume, got mid_stream=.*check_replayable"):
+        check_resumable(Source(lambda _: ROWS, mid_stream=mode), ROWS)
+
+
+def counts_from_one(progress: Progress[int]) -> Iterator[Any]:
+    """Its bookmarks are places in this opening, not in the stream."""
+    for place, row in enumerate(ROWS[progress.cursor :], start=1):
+        yield row
+        yield Bookmark(place)
+
+
+def ends_in_the_replay(progress: Progress[int]) -> Iterator[int]:
+    """Forgets the rows after the bookmark that the stream still drops."""
+    yield from [] if progress.to_replay else ROWS
+
+
+def counts_what_it_yields(progress: Progress[int]) -> Iterator[int]:
+    """Counts an item that may never be delivered."""
+    memo = progress.memo
+    for row in ROWS[memo.get("place", 0) :]:
+        memo["place"] = memo.get("place", 0) + 1
+        yield row
+
+
+@pytest.mark.parametrize(
+    ("factory", "strategy", "message"),
+    [
+        (counts_what_it_yields, CURSOR, r"after 0 items, it yielded \[0, 8, 9\] instead of"),
+        (lambda progress: ROWS[progress.cursor or 0 :], Resume(), r"after 1 item, it yielded \[3,"),
+        (counts_from_one, Resume(start=0), "resumed after each item, it yielded"),
+        (ends_in_the_replay, Resume(start=0), r"after 1 item, it raised DivergedStream\("),
+        (lambda _: iter([3]), CURSOR, r"after 0 items, it yielded \[3\] instead of \[3, 0, 8, 9\]"),
+        (lambda _: iter(ROWS[:1]), CURSOR, "after 0 items"),
+    ],
+)
+def test_sources_that_do_not_resume_at_a_cursor(
+    checks: Checks, factory: Any, strategy: Any, message: str
+) -> None:
+    """The message says where the source was cut off, and what came then."""
+    with pytest.raises(BadSource, match=message):
+        checks.resumable(factory, ROWS, mid_stream=strategy)
+
+
+def test_chunks_may_be_cut_anywhere(checks: Checks) -> None:
+    """With bytes as the reference, the chunks are joined."""
+    data = b"to be or not"
+
+    def chunks(progress: Progress[bytes], size: int = 5) -> Iterator[bytes]:
+        for place in range(progress.cursor, len(data), size):
+            yield data[place : place + size]
+
+    def from_the_start(progress: Progress[bytes]) -> Iterator[bytes]:
+        return chunks(replace(progress, cursor=0))
+
+    by_bytes = Resume(start=0, advance=lambda cursor, chunk: cursor + len(chunk))
+    checks.resumable(chunks, data, mid_stream=by_bytes)
+    with pytest.raises(BadSource, match="1 item, it yielded b'to be or not' instead of b' or"):
+        checks.resumable(from_the_start, data, mid_stream=by_bytes)
+
+
+def test_a_source_that_never_gets_further(checks: Checks) -> None:
+    """The check ends, although each opening adds an item."""
+    with pytest.raises(BadSource, match="resumed after 1 item"):
+        checks.resumable(lambda progress: [3] if progress.delivered == 1 else ROWS, ROWS)
+
+
+def test_the_cuts_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The failures are those of the check."""
+    check_resumable(lambda progress: ROWS[progress.delivered :], ROWS)
+    assert not caplog.records
+
+
+def test_a_flavour_may_be_demanded() -> None:
+    """An async source is a TypeError if the flavour is "sync"."""
+
+    async def rows() -> AsyncIterator[int]:
+        yield 1
+
+    with pytest.raises(TypeError, match="the source is async"):
+        check_replayable(rows, flavour="sync")
 
 
 def test_sources_that_close(checks: Checks, tmp_path: Path) -> None:

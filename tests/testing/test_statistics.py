@@ -1,4 +1,4 @@
-"""`verify` tells the statistics of Hypothesis what the plans did."""
+"""`verify` reports to the statistics of Hypothesis what the plans did."""
 
 from __future__ import annotations
 
