@@ -1,4 +1,4 @@
-"""Sources with resume built in: one line over the client that you hold and configure.
+"""Sources with resume built in, for the clients that you already use and configure.
 
 Each function returns a `Source` that resumes exactly where the stream is, so that a stream needs no
 `mid_stream`. The name of the source, the cursor, `reset_on_progress` and the errors that leave the
