@@ -87,7 +87,7 @@ class AnyAdmission(Protocol):
 
     @property
     def seconds(self) -> float:
-        """Until it is asked again, if it is not admitted."""
+        """The seconds until it is tried again, if it is not admitted."""
         ...
 
 
@@ -111,7 +111,7 @@ class AnyHealth(Protocol):
         *,
         switches: bool = False,
     ) -> None:
-        """Note what became of an attempt. It never blocks, and raises nothing."""
+        """Record the outcome of an attempt. It never blocks, and raises nothing."""
         ...
 
 

@@ -67,7 +67,7 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """The stream has ended: let other processes go on."""
+        """The stream has ended: let other processes use the state."""
         ...
 
 
@@ -84,7 +84,7 @@ class Saved(NamedTuple):
 
 @suggest_options
 class Checkpoint:
-    """Where a stream is, kept so that the next process goes on there.
+    """The position of a stream, kept so that the next process continues there.
 
     Pass it to a stream with a cursor: `Resume(start=..., advance=...)`, or a source with resume
     built in. The stream reads it at its first pull. It saves the cursor at most every `every`
@@ -103,7 +103,7 @@ class Checkpoint:
             locked while a stream runs, and stays there.
         every: the seconds between two saves; 0 saves at each item.
         auto: `False`: items are processed when you call `done(cursor)`. For consumers that read
-            ahead (batches, queues). Their number is not saved, so `expect_items` is refused.
+            ahead (batches, queues). Their number is not saved, so `expect_items` is an error.
         fsync: `True`: each save waits until the disk has it, so that it survives a power cut.
         dumps: a function that turns a cursor into a text; JSON by default, which also takes bytes,
             `Decimal`, `UUID`, dates and times.
@@ -118,7 +118,7 @@ class Checkpoint:
     The first pull of a stream raises `CheckpointError` if what was saved is damaged, empty, or of
     another version, and whatever the store raises. A pull raises what a save raises (the disk is
     full, for example). No source is blamed for that, and none is opened after it. The last save
-    comes before the end: if it fails, the stream ends with its error, and listeners hear that.
+    comes before the end: if it fails, the stream ends with its error, and listeners are told.
 
     Example:
         >>> import tempfile

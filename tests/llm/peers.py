@@ -314,9 +314,9 @@ half a second where nothing arrives. No live provider is involved.
 - **continues**: the next model was asked for the rest, and both parts are the whole answer.
 - **whole**: the first model's whole answer was delivered.
 - **error**: an error was raised. Mid-stream the consumer keeps half an answer, but knows it.
-- **silent**: an empty answer, half of one, or one with a hole looked like a good one.
+- **silent**: an empty or incomplete answer looked like a good one.
 - **joined**: half of the first answer and all of the second were delivered as one.
-- **lost**: tool calls or text were lost or mixed up, and nothing said so.
+- **lost**: tool calls or text were lost or mixed up, without an error.
 - **hangs**: the stream waited as long as pings arrived.
 
 "restart" and "continue" are `mid_stream="restart"` and `mid_stream=continue_with("instruct")` of
