@@ -244,8 +244,8 @@ def test_a_source_that_starts_over_beside_one_with_a_cursor(
         list(failover_stream([with_cursor, again, again], retry_on=OSError))
     lines = [line for _, line in logged(caplog)]
     warning = (
-        "factory has no mid_stream beside a source with a cursor: it starts over, so its items "
-        "follow those of another sequence; set Source(mid_stream=...)"
+        "factory has no mid_stream, but another source has a cursor: it starts over, so its items "
+        "do not continue those that were delivered; set Source(mid_stream=...)"
     )
     assert lines.count(warning) == 1
     assert HINT not in caplog.text

@@ -152,8 +152,9 @@ class Cursor:
             self.value, self.at, self.has_moved = seed.cursor, at, True
         elif seed.delivered and self.start is not None:
             raise ValueError(
-                f"progress.cursor must say where to go on after {seed.delivered} delivered items, "
-                f"got None: pass the progress of a stream with the same cursor as {self._strategy}"
+                f"progress.cursor must say where to continue after {seed.delivered} delivered "
+                "items, got None: pass the progress of a stream with the same cursor as "
+                f"{self._strategy}"
             )
 
     def check_same(self, strategy: Resume | Decide, name: str | None) -> None:

@@ -65,7 +65,7 @@ class Group:
         if self.delay is not None:
             raise mark_usage_error(
                 ValueError(
-                    f"source {name!r} of a hedge is, or has in it, another hedge: put the sources "
+                    f"source {name!r} of a hedge is or contains another hedge: put the sources "
                     "of both into one list"
                 )
             )

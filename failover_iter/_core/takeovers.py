@@ -246,7 +246,7 @@ class Takeovers:
         if mode == "resume" and not source.resumable:
             raise mark_usage_error(
                 ValueError(
-                    f"source {source.name!r} of a Policy.source cannot go on where the outer "
+                    f"source {source.name!r} of a Policy.source cannot continue where the outer "
                     f"stream stopped with mid_stream={source.options.mode_given}: under an outer "
                     "stream that resumes, its policy needs mid_stream='resume' or a Decide"
                 )
@@ -332,7 +332,7 @@ def check_checkpoint(delivered: Delivered, options: Options, seed: Progress | No
 
 
 def check_saved(source: ResolvedSource) -> None:
-    """Refuse a source that cannot go on where a checkpoint says."""
+    """Refuse a source that cannot continue where a checkpoint says."""
     options = source.options
     if not has_cursor(options.strategy):
         raise mark_usage_error(

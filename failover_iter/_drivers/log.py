@@ -50,8 +50,8 @@ def passes(level: Level, error: Exception) -> None:
 def glues(source: str) -> None:
     """Log that a source starts over beside one with a cursor."""
     _logger().warning(
-        "%s has no mid_stream beside a source with a cursor: it starts over, so its items follow "
-        "those of another sequence; set Source(mid_stream=...)",
+        "%s has no mid_stream, but another source has a cursor: it starts over, so its items do "
+        "not continue those that were delivered; set Source(mid_stream=...)",
         source,
     )
 

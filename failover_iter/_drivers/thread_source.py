@@ -204,7 +204,7 @@ def _check_opened(name: str, opened: object) -> None:
         raise mark_usage_error(
             TypeError(
                 f"the factory of in_thread must be sync, but that of source {name!r} returned "
-                f"something async, {shown(opened)}: pass it to the stream as it is"
+                f"something async, {shown(opened)}: pass it to the stream directly"
             )
         )
     raise not_iterable(name, "iterable", opened)

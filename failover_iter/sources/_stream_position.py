@@ -111,5 +111,5 @@ class Position:
 
     def _refuse(self, why: str) -> NoReturn:
         raise DivergedStream(
-            f"{self.name}: cannot go on after {self.after}: {why}; start='0' reads what is left"
+            f"{self.name}: cannot continue after {self.after}: {why}; start='0' reads what is left"
         )

@@ -98,7 +98,7 @@ def equals(model: Callable[[Plan], Iterable[Any]]) -> Oracle:
     """Return an oracle: the pipeline delivers what a model computes from the plan.
 
     Args:
-        model: `Plan -> iterable` of the items that a consumer receives who drains the stream. If
+        model: `Plan -> iterable` of the items that a consumer receives if it drains the stream. If
             the model raises, the stream must raise too. A consumer who leaves early receives the
             first of these items.
     """

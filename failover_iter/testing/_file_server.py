@@ -1,4 +1,4 @@
-"""`file_server`: an HTTP server on the loopback interface that serves a file, and lies about it."""
+"""`file_server`: an HTTP server on the loopback interface that serves a file, with faults."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class FileServer:
 
 @contextmanager
 def file_server(data: bytes, *mirrors: Sequence[FileAnswer]) -> Generator[FileServer]:
-    """Serve a file over HTTP on the loopback interface, as servers do that break off and lie.
+    """Serve a file over HTTP on the loopback interface, with the faults that you choose.
 
     Args:
         data: the file.

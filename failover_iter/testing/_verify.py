@@ -53,9 +53,9 @@ def verify(
             these. The names are
             `exactly_once` (`no_loss`, `no_duplicates`, `in_order` and `nothing_else` together),
             `at_least_once`, `at_most_once`, `same_error`, `transparent`, `no_leak`,
-            `closed_once`, `one_open`, `lazy`, `no_read_ahead` and `no_reopen`, which are the
-            default, what an exactly-once stream obeys; also `flat`, `intact`, `told`, `no_cycle`,
-            `returns`, `sends` and `same_task`. `verify` also checks that the run ends.
+            `closed_once`, `one_open`, `lazy`, `no_read_ahead` and `no_reopen`. These are the
+            default: an exactly-once stream obeys them. The others are `flat`, `intact`, `told`,
+            `no_cycle`, `returns`, `sends` and `same_task`. `verify` also checks that the run ends.
         flavour: "sync", "asyncio" or "trio"; by default, the kit finds out.
         item: turns a letter of the plan into an item; by default, the letter is the item.
         tick: the length of a tick in virtual seconds.

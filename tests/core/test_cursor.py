@@ -158,7 +158,7 @@ def test_a_decorated_function_has_a_cursor() -> None:
 def test_a_seed_without_a_cursor_is_refused() -> None:
     """After delivered items, nobody knows where to go on."""
     read = failover(retry_on=OSError, mid_stream=STRATEGY)(numbers)
-    with pytest.raises(ValueError, match="must say where to go on after 2 delivered items"):
+    with pytest.raises(ValueError, match="must say where to continue after 2 delivered items"):
         read(5, progress=Progress(delivered=2, last=1, total=2))
     unknown = failover(retry_on=OSError, mid_stream=Resume(start=None))(numbers)
     assert list(unknown(2, progress=Progress(delivered=2))) == [0, 1]

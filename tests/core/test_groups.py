@@ -206,7 +206,7 @@ def test_a_group_of_sources_that_may_not_take_over() -> None:
 def test_an_inner_source_that_cannot_resume() -> None:
     """If it is read lazily, it is a wrong use when its turn comes."""
     message = (
-        "^source 'b' of a Policy.source cannot go on where the outer stream stopped with "
+        "^source 'b' of a Policy.source cannot continue where the outer stream stopped with "
         r"mid_stream='restart' \(not set\): under an outer stream that resumes, its policy needs "
     )
     with pytest.raises(ValueError, match=message) as caught:

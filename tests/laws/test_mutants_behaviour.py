@@ -112,7 +112,10 @@ def a_source_without_a_mode_is_warned_about(_: VirtualClock) -> None:
 
     with logged() as records:
         stream(Source(reads, mid_stream=Resume(start=0, advance=counts)), lambda: [7])
-    assert any("has no mid_stream beside" in record.getMessage() for record in records)
+    assert any(
+        "has no mid_stream, but another source has a cursor" in record.getMessage()
+        for record in records
+    )
 
 
 def a_watch_that_ends_is_no_warning(_: VirtualClock) -> None:

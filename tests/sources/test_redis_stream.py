@@ -323,7 +323,7 @@ def test_a_stream_that_has_lost_entries(change: dict[str, Any], why: str) -> Non
             setattr(model, name, value)
         with pytest.raises(DivergedStream) as caught:
             next(stream)
-    assert str(caught.value).startswith("s: cannot go on after 3-0: ")
+    assert str(caught.value).startswith("s: cannot continue after 3-0: ")
     assert why in str(caught.value)
     assert str(caught.value).endswith("start='0' reads what is left")
 
