@@ -61,6 +61,12 @@ def test_the_reference_shows_each_public_name(module: str, names: list[str]) -> 
     assert missing == []
 
 
+def test_the_reference_shows_only_public_names() -> None:
+    """Each name that a reference page shows is a public module, or in the `__all__` of one."""
+    public = {*MODULES} | {f"{module}.{name}" for module in MODULES for name in MODULES[module]}
+    assert [name for name in SHOWN if name not in public] == []
+
+
 def test_no_name_is_shown_twice() -> None:
     """Each name has one place in the reference, so that links to it are unambiguous."""
     assert [name for name, count in Counter(SHOWN).items() if count > 1] == []
