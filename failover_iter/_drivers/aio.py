@@ -107,7 +107,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     if sent is not None:
                         break
             except BaseException as error:
-                source.raised(error)
+                source.raised_by(items, error)
             # Out of the `except`, or the source would run as if it handled what is thrown.
             if thrown is not None or sent is not None:
                 await source.answer(thrown, sent)

@@ -17,7 +17,7 @@ from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.async_items import UNCOUNTED, Held, IterableOver
 from failover_iter._drivers.clock import give_way
-from failover_iter._drivers.closing import acloser_of, closed, first_of, is_alive, needs_close
+from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.pullers import new_puller
 from failover_iter._validation import is_awaitable, offers, shown
@@ -79,7 +79,7 @@ class AsyncSource(OpenedSource):
             except (StopIteration, StopAsyncIteration) as stop:
                 self.failure = leaked(stop, "async generator")
             except BaseException as error:
-                self.failure = error
+                self.raised(error)
         return self.failure is None
 
     async def _call_factory(self) -> None:
@@ -151,11 +151,11 @@ class AsyncSource(OpenedSource):
             items = puller.items(self.iterator)
         return items, delivered.left, attempt.on_item
 
-    def raised(self, error: BaseException) -> None:
-        """The loop over the items raised: the source is to blame, unless it cannot have raised."""
-        self.failure = error
-        if is_alive(self.iterator) and error is not self.attempt.surplus:
+    def raised_by(self, items: AsyncIterable[Any], error: BaseException) -> None:
+        """The loop over the items raised: only the source is to blame, not the held items."""
+        if isinstance(items, Held):
             self.spare(error)
+        self.raised(error)
 
     def exhausted(self, items: AsyncIterable[Any]) -> None:
         """What `items()` returned has ended: the source too, unless it was the held items."""

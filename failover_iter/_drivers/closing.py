@@ -24,7 +24,9 @@ def has_ended(opened: object) -> bool:
 
 
 def is_alive(opened: object) -> bool:
-    """Whether this is an async generator that has not ended: it has raised no error."""
+    """Whether this is a generator, sync or async, that has not ended: it has raised no error."""
+    if isinstance(opened, GeneratorType):
+        return opened.gi_frame is not None
     return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is not None
 
 

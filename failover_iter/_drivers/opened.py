@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from failover_iter._core.notes import has_context, set_context
+from failover_iter._drivers.closing import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +46,16 @@ class OpenedSource:
         self.run = run
         self.attempt = attempt
 
+    def raised(self, error: BaseException) -> None:
+        """A pull raised: the source is to blame, unless it cannot have raised."""
+        self.failure = error
+        pulled = self.iterable if self.iterator is None else self.iterator
+        if is_alive(pulled) and error is not self.spared and error is not self.attempt.diverged:
+            self.spare(error)
+
     def fail(self, error: BaseException) -> None:
         """The source failed before the commit: discard the held items."""
-        self.failure = error
+        self.raised(error)
         self.attempt.held.clear()
 
     def receive(self, item: Any) -> bool:
