@@ -80,25 +80,20 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
             items, left, on_item = source.items()
-            is_sifted_out: object = False
             try:
                 async for item in items:
                     try:
-                        if on_item is None:
-                            next(left)  # counts it
-                        else:
+                        if on_item is not None:
                             is_sifted_out = on_item(item)
                             if is_sifted_out is SAVE:
                                 await cast("Saver", saver).asave()
                                 is_sifted_out = on_item(item)
-                            if not is_sifted_out:
-                                next(left)
+                            if is_sifted_out:
+                                continue
+                        next(left)  # counts it
                     except BaseException as error:
                         source.spare(error)
                         raise
-                    if is_sifted_out:
-                        source.check_surplus()
-                        continue
                     try:
                         sent = yield item
                     except BaseException as error:

@@ -21,6 +21,7 @@ from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_c
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.pullers import new_puller
 from failover_iter._validation import is_awaitable, offers, shown
+from failover_iter.errors import DivergedStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterator
@@ -228,11 +229,12 @@ class AsyncSource(OpenedSource):
 
     def _deliver(self, item: Any) -> None:
         """Deliver the item with which the source has answered, unless it is a bookmark."""
-        if self.attempt.admits(item):
-            self.attempt.held.append(item)
-            self.is_answer = True
-        elif self.attempt.surplus is not None:
-            self.fail(self.attempt.surplus)
+        try:
+            if self.attempt.admits(item):
+                self.attempt.held.append(item)
+                self.is_answer = True
+        except DivergedStream as error:
+            self.fail(error)
 
     async def finish(self) -> Command:
         """Close the source, and ask the core what follows."""

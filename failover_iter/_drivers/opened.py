@@ -50,7 +50,7 @@ class OpenedSource:
         """A pull raised: the source is to blame, unless it cannot have raised."""
         self.failure = error
         pulled = self.iterable if self.iterator is None else self.iterator
-        if is_alive(pulled) and error is not self.spared and error is not self.attempt.diverged:
+        if is_alive(pulled) and error is not self.spared:
             self.spare(error)
 
     def fail(self, error: BaseException) -> None:
@@ -70,8 +70,9 @@ class OpenedSource:
         return True
 
     def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
-        """Remember an error that the source is not to blame for."""
-        self.spared, self.by_consumer = error, by_consumer
+        """Remember an error that the source is not to blame for, as it is if it has diverged."""
+        if error is not self.attempt.diverged:
+            self.spared, self.by_consumer = error, by_consumer
 
     @property
     def closer(self) -> Callable[[Any], object] | None:
@@ -88,11 +89,6 @@ class OpenedSource:
     def is_abandoned(self) -> bool:
         """Whether the source is still blocked in its thread, which closes it when it returns."""
         return self.worker is not None and self.worker.abandoned
-
-    def check_surplus(self) -> None:
-        """Raise if the item that was not delivered is one too many: the source has failed."""
-        if self.attempt.surplus is not None:
-            raise self.attempt.surplus
 
     @property
     def is_open(self) -> bool:
