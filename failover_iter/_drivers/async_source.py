@@ -17,7 +17,7 @@ from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.async_items import UNCOUNTED, Held, IterableOver
 from failover_iter._drivers.clock import give_way
-from failover_iter._drivers.closing import acloser_of, closed, first_of, needs_close
+from failover_iter._drivers.closing import acloser_of, closed, first_of, has_begun, needs_close
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.pullers import new_puller
 from failover_iter._validation import is_awaitable, offers, shown
@@ -286,7 +286,12 @@ class AsyncSource(OpenedSource):
             if closing is not None:
                 # No signal handler runs between these two lines: it is closed once, not never.
                 self.is_iterator_closed = True
-                await closed(closing())
+                done = closing()
+                try:
+                    await closed(done)
+                except BaseException:
+                    self.is_iterator_closed = has_begun(done)
+                    raise
 
     async def close_iterable(self) -> None:
         """Close the iterable, once, if it is not the iterator."""
@@ -294,7 +299,12 @@ class AsyncSource(OpenedSource):
             closing = None if self.iterable is self.iterator else self._closing_of(self.iterable)
             if closing is not None:
                 self.is_iterable_closed = True
-                await closed(closing())
+                done = closing()
+                try:
+                    await closed(done)
+                except BaseException:
+                    self.is_iterable_closed = has_begun(done)
+                    raise
 
     def _closing_of(self, opened: Any) -> Callable[[], object] | None:
         """What closes the iterator or the iterable, if anything does."""

@@ -82,6 +82,14 @@ async def closed(done: Any) -> None:
             raise
 
 
+def has_begun(done: object) -> bool:
+    """Whether a coroutine has begun: a signal handler may raise between its call and its start."""
+    if isinstance(done, CoroutineType) and done.cr_frame is not None:
+        done.close()  # it is made anew
+        return False
+    return True
+
+
 def first_of(errors: list[BaseException], source: str) -> Exception:
     """Return the first error of closing, with the others in its notes; raise a BaseException."""
     errors.sort(key=lambda error: isinstance(error, Exception))  # stable: Ctrl-C comes first
