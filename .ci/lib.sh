@@ -166,7 +166,7 @@ coverage() {
 # Tests of the tests, and many random plans.
 slow() {
     environment "$1" "$2" '.[test,peers]'
-    run_tests -m slow
+    run_tests -m slow -o faulthandler_timeout=1800 # a test of 20,000 plans is slow, and not stuck
 }
 
 # Sources on a Ray cluster of two nodes, in a network without a way out.

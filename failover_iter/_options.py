@@ -259,6 +259,15 @@ def new_options(function: Callable[..., object], given: Mapping[str, Any]) -> Op
     if "retry_on" not in given:
         name = function.__qualname__
         raise TypeError(f"{name}() missing 1 required keyword-only argument: 'retry_on'")
+    return _made(given)
+
+
+def changed_options(options: Options, own: Mapping[str, Any]) -> Options:
+    """Return the options with some of them changed; a subclass may not be made as `Options` is."""
+    return _made({option: getattr(options, option) for option in CHECKS} | dict(own))
+
+
+def _made(given: Mapping[str, Any]) -> Options:
     options = object.__new__(Options)  # `__init__` would set each option once more:
     vars(options).update(given)  # the defaults are attributes of the class
     options.__post_init__()

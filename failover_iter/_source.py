@@ -3,11 +3,19 @@
 # Annotations here are objects, not strings: see `public`.
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from dataclasses import KW_ONLY, dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Final, Generic, TypeAlias
 
 from failover_iter._mid_stream import Bookmark, MidStream, Progress
-from failover_iter._options import CHECKS, CommitWhen, CompleteWhen, Limit, Options, Wait
+from failover_iter._options import (
+    CHECKS,
+    CommitWhen,
+    CompleteWhen,
+    Limit,
+    Options,
+    Wait,
+    changed_options,
+)
 from failover_iter._types import UNSET, OpenedT, RetryOn, T, Unset, public
 from failover_iter._validation import (
     check_callback,
@@ -178,7 +186,7 @@ def merged_options(source: Any, options: Options) -> Options:
             f"mid_stream={mode!r} of source {name!r} can never take effect: the stream has "
             "mid_stream='raise', so it ends at the first failure after an item"
         )
-    return replace(options, **own)
+    return changed_options(options, own)
 
 
 #: The result of a sync factory; bookmarks are not delivered.

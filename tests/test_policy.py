@@ -395,3 +395,17 @@ def test_a_subclass_keeps_its_options_when_it_is_copied(cls: Any, made: Any) -> 
     assert list(policy.stream([broken, good])) == [1, 2, 3]
     with pytest.raises(TypeError, match="^attempts must be an int"):
         cls(retry_on=ConnectionError, attempts="3")
+
+
+class Ours(Policy):
+    """A policy that sets an option for all who use it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(retry_on=ConnectionError, **options)
+
+
+def test_a_source_changes_an_option_of_a_subclass() -> None:
+    """An option of a `Source` takes effect, however the policy around it was made."""
+    policy = Ours(mid_stream="skip")
+    sources = [Source(each, attempts=2) for each in (broken, good)]
+    assert list(policy.stream([policy.source(sources)])) == [1, 2, 3]

@@ -112,7 +112,7 @@ class Attempt:
             self._held_items += 1
             delivered = 0 if self._starts_over else self.delivered.count
             if delivered + self._held_items > self.most:
-                self._yielded_too_many()
+                self._one_too_many()
                 return True
         self.held.append(item)
         return not self.unmet
@@ -213,8 +213,7 @@ class Attempt:
 
         def sift(item: Any) -> object:
             if length_hint(left) <= last_left + delivered.counted:
-                self._yielded_too_many()
-                return True
+                raise self._one_too_many()
             return None if on_item is None else on_item(item)
 
         return sift
@@ -227,20 +226,23 @@ class Attempt:
         return True
 
     def admits(self, item: Any) -> bool:
-        """Whether to deliver an item that arrived after the commit; a bookmark takes effect."""
+        """Whether to deliver an item that arrived after the commit; a bookmark takes effect.
+
+        Raises an error of the source if it is one item too many.
+        """
         if self.has_cursor and type(item) is Bookmark:
             self._take(item)
             return False
-        if self.most is None or self.delivered.count < self.most:
-            return True
-        self._yielded_too_many()
-        return False
+        if self.most is not None and self.delivered.count >= self.most:
+            raise self._one_too_many()
+        return True
 
-    def _yielded_too_many(self) -> None:
+    def _one_too_many(self) -> DivergedStream:
         self.surplus = self.diverged = DivergedStream(
             f"{self.source.name} yielded an item after the {self.most} that were expected "
             "(expect_items)"
         )
+        return self.surplus
 
     def _receive_bookmark(self, bookmark: Bookmark) -> None:
         self.is_alive = True

@@ -20,64 +20,52 @@ if TYPE_CHECKING:
 _NUMBERS: Final = count(1)
 
 
-#: The attributes of a level that say something of the open source.
-_OF_AN_ATTEMPT: Final = frozenset(
-    [
-        "attempt",
-        "opened_at",
-        "milestone",
-        "is_open",
-        "received",
-        "is_alive",
-        "committed",
-        "has_delivered",
-        "consecutive",
-        "pauses",
-        "leaves_source",
-        "just_ended",
-        "admission",
-        "source",
-        "winner",
-        "decided_at",
-    ]
-)
+class OfOneSource:
+    """What a level knows of the source that it has open: each contender of a race has its own."""
+
+    # Class attributes are what most streams never change: to make one is half the work then.
+    source: ResolvedSource
+    #: Which opening of the source it is, from 1.
+    attempt: int = 1
+    #: When the source was opened.
+    opened_at: float = 0.0
+    #: How far the stream was by then, in items and bookmarks.
+    milestone: tuple[int, int] = (0, 0)
+    #: Whether `Opening` was reported, and the end of the attempt was not.
+    is_open: bool = False
+    #: Whether this opening has yielded an item, or a bookmark, and delivered an item.
+    received: bool = False
+    is_alive: bool = False
+    committed: bool = False
+    #: Whether this level has delivered an item, in any attempt.
+    has_delivered: bool = False
+    #: How many failures in a row brought no item.
+    consecutive: int = 0
+    #: Whether there is a pause before the next opening.
+    pauses: bool = False
+    #: Whether the last failure was in `switch_on`: the source is not tried again.
+    leaves_source: bool = False
+    #: Whether the source went on and then ended, but not as `complete_when` asks for.
+    just_ended: bool = False
+    #: What its health said of the source that is open, or opened next.
+    admission: AnyAdmission | None = None
+    #: The source is a hedge that has failed after its commit: the source in it that had won.
+    winner: ResolvedSource | None = None
+    #: Of a hedge: when its race was decided.
+    decided_at: float | None = None
 
 
-class Level:
+class Level(OfOneSource):
     """A stream, or a group (`Policy.source`) in it, while it runs.
 
     A stream is a stack of levels. The source of the innermost level is open. The source of each
     other level is the group whose sources are tried by the next level.
     """
 
-    # Class attributes are what most streams never change: to make one is half the work then.
-    #: Which opening of the source it is, from 1.
-    attempt = 1
-    #: When the source was opened.
-    opened_at = 0.0
-    #: How far the stream was by then, in items and bookmarks.
-    milestone: tuple[int, int] = (0, 0)
-    #: Whether `Opening` was reported, and the end of the attempt was not.
-    is_open = False
-    #: Whether this opening has yielded an item, or a bookmark, and delivered an item.
-    received = False
-    is_alive = False
-    committed = False
-    #: Whether this level has delivered an item, in any attempt.
-    has_delivered = False
-    #: Failures of this level, and how many in a row brought no item.
+    #: Failures of this level.
     failures: Failures = NO_FAILURES
-    consecutive = 0
     #: Whether this level has ended, and its listener knows.
     has_ended = False
-    #: Whether there is a pause before the next opening.
-    pauses = False
-    #: Whether the last failure was in `switch_on`: the source is not tried again.
-    leaves_source = False
-    #: Whether the source went on and then ended, but not as `complete_when` asks for.
-    just_ended = False
-    #: What its health said of the source that is open, or opened next.
-    admission: AnyAdmission | None = None
     #: The sources that its health does not admit: they are asked last.
     postponed: list[Any] | None = None
     #: How often the budget refused a source of lazy `factories`.
@@ -91,13 +79,9 @@ class Level:
     #: Whether it has warned of a source that starts over beside one with a cursor.
     has_warned = False
     until = inf
-    source: ResolvedSource
-    #: The source is a hedge that has failed after its commit: the source in it that had won.
-    winner: ResolvedSource | None = None
-    #: Of a hedge: when its next source is opened; the race, until it is decided; when that was.
+    #: Of a hedge: when its next source is opened; and the race, until it is decided.
     delay: AnyDelay | None = None
     race: Race | None = None
-    decided_at: float | None = None
     #: Whether the source is opened beside another one.
     is_beside = False
 
@@ -125,8 +109,8 @@ class Level:
     def beside(self) -> Level:
         """The same level, for a source that is opened beside the open one."""
         level = Level.__new__(Level)
-        shared = {name: each for name, each in vars(self).items() if name not in _OF_AN_ATTEMPT}
-        level.__dict__.update(shared)
+        own = OfOneSource.__annotations__
+        level.__dict__.update((name, each) for name, each in vars(self).items() if name not in own)
         level.is_beside = True
         return level
 

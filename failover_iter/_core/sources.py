@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ from failover_iter._core.names import REMEMBERED, Names, name_of
 from failover_iter._core.refusals import async_close, wrong_flavour
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._mid_stream import Decide, Progress, Resume
+from failover_iter._options import changed_options
 from failover_iter._source import Source, merged_options, options_of
 from failover_iter._validation import (
     CO_ASYNC,
@@ -82,7 +82,7 @@ class Group:
         """A group with these options, and with `change` applied to each factory or `Source`."""
         given = _Changed(self.given, change)
         factories = list(given) if self.sources else given
-        return Group(replace(self.options, **options), factories, self.delay)
+        return Group(changed_options(self.options, options), factories, self.delay)
 
     def leaves(self) -> Iterator[ResolvedSource]:
         """The known sources that are not groups, in order."""

@@ -82,25 +82,20 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     assert_never(command)
             command = None  # or the attempt would outlive the source
             items, left, on_item = source.items()
-            is_sifted_out: object = False
             try:
                 async for item in items:
                     try:
-                        if on_item is None:
-                            next(left)  # counts it
-                        else:
+                        if on_item is not None:
                             is_sifted_out = on_item(item)
                             if is_sifted_out is SAVE:
                                 await cast("Saver", saver).asave()
                                 is_sifted_out = on_item(item)
-                            if not is_sifted_out:
-                                next(left)
+                            if is_sifted_out:
+                                continue
+                        next(left)  # counts it
                     except BaseException as error:
                         source.spare(error)
                         raise
-                    if is_sifted_out:
-                        source.check_surplus()
-                        continue
                     try:
                         sent = yield item
                     except BaseException as error:
@@ -109,7 +104,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                     if sent is not None:
                         break
             except BaseException as error:
-                source.raised(error)
+                source.raised_by(items, error)
             # Out of the `except`, or the source would run as if it handled what is thrown.
             if thrown is not None or sent is not None:
                 await source.answer(thrown, sent)

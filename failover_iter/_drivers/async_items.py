@@ -34,17 +34,13 @@ class Held:
         attempt = self._source.attempt
         if not attempt.held:
             raise StopAsyncIteration
-        try:
-            if attempt.deadline is not None and not self._source.is_answer:
-                attempt.deadline.check_stream()
-            self._source.is_answer = False
-            delivered = attempt.delivered
-            if delivered.asave is not None and delivered.is_save_due:
-                await delivered.asave()
-            return attempt.pop_held()
-        except BaseException as error:
-            self._source.spare(error)
-            raise
+        if attempt.deadline is not None and not self._source.is_answer:
+            attempt.deadline.check_stream()
+        self._source.is_answer = False
+        delivered = attempt.delivered
+        if delivered.asave is not None and delivered.is_save_due:
+            await delivered.asave()
+        return attempt.pop_held()
 
 
 class IterableOver:

@@ -17,10 +17,11 @@ from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
 from failover_iter._drivers.async_items import UNCOUNTED, Held, IterableOver
 from failover_iter._drivers.clock import give_way
-from failover_iter._drivers.closing import acloser_of, closed, first_of, is_alive, needs_close
+from failover_iter._drivers.closing import acloser_of, closed, first_of, has_begun, needs_close
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.pullers import new_puller
 from failover_iter._validation import is_awaitable, offers, shown
+from failover_iter.errors import DivergedStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterator
@@ -79,7 +80,7 @@ class AsyncSource(OpenedSource):
             except (StopIteration, StopAsyncIteration) as stop:
                 self.failure = leaked(stop, "async generator")
             except BaseException as error:
-                self.failure = error
+                self.raised(error)
         return self.failure is None
 
     async def _call_factory(self) -> None:
@@ -151,11 +152,11 @@ class AsyncSource(OpenedSource):
             items = puller.items(self.iterator)
         return items, delivered.left, attempt.on_item
 
-    def raised(self, error: BaseException) -> None:
-        """The loop over the items raised: the source is to blame, unless it cannot have raised."""
-        self.failure = error
-        if is_alive(self.iterator) and error is not self.attempt.surplus:
+    def raised_by(self, items: AsyncIterable[Any], error: BaseException) -> None:
+        """The loop over the items raised: only the source is to blame, not the held items."""
+        if isinstance(items, Held):
             self.spare(error)
+        self.raised(error)
 
     def exhausted(self, items: AsyncIterable[Any]) -> None:
         """What `items()` returned has ended: the source too, unless it was the held items."""
@@ -228,11 +229,12 @@ class AsyncSource(OpenedSource):
 
     def _deliver(self, item: Any) -> None:
         """Deliver the item with which the source has answered, unless it is a bookmark."""
-        if self.attempt.admits(item):
-            self.attempt.held.append(item)
-            self.is_answer = True
-        elif self.attempt.surplus is not None:
-            self.fail(self.attempt.surplus)
+        try:
+            if self.attempt.admits(item):
+                self.attempt.held.append(item)
+                self.is_answer = True
+        except DivergedStream as error:
+            self.fail(error)
 
     async def finish(self) -> Command:
         """Close the source, and ask the core what follows."""
@@ -284,7 +286,12 @@ class AsyncSource(OpenedSource):
             if closing is not None:
                 # No signal handler runs between these two lines: it is closed once, not never.
                 self.is_iterator_closed = True
-                await closed(closing())
+                done = closing()
+                try:
+                    await closed(done)
+                except BaseException:
+                    self.is_iterator_closed = has_begun(done)
+                    raise
 
     async def close_iterable(self) -> None:
         """Close the iterable, once, if it is not the iterator."""
@@ -292,7 +299,12 @@ class AsyncSource(OpenedSource):
             closing = None if self.iterable is self.iterator else self._closing_of(self.iterable)
             if closing is not None:
                 self.is_iterable_closed = True
-                await closed(closing())
+                done = closing()
+                try:
+                    await closed(done)
+                except BaseException:
+                    self.is_iterable_closed = has_begun(done)
+                    raise
 
     def _closing_of(self, opened: Any) -> Callable[[], object] | None:
         """What closes the iterator or the iterable, if anything does."""

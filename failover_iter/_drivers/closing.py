@@ -24,7 +24,9 @@ def has_ended(opened: object) -> bool:
 
 
 def is_alive(opened: object) -> bool:
-    """Whether this is an async generator that has not ended: it has raised no error."""
+    """Whether this is a generator, sync or async, that has not ended: it has raised no error."""
+    if isinstance(opened, GeneratorType):
+        return opened.gi_frame is not None
     return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is not None
 
 
@@ -78,6 +80,14 @@ async def closed(done: Any) -> None:
         # The loop is closing an async generator that is wrapped in the object, as above.
         if "asynchronous generator is already running" not in str(error):
             raise
+
+
+def has_begun(done: object) -> bool:
+    """Whether a coroutine has begun: a signal handler may raise between its call and its start."""
+    if isinstance(done, CoroutineType) and done.cr_frame is not None:
+        done.close()  # it is made anew
+        return False
+    return True
 
 
 def first_of(errors: list[BaseException], source: str) -> Exception:

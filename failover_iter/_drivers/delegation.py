@@ -44,10 +44,6 @@ if TYPE_CHECKING:
             """This error is not the source's."""
             ...
 
-        def check_surplus(self) -> None:
-            """Raise if the item that was not delivered is one too many."""
-            ...
-
         def close_iterator(self) -> None:
             """Close the iterator, once."""
             ...
@@ -128,11 +124,7 @@ class _Delegate:
         except BaseException as error:
             source.spare(error)
             raise
-        if is_delivered:
-            return item
-        source.blamed = attempt.surplus
-        source.check_surplus()
-        return next(self)
+        return item if is_delivered else next(self)
 
 
 class Held(_Delegate):
@@ -184,13 +176,10 @@ def _sparing(source: OpenSource, function: Callable[[Any], object]) -> Callable[
 
     def call(item: Any) -> object:
         try:
-            is_dropped = function(item)
+            return function(item)
         except BaseException as error:
             source.spare(error)
             raise
-        if is_dropped:
-            source.check_surplus()
-        return is_dropped
 
     return call
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from failover_iter._core.notes import has_context, set_context
+from failover_iter._drivers.closing import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +46,16 @@ class OpenedSource:
         self.run = run
         self.attempt = attempt
 
+    def raised(self, error: BaseException) -> None:
+        """A pull raised: the source is to blame, unless it cannot have raised."""
+        self.failure = error
+        pulled = self.iterable if self.iterator is None else self.iterator
+        if is_alive(pulled) and error is not self.spared:
+            self.spare(error)
+
     def fail(self, error: BaseException) -> None:
         """The source failed before the commit: discard the held items."""
-        self.failure = error
+        self.raised(error)
         self.attempt.held.clear()
 
     def receive(self, item: Any) -> bool:
@@ -62,8 +70,9 @@ class OpenedSource:
         return True
 
     def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
-        """Remember an error that the source is not to blame for."""
-        self.spared, self.by_consumer = error, by_consumer
+        """Remember an error that the source is not to blame for, as it is if it has diverged."""
+        if error is not self.attempt.diverged:
+            self.spared, self.by_consumer = error, by_consumer
 
     @property
     def closer(self) -> Callable[[Any], object] | None:
@@ -80,11 +89,6 @@ class OpenedSource:
     def is_abandoned(self) -> bool:
         """Whether the source is still blocked in its thread, which closes it when it returns."""
         return self.worker is not None and self.worker.abandoned
-
-    def check_surplus(self) -> None:
-        """Raise if the item that was not delivered is one too many: the source has failed."""
-        if self.attempt.surplus is not None:
-            raise self.attempt.surplus
 
     @property
     def is_open(self) -> bool:

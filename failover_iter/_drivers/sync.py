@@ -121,7 +121,7 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                 try:
                     value = yield from rest  # pyright: ignore[reportUnknownVariableType]
                 except BaseException as error:
-                    source.failure = error
+                    source.raised(error)
                 else:
                     source.end(value)
             command = cast("Command", source.finish())

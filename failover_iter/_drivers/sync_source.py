@@ -85,7 +85,7 @@ class SyncSource(OpenedSource):
             except StopIteration as stop:
                 self.failure = self.blamed = leaked(stop, "generator")
             except BaseException as error:
-                self.failure = error
+                self.raised(error)
         return self.failure is None
 
     def _call_factory(self) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from drivers.signals import Signal, Soft, Sources, needs_monitoring
-from failover_iter import Policy, Resume, Skip
+from drivers.signals import Numbers, Signal, Soft, Sources, needs_monitoring
+from failover_iter import Failed, Policy, Resume, Skip
 from support.flavour import AsyncFlavour, SyncFlavour
 
 pytestmark = needs_monitoring
@@ -52,8 +54,57 @@ def test_no_item_is_lost(
             except Soft:
                 assert got == [*range(len(got))]
         assert flavour.drain(stream) == []
-        if flavour.name == "sync":
-            assert [each.closed for each in made.opened] == [1] * len(made.opened)
+        assert [each.closed for each in made.opened] == [1] * len(made.opened)
         if signal.left > 0:  # there were fewer checks
             assert number > 200
+            return
+
+
+class Generators:
+    """The same numbers from generators, which are known not to have raised while they go on."""
+
+    def __init__(self, flavour: SyncFlavour) -> None:
+        self.flavour = flavour
+        self.opened = 0
+
+    def started(self) -> Any:
+        self.opened += 1
+        numbers = Numbers(0, fails=self.opened == 1)
+        return passed_on(numbers) if self.flavour.name == "sync" else apassed_on(numbers)
+
+
+def passed_on(numbers: Numbers) -> Iterator[int]:
+    yield from numbers
+
+
+async def apassed_on(numbers: Numbers) -> AsyncIterator[int]:
+    for number in numbers:
+        yield number
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:an async stream was not closed:ResourceWarning")
+@pytest.mark.parametrize("commit_when", [1, 2])
+def test_a_generator_is_never_blamed(flavour: SyncFlavour, commit_when: int) -> None:
+    """A generator that has not ended has not raised: no handler's error is its failure."""
+    number = 0
+    while True:
+        number += 1
+        got, signal, events = list[int](), Signal(number), list[Any]()
+        policy = Policy(
+            retry_on=(Soft, ConnectionError),
+            mid_stream=Skip(key=str),
+            attempts=3,
+            commit_when=commit_when,
+            expect_items=6,
+            on_event=events.append,
+        )
+        stream = flavour.of(policy, [Generators(flavour).started])
+        with signal.armed(), suppress(Soft):
+            drain_into(got, flavour, stream)
+        assert got == [*range(len(got))]
+        errors = [each.error for each in events if isinstance(each, Failed)]
+        assert not any(isinstance(error, Soft) for error in errors)
+        flavour.drain(stream)
+        if signal.left > 0:
             return
