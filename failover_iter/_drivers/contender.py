@@ -125,7 +125,8 @@ class Backup(Contender):
     _error: BaseException | None = None
     _result: Any = None
     _close_error: BaseException | None = None
-    _has_begun = False
+    #: Whether its task has made a step: one that is cancelled before never does.
+    has_begun = False
 
     def __init__(self, contest: Contest, run: Run) -> None:
         super().__init__(contest, run)
@@ -141,7 +142,7 @@ class Backup(Contender):
     # In the task.
 
     async def _run(self, command: Command) -> None:
-        self._has_begun = True
+        self.has_begun = True
         await self.carry_out(command)
         contest = self.contest
         if contest.decider is None and not self.has_withdrawn:
@@ -157,7 +158,7 @@ class Backup(Contender):
 
     def _done(self) -> None:
         """The task has ended, perhaps before it began: a cancelled one may never run."""
-        if not self._has_begun and self.contest.decider is None:
+        if not self.has_begun and self.contest.decider is None:
             self.raised = self._gone()
             self.contest.decide(self)
         self.gone.set()

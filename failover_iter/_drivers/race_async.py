@@ -122,6 +122,8 @@ class Contest:
                 await backup.wait_until_gone()
             except BaseException as error:
                 cancelled = error
+            if not backup.has_begun:
+                await backup.leave()
             if isinstance(backup.raised, self.tasks.cancelled):
                 backup.raised = None  # the consumer's, or that of one who ends a loser
         for each in (self._first, *self._backups):
