@@ -98,6 +98,10 @@ def test_what_is_remembered_is_bounded(fake: FakeRedis) -> None:
     for number in range(1100):
         process.health.admit(f"tenant {number}")
     assert len(process.store._known) <= 1000
+    cancelled = [f"tenant {number}" for number in range(1000)]
+    process.store._asked.update(dict.fromkeys(cancelled, object()))
+    process.health.admit("tenant")
+    assert not process.store._asked
 
 
 @pytest.mark.parametrize("mode", ["silent", "sick"])
