@@ -126,7 +126,7 @@ class Backup(Contender):
     _result: Any = None
     _close_error: BaseException | None = None
     #: Whether its task has made a step: one that is cancelled before never does.
-    has_begun = False
+    _has_begun = False
 
     def __init__(self, contest: Contest, run: Run) -> None:
         super().__init__(contest, run)
@@ -142,7 +142,7 @@ class Backup(Contender):
     # In the task.
 
     async def _run(self, command: Command) -> None:
-        self.has_begun = True
+        self._has_begun = True
         await self.carry_out(command)
         contest = self.contest
         if contest.decider is None and not self.has_withdrawn:
@@ -158,7 +158,7 @@ class Backup(Contender):
 
     def _done(self) -> None:
         """The task has ended, perhaps before it began: a cancelled one may never run."""
-        if not self.has_begun and self.contest.decider is None:
+        if not self._has_begun and self.contest.decider is None:
             self.raised = self._gone()
             self.contest.decide(self)
         self.gone.set()
@@ -255,6 +255,14 @@ class Backup(Contender):
     async def wait_until_gone(self) -> None:
         """Wait until the task has ended. A cancellation reaches it, too, and is raised then."""
         await self._tasks.wait_shielded(self.gone, self.cancel)
+
+    async def wait_until_left(self) -> None:
+        """Wait until the task has left its source, as another contender has decided the race."""
+        try:
+            await self.wait_until_gone()
+        finally:
+            if not self._has_begun:
+                await self.leave()
 
     async def close(self) -> None:
         """Close the source, in its task."""

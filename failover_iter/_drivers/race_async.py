@@ -119,11 +119,9 @@ class Contest:
             if cancelled is not None:
                 backup.cancel()
             try:
-                await backup.wait_until_gone()
+                await backup.wait_until_left()
             except BaseException as error:
                 cancelled = error
-            if not backup.has_begun:
-                await backup.leave()
             if isinstance(backup.raised, self.tasks.cancelled):
                 backup.raised = None  # the consumer's, or that of one who ends a loser
         for each in (self._first, *self._backups):
