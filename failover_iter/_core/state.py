@@ -24,7 +24,8 @@ or a callback while the source was open. A callback that raises at any other inp
 A pause may follow a pause, if the time of a group expires in it. A stream with a checkpoint saves
 it before it completes or is closed: if that fails, the stream ends with the error.
 
-Each contender of a race (`race.py`) is a run. All but the first `begin`. One that has failed for
+Each contender of a race (`race.py`) is a run. All but the first `begin`, unless a signal handler
+raises just before. One that has failed for
 good is WITHDRAWN while others are running. The last one is CONCEDING: the driver says `conceded`.
 When another one has decided the race, a run is `superseded`, whatever it does.
 """
@@ -87,6 +88,7 @@ _ENDS: Final = frozenset({State.WITHDRAWN, State.CONCEDING})
 IN_RACE: Final[dict[State, dict[str, frozenset[State]]]] = {
     State.IDLE: {
         "begin": frozenset({State.ASKING, State.OPENING, State.WITHDRAWN, State.DONE}),
+        "interrupted": _LAST,
     },
     State.ASKING: {"admitted": _ENDS, "superseded": _LAST},
     State.OPENING: {"failed": _ENDS, "ended": _ENDS, "superseded": _LAST},

@@ -125,6 +125,7 @@ class Backup(Contender):
     _error: BaseException | None = None
     _result: Any = None
     _close_error: BaseException | None = None
+    #: Whether its task has made a step: one that is cancelled before never does.
     _has_begun = False
 
     def __init__(self, contest: Contest, run: Run) -> None:
@@ -254,6 +255,14 @@ class Backup(Contender):
     async def wait_until_gone(self) -> None:
         """Wait until the task has ended. A cancellation reaches it, too, and is raised then."""
         await self._tasks.wait_shielded(self.gone, self.cancel)
+
+    async def wait_until_left(self) -> None:
+        """Wait until the task has left its source, as another contender has decided the race."""
+        try:
+            await self.wait_until_gone()
+        finally:
+            if not self._has_begun:
+                await self.leave()
 
     async def close(self) -> None:
         """Close the source, in its task."""

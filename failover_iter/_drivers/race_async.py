@@ -119,7 +119,7 @@ class Contest:
             if cancelled is not None:
                 backup.cancel()
             try:
-                await backup.wait_until_gone()
+                await backup.wait_until_left()
             except BaseException as error:
                 cancelled = error
             if isinstance(backup.raised, self.tasks.cancelled):

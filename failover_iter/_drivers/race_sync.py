@@ -13,7 +13,7 @@ from math import inf
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from failover_iter._core.commands import Admit, Concede, Open, Sleep, Withdraw
+from failover_iter._core.commands import Admit, Concede, Open, Raise, Sleep, Withdraw
 from failover_iter._core.notes import leaked, raise_unchanged
 from failover_iter._core.state import State
 from failover_iter._drivers.clock import clock
@@ -106,6 +106,8 @@ class Contender:
                         self.until = run.now() + command.seconds
                         yield
                         command = run.slept()
+                    case Raise():  # of a signal handler: the run has ended
+                        raise_unchanged(command.error)
                     case _:
                         self.command = command
                         return
@@ -163,13 +165,18 @@ class Contender:
         """Close the source, or abandon it: another contender has decided the race."""
         source, is_abandoned = self.source, False
         if source is not None:
+            close_error: BaseException | None = None
             try:
                 if source.worker is not None:  # else it has failed, and is closed
-                    source.worker.leave()
-            except Exception as error:
-                log_abandoned(self.name, error, "when it was superseded")
-            except BaseException as error:
+                    close_error = source.worker.leave()
+            except BaseException as error:  # of a signal handler
                 self.raised = self.raised or error
+                self.stop()
+            if isinstance(close_error, Exception):
+                log_abandoned(self.name, close_error, "when it was superseded")
+            else:
+                self.raised = self.raised or close_error
+            del close_error  # its traceback refers to this frame
             is_abandoned = source.is_abandoned
             source.release()
         try:
@@ -185,6 +192,12 @@ class Contender:
         """Leave a blocked source to its thread."""
         if self.source is not None and self.source.worker is not None:
             self.source.worker.abandon()
+
+    def stop(self) -> None:
+        """Leave the source to its thread, which closes it, also if it rests."""
+        self.abandon()
+        if self.source is not None and self.source.worker is not None:
+            self.source.worker.stop()
 
 
 def _called(call: Callable[..., Any], *args: Any) -> Any:
@@ -218,6 +231,17 @@ class Contest:
 
     def held(self, command: Command) -> tuple[Run, SyncSource | None, Command | None]:
         """Hold the race; return what goes on."""
+        contenders = self._contenders
+        try:
+            return self._outcome(self._decider(command))
+        except BaseException:  # also of a signal handler, at any point
+            for each in contenders:
+                each.stop()
+            contenders.clear()  # or the error, which refers to this frame, would keep them alive
+            raise
+
+    def _decider(self, command: Command) -> Contender:
+        """The contender that has decided the race; all others are left."""
         first = Contender(self, self._run)
         first.begin(command)
         self._contenders.append(first)
@@ -231,7 +255,7 @@ class Contest:
             if each is not decider:
                 each.leave()
                 decider.raised = decider.raised or each.raised
-        return self._outcome(decider)
+        return decider
 
     def _wait_for_decision(self) -> Contender:
         while True:
@@ -277,7 +301,7 @@ class Contest:
         # A generator refers to its contender, and an error to the frames of its contender.
         for each in self._contenders:
             each.forget()
-        self._contenders.clear()
+        self._contenders = []
         decider.forget()
         try:
             if command is None and raised is None:

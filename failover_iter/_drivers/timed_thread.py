@@ -192,13 +192,17 @@ class Worker:
         if self._is_blocked:
             self.thread.abandon()
 
-    def leave(self) -> None:
-        """Abandon the source if it is blocked, or else wait until all that it opened is closed."""
+    def leave(self) -> BaseException | None:
+        """Abandon the source if it is blocked, or else wait until all that it opened is closed.
+
+        Returns the error of closing it. What this raises comes from a signal handler.
+        """
         try:
             self.abandon()
-            if not self.abandoned and self._may_wait:
-                self.thread.begin_to_close()
-                self._ask(self.thread.close_all, inf).take()
+            if self.abandoned or not self._may_wait:
+                return None
+            self.thread.begin_to_close()
+            return self._ask(self.thread.close_all, inf).error
         finally:
             self.thread.stop()
 

@@ -87,8 +87,9 @@ class Health:
         counts: which of the errors in `switch_on` count as failures: an exception class, a tuple of
             them, or a predicate. Default: only those that carry a Retry-After.
         retry_after: a function that returns how long an error asks to wait, or None. If it returns
-            a time, the source is ejected at once, and the later of the two deadlines holds.
-            Default: the attribute `retry_after` of the error, or the header of its `response`.
+            a time, the source is ejected at once, and the later of the two deadlines holds, but
+            for three years at most. Default: the attribute `retry_after` of the error, or the
+            header of its `response`.
         store: where the health is kept, for example in a `RedisStore` that many processes share.
             Default: in this process.
         clock: the clock of the process's own store, for tests.
@@ -183,7 +184,9 @@ class Health:
 
     def _delay_of(self, error: Exception) -> int:
         seconds = self._retry_after(error)
-        return 0 if seconds is None else _milliseconds("retry_after", seconds, least=0)
+        if seconds is None:
+            return 0
+        return min(_LONGEST, _milliseconds("retry_after", seconds, least=0))
 
     def _is_counted(self, error: Exception) -> bool:
         counts = self._counts
@@ -241,4 +244,6 @@ def _store_of(store: Any, clock: Callable[[], float] | None) -> Store:
     return store  # type: ignore[no-any-return]  # it has the methods
 
 
+#: Milliseconds, three years: Redis cannot add what is much longer to a time.
+_LONGEST: Final = 10**11
 _OF_A_STORE: Final = ("admit", "aadmit", "report", "snapshot", "asnapshot")

@@ -6,14 +6,14 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 
 from failover_iter import Failed, backoff
 from failover_iter.llm._errors import ProviderError
 from failover_iter.llm._status import as_mapping
-from failover_iter.sources._response import http_date
 
 __all__ = ["requested_delay", "retry_after"]
 
@@ -126,7 +126,7 @@ def _seconds(value: str | None, *, unit: float = 1.0) -> float | None:
 
 def _seconds_until(date: str | None) -> float | None:
     """Return the seconds until the date in a header, or None if it is not a date."""
-    until = http_date(date)
+    until = _http_date(date)
     return None if until is None else max(0.0, until.timestamp() - time.time())
 
 
@@ -135,3 +135,12 @@ def _google_delays(error: Any) -> list[str]:
     details = as_mapping(as_mapping(getattr(error, "details", None)).get("error")).get("details")
     found = [as_mapping(detail).get("retryDelay") for detail in details or ()]
     return [delay for delay in found if isinstance(delay, str)]
+
+
+def _http_date(text: str) -> datetime | None:
+    """The time in a header field, or None if it is not a date; without a zone, it is UTC."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -96,6 +96,8 @@ class RedisStore:
             finalize(self, self._client.connection_pool.disconnect)
         self._local = LocalStore(clock)
         self._known: dict[str, _Known] = {}
+        #: Of each key, the last question whose answer may be used again.
+        self._asked: dict[str, object] = {}
         self._down_until = -inf
         #: The time that a call names; tests set it.
         self._time = _REDIS_TIME
@@ -112,12 +114,15 @@ class RedisStore:
             return found
         client = self._blocking("a blocking stream", "afailover_stream")
         self._sender.start()
-        told = self._take()
+        told, asked = self._take(), self._ask(key)
         try:
             results = _clients.run(_clients.call(client, self._calls(told, key, rules)))
         except Exception as error:
             return self._alone(key, rules, error, told)
-        return self._heard(key, rules, results[-1])
+        except BaseException:
+            self._told.extendleft(reversed(told))  # Ctrl-C: sent with the next question
+            raise
+        return self._heard(key, rules, results[-1], asked)
 
     async def aadmit(self, key: str, rules: Rules) -> Admission:
         """Return the same to an async stream."""
@@ -126,7 +131,7 @@ class RedisStore:
             return found
         if self._aclient is None:
             return await _clients.in_thread(self.admit, key, rules)
-        told = self._take()
+        told, asked = self._take(), self._ask(key)
         try:
             calls = _clients.call(self._aclient, self._calls(told, key, rules))
             results = await _clients.arun(calls, self._timeout)
@@ -135,7 +140,7 @@ class RedisStore:
         except BaseException:
             self._told.extendleft(reversed(told))  # a cancellation: sent with the next question
             raise
-        return self._heard(key, rules, results[-1])
+        return self._heard(key, rules, results[-1], asked)
 
     def report(
         self, admission: Admission, outcome: Outcome, retry_after: int, rules: Rules
@@ -147,7 +152,7 @@ class RedisStore:
         elif self._is_down():
             self._local.adopt(*told)
         elif not self._says_nothing_new(told):
-            self._known.pop(admission.key, None)
+            self._forget([told])
             self._told.append(told)
             self._sender.wake()
 
@@ -198,22 +203,25 @@ class RedisStore:
             return
         try:
             _clients.run(_clients.call(self._client, self._calls(told)))
-        except Exception as error:
-            self._went_down(error, told)
-
-    async def asend(self) -> None:
-        """Send the reports that wait for an asyncio client."""
-        told = self._take()
-        if not told:
-            return
-        try:
-            calls = _clients.call(self._aclient, self._calls(told))
-            await _clients.arun(calls, self._timeout)
+            self._forget(told)
         except Exception as error:
             self._went_down(error, told)
         except BaseException:
             self._told.extendleft(reversed(told))
             raise
+
+    async def asend(self) -> None:
+        """Send the reports that wait for an asyncio client, also those made meanwhile."""
+        while told := self._take():
+            try:
+                calls = _clients.call(self._aclient, self._calls(told))
+                await _clients.arun(calls, self._timeout)
+                self._forget(told)
+            except Exception as error:
+                self._went_down(error, told)
+            except BaseException:
+                self._told.extendleft(reversed(told))
+                raise
 
     def _take(self) -> list[_scripts.Told]:
         taken: list[_scripts.Told] = []
@@ -243,7 +251,20 @@ class RedisStore:
             return None
         return known.answer.admission.later(now - known.heard)
 
-    def _heard(self, key: str, rules: Rules, values: Sequence[Any]) -> Admission:
+    def _ask(self, key: str) -> object:
+        """Note that a question is asked: a report that comes before its answer makes that old."""
+        if len(self._asked) >= _MOST:
+            self._asked.clear()
+        asked = self._asked[key] = object()
+        return asked
+
+    def _forget(self, told: Sequence[_scripts.Told]) -> None:
+        """Reports are made, or have arrived: an answer from before, or meanwhile, is old."""
+        for each in told:
+            self._known.pop(each.admission.key, None)
+            self._asked.pop(each.admission.key, None)
+
+    def _heard(self, key: str, rules: Rules, values: Sequence[Any], asked: object) -> Admission:
         answer = _scripts.answer(key, values)
         if answer.others and not self._has_warned:
             self._has_warned = True
@@ -253,6 +274,8 @@ class RedisStore:
             )  # fmt: skip
         now = self._clock()
         admission = answer.admission
+        if self._asked.pop(key, None) is not asked:
+            return admission
         if answer.is_clean:
             self._keep(key, _Known(answer, now, now + self._fresh))
         elif not admission.admitted:

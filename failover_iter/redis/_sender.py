@@ -46,7 +46,8 @@ class Sender:
     def wake(self) -> None:
         """Have reports sent. It never blocks, even in a finalizer."""
         if not self._is_async:
-            self._bell.put(True)
+            if self._bell.empty():  # one ring is enough: more would pile up
+                self._bell.put(True)
             return
         try:
             loop = asyncio.get_running_loop()

@@ -19,7 +19,7 @@ from failover_iter._cli import part_file
 from failover_iter._cli.outcomes import MEANINGS
 from failover_iter.sources import _http_get
 from failover_iter.testing import FileAnswer, file_server
-from support.commands import DATA, DIGEST, GONE, HOME, get, names, run, shell
+from support.commands import DATA, DIGEST, GONE, get, names, run, shell
 
 URL = "http://127.0.0.1:1/file"
 
@@ -129,8 +129,12 @@ def test_a_folder_that_cannot_be_written(
 ) -> None:
     """A folder without permissions is one line too."""
 
-    def refused(*_: Any, **__: Any) -> Any:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "file.part")
+    opened = Path.open
+
+    def refused(path: Path, *args: Any, **options: Any) -> Any:
+        if path.suffix == ".part":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "file.part")
+        return opened(path, *args, **options)
 
     monkeypatch.setattr(Path, "open", refused)
     assert get(URL, "-o", target) == 4
@@ -247,7 +251,7 @@ def test_each_code_is_seen(code: int, target: Path) -> None:
 
 def test_the_documentation_lists_each_code(capsys: pytest.CaptureFixture[str]) -> None:
     """The page, --help and the commands have the same codes, with the same meanings."""
-    page = (HOME / "docs" / "command-line.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE))
     assert {int(code): text.replace("`", "") for code, text in rows.items()} == MEANINGS
     run("get", "--help")

@@ -98,6 +98,10 @@ def test_what_is_remembered_is_bounded(fake: FakeRedis) -> None:
     for number in range(1100):
         process.health.admit(f"tenant {number}")
     assert len(process.store._known) <= 1000
+    cancelled = [f"tenant {number}" for number in range(1000)]
+    process.store._asked.update(dict.fromkeys(cancelled, object()))
+    process.health.admit("tenant")
+    assert not process.store._asked
 
 
 @pytest.mark.parametrize("mode", ["silent", "sick"])
@@ -164,6 +168,7 @@ def test_processes_that_disagree_are_warned_once(fake: FakeRedis, caplog: Any) -
 
 def test_reports_are_sent_without_a_question(fake: FakeRedis) -> None:
     """A thread sends what is reported while nobody asks: a probe that runs for hours."""
+    before = set(threading.enumerate())
     process = Process(fake.client())
     process.fail()
     fake.wait_until("failed a")
@@ -172,7 +177,7 @@ def test_reports_are_sent_without_a_question(fake: FakeRedis) -> None:
     fake.wait_until("failed b")
     process.store.close()  # twice: there are two threads here
     process.store.close()
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - before:
         if thread.name == "failover_iter.redis":
             thread.join(timeout=10)
     assert process.health.admit("c").admitted
@@ -288,6 +293,81 @@ def test_a_cancellation_loses_no_report(fake: FakeRedis) -> None:
             assert (await process.health.aadmit("a")).verdict == "no"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_b9_bad_news_during_a_question(fake: FakeRedis, is_sent: bool) -> None:
+    """B9: an answer that Redis gave before it knew of a failure of one's own is not used again."""
+
+    async def main() -> None:
+        async with fake.aclient() as client:
+            process = Process(client, fresh=60, store_timeout=60)
+            process.store._sender.wake = lambda: None  # type: ignore[method-assign]
+            ticket = await process.health.aadmit("a")
+            process.now += 60
+            if is_sent:  # the question overtakes the report
+                process.health.report(ticket, "failed", ConnectionError())
+                (told,) = process.store._take()
+                assert (await process.health.aadmit("a")).verdict == "yes"
+                process.store._told.append(told)
+                await process.store.asend()
+            else:
+                question = asyncio.create_task(process.health.aadmit("a"))
+                while len(fake.asked) < 2:  # noqa: ASYNC110 (the server is a thread)
+                    await asyncio.sleep(0)
+                process.health.report(ticket, "failed", ConnectionError())
+                assert (await question).verdict == "yes"
+            assert (await process.health.aadmit("a")).verdict == "no"
+
+    asyncio.run(main())
+
+
+def test_a_task_sends_what_is_reported_meanwhile(fake: FakeRedis) -> None:
+    """A report that comes while the task sends is sent by the same task."""
+
+    async def main() -> None:
+        async with fake.aclient() as client:
+            process = Process(client, store_timeout=60)
+            ticket = await process.health.aadmit("a")
+            process.health.report(ticket, "failed", ConnectionError())
+            task = process.store._sender._task
+            assert task is not None
+            while process.store._told:  # noqa: ASYNC110 (until the task has begun)
+                await asyncio.sleep(0)
+            process.health.report(ticket, "failed", ConnectionError())
+            await task
+            assert fake.asked[1:] == ["failed a"] * 2
+
+    asyncio.run(main())
+
+
+def test_a_thread_is_rung_once(fake: FakeRedis) -> None:
+    """Reports that come faster than the thread sends them leave nothing behind but themselves."""
+    process = Process(fake.client())
+    bell = process.store._sender._bell
+    ticket = process.health.admit("a")
+    for _ in range(500):
+        process.health.report(ticket, "committed")
+        assert bell.qsize() <= 1
+
+
+def test_ctrl_c_during_a_question_loses_no_report(
+    fake: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while Redis is asked, or told: the next question takes the reports along."""
+    process = Process(fake.client())
+    process.store._sender.wake = lambda: None  # type: ignore[method-assign]
+    process.fail()
+
+    def press(_: object) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_clients, "run", press)
+        for call in (lambda: process.health.admit("a"), process.store.send):
+            with pytest.raises(KeyboardInterrupt):
+                call()
+    assert process.health.admit("a").verdict == "no"
 
 
 def test_a_blocking_stream_needs_a_blocking_client(fake: FakeRedis) -> None:

@@ -134,6 +134,20 @@ def test_what_redis_keeps_expires(server: Server) -> None:
     store.close()
 
 
+def test_a_source_that_asks_for_ages(server: Server) -> None:
+    """B6, B8: an absurd Retry-After neither breaks the script nor leaves a key for ever."""
+    client = redis.Redis(port=server.port)
+    client.flushall()
+    store = RedisStore(client, fresh=0, store_timeout=20)
+    health, error = Health(store=store), ConnectionError("429")
+    error.retry_after = 1e16  # type: ignore[attr-defined]
+    health.report(health.admit("a"), "failed", error)
+    admission = health.admit("a")
+    assert (admission.verdict, admission.local) == ("no", False)
+    assert 0 < client.pttl("failover_iter:health:a") < 2e11
+    store.close()
+
+
 def sick() -> Iterator[int]:
     raise ConnectionError("refused")
     yield

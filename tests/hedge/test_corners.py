@@ -544,6 +544,35 @@ def test_the_task_of_a_backup_is_cancelled_before_it_begins(
     run(main)
 
 
+def test_all_tasks_are_cancelled_before_a_backup_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `asyncio.run` does at its end: a backup that never ran is reported as superseded."""
+    start = tasks_asyncio.Tasks.start
+
+    def start_and_cancel_all(*args: Any) -> Any:
+        cancel = start(*args)
+        for task in asyncio.all_tasks():
+            task.cancel()
+        return cancel
+
+    monkeypatch.setattr(tasks_asyncio.Tasks, "start", start_and_cancel_all)
+    events: list[Any] = []
+    policy = Policy(retry_on=ConnectionError, on_event=events.append)
+
+    async def main() -> None:
+        await anext(policy.astream([policy.hedge([slow(), slow("backup")], after=1)]))
+
+    with pytest.raises(asyncio.CancelledError):
+        run(main)
+    told = [(type(event).__name__, event.source) for event in events]
+    assert told[-5:] == [
+        ("Contending", "backup"),
+        ("Opening", "backup"),
+        ("Superseded", "backup"),
+        ("Closed", "slow"),
+        ("Closed", "slow|backup"),
+    ]
+
+
 def test_the_task_of_a_backup_is_cancelled_while_it_races() -> None:
     """The consumer, who was not cancelled, is told so."""
 
