@@ -126,7 +126,7 @@ def _seconds(value: str | None, *, unit: float = 1.0) -> float | None:
 
 def _seconds_until(date: str | None) -> float | None:
     """Return the seconds until the date in a header, or None if it is not a date."""
-    until = _http_date(date)
+    until = _http_date(date or "")
     return None if until is None else max(0.0, until.timestamp() - time.time())
 
 

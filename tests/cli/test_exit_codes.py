@@ -128,7 +128,6 @@ def test_a_folder_that_cannot_be_written(
     target: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A folder without permissions is one line too."""
-
     opened = Path.open
 
     def refused(path: Path, *args: Any, **options: Any) -> Any:
