@@ -107,9 +107,11 @@ class Cursor:
         advance = self.advance
 
         def note(item: Any) -> None:
-            value = self.value
-            self.kept = self.memo.get(KEPT)
-            self.position = (value, self.folded, self.at, self.kept)
+            value, folded, memo = self.value, self.folded, self.memo
+            kept = memo.get(KEPT) if memo else None
+            if kept is not self.kept:
+                self.kept = kept
+            self.position = (value, folded, self.at, kept)
             keep(item)
             if advance is not None:
                 if type(value) in _CHANGEABLE:
@@ -118,7 +120,7 @@ class Cursor:
                     self.value = advance(value, item)
                 except StopIteration as leak:  # as in `folding`
                     raise RuntimeError("the function of advance raised StopIteration") from leak
-            self.folded += 1
+            self.folded = folded + 1
 
         return note
 

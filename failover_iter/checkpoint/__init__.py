@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from failover_iter._drivers.away import away
 from failover_iter._validation import (
@@ -45,6 +46,9 @@ __all__ = ["Checkpoint", "FileStore", "SQLiteStore", "Store"]
 
 #: The version of what is saved.
 _VERSION: Final = 1
+#: Which checkpoint uses a store, by the `id` of the store.
+_users: Final = WeakValueDictionary[int, "Checkpoint"]()
+_users_mutex: Final = threading.Lock()
 
 
 class Store(Protocol):
@@ -93,9 +97,10 @@ class Checkpoint:
     lost, whenever the process is killed, and at most the items of one interval repeat. If the
     consumer leaves, or raises, in the middle of an item, that item repeats.
 
-    One stream at a time uses a checkpoint. A second one, in this process or in another one, gets a
-    `CheckpointError`. The checkpoint of a stream that has ended stays: the next stream yields only
-    what is new. Delete it to start over.
+    One stream at a time uses a checkpoint, or a store. A second one, in this process or in another
+    one, gets a `CheckpointError`. So does a process that was forked while the stream ran: its copy
+    of the stream cannot save. The checkpoint of a stream that has ended stays: the next stream
+    yields only what is new. Delete it to start over.
 
     Args:
         path: the file to keep it in; a relative path is that of the folder where this process is
@@ -159,11 +164,11 @@ class Checkpoint:
         self._loads = loads
         self._store = _store_of(path, store, fsync=fsync)
         self._is_used = False
-        #: The class of the cursors that `loads` returns equal.
-        self._checked: type | None = None
         self._mutex = threading.RLock()
         #: Which stream saves: so two of them never save the same text.
         self._by = ""
+        #: The process that has opened it.
+        self._process = 0
         self._due = 0.0
         self._done: Saved | None = None
         self._kept: Callable[[], Any] | None = None
@@ -175,8 +180,8 @@ class Checkpoint:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has in common with this one: no stream uses the copy yet."""
-        alone = {"_is_used": False, "_done": None, "_mutex": None, "_kept": None}
-        return {**self.__dict__, **alone}
+        alone = {"_is_used": False, "_done": None, "_process": 0, "_kept": None}
+        return {**self.__dict__, **alone, "_mutex": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make a copy, which a policy needs that is pickled."""
@@ -216,27 +221,37 @@ class Checkpoint:
         try:
             self.flush()
         finally:
-            self._store.close()
+            self._let_go()
 
     # For the stream.
 
     def open(self) -> Saved | None:
         """Return what was saved last; from now on this stream alone uses the checkpoint."""
         with self._mutex:
-            if self._is_used:
+            with _users_mutex:
+                user = _users.setdefault(id(self._store), self)
+            if self._is_used or user is not self:
                 raise CheckpointError(f"{self._store} is in use by another stream of this process")
             try:
-                text = self._store.load()
-            except UnicodeDecodeError as error:
-                raise self._damaged() from error
-            try:
-                saved = None if text is None else self._read(text)
+                saved = self._load()
             except BaseException:
-                self._store.close()
+                del _users[id(self._store)]
                 raise
             self._is_used = True
             self._by = os.urandom(4).hex()
+            self._process = os.getpid()
             return saved
+
+    def _load(self) -> Saved | None:
+        try:
+            text = self._store.load()
+        except UnicodeDecodeError as error:
+            raise self._damaged() from error
+        try:
+            return None if text is None else self._read(text)
+        except BaseException:
+            self._store.close()
+            raise
 
     def follow(self, kept: Callable[[], Any]) -> None:
         """Ask this function what to save with a cursor, when the consumer says it."""
@@ -247,8 +262,9 @@ class Checkpoint:
         text = self._dumps(cursor)
         if not isinstance(text, str):
             raise TypeError(f"dumps must return a str, got {type(text).__name__}")
-        if type(cursor) is not self._checked:
-            self._check(cursor, text)
+        self._check(cursor, text)
+        if self._process not in (0, os.getpid()):
+            raise CheckpointError(f"{self._store} is in use by the parent of this process")
         place = {"failover_iter": _VERSION, "cursor": text, "delivered": delivered, "at": at}
         try:
             state = json.dumps({**place, "memo": kept, "by": self._by})
@@ -264,11 +280,16 @@ class Checkpoint:
         with self._mutex:
             try:
                 if self.auto:
-                    self._store.close()
+                    self._let_go()
                 else:
                     self.flush()
             finally:
                 self._is_used = False
+
+    def _let_go(self) -> None:
+        if _users.get(id(self._store)) is self:
+            del _users[id(self._store)]
+        self._store.close()
 
     def _check(self, cursor: Any, text: str) -> None:
         loaded = self._loads(text)
@@ -277,13 +298,12 @@ class Checkpoint:
                 "loads(dumps(cursor)) does not return an equal cursor: a "
                 f"{type(cursor).__name__} becomes a {type(loaded).__name__}; pass dumps and loads"
             )
-        self._checked = type(cursor)
 
     def _read(self, text: str) -> Saved:
         try:
             state = json.loads(text)
             version = state["failover_iter"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._damaged("is damaged" if text.strip() else "is empty") from error
         if version != _VERSION:
             raise CheckpointError(

@@ -49,7 +49,8 @@ class FileStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, fsync: bool = False) -> None:
-        self._path = Path(path).absolute()  # the process may change its folder
+        # One name, wherever the process goes, and whichever link leads there.
+        self._path = Path(path).resolve()
         self._new = self._path.with_name(f"{self._path.name}.new")
         self._fsync = fsync
         self._lock: BinaryIO | None = None
@@ -76,7 +77,7 @@ class FileStore:
 
     def _hold(self) -> None:
         """Lock the file, unless that was done."""
-        if self._lock is not None:
+        if self._lock is not None and self._owner == os.getpid():
             return
         # An object, which is closed when the store is abandoned, and with it the lock.
         file = Path(f"{self._path}.lock").open("ab")  # noqa: SIM115 (it stays open)

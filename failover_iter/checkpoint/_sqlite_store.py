@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 from failover_iter.errors import CheckpointError
 
@@ -29,7 +30,7 @@ class SQLiteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], key: str) -> None:
-        self._path = path
+        self._path = Path(path).absolute()  # the process may change its folder
         self._key = key
         self._state: str | None = None
 

@@ -12,6 +12,7 @@ from functools import partial
 from importlib import import_module
 from math import inf
 from pathlib import Path
+from threading import current_thread, main_thread
 from time import monotonic
 from traceback import format_exception
 from types import TracebackType
@@ -59,7 +60,7 @@ class Batch(NamedTuple):
 def run(source: partial[Iterable[Any]], size: int) -> Generator[Batch]:
     """Run a source on a worker, and yield what it yields, in batches."""
     memo = memo_of(source.args)
-    with _named() as name:
+    with _interruptible(), _named() as name:
         node = ray_module().get_runtime_context().get_node_id()
         yield Batch([], memo, Worker(node, os.getpid(), name))  # before anything can hang
         yield from _batches(source, size, memo)
@@ -90,6 +91,22 @@ def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) ->
         except Exception as raised:  # noqa: BLE001 (the driver raises it, after the items)
             error = Raised.of(raised)
     yield Batch(items, _sendable(memo), error=error)
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Let Ray cancel a task also where Ctrl-C is ignored, as in all that a shell starts with `&`.
+
+    Ray cancels by `_thread.interrupt_main`, which does nothing then.
+    """
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from failover_iter import (
     failover_stream,
 )
 from failover_iter._drivers.clock import clock
-from failover_iter.checkpoint import FileStore
+from failover_iter.checkpoint import FileStore, SQLiteStore
 from support.needs import needs
 
 from .memory import Disk
@@ -199,14 +199,17 @@ def test_cursors_that_are_changed_in_place() -> None:
         assert list(stream(Checkpoint(store=disk.store()), source, **how)) == [2, 3, 4]
 
 
-def test_a_cursor_of_another_class() -> None:
+@pytest.mark.parametrize(
+    ("cursor", "becomes"), [((1, 0), "a tuple becomes a list"), ([(1, 0)], "a list becomes")]
+)
+def test_a_cursor_that_json_changes_later(cursor: Any, becomes: str) -> None:
     """It is checked as the first one was."""
-    strategy = Resume(start=None, advance=lambda at, item: (item, 0) if item else None)
+    strategy = Resume(start=[], advance=lambda at, item: cursor if item else [item])
     items = stream(
         Checkpoint(store=Disk().store(), every=0), lambda _: iter(range(5)), mid_stream=strategy
     )
     assert [next(items), next(items)] == [0, 1]
-    with pytest.raises(TypeError, match="a tuple becomes a list"):
+    with pytest.raises(TypeError, match=becomes):
         next(items)
 
 
@@ -264,15 +267,18 @@ def test_a_consumer_that_reads_ahead_has_no_count(tmp_path: Path) -> None:
         next(stream(checkpoint, Source(numbers, expect_items=5)))
 
 
-def test_a_folder_that_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["file", "sqlite"])
+def test_a_folder_that_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """A relative path is that of the folder where the checkpoint was made."""
     monkeypatch.chdir(tmp_path)
-    items = stream(Checkpoint("state", every=0))
+    store = FileStore("state") if kind == "file" else SQLiteStore("state", "numbers")
+    items = stream(Checkpoint(store=store, every=0))
     next(items)
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
     next(items)
     items.close()
+    assert list(stream(Checkpoint(store=store))) == [1, 2, 3, 4]
     assert (tmp_path / "state").exists()
     assert list((tmp_path / "other").iterdir()) == []
 

@@ -21,6 +21,7 @@ PROGRAM = """
 import asyncio, logging, sys
 from random import random
 from failover_iter import Checkpoint, Resume, afailover_stream, failover_stream
+from failover_iter.checkpoint import FileStore, SQLiteStore
 from failover_iter._drivers.clock import clock
 
 class Clock:
@@ -42,7 +43,7 @@ logging.disable()
 options = dict(
     retry_on=ConnectionError, attempts=100, reset_on_progress=True,
     mid_stream=Resume(start=0, advance=lambda at, _: at + 1),
-    checkpoint=Checkpoint(sys.argv[1], every={every}),
+    checkpoint=Checkpoint(store={store}, every={every}),
 )
 done = open(sys.argv[2], "ab", buffering=0)
 
@@ -64,10 +65,13 @@ async def amain():
 """
 
 
-def scan(folder: Path, kills: int, every: int, items: int, main: str = "main()") -> None:
+FILE, SQLITE = "FileStore(sys.argv[1])", "SQLiteStore(sys.argv[1], 'numbers')"
+
+
+def scan(folder: Path, kills: int, every: int, items: int, main: str, store: str) -> None:
     """Kill the program at this many random points, then let it end; check what it has done."""
-    state, done = folder / "state.json", folder / "done.txt"
-    code = PROGRAM.format(items=items, every=every, main=main)
+    state, done = folder / "state", folder / "done.txt"
+    code = PROGRAM.format(items=items, every=every, main=main, store=store)
     command = [sys.executable, "-c", code, str(state), str(done)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     random, killed = Random(1), 0
@@ -93,16 +97,23 @@ def scan(folder: Path, kills: int, every: int, items: int, main: str = "main()")
 
 
 @pytest.mark.parametrize(
-    ("every", "items", "main"),
-    [(0, 1_000, "main()"), (50, 60_000, "main()"), (0, 1_000, "asyncio.run(amain())")],
-    ids=["each item", "each interval", "async"],
+    ("every", "items", "main", "store"),
+    [
+        (0, 1_000, "main()", FILE),
+        (50, 60_000, "main()", FILE),
+        (0, 1_000, "asyncio.run(amain())", FILE),
+        (0, 500, "main()", SQLITE),
+        (50, 30_000, "main()", SQLITE),
+    ],
+    ids=["each item", "each interval", "async", "sqlite", "each interval in sqlite"],
 )
-def test_a_few_kills(tmp_path: Path, every: int, items: int, main: str) -> None:
+def test_a_few_kills(tmp_path: Path, every: int, items: int, main: str, store: str) -> None:
     """Nothing is lost, and for each kill the items of one interval repeat at most."""
-    scan(tmp_path, 5, every, items, main)
+    scan(tmp_path, 5, every, items, main, store)
 
 
 @pytest.mark.slow
-def test_two_hundred_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", [FILE, SQLITE], ids=["file", "sqlite"])
+def test_two_hundred_kills(tmp_path: Path, store: str) -> None:
     """The same at 200 random points."""
-    scan(tmp_path, 200, 100, 3_000_000)
+    scan(tmp_path, 200, 100, 3_000_000, "main()", store)

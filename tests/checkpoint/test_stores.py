@@ -139,6 +139,7 @@ def test_one_checkpoint_serves_one_stream_at_a_time(tmp_path: Path) -> None:
         (b'{"failover_iter": 1, "cur', "is damaged: delete it to start over"),
         (b"[]", "is damaged"),
         (b"{}", "is damaged"),
+        (b"[" * 100_000, "is damaged"),
         (b"\xff\xfe", "is damaged"),
         (b'{"failover_iter": 1}', "is damaged"),
         (b'{"failover_iter": 1, "cursor": "{", "delivered": 1, "at": 0}', "is damaged"),

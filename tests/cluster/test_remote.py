@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import gc
 import os
@@ -155,6 +156,22 @@ def test_an_orphan_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="the raylet of this node has died"):
         next(batches)
     assert closed == ["closed"]
+
+
+def test_a_worker_that_ignores_ctrl_c() -> None:
+    """Ray interrupts a source all the same, and the next task finds the worker as it was."""
+
+    def source() -> Iterator[Any]:
+        _thread.interrupt_main()  # as Ray does to cancel a task
+        yield from range(10)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(_worker.run(partial(source), 3))
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @FLAVOURS
