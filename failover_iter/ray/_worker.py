@@ -78,7 +78,7 @@ def _batches(source: partial[Iterable[Any]], size: int, memo: dict[str, Any]) ->
             for item in stream:
                 if memo.get("checkpoint") is not kept:  # it belongs to this item and the next ones
                     kept = memo.get("checkpoint")
-                    yield Batch(items, memo)
+                    yield Batch(items, _sendable(memo))
                     items = []
                 items.append(item)
                 if len(items) >= size or monotonic() - sent >= _PAUSE:
