@@ -208,7 +208,8 @@ class Run:
     def slept(self) -> Command:
         """The pause has ended."""
         self._check("slept")
-        return self._guarded(self._open_in_time)
+        after_pause = self._openings.open_after_pause
+        return self._guarded(lambda: self._ends.in_time() or self._ends.settle(after_pause()))
 
     def admitted(self, admission: Any) -> Command:
         """The health has answered."""
@@ -377,15 +378,10 @@ class Run:
         if self._openings.judging is not None:
             self._openings.judging.outage.since = None
 
-    # Opening the next source.
-
     def _open_first(self) -> Command:
         if self._options.budget is not None:
             self._options.budget.earn()
         return self._openings.enter(self._levels[0], None)
-
-    def _open_in_time(self) -> Command:
-        return self._ends.in_time() or self._ends.settle(self._openings.open_after_pause())
 
 
 def new_run(

@@ -166,10 +166,7 @@ class ResolvedSource:
 
 
 def tell_contender_apart(source: ResolvedSource, names: Names) -> None:
-    """Name a source of a hedge, in which one factory may be open twice at a time.
-
-    To the health it is one source.
-    """
+    """Name a source of a hedge. A factory may be open twice there; its health sees one source."""
     if source.health_key is None:
         source.health_key = source.name
     source.name = names.tell_apart(source.name, object())
