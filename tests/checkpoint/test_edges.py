@@ -364,6 +364,7 @@ def test_an_abandoned_async_stream_keeps_no_lock(tmp_path: Path) -> None:
     loop = asyncio.new_event_loop()
     items = [astream(Checkpoint(tmp_path / "state"))]
     assert loop.run_until_complete(anext(items[0])) == 0
+    loop.run_until_complete(loop.shutdown_default_executor())  # its thread may hold the checkpoint
     loop.close()
 
     def abandon() -> None:
