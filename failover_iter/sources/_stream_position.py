@@ -60,7 +60,9 @@ class Position:
             return self._nothing()
         last = as_text(info["last-generated-id"])
         if self.after == "$":
-            self.after = last
+            self.after, self._has_read = last, True
+            if "entries-added" in info:
+                self._memo[MEMO] = info["entries-added"] - self._yielded
             return ()
         here = parsed(self.after)
         if parsed(last) < here and self._is_entry:
