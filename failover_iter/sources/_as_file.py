@@ -83,7 +83,7 @@ class _Raw(io.RawIOBase):
                 if chunk is None:
                     return 0
                 self._chunk = view_of("as_file", chunk).cast("B")
-            except Exception as error:
+            except BaseException as error:  # after a KeyboardInterrupt the stream has ended too
                 self._failure = f"{type(error).__name__}: {error}"
                 raise
         size = min(len(buffer), len(self._chunk))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 #: The ends of lines. No other separator counts, not even those of `str.splitlines`.
 LINE_END = re.compile(rb"\r\n|\n|\r")
+#: A pause in milliseconds. One of more digits is longer than a clock can wait, so it is ignored.
+PAUSE = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +91,5 @@ class EventDecoder:
             self._data.append(value)
         elif name == "id" and "\0" not in value:
             self._id = value
-        elif name == "retry" and value.isascii() and value.isdecimal():
+        elif name == "retry" and PAUSE.fullmatch(value):
             self._retry = int(value)

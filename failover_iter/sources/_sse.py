@@ -175,7 +175,9 @@ class _Feed:
     def _opened(self, progress: Progress[Any]) -> Any:
         own: dict[str, Any] = {"accept": "text/event-stream", "accept-encoding": "identity"}
         if last_id := progress.cursor:
-            own["last-event-id"] = last_id if last_id.isascii() else last_id.encode()
+            # aiohttp takes text, and sends it as UTF-8; the others take bytes.
+            is_text = last_id.isascii() or hasattr(self.client, "ws_connect")
+            own["last-event-id"] = last_id if is_text else last_id.encode()
         return self.open(self.client, self.url, with_headers(self.request, own))
 
 

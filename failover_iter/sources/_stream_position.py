@@ -43,6 +43,8 @@ class Position:
         self.after: str = progress.cursor
         self._memo: MutableMapping[str, Any] = progress.memo
         self._yielded = progress.delivered
+        #: Whether this attempt has looked at the stream before.
+        self._has_read = False
 
     def take(self, info: Any, entries: Any) -> Sequence[Any]:
         """The new entries, from the answers to XINFO STREAM, and to XRANGE from `after` on.
@@ -58,7 +60,9 @@ class Position:
             return self._nothing()
         last = as_text(info["last-generated-id"])
         if self.after == "$":
-            self.after = last
+            self.after, self._has_read = last, True
+            if "entries-added" in info:
+                self._memo[MEMO] = info["entries-added"] - self._yielded
             return ()
         here = parsed(self.after)
         if parsed(last) < here and self._is_entry:
@@ -85,6 +89,7 @@ class Position:
             self.after = "0-0"
         if self._is_entry:
             self._refuse("it no longer exists")
+        self._memo[MEMO], self._has_read = -self._yielded, True
         return ()
 
     def _check(
@@ -98,6 +103,9 @@ class Position:
             following = info["length"] - has_last
         added = info.get("entries-added")  # unknown before Redis 7
         is_gone = self._is_entry and not has_last and not has_older
+        if not self._is_entry and self._has_read and not has_older:
+            self._check_unread(info, following)
+        self._has_read = True
         if is_gone and parsed(info["last-generated-id"]) != here:
             base: int | None = self._memo.get(MEMO)
             # The base is 0 or more: so if nothing is missing with 0, nothing is missing.
@@ -108,6 +116,15 @@ class Position:
                 self._refuse(f"unread entries were trimmed ({lost})")
         if added is not None and (is_complete or not has_older):
             self._memo[MEMO] = added - following - self._yielded
+
+    def _check_unread(self, info: Mapping[str, Any], following: int) -> None:
+        """Raise if entries were trimmed that were added while the first one was waited for."""
+        deleted = info.get("max-deleted-entry-id")  # by XDEL; unknown before Redis 7
+        if deleted is None or parsed(deleted) > parsed(self.after):
+            return
+        lost = info["entries-added"] - self._memo[MEMO] - self._yielded - following
+        if lost > 0:
+            self._refuse(f"unread entries were trimmed ({lost})")
 
     def _refuse(self, why: str) -> NoReturn:
         raise DivergedStream(

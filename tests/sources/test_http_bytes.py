@@ -250,6 +250,7 @@ def test_a_stall_under_idle_timeout() -> None:
         ("bytes=1000-200999", DATA[1000:201_000]),
         ("bytes=1000-", DATA[1000:]),
         ("bytes=0-0", DATA[:1]),
+        ("bytes=0-", DATA),
         ("bytes=200000-999999", DATA[200_000:]),
     ],
 )

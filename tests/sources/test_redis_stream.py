@@ -74,6 +74,7 @@ class Model:
         }
         if self.version >= 7:
             info["entries-added"] = self.added
+            info["max-deleted-entry-id"] = f"{max(self.deleted, default=0)}-0".encode()
         found = [
             (f"{each}-0".encode(), fields)
             for each, fields in self.entries.items()
@@ -300,6 +301,29 @@ def test_a_break_after_the_last_entry() -> None:
         return [entry async for entry in areader(done)]
 
     assert asyncio.run(main()) == []
+
+
+@pytest.mark.parametrize("flavour", READS)
+@pytest.mark.parametrize("start", ["0", "$"])
+@pytest.mark.parametrize("before", [{}, {"exists": True, "added": 2}])
+def test_trimmed_while_the_first_entry_is_awaited(
+    flavour: str, start: str, before: dict[str, Any]
+) -> None:
+    """What is trimmed after the stream was found empty is lost; what was before is not."""
+    model = Model([("wait", 0), ("add", 5), ("trim", 2)], **before)
+    result = READS[flavour](model, start=start)
+    assert (model.script, result.items) == ([], [])
+    assert "unread entries were trimmed (3)" in str(result.error)
+
+
+@pytest.mark.parametrize("flavour", READS)
+@pytest.mark.parametrize("version", [6, 7])
+@pytest.mark.parametrize("start", ["0", "$"])
+def test_deleted_while_the_first_entry_is_awaited(flavour: str, version: int, start: str) -> None:
+    """An entry that somebody deletes is left out; before Redis 7 nothing tells the two apart."""
+    model = Model([("wait", 0), ("add", 3), ("delete", 1)], version, exists=True)
+    result = READS[flavour](model, start=start)
+    assert (model.delivered, result.error) == ([2, 3, 4], None)
 
 
 @pytest.mark.parametrize(

@@ -80,11 +80,22 @@ def test_signs_of_life_are_not_delivered() -> None:
     assert ids == [None, "b", None, None]
 
 
-def test_an_id_in_another_script() -> None:
+@each_client
+def test_an_id_in_another_script(read: Any) -> None:
     """The id is sent as UTF-8."""
     with file_server(b"", [feed("id: é\ndata: 1\n\n"), END]) as server:
-        _, ids = run(server)
+        result, ids = run(server, read)
+    assert result.error is None
     assert ids[1].encode("latin-1").decode() == "é"
+
+
+@pytest.mark.parametrize("digits", [13, 400, 5000])
+def test_a_pause_that_no_clock_can_wait(digits: int) -> None:
+    """It is ignored: the feed goes on, and the pause before it holds."""
+    text = f"retry: {'9' * digits}\n\n{event(1)}"
+    with file_server(b"", [feed(text), END]) as server:
+        result, ids = run(server)
+    assert (result.error, ids) == (None, [None, "1"])
 
 
 def waits(error: Exception | None, answers: list[FileAnswer], **options: Any) -> list[float]:
