@@ -85,8 +85,9 @@ def ranged(
     - a file at that position (fsspec, google-cloud-storage), an iterable of chunks, or bytes.
 
     The source closes what it has opened. After a failure the next attempt begins at the first
-    missing byte. The source ends when `size` bytes are delivered. Fewer are a `TruncatedStream`;
-    more, or another range, size or ETag, are a `DivergedStream`.
+    missing byte. The source ends when `size` bytes are delivered, and reads no further. Fewer are
+    a `TruncatedStream`; a chunk that goes beyond, or another range, size or ETag, is a
+    `DivergedStream`.
 
     Args:
         open_range: a function of the first byte; for async streams an async one (a coroutine

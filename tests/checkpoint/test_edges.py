@@ -346,6 +346,20 @@ def test_a_lock_of_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     other.close()
 
 
+def test_a_forked_process_saves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint belongs to its parent."""
+    disk = Disk()
+    checkpoint = Checkpoint(store=disk.store(), every=0)
+    items = stream(checkpoint)
+    assert [next(items), next(items)] == [0, 1]
+    saved = disk.text
+    with monkeypatch.context() as forked:
+        forked.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(CheckpointError, match="in use by the parent of this process"):
+            next(items)
+    assert disk.text == saved
+
+
 def test_the_last_save_is_interrupted() -> None:
     """Ctrl-C then ends the stream: its listener hears that, and the lock is given back."""
     heard: list[Any] = []
