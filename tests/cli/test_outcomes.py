@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,9 @@ def test_an_interrupt(target: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stall = FileAnswer(cut=100_000, end="stall")
     with file_server(DATA, [stall, FileAnswer()]) as server:
         command = [*COMMAND, "get", "-q", "--json", "-o", str(target), *server.urls]
-        with subprocess.Popen(command, env=environment()) as process:
+        # A shell starts what runs in the background with SIGINT ignored.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        with subprocess.Popen(command, env=environment(), preexec_fn=heed) as process:  # noqa: PLW1509
             wait_until(target.with_name("file.part.json").exists)
             wait_until(lambda: target.with_name("file.part").stat().st_size == 100_000)
             process.send_signal(signal.SIGINT)
