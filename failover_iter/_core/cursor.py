@@ -33,7 +33,7 @@ _CHANGEABLE: Final = frozenset[type]({dict, list})
 def _own(value: Any) -> Any:
     """A copy of a cursor that can be changed in place, as JSON knows them.
 
-    What is to be saved must not change when a source or `advance` goes on.
+    A saved cursor must not change when a source or `advance` continues.
     """
     return deep_copy(value) if type(value) in _CHANGEABLE else value
 

@@ -21,7 +21,7 @@ _NUMBERS: Final = count(1)
 
 
 class OfOneSource:
-    """What a level knows of the source that it has open: each contender of a race has its own."""
+    """The state of the source that a level has open: each contender of a race has its own."""
 
     # Class attributes are what most streams never change: to make one is half the work then.
     source: ResolvedSource

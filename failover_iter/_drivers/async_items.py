@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from failover_iter._drivers.opened import OpenedSource
 
 
-#: What is counted in another place draws from this.
+#: Items that are counted elsewhere draw from this.
 UNCOUNTED: Final = repeat(True)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Protocol, TypeVar
 
     class Job(Protocol):
-        """What a thread is doing."""
+        """The work of a thread."""
 
         thread: int
         finished: bool

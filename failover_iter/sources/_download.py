@@ -48,7 +48,7 @@ def new_download(
     headers = request_headers(function, request, reserved=("Accept-Encoding", "If-Range"))
     first, last = parse_range(function, headers.get("range"))
     if headers.pop("range", None) is not None:
-        request = {**request, "headers": headers}  # each request has a range of its own, or none
+        request = {**request, "headers": headers}  # each request has its own range, or none
     opener = (async_opener_of if is_async(client) else opener_of)(function, client)
     address = mirror_of(absolute_url(client, url), request.get("params"))
     file = RemoteFile(address, same_file, first, last)

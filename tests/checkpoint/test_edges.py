@@ -375,7 +375,7 @@ def test_the_last_save_is_interrupted() -> None:
 
 
 def test_an_abandoned_async_stream_keeps_no_lock(tmp_path: Path) -> None:
-    """Its loop has gone, but it still saves what was processed, and gives the lock back."""
+    """Its loop has gone, but it still saves what was processed, and releases the lock."""
     loop = asyncio.new_event_loop()
     items = [astream(Checkpoint(tmp_path / "state"))]
     assert loop.run_until_complete(anext(items[0])) == 0

@@ -23,7 +23,7 @@ pytestmark = [
 
 
 class Sources:
-    """Sources that wait before each item as they are told; it counts what they open and close."""
+    """Sources that wait before each item; it counts the ones that are opened and closed."""
 
     def __init__(self, virtual: VirtualClock) -> None:
         self.virtual = virtual

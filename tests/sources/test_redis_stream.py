@@ -309,7 +309,7 @@ def test_a_break_after_the_last_entry() -> None:
 def test_trimmed_while_the_first_entry_is_awaited(
     flavour: str, start: str, before: dict[str, Any]
 ) -> None:
-    """What is trimmed after the stream was found empty is lost; what was before is not."""
+    """Entries trimmed after the stream was found empty are lost; earlier ones are not."""
     model = Model([("wait", 0), ("add", 5), ("trim", 2)], **before)
     result = READS[flavour](model, start=start)
     assert (model.script, result.items) == ([], [])
@@ -320,7 +320,7 @@ def test_trimmed_while_the_first_entry_is_awaited(
 @pytest.mark.parametrize("version", [6, 7])
 @pytest.mark.parametrize("start", ["0", "$"])
 def test_deleted_while_the_first_entry_is_awaited(flavour: str, version: int, start: str) -> None:
-    """An entry that somebody deletes is left out; before Redis 7 nothing tells the two apart."""
+    """An entry that somebody deletes is left out; before Redis 7 the two look the same."""
     model = Model([("wait", 0), ("add", 3), ("delete", 1)], version, exists=True)
     result = READS[flavour](model, start=start)
     assert (model.delivered, result.error) == ([2, 3, 4], None)
