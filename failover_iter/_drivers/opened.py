@@ -70,7 +70,7 @@ class OpenedSource:
         return True
 
     def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
-        """Remember an error that the source did not cause; that of a diverged source does not count."""
+        """Remember an error that the source did not cause, unless the source has diverged."""
         if error is not self.attempt.diverged:
             self.spared, self.by_consumer = error, by_consumer
 

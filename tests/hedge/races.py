@@ -39,7 +39,7 @@ from failover_iter._drivers import mailbox
 from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, VirtualClock
 from support.runners import quiet
-from support.worlds import at_once, blocking
+from support.worlds import at_once, blocking, place_of
 
 
 def _slow_health(clock: Callable[[], float]) -> Health:
@@ -207,13 +207,7 @@ class Library:
                 return trio.current_time()
 
     def place(self) -> object:
-        match self.flavour:
-            case "sync":
-                return threading.get_ident()
-            case "asyncio":
-                return asyncio.current_task()
-            case _:
-                return trio.lowlevel.current_task()
+        return place_of(self.flavour)
 
     async def sleep(self, seconds: float) -> None:
         match self.flavour:

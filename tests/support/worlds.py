@@ -25,6 +25,17 @@ Scenario = Callable[["World"], Awaitable[None]]
 Source = Callable[..., AsyncIterator[Any]]
 
 
+def place_of(flavour: str) -> object:
+    """The task or thread that runs now."""
+    match flavour:
+        case "sync":
+            return threading.get_ident()
+        case "asyncio":
+            return asyncio.current_task()
+        case _:
+            return trio.lowlevel.current_task()
+
+
 class World:
     """The means of a scenario, and the names of the sources that were opened, in order."""
 
@@ -71,13 +82,7 @@ class World:
 
     def place(self) -> object:
         """The task or thread that runs now."""
-        match self.flavour:
-            case "sync":
-                return threading.get_ident()
-            case "asyncio":
-                return asyncio.current_task()
-            case _:
-                return trio.lowlevel.current_task()
+        return place_of(self.flavour)
 
     async def next(self, stream: Any) -> Any:
         return next(stream) if self.flavour == "sync" else await anext(stream)
