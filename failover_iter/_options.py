@@ -63,28 +63,8 @@ class Options:
     checkpoint: AnyCheckpoint | None = None
 
     def __post_init__(self) -> None:
-        """Check each option that differs from its default, then how they combine."""
-        for option, default, check in _CHECKED:
-            value = getattr(self, option)
-            if value is not default:
-                check(option, value)
-        if self.attempts is None:
-            self._check_that_it_ends()
-        if self.reset_on_progress:
-            self._check_reset_on_progress()
-
-    def _check_that_it_ends(self) -> None:
-        no_wait = not callable(self.wait) and seconds_of("wait", self.wait) == 0
-        if no_wait and limit_of("give_up_after", self.give_up_after) == inf:
-            raise ValueError(
-                "attempts=None would retry forever without a pause: set wait (seconds, or "
-                f"backoff(...)) or give_up_after, got wait={self.wait!r} and "
-                f"give_up_after={self.give_up_after!r}"
-            )
-
-    def _check_reset_on_progress(self) -> None:
-        if self.mid_stream == "raise":  # other modes may be those of the sources
-            raise self.no_progress()
+        """Check the options."""
+        _check(self, {option: getattr(self, option) for option in CHECKS})
 
     def no_progress(self) -> ValueError:
         """The error for `reset_on_progress` where no source can make progress."""
@@ -235,7 +215,7 @@ CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "checkpoint": check_checkpoint,
 }
 
-_CHECKED: Final = [(each.name, each.default, CHECKS[each.name]) for each in fields(Options)]
+_CHECKED: Final = {each.name: (each.default, CHECKS[each.name]) for each in fields(Options)}
 
 
 def shows_options(function: AnyT) -> AnyT:
@@ -270,5 +250,28 @@ def changed_options(options: Options, own: Mapping[str, Any]) -> Options:
 def _made(given: Mapping[str, Any]) -> Options:
     options = object.__new__(Options)  # `__init__` would set each option once more:
     vars(options).update(given)  # the defaults are attributes of the class
-    options.__post_init__()
+    _check(options, given)
     return options
+
+
+def _check(options: Options, given: Mapping[str, Any]) -> None:
+    """Check each of the options given that differs from its default, then how all combine."""
+    for option, value in given.items():
+        default, check = _CHECKED[option]
+        if value is not default:
+            check(option, value)
+    if options.attempts is None:
+        _check_that_it_ends(options)
+    if options.reset_on_progress and options.mid_stream == "raise":
+        raise options.no_progress()  # other modes may be those of the sources
+
+
+def _check_that_it_ends(options: Options) -> None:
+    wait = options.wait
+    no_wait = not callable(wait) and seconds_of("wait", wait) == 0
+    if no_wait and limit_of("give_up_after", options.give_up_after) == inf:
+        raise ValueError(
+            "attempts=None would retry forever without a pause: set wait (seconds, or "
+            f"backoff(...)) or give_up_after, got wait={wait!r} and "
+            f"give_up_after={options.give_up_after!r}"
+        )
