@@ -2,8 +2,8 @@
 
 It is the twin of the blocking one (`sync.py`), step by step. An async generator cannot delegate, so
 it loops over the items, and what the consumer does at a `yield` is caught there. The `try` around
-that loop blames the source. Whatever our own lines in it raise, a callback or a signal handler for
-example, is marked with `spare`: the source is not to blame.
+that loop blames the source. An error of a callback in it is marked with `spare`: the source is not
+to blame.
 """
 
 from __future__ import annotations
@@ -38,65 +38,24 @@ if TYPE_CHECKING:
 
 async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     """Deliver one stream."""
-    source: Any = None
-    command: Command | None = None
-    items: Any = None
-    left: Any = None
-    item = thrown = sent = None
-    saver = None if run.checkpoint is None else Saver(run, async_time(), is_async=True)
+    stream = _Stream(run)
+    source = items = left = on_item = item = thrown = sent = None
+    del run
     try:
-        if saver is not None:
-            await saver.aload()
-        command = run.start(async_time(), log)
-        while True:
-            match command:
-                case None:
-                    pass  # the source goes on, after an answer to the consumer
-                case Open():
-                    if command.attempt.race is None:
-                        source = AsyncSource(run, command.attempt)
-                        await source.open()
-                    else:
-                        run, source, command = await _compete(run, command)
-                        if command is not None:
-                            continue
-                    if source.has_committed:
-                        run.committed()
-                case Admit():
-                    command = run.admitted(await command.health.aadmit(command.key))
-                    continue
-                case Sleep():
-                    await async_sleep(command.seconds)
-                    command = run.slept()
-                    continue
-                case Raise():
-                    raise_unchanged(command.error)
-                case Save():
-                    command = run.saved(await cast("Saver", saver).afinish())
-                    continue
-                case Withdraw() | Concede():
-                    raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
-                case Return():
-                    return
-                case _:
-                    assert_never(command)
-            command = None  # or the attempt would outlive the source
+        command: Command | None = await stream.start()
+        while (end := await stream.carry_out(command)) is None:
+            command, source = None, stream.source  # or the attempt would outlive the source
             items, left, on_item = source.items()
             try:
                 async for item in items:
+                    if (
+                        on_item is not None
+                        and (answer := on_item(item))
+                        and await stream.withholds(item, answer)
+                    ):
+                        continue
                     try:
-                        if on_item is not None:
-                            is_sifted_out = on_item(item)
-                            if is_sifted_out is SAVE:
-                                await cast("Saver", saver).asave()
-                                is_sifted_out = on_item(item)
-                            if is_sifted_out:
-                                continue
                         next(left)  # counts it
-                    except BaseException as error:
-                        source.spare(error)
-                        raise
-                    try:
                         sent = yield item
                     except BaseException as error:
                         thrown = error
@@ -113,25 +72,92 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                 source.exhausted(items)
             if not source.goes_on:
                 command = await source.finish()
+        if isinstance(end, Raise):
+            raise_unchanged(end.error)
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if not modules:
             raise GeneratorExit from None  # the interpreter has taken our modules apart
-        try:
-            if source is not None:
-                await source.interrupt(error)
-            elif run.state in (State.ASKING, State.WAITING):
-                run.interrupted(error)
-        finally:
-            if saver is not None:
-                saver.note(error, await saver.afinish())
+        await stream.interrupt(error)
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         if modules:
-            run.release()
-        item = thrown = sent = items = left = on_item = None
-        del run, source, command, saver
+            stream.run.release()
+        del stream
+        source = items = left = on_item = item = thrown = sent = command = end = None
+
+
+class _Stream:
+    """A running stream apart from its items: its run, its open source, its checkpoint."""
+
+    __slots__ = ("_saver", "run", "source")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.source: Any = None
+        self._saver = None if run.checkpoint is None else Saver(run, async_time(), is_async=True)
+
+    async def start(self) -> Command:
+        """Ask the core what to do first."""
+        if self._saver is not None:
+            await self._saver.aload()
+        return self.run.start(async_time(), log)
+
+    async def carry_out(self, command: Command | None) -> Raise | Return | None:
+        """Carry out commands until a source is open; return how the stream ends, if it does."""
+        try:
+            while True:
+                match command:
+                    case None:
+                        return None
+                    case Open():
+                        if command.attempt.race is None:
+                            self.source = AsyncSource(self.run, command.attempt)
+                            await self.source.open()
+                            command = None
+                        else:
+                            self.run, self.source, command = await _compete(self.run, command)
+                        if command is None and self.source.has_committed:
+                            self.run.committed()
+                    case Admit():
+                        command = self.run.admitted(await command.health.aadmit(command.key))
+                    case Sleep():
+                        await async_sleep(command.seconds)
+                        command = self.run.slept()
+                    case Save():
+                        command = self.run.saved(await cast("Saver", self._saver).afinish())
+                    case Raise() | Return():
+                        return command
+                    case Withdraw() | Concede():
+                        raise NotImplementedError("in compete")
+                    case _:
+                        assert_never(command)
+        finally:
+            del command  # or the traceback holds this frame, and this frame the error
+
+    async def withholds(self, item: Any, answer: object) -> bool:
+        """Whether not to deliver an item that `on_item` has answered with this: save first."""
+        try:
+            if answer is SAVE:
+                await cast("Saver", self._saver).asave()
+                answer = self.source.on_item(item)
+        except BaseException as error:
+            self.source.spare(error)
+            raise
+        return bool(answer)
+
+    async def interrupt(self, error: BaseException) -> None:
+        """Close what is open: code of ours has raised."""
+        try:
+            if self.source is not None:
+                await self.source.interrupt(error)
+            elif self.run.state in (State.ASKING, State.WAITING):
+                self.run.interrupted(error)
+        finally:
+            if self._saver is not None:
+                self._saver.note(error, await self._saver.afinish())
+            del error
 
 
 async def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:

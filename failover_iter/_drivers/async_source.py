@@ -139,7 +139,6 @@ class AsyncSource(OpenedSource):
         attempt = self.attempt
         if attempt.held or not self.is_open:  # a source that did not commit has none
             return Held(self), UNCOUNTED, None
-        delivered = attempt.delivered
         deadline = attempt.deadline
         is_generator = type(self.iterator) is AsyncGeneratorType
         items: Any = self.iterator if is_generator else IterableOver(self.iterator)
@@ -150,7 +149,7 @@ class AsyncSource(OpenedSource):
             and (deadline.is_lasting or puller.wrong_use is not None)
         ):
             items = puller.items(self.iterator)
-        return items, delivered.left, attempt.on_item
+        return items, attempt.delivered.left, self.on_item
 
     def raised_by(self, items: AsyncIterable[Any], error: BaseException) -> None:
         """The loop over the items raised: only the source is to blame, not the held items."""

@@ -68,48 +68,13 @@ def drive(run: Run) -> Generator[Any, Any, Any]:
 
 
 def _deliver(run: Run) -> Generator[Any, Any, Any]:
-    source: Any = None
-    command: Command | None = None
-    value: Any = None
-    held: Any = None
-    time = clock.get()
-    saver = None if run.checkpoint is None else Saver(run, time.time)
+    stream = _Stream(run)
+    source = held = rest = value = None
+    del run
     try:
-        if saver is not None:
-            saver.load()
-        command = run.start(time.time, log)
-        while True:
-            match command:
-                case Open():
-                    if command.attempt.race is None:
-                        source = SyncSource(run, command.attempt)
-                        source.open()
-                    else:
-                        run, source, command = _compete(run, command)
-                        if command is not None:
-                            continue
-                    if source.has_committed:
-                        run.committed()
-                case Admit():
-                    command = run.admitted(command.health.admit(command.key))
-                    continue
-                case Sleep():
-                    if command.seconds:
-                        time.sleep(command.seconds)
-                    command = run.slept()
-                    continue
-                case Raise():
-                    raise_unchanged(command.error)
-                case Save():
-                    command = run.saved(cast("Saver", saver).finish())
-                    continue
-                case Withdraw() | Concede():
-                    raise NotImplementedError("in compete")  # noqa: TRY301 (of a race)
-                case Return():
-                    return command.value
-                case _:
-                    assert_never(command)
-            command = None  # or the attempt would outlive the source
+        command: Command | None = stream.start()
+        while (end := stream.carry_out(command)) is None:
+            command, source = None, stream.source  # or the attempt would outlive the source
             if source.attempt.held:
                 held = Held(source)
                 try:
@@ -117,32 +82,91 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
                 except BaseException as error:
                     source.raised_while_held(error)
             if source.is_open:
-                rest: Any = rest_of(source)
+                rest = rest_of(source)
                 try:
                     value = yield from rest  # pyright: ignore[reportUnknownVariableType]
                 except BaseException as error:
                     source.raised(error)
                 else:
                     source.end(value)
-            command = cast("Command", source.finish())
+            command = source.finish()
+        if isinstance(end, Return):
+            return end.value
+        raise_unchanged(end.error)
     except BaseException as error:  # raised by a callback or a signal handler, for example
         if not modules:
             raise GeneratorExit from None  # the interpreter has taken our modules apart
-        try:
-            if source is not None:
-                source.interrupt(error)
-            elif run.state in (State.ASKING, State.WAITING):
-                run.interrupted(error)
-        finally:
-            if saver is not None:
-                saver.note(error, saver.finish())
+        stream.interrupt(error)
         raise
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error.
         if modules:
-            run.release()
-        value = held = rest = None
-        del run, source, command, saver
+            stream.run.release()
+        del stream
+        source = held = rest = value = command = end = None
+
+
+class _Stream:
+    """A running stream apart from its items: its run, its open source, its checkpoint."""
+
+    __slots__ = ("_saver", "_time", "run", "source")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.source: Any = None
+        self._time = clock.get()
+        self._saver = None if run.checkpoint is None else Saver(run, self._time.time)
+
+    def start(self) -> Command:
+        """Ask the core what to do first."""
+        if self._saver is not None:
+            self._saver.load()
+        return self.run.start(self._time.time, log)
+
+    def carry_out(self, command: Command | None) -> Raise | Return | None:
+        """Carry out commands until a source is open; return how the stream ends, if it does."""
+        try:
+            while True:
+                match command:
+                    case None:
+                        return None
+                    case Open():
+                        if command.attempt.race is None:
+                            self.source = SyncSource(self.run, command.attempt)
+                            self.source.open()
+                            command = None
+                        else:
+                            self.run, self.source, command = _compete(self.run, command)
+                        if command is None and self.source.has_committed:
+                            self.run.committed()
+                    case Admit():
+                        command = self.run.admitted(command.health.admit(command.key))
+                    case Sleep():
+                        if command.seconds:
+                            self._time.sleep(command.seconds)
+                        command = self.run.slept()
+                    case Save():
+                        command = self.run.saved(cast("Saver", self._saver).finish())
+                    case Raise() | Return():
+                        return command
+                    case Withdraw() | Concede():
+                        raise NotImplementedError("in compete")
+                    case _:
+                        assert_never(command)
+        finally:
+            del command  # or the traceback holds this frame, and this frame the error
+
+    def interrupt(self, error: BaseException) -> None:
+        """Close what is open: code of ours has raised."""
+        try:
+            if self.source is not None:
+                self.source.interrupt(error)
+            elif self.run.state in (State.ASKING, State.WAITING):
+                self.run.interrupted(error)
+        finally:
+            if self._saver is not None:
+                self._saver.note(error, self._saver.finish())
+            del error
 
 
 def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:
