@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,14 @@ from .measure import fastest, rounds, seconds_to_drain
 from .streams import async_naive, naive, quiet_logger, run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        AsyncIterator,
+        Callable,
+        Iterable,
+        Iterator,
+    )
 
     Source = Callable[[int], Any]
 
@@ -101,6 +110,33 @@ SHAPES: dict[str, dict[str, Source]] = {
         "async class iterator": AsyncClassIterator,
     },
 }
+
+
+# The least that a stream can do.
+
+
+def bare(factory: Callable[[], Iterable[None]]) -> Iterator[None]:
+    """Count the items of one source and keep the last one, both in C, and do nothing else."""
+    items = itertools.filterfalse(deque[None](maxlen=1).append, factory())
+    yield from itertools.compress(items, itertools.repeat(True, sys.maxsize))
+
+
+async def async_bare(factory: Callable[[], AsyncIterable[None]]) -> AsyncGenerator[None, Any]:
+    """Count the items, keep the last one, and notice what the consumer throws or sends."""
+    keep, count = deque[None](maxlen=1).append, 0
+    thrown: BaseException | None = None
+    async for item in factory():
+        keep(item)
+        count += 1
+        try:
+            sent = yield item
+        except BaseException as error:
+            thrown = error
+            break
+        if sent is not None:
+            break
+    if thrown is not None:
+        raise thrown
 
 
 # The options.
@@ -228,12 +264,14 @@ def _times(seconds: float) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def _shape(source: Source, unit: Source, seconds: float, *, is_async: bool) -> dict[str, float]:
-    """Nanoseconds per item: of the unit, of the naive loop, and with each option."""
+    """Nanoseconds per item: of the unit, of the naive and the bare loop, and with each option."""
     loop = async_naive if is_async else naive
+    bare_loop: Callable[..., Any] = async_bare if is_async else bare
     items = FEW_ITEMS if is_async else ITEMS
     timers = {
         "unit": _timer(lambda: loop([partial(unit, items)]), items, is_async=is_async),
         "naive": _timer(lambda: loop([partial(source, items)]), items, is_async=is_async),
+        "bare": _timer(lambda: bare_loop(partial(source, items)), items, is_async=is_async),
     }
     for name, option in OPTIONS.items():
         many = FEW_ITEMS if option.kind == "keyed" else items

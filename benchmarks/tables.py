@@ -68,6 +68,9 @@ def _costs(
     shapes = list(SHAPES[flavour])
     loops = [median(run["before"][flavour][shape]["naive"] for run in runs) for shape in shapes]
     rows = [("naive loop, ns per item", *(f"{loop:.1f}" for loop in loops), "", "")]
+    bare = [median(_cost(run, flavour, shape, "bare") for run in runs) for shape in shapes]
+    rows.append(("a bare loop that counts and keeps the last item",
+                 *(f"{cell:.2f}" for cell in bare), f"{max(bare):.2f}", ""))  # fmt: skip
     for name, option in OPTIONS.items():
         goal = goal_of(option.kind, is_async=is_async)
         kind = option.kind if not is_async or option.kind == "keyed" else "async"
