@@ -84,7 +84,9 @@ def _costs(
     return Table(
         f"Per item, {flavour}",
         "cost per item of an open stream, in units of the naive loop over a generator: "
-        "(stream - naive loop over the same source) / naive loop over the first source",
+        "(stream - naive loop over the same source) / naive loop over the first source; the bare "
+        "loop does nothing but count the items and keep the last one, which complete_when, resume "
+        "and Resume need",
         (*shapes, "worst", "goal"),
         rows,
     )
