@@ -75,7 +75,8 @@ def redis_stream(
 
     If entries were trimmed (MAXLEN, MINID) before they were read, that is a `DivergedStream`, even
     if the connection never broke; so is a stream that was deleted or has lost its last entries.
-    Before Redis 7, a stream is refused as well when it cannot be told whether that happened.
+    Before Redis 7, a stream is refused as well when it cannot be told whether that happened: if the
+    last delivered entry is gone, or if the first entries arrive in a stream that was empty.
     Entries that somebody deletes (XDEL) are left out.
 
     Args:
@@ -84,7 +85,8 @@ def redis_stream(
         key: the name of the stream.
         start: the id of the entry after which to start, such as "1700000000000-0"; or a time in
             milliseconds; "0": with the first entry; "$": only entries that are added from now on.
-        until: predicate on an entry. The source ends after the first entry that meets it.
+        until: predicate on an entry. The source ends after the first entry that meets it. After a
+            restart over a `Checkpoint` it is asked about the last entry again, if that exists.
 
     Returns:
         A source that brings its own `mid_stream`, `reset_on_progress` and name (the key).
@@ -163,14 +165,16 @@ class _Reader:
     def entries(self, progress: Progress[Any]) -> Generator[Any]:
         """Yield the missing entries and signs of life, with a sync client."""
         position = self._position(progress)
-        is_done = self._is_done(progress)
+        is_done = self._is_last(progress.last)
         while not is_done:
             with self.client.pipeline(transaction=True) as pipe:
                 self._ask(pipe, position)
                 new = position.take(*pipe.execute(raise_on_error=False))
+            if self._is_last(position.pop_restored()):
+                return
             for entry in new:
                 yield entry
-                if self.until is not None and self.until(entry):
+                if self._is_last(entry):
                     return
             position.advance(new)
             if not new:
@@ -181,14 +185,16 @@ class _Reader:
     async def aentries(self, progress: Progress[Any]) -> AsyncGenerator[Any]:
         """Yield the missing entries and signs of life, with an async client."""
         position = self._position(progress)
-        is_done = self._is_done(progress)
+        is_done = self._is_last(progress.last)
         while not is_done:
             async with self.client.pipeline(transaction=True) as pipe:
                 self._ask(pipe, position)
                 new = position.take(*await pipe.execute(raise_on_error=False))
+            if self._is_last(position.pop_restored()):
+                return
             for entry in new:
                 yield entry
-                if self.until is not None and self.until(entry):
+                if self._is_last(entry):
                     return
             position.advance(new)
             if not new:
@@ -198,10 +204,9 @@ class _Reader:
     def _position(self, progress: Progress[Any]) -> Position:
         return Position(as_text(self.key), progress, COUNT)
 
-    def _is_done(self, progress: Progress[Any]) -> bool:
-        """Whether the connection broke after the last entry."""
-        last: Any = progress.last  # None after a checkpoint, which keeps no entry
-        return last is not None and self.until is not None and bool(self.until(last))
+    def _is_last(self, entry: Any) -> bool:
+        """Whether the source ends after this entry, which may be one that it does not know."""
+        return entry is not None and self.until is not None and bool(self.until(entry))
 
     def _ask(self, pipe: Any, position: Position) -> None:
         """Read after the position, and what shows that nothing is missing there."""
