@@ -17,9 +17,12 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeAlias, TypeVar, overload
 
 from failover_iter import Bookmark, DivergedStream, Progress, Resume, Source, backoff
+from failover_iter.sources._page_trail import Trail
 from failover_iter.sources._retry import Wait, leaves_source
 
 ItemT = TypeVar("ItemT")
+#: Key of `Progress.memo`: the tokens of the pages so far.
+MEMO = "pages trail"
 
 #: The items of a page, and the token of the next one.
 Page: TypeAlias = tuple[Iterable[ItemT], Any]
@@ -47,8 +50,8 @@ def pages(
     such as 0, are tokens.
 
     Before it retries, the source waits as long as the server asks for (`Retry-After`, in the errors
-    of httpx, requests, aiohttp, boto3 and Google), or else as `backoff()` says. An error with an
-    HTTP status such as 401 or 404 leaves the source at once.
+    of httpx, requests, aiohttp, boto3 and Google), up to 60 seconds, or else as `backoff()` says.
+    An error with an HTTP status such as 401 or 404 leaves the source at once.
 
     Set `attempts` in the stream: the failures in a row after which the source is given up.
 
@@ -67,7 +70,7 @@ def pages(
         TypeError: `fetch` is not callable. While the stream runs: it returned something else than
             items and a token.
         DivergedStream: while the stream runs: a page has fewer items than were delivered from it,
-            or names itself as the next page.
+            or names itself or an earlier page as the next one.
 
     Example:
         >>> from failover_iter import failover_stream
@@ -116,9 +119,9 @@ class _Listing:
 
     def items(self, progress: Progress[Any]) -> Generator[Any]:
         """Yield the missing items with a blocking function, and a bookmark after each page."""
-        token, delivered = progress.cursor
+        token, delivered = self._begin(progress)
         while token is not END:
-            items, following = self._checked(self.fetch(token), token)
+            items, following = self._checked(self.fetch(token), token, progress.memo)
             with closing(_rest(items, delivered, self.name)) as rest:
                 yield from rest
             yield from _bookmarks(following)
@@ -126,9 +129,9 @@ class _Listing:
 
     async def aitems(self, progress: Progress[Any]) -> AsyncGenerator[Any]:
         """Yield the missing items with an async function, and a bookmark after each page."""
-        token, delivered = progress.cursor
+        token, delivered = self._begin(progress)
         while token is not END:
-            items, following = self._checked(await self.fetch(token), token)
+            items, following = self._checked(await self.fetch(token), token, progress.memo)
             with closing(_rest(items, delivered, self.name)) as rest:
                 for item in rest:
                     yield item
@@ -136,7 +139,13 @@ class _Listing:
                 yield bookmark
             token, delivered = following, 0
 
-    def _checked(self, page: Any, token: Any) -> tuple[Iterable[Any], Any]:
+    @staticmethod
+    def _begin(progress: Progress[Any]) -> Any:
+        token, delivered = progress.cursor
+        progress.memo[MEMO] = progress.memo.get(MEMO, Trail()).back_to(token)
+        return token, delivered
+
+    def _checked(self, page: Any, token: Any, memo: dict[str, Any]) -> tuple[Iterable[Any], Any]:
         """The items, and the token of the next page, or `END`."""
         kind = _type_of(page)
         if not issubclass(kind, tuple) or len(page) != 2:
@@ -150,11 +159,14 @@ class _Listing:
             )
         if following is None or following is False or following == "":
             return items, END
-        if following == token:
+        trail: Trail = memo[MEMO]
+        if following in trail:
+            which = "this" if following == token else "an earlier"
             raise DivergedStream(
-                f"{self.name}: the token of the next page is that of this page, so the listing "
+                f"{self.name}: the token of the next page is that of {which} page, so the listing "
                 "would never end"
             )
+        memo[MEMO] = trail.to(following)
         return items, following
 
 

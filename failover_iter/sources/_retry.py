@@ -10,17 +10,20 @@ from typing import Any
 from failover_iter import Failed
 from failover_iter.sources._response import is_final, is_final_status, retry_after_in
 
+#: The longest pause in seconds that a server can make a stream wait, as in `llm.retry_after`.
+MAXIMUM = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The option `wait`: the pause that the server asks for, or another one."""
+    """The option `wait`: the pause that the server asks for, up to `MAXIMUM`, or another one."""
 
     otherwise: Callable[[Failed], Any]
 
     def __call__(self, failed: Failed) -> Any:
         """Return the pause after this failure."""
         asked = retry_after_of(failed.error)
-        return self.otherwise(failed) if asked is None else asked
+        return self.otherwise(failed) if asked is None else min(asked, MAXIMUM)
 
 
 def retry_after_of(error: object) -> float | None:

@@ -63,8 +63,8 @@ def sse(client: Any, url: Any, **request: Any) -> Source[Any]:
     (`idle_timeout`), and are never delivered.
 
     Before it reconnects, the source waits as long as the server asks for (`retry:`, or the header
-    `Retry-After`), or else as `backoff()` says. `dataclasses.replace(source, wait=...)` waits in
-    another way.
+    `Retry-After`), up to 60 seconds, or else as `backoff()` says.
+    `dataclasses.replace(source, wait=...)` waits in another way.
 
     Set `attempts` in the stream: the number of reconnections without any event or comment.
 
