@@ -344,11 +344,20 @@ def check_saved(source: ResolvedSource) -> None:
     if options.complete_when is not None:
         raise mark_usage_error(
             ValueError(
-                "complete_when looks at the last item, which a checkpoint does not keep: use "
-                "expect_items"
+                "complete_when looks at the last item, which a checkpoint does not keep: "
+                + _instead_of_complete_when(source)
             )
         )
     _check_counts(options)
+
+
+def _instead_of_complete_when(source: ResolvedSource) -> str:
+    if "complete_when" not in source.own:
+        return "use expect_items"
+    return (
+        f"leave out the checkpoint, because source {source.name!r} has its own complete_when; a "
+        "kube_watch lists the objects anew in each process"
+    )
 
 
 def _check_counts(options: Options) -> None:

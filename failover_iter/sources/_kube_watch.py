@@ -6,9 +6,19 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import iscoroutine
 from typing import Any, Literal
 
-from failover_iter import Bookmark, Decide, Progress, Source, SourceError, backoff
+from failover_iter import (
+    Bookmark,
+    Decide,
+    DivergedStream,
+    Progress,
+    Source,
+    SourceError,
+    backoff,
+)
+from failover_iter.sources._page_trail import Trail
 from failover_iter.sources._response import BadResponse, is_final
 from failover_iter.sources._retry import Wait, retry_after_of, status_of
 
@@ -49,7 +59,10 @@ def kube_watch(
     only if you ask for them with `allow_watch_bookmarks=True`: then one also follows each list,
     even an empty one.
 
-    Set `attempts` in the stream: the failures in a row after which the source is given up.
+    Set `attempts` in the stream: the failures in a row after which the source is given up. Before
+    it retries, the source waits as long as `Retry-After` says, up to 60 seconds, or else as
+    `backoff(1.0)` does. Set no `checkpoint`: a new process knows none of the objects, so it starts
+    with the list.
 
     Args:
         list_function: a method of a client, such as `client.CoreV1Api().list_namespaced_pod`.
@@ -171,25 +184,33 @@ class _Objects:
 
     def _listed(self) -> Generator[dict[str, Any]]:
         """Yield an event for each object, and a BOOKMARK at the end of the list."""
-        owner: Any = getattr(self.list_function, "__self__", None)
         more: dict[str, Any] = {}
+        trail = Trail()
         while True:
             with _named_errors(self.name):
                 page = self.list_function(*self.args, **self.kwargs, **more)
-            plain: Callable[[Any], Any]
-            if issubclass(type(page), dict):  # custom resources have no models
-                found, metadata, plain = page["items"], page["metadata"], _same
-            else:
-                plain = owner.api_client.sanitize_for_serialization
-                found, metadata = page.items, plain(page.metadata)
+            found, metadata, plain = self._parts(page)
             for each in found:
                 yield {"type": "ADDED", "object": each, "raw_object": plain(each)}
-            if not metadata.get("continue"):
+            following = metadata.get("continue")
+            if not following:
                 break
-            more = {"_continue": metadata["continue"]}
+            if following in trail:
+                raise DivergedStream(f"{self.name}: a page of the list comes again, without end")
+            trail, more = trail.to(following), {"_continue": following}
         version = metadata["resourceVersion"]
         end = {"metadata": {"resourceVersion": version, "annotations": LIST_END}}
         yield {"type": "BOOKMARK", "object": end, "raw_object": end}
+
+    def _parts(self, page: Any) -> tuple[Any, dict[str, Any], Callable[[Any], Any]]:
+        """The objects of a page, its metadata, and what turns an object into a dict."""
+        if issubclass(type(page), dict):  # custom resources have no models
+            return page["items"], page["metadata"], _same
+        client = getattr(getattr(self.list_function, "__self__", None), "api_client", None)
+        if client is None or not hasattr(page, "metadata"):
+            raise _not_a_list(page)
+        plain = client.sanitize_for_serialization
+        return page.items, plain(page.metadata), plain
 
     def _changes(self, version: str | None, memo: dict[str, Any]) -> Generator[dict[str, Any]]:
         """Yield the events after this resourceVersion, until the server ends the watch."""
@@ -209,6 +230,16 @@ class _Objects:
 
 def _same(record: Any) -> Any:
     return record
+
+
+def _not_a_list(page: Any) -> TypeError:
+    """The error for a function that is none of a sync client."""
+    if iscoroutine(page):
+        page.close()
+    return TypeError(
+        "kube_watch(list_function) must be a method of a kubernetes client, such as "
+        f"api.list_namespaced_pod, that returns a list; it has returned a {type(page).__name__}"
+    )
 
 
 @contextmanager
