@@ -205,7 +205,14 @@ class KeyOrder:
                 f"keyset(key=...) must name the first columns of the query, in their order, got "
                 f"{', '.join(self.names)}: the query has the columns {', '.join(columns)}"
             )
-        if any(isinstance(part, timedelta) for part in self._keys(rows[:1])[0]):
+        key = self._keys(rows[:1])[0]
+        if any(isinstance(part, dict | set) for part in key):
+            kinds = ", ".join(type(part).__name__ for part in key)
+            raise ValueError(
+                f"keyset(key=...): ({', '.join(self.names)}) must be values that can be compared, "
+                f"got {kinds}: select it as text"
+            )
+        if any(isinstance(part, timedelta) for part in key):
             raise ValueError(
                 f"keyset(key=...): ({', '.join(self.names)}) has an interval, whose length "
                 "may change (PostgreSQL counts 360 days for a year, its driver 365): "
@@ -276,6 +283,8 @@ def _order(one: tuple[Any, ...], two: tuple[Any, ...]) -> int | None:
 
 def _comparable(value: Any) -> Any:
     """The value as Python compares it like a database."""
+    if issubclass(type(value), list):
+        return [*map(_comparable, value)]
     if isinstance(value, float | Decimal) and value.__ne__(value):
         return NAN  # for databases equal to itself
     if isinstance(value, datetime) and value.tzinfo is not None:

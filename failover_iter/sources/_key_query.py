@@ -27,6 +27,8 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 TABLE = re.compile(r"\bfrom\s+([\w.\"`$]+)", re.IGNORECASE)
+#: How PostgreSQL numbers jsonb and jsonb[], of whose values no driver knows what they were.
+JSONB = (3802, 3807)
 #: Drivers whose ordinary cursor reads all rows at once, and whose named cursor leaves them there.
 NAMED_CURSORS = {"psycopg", "psycopg2"}
 
@@ -95,9 +97,9 @@ class TextQuery:
             await awaited(cursor.execute(*self.statement(connection, cursor, key, side)))
             yield cursor
 
-    @staticmethod
-    def columns(cursor: Any) -> list[str]:
-        """The names of the columns of a result."""
+    def columns(self, cursor: Any) -> list[str]:
+        """The names of the columns of a result; raise if one of the key cannot be compared."""
+        _check_types(self.names, cursor)
         return [column[0] for column in cursor.description]
 
     def statement(
@@ -167,6 +169,7 @@ class CoreQuery:
         statement = self.statement(connection, key, side)
         found = connection.execute(statement, self.params, execution_options=options)
         with closed_after(found) as result:
+            self._check(result)
             yield result
 
     @asynccontextmanager
@@ -178,12 +181,18 @@ class CoreQuery:
         statement = self.statement(connection, key, side)
         found = await connection.stream(statement, self.params, execution_options=options)
         async with aclosed_after(found) as result:
+            self._check(result)
             yield result
 
     @staticmethod
     def columns(result: Any) -> list[str]:
         """The names of the columns of a result."""
         return [*result.keys()]
+
+    def _check(self, result: Any) -> None:
+        """Raise if a column of the key cannot be compared."""
+        inner = getattr(result, "_real_result", None) or result  # of an async connection
+        _check_types(self.names, getattr(inner, "cursor", None))
 
     def statement(self, connection: Any, key: Any, side: Side = AFTER) -> Any:
         """The rows on this side of a key, or all of them if it is None."""
@@ -220,12 +229,38 @@ def _literal(dialect: Any, column: Any, value: Any) -> Any:
     return literal(_untyped(value) if is_text else value, NullType())
 
 
+def _check_types(names: Key, cursor: Any) -> None:
+    """Raise if a column of the key has values that the driver sends back as another type."""
+    for column in getattr(cursor, "description", None) or ():
+        if column[0] in names and len(column) > 1 and column[1] in JSONB:
+            raise ValueError(
+                f"keyset(key=...): ({column[0]}) is jsonb, of which the driver does not return a "
+                f"value to compare: select it as text ({column[0]}::text AS {column[0]})"
+            )
+
+
 def _untyped(value: Any) -> Any:
     """The same for PostgreSQL, which takes text as a value of the column's type.
 
-    A float would be double precision: not equal to the column's value if that is a real.
+    A float would be double precision: not equal to the column's value if that is a real. And an
+    array of numbers would be one of the smallest type that they fit in.
     """
-    return float.__repr__(value) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return float.__repr__(value)
+    return _array(value) if issubclass(type(value), list) and _is_of_numbers(value) else value
+
+
+def _is_of_numbers(value: Any) -> bool:
+    if issubclass(type(value), list):
+        return all(map(_is_of_numbers, value))
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _array(value: Any) -> str:
+    """The array as PostgreSQL writes it."""
+    if issubclass(type(value), list):
+        return "{" + ",".join(map(_array, value)) + "}"
+    return "NULL" if value is None else repr(value)
 
 
 def without_semicolon(text: str) -> str:

@@ -93,7 +93,8 @@ def keyset(
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: `key` is not the name of a column, or not a column of the query at its start
-            (for text that is found with the first row), or an interval, or `batch` is not positive.
+            (for text that is found with the first row), or an interval or jsonb, or `batch` is not
+            positive.
 
     Example:
         >>> import sqlite3
