@@ -35,6 +35,7 @@ from failover_iter._validation import (
     suggest_options,
 )
 from failover_iter.health._cells import Admission, Outcome, Rules
+from failover_iter.health._delay import requested_delay
 from failover_iter.health._local import LocalStore, Store
 from failover_iter.health._snapshot import Snapshot, SourceHealth
 
@@ -50,19 +51,6 @@ __all__ = [
 ]
 
 
-def requested_delay(error: Any) -> float | None:
-    """Return how long an error asks to wait, in seconds: the default of `retry_after`.
-
-    That is its attribute `retry_after`, or the header of its `response` if that is a number.
-    """
-    delay: Any = getattr(error, "retry_after", None)
-    if delay is None:
-        headers: Any = getattr(getattr(error, "response", None), "headers", None)
-        delay = None if headers is None else headers.get("retry-after")
-        return float(delay) if str(delay).isdecimal() else None
-    return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
-
-
 @suggest_options
 class Health:
     """What streams learn from each other about their sources: a failing source is tried last.
@@ -74,8 +62,9 @@ class Health:
     failure doubles the cool-down.
 
     Failures in the middle of a stream count, and so do the library's own (a timeout, an empty or
-    truncated stream). An error that neither `retry_on` nor `switch_on` lists never counts, and a
-    consumer that leaves is no failure. A `Health` never makes a stream fail.
+    truncated stream). A source that hangs is noticed with `first_item_timeout` or `idle_timeout`,
+    but not with `total_timeout` alone. An error that neither `retry_on` nor `switch_on` lists never
+    counts, and a consumer that leaves is no failure. A `Health` never makes a stream fail.
 
     It is safe to share between threads, tasks and event loops.
 
@@ -89,7 +78,7 @@ class Health:
         retry_after: a function that returns how long an error asks to wait, or None. If it returns
             a time, the source is ejected at once, and the later of the two deadlines holds, but
             for three years at most. Default: the attribute `retry_after` of the error, or the
-            header of its `response`.
+            header of its `response`: seconds, or a date, compared with the `Date` of the response.
         store: where the health is kept, for example in a `RedisStore` that many processes share.
             Default: in this process.
         clock: the clock of the process's own store, for tests.

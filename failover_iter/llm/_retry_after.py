@@ -26,9 +26,9 @@ def retry_after(
     """Return a function for the option `wait` that honours the provider's Retry-After.
 
     The delay comes from the response header (`retry-after-ms` if present, else `retry-after`:
-    seconds or a date), from the RetryInfo in Google's errors, or from
-    `ProviderError.retry_after`. It applies when the same source is opened again (`attempts` above
-    1); a switch to another source does not wait.
+    seconds or a date, compared with the `date` of the response), from the RetryInfo in Google's
+    errors, or from `ProviderError.retry_after`. It applies when the same source is opened again
+    (`attempts` above 1); a switch to another source does not wait.
 
     Args:
         maximum: Upper bound of every pause, in seconds or as a timedelta; 60 seconds by default.
@@ -100,7 +100,7 @@ def requested_delay(error: Exception) -> float | None:
     delays = (
         _seconds(headers.get("retry-after-ms"), unit=0.001),
         _seconds(headers.get("retry-after")),
-        _seconds_until(headers.get("retry-after")),
+        _seconds_until(headers.get("retry-after"), headers.get("date")),
         *(_seconds(delay.removesuffix("s")) for delay in _google_delays(error)),
     )
     return next((seconds for seconds in delays if seconds is not None), None)
@@ -124,10 +124,15 @@ def _seconds(value: str | None, *, unit: float = 1.0) -> float | None:
     return float(value) * unit
 
 
-def _seconds_until(date: str | None) -> float | None:
-    """Return the seconds until the date in a header, or None if it is not a date."""
-    until = _http_date(date or "")
-    return None if until is None else max(0.0, until.timestamp() - time.time())
+def _seconds_until(date: str | None, sent: str | None) -> float | None:
+    """Return the seconds until the date in a header, or None if it is not a date.
+
+    `sent` is the time of the server, whose clock may differ from that of this machine.
+    """
+    until, now = _http_date(date or ""), _http_date(sent or "")
+    if until is None:
+        return None
+    return max(0.0, until.timestamp() - (time.time() if now is None else now.timestamp()))
 
 
 def _google_delays(error: Any) -> list[str]:

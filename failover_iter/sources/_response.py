@@ -147,9 +147,12 @@ def http_date(text: str | None) -> datetime | None:
 
 
 def retry_after_in(headers: Mapping[str, str]) -> float | None:
-    """The pause that the server asks for: seconds, or a date, compared with the server's clock."""
+    """The pause that the server asks for: seconds, or a date.
+
+    A date is compared with the server's clock; with that of this machine if there is no `Date`.
+    """
     value = headers.get("Retry-After") or ""
     if value.strip().isdecimal():
         return float(value) if isfinite(float(value)) else None
-    until, now = http_date(value), http_date(headers.get("Date"))
-    return max(0.0, (until - now).total_seconds()) if until and now else None
+    until, now = http_date(value), http_date(headers.get("Date")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds()) if until else None
