@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
+from failover_iter import Health
 from failover_iter.llm import (
     ProviderError,
     achat_stream,
@@ -226,8 +227,13 @@ def a_cooldown(models: Models) -> None:
     cooled: dict[str, Any] = {"allowed_fails": 0, "cooldown_time": 60}
     assert models.through_router("status-503", "ok", **cooled) == [whole, whole]
     assert models.count_requests("status-503") == 1
-    models.through_us("status-503", "ok")
-    assert models.count_requests("status-503") == 3
+
+    health = Health(failures=1, cooldown=60)
+    assert models.through_us("status-503", "ok", health=health) == [whole, whole]
+    assert models.count_requests("status-503") == 2  # once by the first stream
+    refused = ("", models.litellm.ServiceUnavailableError)
+    assert models.through_us("status-503", health=health) == [refused, refused]
+    assert models.count_requests("status-503") == 4
 
 
 def an_empty_stream(models: Models) -> None:
@@ -244,7 +250,7 @@ CHECKS: list[tuple[str, Callable[[Models], None]]] = [
     ("`enable_mid_stream_fallback_continuation`", a_continuation),
     ("`num_retries=2`", retries),
     ("`context_window_fallbacks`", a_long_prompt),
-    ("`cooldown_time`", a_cooldown),
+    ("`allowed_fails=0, cooldown_time=60`", a_cooldown),
     ("a stream that ends without a word", an_empty_stream),
 ]
 
