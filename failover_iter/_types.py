@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         """Waits for an async source until its deadline."""
 
         @property
-        def wrong_use(self) -> Exception | None:
+        def usage_error(self) -> Exception | None:
             """The error of the next pull, if the source was closed after its last item."""
             ...
 

@@ -2,8 +2,8 @@
 
 It is the twin of the blocking one (`sync.py`), step by step. An async generator cannot delegate, so
 it loops over the items, and what the consumer does at a `yield` is caught there. The `try` around
-that loop blames the source. An error of a callback in it is marked with `spare`: the source is not
-to blame.
+that loop blames the source. Whatever our own lines in it raise, a callback or a signal handler for
+example, is marked with `spare`: the source is not to blame.
 """
 
 from __future__ import annotations
@@ -48,14 +48,20 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             items, left, on_item = source.items()
             try:
                 async for item in items:
-                    if (
-                        on_item is not None
-                        and (answer := on_item(item))
-                        and await stream.withholds(item, answer)
-                    ):
+                    try:
+                        is_delivered = (
+                            next(left)  # counts it
+                            if on_item is None
+                            or not (answer := on_item(item))
+                            or await stream.delivers(item, answer)
+                            else False
+                        )
+                    except BaseException as error:
+                        source.spare(error)
+                        raise
+                    if not is_delivered:
                         continue
                     try:
-                        next(left)  # counts it
                         sent = yield item
                     except BaseException as error:
                         thrown = error
@@ -83,7 +89,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # The traceback of an error that leaves holds this frame: it must not hold the error, and
         # not the last item either.
         if modules:
-            stream.run.release()
+            stream.release()
         del stream
         source = items = left = on_item = item = thrown = sent = command = end = None
 
@@ -136,16 +142,12 @@ class _Stream:
         finally:
             del command  # or the traceback holds this frame, and this frame the error
 
-    async def withholds(self, item: Any, answer: object) -> bool:
-        """Whether not to deliver an item that `on_item` has answered with this: save first."""
-        try:
-            if answer is SAVE:
-                await cast("Saver", self._saver).asave()
-                answer = self.source.on_item(item)
-        except BaseException as error:
-            self.source.spare(error)
-            raise
-        return bool(answer)
+    async def delivers(self, item: Any, answer: object) -> bool:
+        """Whether to deliver an item that `on_item` has answered with this: save first, maybe."""
+        if answer is SAVE:
+            await cast("Saver", self._saver).asave()
+            answer = self.source.attempt.on_item(item)
+        return not answer
 
     async def interrupt(self, error: BaseException) -> None:
         """Close what is open: code of ours has raised."""
@@ -158,6 +160,11 @@ class _Stream:
             if self._saver is not None:
                 self._saver.note(error, await self._saver.afinish())
             del error
+
+    def release(self) -> None:
+        """Drop all references: the frames of a traceback may keep this object alive."""
+        self.run.release()
+        del self.run, self.source, self._saver
 
 
 async def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:

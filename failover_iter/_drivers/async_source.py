@@ -139,6 +139,7 @@ class AsyncSource(OpenedSource):
         attempt = self.attempt
         if attempt.held or not self.is_open:  # a source that did not commit has none
             return Held(self), UNCOUNTED, None
+        delivered = attempt.delivered
         deadline = attempt.deadline
         is_generator = type(self.iterator) is AsyncGeneratorType
         items: Any = self.iterator if is_generator else IterableOver(self.iterator)
@@ -146,10 +147,10 @@ class AsyncSource(OpenedSource):
         if (
             puller is not None
             and deadline is not None
-            and (deadline.is_lasting or puller.wrong_use is not None)
+            and (deadline.is_lasting or puller.usage_error is not None)
         ):
             items = puller.items(self.iterator)
-        return items, attempt.delivered.left, self.on_item
+        return items, delivered.left, attempt.on_item
 
     def raised_by(self, items: AsyncIterable[Any], error: BaseException) -> None:
         """The loop over the items raised: only the source is to blame, not the held items."""

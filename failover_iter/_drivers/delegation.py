@@ -36,11 +36,6 @@ if TYPE_CHECKING:
         is_left: bool
         blamed: BaseException | None
 
-        @property
-        def on_item(self) -> Callable[[Any], object] | None:
-            """What to do with each item besides counting it."""
-            ...
-
         def end(self, value: Any, *, check_complete: bool = True) -> None:
             """The source has ended."""
             ...
@@ -165,11 +160,28 @@ def rest_of(source: OpenSource) -> Rest:
     """Return the remaining items of the source; each is counted and kept as it passes."""
     is_generator = type(source.iterator) is GeneratorType
     items: Any = source.iterator if is_generator else _Iterable(source.iterator)
-    if source.on_item is not None:
-        items = _filterfalse(source.on_item, items)
-    rest = Rest(items, source.attempt.delivered.left)
+    attempt = source.attempt
+    on_item = attempt.on_item
+    if on_item is not None:
+        if attempt.is_sifted or attempt.delivered.calls_back:
+            on_item = _sparing(source, on_item)
+        items = _filterfalse(on_item, items)
+    rest = Rest(items, attempt.delivered.left)
     rest.source = source
     return rest
+
+
+def _sparing(source: OpenSource, function: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Wrap a function that the pipeline calls: the source is not to blame for its errors."""
+
+    def call(item: Any) -> object:
+        try:
+            return function(item)
+        except BaseException as error:
+            source.spare(error)
+            raise
+
+    return call
 
 
 class _Iterable:

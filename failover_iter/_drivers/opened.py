@@ -69,23 +69,6 @@ class OpenedSource:
             self.fail(attempt.diverged)
         return True
 
-    @property
-    def on_item(self) -> Callable[[Any], object] | None:
-        """What to call with each item besides counting it: the source is not to blame for that."""
-        attempt = self.attempt
-        on_item = attempt.on_item
-        if on_item is None or not (attempt.is_sifted or attempt.delivered.calls_back):
-            return on_item
-
-        def call(item: Any) -> object:
-            try:
-                return on_item(item)
-            except BaseException as error:
-                self.spare(error)
-                raise
-
-        return call
-
     def spare(self, error: BaseException, *, by_consumer: bool = False) -> None:
         """Remember an error that the source did not cause, unless the source has diverged."""
         if error is not self.attempt.diverged:

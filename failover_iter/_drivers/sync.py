@@ -101,7 +101,7 @@ def _deliver(run: Run) -> Generator[Any, Any, Any]:
     finally:
         # The traceback of an error that leaves holds this frame: it must not hold the error.
         if modules:
-            stream.run.release()
+            stream.release()
         del stream
         source = held = rest = value = command = end = None
 
@@ -167,6 +167,11 @@ class _Stream:
             if self._saver is not None:
                 self._saver.note(error, self._saver.finish())
             del error
+
+    def release(self) -> None:
+        """Drop all references: the frames of a traceback may keep this object alive."""
+        self.run.release()
+        del self.run, self.source, self._saver
 
 
 def _compete(run: Run, command: Command) -> tuple[Run, Any, Command | None]:

@@ -29,7 +29,7 @@ class Puller:
     __slots__ = ("_deadline", "_fired", "_loop", "_timer", "_until", "_waited_for", "item")
 
     #: Under trio: why the source was closed after its last item.
-    wrong_use: Exception | None = None
+    usage_error: Exception | None = None
 
     def __init__(self, deadline: SourceDeadline) -> None:
         self._deadline = deadline

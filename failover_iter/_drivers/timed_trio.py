@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Puller:
     """Waits for the source of one attempt for as long as its deadline allows."""
 
-    __slots__ = ("_close", "_deadline", "_name", "_scope", "wrong_use")
+    __slots__ = ("_close", "_deadline", "_name", "_scope", "usage_error")
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Puller:
         self._close = close
         self._name = name
         #: Why the source was closed after its last item.
-        self.wrong_use: Exception | None = None
+        self.usage_error: Exception | None = None
         #: Around the pull in progress, or the last one.
         self._scope = trio.CancelScope()
 
@@ -50,8 +50,8 @@ class Puller:
 
     def check(self) -> None:
         """Raise what is wrong, before a pull: the time of the stream is up, or a scope was held."""
-        if self.wrong_use is not None:
-            raise self.wrong_use
+        if self.usage_error is not None:
+            raise self.usage_error
         self._deadline.check_stream()
 
     async def wait(self, awaitable: Awaitable[Any]) -> Any:
@@ -80,12 +80,12 @@ class Puller:
 
     def interrupt(self) -> None:
         """End the pull in progress, if there is one, as if its time was up."""
-        if self.wrong_use is None:  # else the source is being closed
+        if self.usage_error is None:  # else the source is being closed
             self._scope.cancel()
 
     async def _close_holder(self) -> None:
         """Close a source that holds its own scope, while ours is still around it."""
-        self.wrong_use = error = mark_usage_error(
+        self.usage_error = error = mark_usage_error(
             RuntimeError(
                 f"source {self._name!r} holds a cancel scope or a nursery open while it yields, so "
                 "it cannot have a timeout or take part in a hedge under trio: end the scope before "

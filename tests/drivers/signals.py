@@ -13,6 +13,7 @@ import pytest
 
 import failover_iter
 from failover_iter import Progress
+from support.flavour import AsyncFlavour, SyncFlavour
 
 needs_monitoring = pytest.mark.skipif(sys.version_info < (3, 12), reason="needs sys.monitoring")
 
@@ -99,6 +100,18 @@ class Signal:
             for event in callbacks:
                 sys.monitoring.register_callback(tool, event, None)
             sys.monitoring.free_tool_id(tool)
+
+
+def drain_into(got: list[int], flavour: SyncFlavour, stream: Any) -> None:
+    if isinstance(flavour, AsyncFlavour):
+
+        async def drain() -> None:
+            async for item in stream:
+                got.append(item)
+
+        flavour.run(drain())
+    else:
+        got.extend(stream)
 
 
 class Sources:

@@ -8,23 +8,11 @@ from typing import Any
 
 import pytest
 
-from drivers.signals import Numbers, Signal, Soft, Sources, needs_monitoring
+from drivers.signals import Numbers, Signal, Soft, Sources, drain_into, needs_monitoring
 from failover_iter import Failed, Policy, Resume, Skip
-from support.flavour import AsyncFlavour, SyncFlavour
+from support.flavour import SyncFlavour
 
 pytestmark = needs_monitoring
-
-
-def drain_into(got: list[int], flavour: SyncFlavour, stream: Any) -> None:
-    if isinstance(flavour, AsyncFlavour):
-
-        async def drain() -> None:
-            async for item in stream:
-                got.append(item)
-
-        flavour.run(drain())
-    else:
-        got.extend(stream)
 
 
 # A signal may come between the call of a coroutine function and its `await`.
