@@ -31,9 +31,8 @@ def delivered_under(mode: Mode) -> Callable[[Plan], Iterator[Any]]:
             for item in items[delivered:] if replayed else items:
                 delivered += 1
                 yield item
-            verdict = _verdict(script)
-            if mode == "skip" and verdict == "ends" and len(items) < delivered:
-                verdict = "outage"  # a different sequence: it must not end normally
+            # In mode "skip", a sequence that is too short is a different one: it has failed.
+            verdict = _verdict(script, is_short=mode == "skip" and len(items) < delivered)
             if verdict == "ends":
                 return
             error = make_error(script.error, plan.errors, "the model")
@@ -49,7 +48,7 @@ def _items_of(script: SourceScript) -> str:
     return script.items if script.at == "pull" else ""
 
 
-def _verdict(script: SourceScript) -> Verdict:
+def _verdict(script: SourceScript, *, is_short: bool) -> Verdict:
     """Return how an attempt ends, as its consumer sees it."""
     is_generator = script.kind in GENERATORS
     nothing_to_close = script.kind == "bare" or script.at in ("call", "await")
@@ -60,6 +59,8 @@ def _verdict(script: SourceScript) -> Verdict:
         return "outage" if closing == "raises" else "error"  # raised in `finally`
     if script.end != "ends":
         return "error" if script.error in ("bug", "base", "mixed", "stop") else "outage"
+    if is_short:
+        return "outage"  # whatever closing does then
     if closing in ("raises", "bug"):
         return "error"  # closing failed after a normal end: the consumer gets the error
     return "ends"
