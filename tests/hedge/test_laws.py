@@ -9,7 +9,8 @@ from hypothesis import Phase
 
 from support.worlds import FLAVOURS, check_law
 
-from .laws import LAWS, MUTANTS
+from .laws import LAWS
+from .mutants import MUTANTS
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
