@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -15,17 +15,11 @@ needs("redis")
 from failover_iter.redis import RedisStore  # noqa: E402 (it needs redis-py)
 
 from . import test_redis  # noqa: E402
-from .fake_redis import FakeRedis, fake_redis  # noqa: E402
+from .fake_redis import FakeRedis  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 _report, _keep, _went_down = RedisStore.report, RedisStore._keep, RedisStore._went_down
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRedis]:
-    with fake_redis() as fake:
-        yield fake
 
 
 def b8(fake: FakeRedis, caplog: Any) -> None:
