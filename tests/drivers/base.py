@@ -22,6 +22,20 @@ def count(cursor: int, _: object) -> int:
     return cursor + 1
 
 
+def source(
+    flavour: SyncFlavour, *items: Any, error: BaseException | None = None, name: str = "a"
+) -> Any:
+    """A factory of a generator with these items, that takes a `Progress` and ignores it."""
+
+    def factory(progress: object = None) -> Iterator[Any]:
+        yield from items
+        if error is not None:
+            raise error
+
+    factory.__name__ = name
+    return flavour.generator(factory)
+
+
 class Behaviour:
     """A test module names the flavour."""
 

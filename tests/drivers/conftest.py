@@ -1,4 +1,4 @@
-"""Fixtures: a stream of each flavour, and sources that live in threads."""
+"""Fixtures: a stream of each flavour, nested streams, and sources that live in threads."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
     with quiet():
         yield made
     made.finish()
+
+
+@pytest.fixture(params=[1, 2])
+def depth(request: pytest.FixtureRequest) -> int:
+    """How many streams a nested source is in, the outermost not counted."""
+    return int(request.param)
 
 
 @pytest.fixture

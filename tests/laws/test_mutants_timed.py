@@ -16,7 +16,7 @@ import pytest
 from failover_iter import SourceTimeout, afailover_stream, failover_stream
 from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
-from support.loops import Asyncio
+from support.loops import Asyncio, drained
 
 IDLE = 1.0
 variable: ContextVar[str] = ContextVar("variable", default="unset")
@@ -103,14 +103,6 @@ async def takes_a_cancellation_for_a_timeout(factories: list[Any]) -> AsyncItera
 
 def right_async(factories: list[Any]) -> Any:
     return afailover_stream(factories, retry_on=OSError, idle_timeout=IDLE, mid_stream="skip")
-
-
-# Async checks.
-
-
-async def drained(stream: Any) -> list[Any]:
-    async with aclosing(stream):
-        return [item async for item in stream]
 
 
 async def replica() -> AsyncIterator[str]:
