@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from failover_iter import EmptyStream, NoSources, Policy, Skip, Source, SourceError, failover_stream
-from failover_iter._drivers.clock import clock
 from failover_iter.events import (
     Committed,
     Completed,
@@ -23,6 +22,7 @@ from failover_iter.events import (
     Waiting,
 )
 from failover_iter.testing import VirtualClock
+from support.virtual import virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -264,13 +264,9 @@ def test_a_pause_that_is_interrupted_ends_the_stream(monkeypatch: pytest.MonkeyP
         def sleep(self, seconds: float) -> None:
             raise KeyboardInterrupt
 
-    token = clock.set(Interrupted())
     listener = Listener()
-    try:
-        with pytest.raises(KeyboardInterrupt) as caught:
-            drain(failover_stream([DEAD], retry_on=OSError, attempts=2, wait=1, on_event=listener))
-    finally:
-        clock.reset(token)
+    with virtual_time(Interrupted()), pytest.raises(KeyboardInterrupt) as caught:
+        drain(failover_stream([DEAD], retry_on=OSError, attempts=2, wait=1, on_event=listener))
     assert [type(event) for event in listener.told[-2:]] == [Waiting, Ended]
     assert listener.told[-1].error is caught.value
 

@@ -12,9 +12,10 @@ import pytest
 
 from failover_iter import Bookmark, Checkpoint, CheckpointError, Resume, Source, afailover_stream
 from failover_iter._drivers.away import away
-from failover_iter._drivers.clock import clock
+from failover_iter.testing import VirtualClock
 from support.needs import needs
 from support.runners import quiet
+from support.virtual import virtual_time
 
 from .memory import Disk
 from .streams import RESUME, anumbers, astream, numbers, stream
@@ -124,16 +125,6 @@ def test_without_a_loop_it_is_called_here() -> None:
     assert stop.value.value == 3
 
 
-class ManualClock:
-    now = 0.0
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 def saves_of(disk: Disk) -> list[int]:
     return [json.loads(text)["delivered"] for text in disk.saves]
 
@@ -142,11 +133,9 @@ def test_each_interval_is_saved() -> None:
     """An async stream saves at the first item after each interval, as a blocking one does."""
     trio = needs("trio")
     blocking, waiting = Disk(), Disk()
-    manual = ManualClock()
-    token = clock.set(manual)
-    for _ in stream(Checkpoint(store=blocking.store(), every=1)):
-        manual.now += 2
-    clock.reset(token)
+    with virtual_time(VirtualClock()) as manual:
+        for _ in stream(Checkpoint(store=blocking.store(), every=1)):
+            manual.now += 2
 
     async def main() -> None:
         async for _ in astream(Checkpoint(store=waiting.store(), every=1)):

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.threads import wait_until
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
 from support.flavour import AsyncFlavour, SyncFlavour
 from support.runners import quiet
+from support.virtual import virtual_time
 
 
 @pytest.fixture(params=[SyncFlavour, AsyncFlavour])
@@ -42,8 +42,5 @@ def no_thread_is_left() -> Iterator[None]:
 @pytest.fixture
 def fake() -> Iterator[VirtualClock]:
     """A virtual clock for the blocking streams of a test."""
-    fake = VirtualClock()
-    token = clock.set(fake)
-    yield fake
-    fake.wake_all()
-    clock.reset(token)
+    with virtual_time(VirtualClock()) as fake:
+        yield fake

@@ -6,14 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
+from support.virtual import virtual_time
 
 
 @pytest.fixture
 def virtual() -> Iterator[VirtualClock]:
-    fake = VirtualClock()
-    token = clock.set(fake)
-    yield fake
-    fake.wake_all()
-    clock.reset(token)
+    with virtual_time(VirtualClock()) as fake:
+        yield fake

@@ -10,9 +10,9 @@ import pytest
 
 from failover_iter import Policy
 from failover_iter._drivers import tasks_asyncio
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
 from hedge.streams import POLICY, blocking, run, slow
+from support.virtual import virtual_time
 
 
 async def cancelled_at(seconds: float, stream: Any) -> None:
@@ -210,14 +210,10 @@ def test_ctrl_c_while_sources_race() -> None:
 
     fake = Pressed()
     events: list[Any] = []
-    token = clock.set(fake)
-    try:
+    with virtual_time(fake):
         policy = Policy(retry_on=OSError, on_event=events.append)
         race = policy.hedge([blocking(fake), blocking(fake)], after=1)
         with pytest.raises(KeyboardInterrupt):
             list(policy.stream([race]))
-    finally:
-        fake.wake_all()
-        clock.reset(token)
     names = [(type(event).__name__, getattr(event, "abandoned", None)) for event in events]
     assert names[-3:] == [("Superseded", True), ("Closed", True), ("Closed", True)]

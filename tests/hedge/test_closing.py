@@ -14,9 +14,9 @@ import trio.testing
 
 from failover_iter import Policy, Source
 from failover_iter._drivers import contender, mailbox
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
 from hedge.streams import POLICY, Exit, of_world, run, slow
+from support.virtual import virtual_time
 from support.worlds import FLAVOURS, World, play
 
 
@@ -142,9 +142,7 @@ def test_a_loser_at_rest_is_closed_first(error: type[BaseException]) -> None:
         log.append("closed")
         raise error("closing")
 
-    fake = AllAtOnce()
-    token = clock.set(fake)
-    try:
+    with virtual_time(AllAtOnce()):
         stream = POLICY.stream(
             [POLICY.hedge([lambda: [1], Source(lambda: [2], close=close)], after=0)]
         )
@@ -152,6 +150,3 @@ def test_a_loser_at_rest_is_closed_first(error: type[BaseException]) -> None:
             assert next(stream) == 1
         assert log == ["closed"]
         stream.close()
-    finally:
-        fake.wake_all()
-        clock.reset(token)

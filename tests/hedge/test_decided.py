@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from failover_iter import Budget, Closed, Failed, Health, Opening, Policy, Source, Superseded
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
 from support.runners import quiet
+from support.virtual import virtual_time
 from support.worlds import FLAVOURS, World, play
 
 from .laws import Track
@@ -142,11 +142,8 @@ class Wait(VirtualClock):
 
 @pytest.fixture
 def waits() -> Iterator[Wait]:
-    fake = Wait()
-    token = clock.set(fake)
-    yield fake
-    fake.wake_all()
-    clock.reset(token)
+    with virtual_time(Wait()) as fake:
+        yield fake
 
 
 @pytest.mark.parametrize("step", ["factory", "iter", "next"])
