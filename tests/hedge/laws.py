@@ -5,7 +5,7 @@ Each law is a scenario (`support.worlds`), so it is played by blocking streams, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from dataclasses import replace
 from math import inf
@@ -26,6 +26,7 @@ from failover_iter import (
     Superseded,
 )
 from failover_iter._percentile import read_after
+from support.laws import table
 from support.worlds import World
 
 DELAYS = st.sampled_from([0.0, 0.1, 0.25, 0.35, 0.5, 1.0, 5.0])
@@ -328,18 +329,15 @@ async def nothing_is_opened_after_the_decision(world: World, data: Any) -> None:
     assert 9 - budget.tokens <= len(opened) - 1
 
 
-LAWS: dict[str, Callable[[World, Any], Any]] = {
-    law.__name__: law
-    for law in (
-        h1_one_winner,
-        h2_losers_are_closed_first,
-        h3_when_the_next_is_opened,
-        h4_what_ends_a_race,
-        h5_without_a_limit_it_is_a_group,
-        h6_one_task_and_one_context,
-        h7_extra_openings_have_a_budget,
-        h8_what_losing_means,
-        b1_the_sick_are_hedged_last,
-        nothing_is_opened_after_the_decision,
-    )
-}
+LAWS = table(
+    h1_one_winner,
+    h2_losers_are_closed_first,
+    h3_when_the_next_is_opened,
+    h4_what_ends_a_race,
+    h5_without_a_limit_it_is_a_group,
+    h6_one_task_and_one_context,
+    h7_extra_openings_have_a_budget,
+    h8_what_losing_means,
+    b1_the_sick_are_hedged_last,
+    nothing_is_opened_after_the_decision,
+)

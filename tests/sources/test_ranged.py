@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover_iter import DivergedStream, afailover_stream, failover_stream
 from failover_iter.sources import _ranged, ranged
 from sources.readers import Result, aread_all, read_all
 from sources.stores import DATA, READS, SHAPES, Body, Cut, s3
+from support.laws import SEARCH, each_mutant
 from support.runners import quiet
 
 CASES = st.fixed_dictionaries(
@@ -77,16 +78,11 @@ MUTANTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("owner", "method", "mutant"), MUTANTS, ids=[each[2].__name__ for each in MUTANTS]
-)
-def test_the_law_kills_the_mutant(
-    owner: Any, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@each_mutant(MUTANTS)
+def test_the_law_kills_the_mutant(mutated: None) -> None:
     """Each wrong source breaks it."""
-    monkeypatch.setattr(owner, method, mutant)
 
-    @settings(max_examples=500, phases=[Phase.generate], database=None, derandomize=True)
+    @settings(max_examples=500, derandomize=True, **SEARCH)
     @given(case=CASES)
     def law(case: dict[str, Any]) -> None:
         check(case, "sync")

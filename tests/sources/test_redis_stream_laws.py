@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 
 from failover_iter import DivergedStream
 from failover_iter.sources import _redis_stream
 from failover_iter.sources._redis_stream import _Reader
 from failover_iter.sources._stream_position import Position
 from sources.redis_model import CASES, READS, Model, is_last
+from support.laws import SEARCH, each_mutant
 
 
 def check(case: dict[str, Any], flavour: str) -> None:
@@ -87,16 +88,11 @@ MUTANTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("owner", "method", "mutant"), MUTANTS, ids=[each[2].__name__ for each in MUTANTS]
-)
-def test_the_law_kills_the_mutant(
-    owner: type, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@each_mutant(MUTANTS)
+def test_the_law_kills_the_mutant(mutated: None) -> None:
     """Each wrong reader breaks it."""
-    monkeypatch.setattr(owner, method, mutant)
 
-    @settings(max_examples=2000, phases=[Phase.generate], database=None, derandomize=True)
+    @settings(max_examples=2000, derandomize=True, **SEARCH)
     @given(case=CASES)
     def law(case: dict[str, Any]) -> None:
         check(case, "sync")
