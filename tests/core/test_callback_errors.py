@@ -10,10 +10,7 @@ import pytest
 from failover_iter import Closed, Committed, Decide, Opening, Skip, Source
 from failover_iter._core.commands import Raise
 from failover_iter._core.usage import is_usage_error
-from support.play import lost, named, started
-
-A, B, C, D = (named(name) for name in "abcd")
-FIRST_NOTE = "failure 1 before it: a (attempt 1): ConnectionError: lost"
+from support.play import FIRST_NOTE, A, B, C, lost, started
 
 
 def raises(*_: object) -> Any:

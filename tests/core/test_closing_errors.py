@@ -8,10 +8,7 @@ import pytest
 
 from failover_iter import Closed, Failed, Resume
 from failover_iter._core.commands import Raise
-from support.play import lost, named, show, started
-
-A, B, C, D = (named(name) for name in "abcd")
-FIRST_NOTE = "failure 1 before it: a (attempt 1): ConnectionError: lost"
+from support.play import FIRST_NOTE, A, B, lost, show, started
 
 
 def is_three(item: str) -> bool:

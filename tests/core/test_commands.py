@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Decide, Source
-from support.play import Play, named
-
-A, B, C, D = (named(name) for name in "abcd")
+from support.play import A, B, C, Play
 
 
 def is_three(item: str) -> bool:

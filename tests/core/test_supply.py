@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from failover_iter import NoSources, ReusedIterator, Source
-from support.play import Play, named, show, started
-
-A, B, C, D = (named(name) for name in "abcd")
+from support.play import A, B, C, Play, named, show, started
 
 
 def test_sources_that_are_passed_over_are_not_taken_for_a_cycle() -> None:

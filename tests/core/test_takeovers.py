@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Decide, Policy, Progress, Resume, Skip, Takeover
-from support.play import lost, named, show, started
-
-A, B, C, D = (named(name) for name in "abcd")
+from support.play import A, B, C, D, lost, show, started
 
 
 def test_a_progress_says_how_far_the_stream_is() -> None:

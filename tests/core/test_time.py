@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from failover_iter._core.commands import Open, Raise, Sleep
-from support.play import named, show, started
-
-A, B, C, D = (named(name) for name in "abcd")
-FIRST_NOTE = "failure 1 before it: a (attempt 1): ConnectionError: lost"
+from support.play import FIRST_NOTE, A, B, show, started
 
 
 def test_an_interrupted_pause() -> None:

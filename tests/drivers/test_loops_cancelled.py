@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from support.loops import FOREVER, Asyncio, Trio, drained, fallback, stream_of
+from support.loops import FOREVER, Asyncio, drained, fallback, stream_of
 
-ASYNCIO, TRIO = Asyncio(), Trio()
+ASYNCIO = Asyncio()
 
 
 def slow_to_clean_up() -> Any:

@@ -22,11 +22,11 @@ import trio.testing
 from failover_iter import FailoverError, Policy, failover_stream
 from failover_iter import afailover_stream as astream
 from failover_iter._drivers import mailbox
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, VirtualClock
 from hedge.race_plans import SHAPES, Delay, Plan, Script, draw
 from support.runners import quiet
-from support.worlds import at_once, blocking, place_of
+from support.virtual import virtual_time
+from support.worlds import World, at_once, blocking
 
 _var: ContextVar[int | None] = ContextVar("of a source", default=None)
 
@@ -59,33 +59,8 @@ class Record:
     end: object = None
 
 
-class Library:
+class Library(World):
     """Time, tasks and sleeping, of one of the three."""
-
-    def __init__(self, flavour: str, virtual: VirtualClock) -> None:
-        self.flavour = flavour
-        self.clock = virtual
-
-    def now(self) -> float:
-        match self.flavour:
-            case "sync":
-                return self.clock.time()
-            case "asyncio":
-                return asyncio.get_running_loop().time()
-            case _:
-                return trio.current_time()
-
-    def place(self) -> object:
-        return place_of(self.flavour)
-
-    async def sleep(self, seconds: float) -> None:
-        match self.flavour:
-            case "sync":
-                self.clock.sleep(seconds)
-            case "asyncio":
-                await asyncio.sleep(seconds)
-            case _:
-                await trio.sleep(seconds)
 
     async def shielded(self, seconds: float) -> None:
         """Sleep, and put a cancellation off."""
@@ -118,7 +93,7 @@ def _factory(record: Record, library: Library, number: int) -> Any:
 
     async def source(*args: Any) -> AsyncIterator[int]:
         start = args[0].delivered if args else 0
-        opened = Opened(number, library.now(), library.place())
+        opened = Opened(number, library.time(), library.place())
         record.opened.append(opened)
         token = _var.set(number) if script.sets_context else None
         try:
@@ -138,7 +113,7 @@ def _factory(record: Record, library: Library, number: int) -> Any:
                     await library.shielded(script.closing)
             finally:
                 opened.closed += 1
-                opened.closed_at = library.now()
+                opened.closed_at = library.time()
         if script.close_raises:
             raise OSError("closing")
 
@@ -220,17 +195,15 @@ def run(seed: int, shape: str, flavour: str) -> Record:
     """Run the race of a seed."""
     plan = draw(seed)
     record = Record(plan, shape, flavour)
-    virtual = VirtualClock()
-    library = Library(flavour, virtual)
+    library = Library(flavour)
     with quiet():
         match flavour:
             case "sync":
-                token = clock.set(virtual)
-                try:
-                    at_once(_consume(record, library))
-                finally:
-                    _join(virtual)
-                    clock.reset(token)
+                with virtual_time(library.clock):
+                    try:
+                        at_once(_consume(record, library))
+                    finally:
+                        _join(library.clock)
             case "asyncio":
                 with asyncio.Runner(loop_factory=JumpingLoop) as runner:
                     runner.run(_and_no_task_is_left(record, library))
@@ -266,7 +239,7 @@ async def _consume(record: Record, library: Library) -> None:
     plan = record.plan
     inner, outer = SHAPES[record.shape]
     inner = {
-        name: value(clock=library.now) if name in ("health", "budget") else value
+        name: value(clock=library.time) if name in ("health", "budget") else value
         for name, value in inner.items()
     }
     policy = Policy(

@@ -25,8 +25,6 @@ from opentelemetry.trace import StatusCode
 from observe.recorded import Recorded, number_of, parent_of
 from observe.test_chats import GOOD, OPENAI, QUESTION, attributes_of
 
-SECOND = 10**9
-
 
 def source(world: World, name: str, *steps: float, error: Exception | None = None) -> Any:
     """A source with a pause before each item."""

@@ -14,8 +14,6 @@ from failover_iter.sources import boto3_fetch, google_fetch, pages, stripe_fetch
 from sources.listings import stream_of
 from support.needs import unless_installed
 
-AWS = {"ResponseMetadata": {"HTTPStatusCode": 503, "HTTPHeaders": {"retry-after": "3"}}}
-
 
 def s3() -> Any:
     import boto3
