@@ -48,6 +48,13 @@ def _part() -> None:
     gc.freeze()
 
 
+@pytest.fixture
+def mutated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the bug of a mutant into the library: see `support.laws.each_mutant`."""
+    owner, name, mutant = request.param
+    monkeypatch.setattr(owner, name, mutant)
+
+
 def pytest_report_header() -> str:
     """Say which failover_iter is tested: what is installed, or the checkout."""
     return f"failover_iter: {Path(failover_iter.__file__).parent}"

@@ -29,30 +29,13 @@ from failover_iter._validation import shown
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-LOST = ConnectionError("lost")
-
 
 def good() -> Iterator[int]:
     yield 1
 
 
-def dead() -> Iterator[int]:
-    raise LOST
-    yield
-
-
-def broken() -> Iterator[int]:
-    yield 1
-    raise LOST
-
-
 async def good_async() -> AsyncIterator[int]:
     yield 1
-
-
-async def dead_async() -> AsyncIterator[int]:
-    raise LOST
-    yield
 
 
 async def coroutine() -> AsyncIterator[int]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import Phase
 from hypothesis import strategies as st
 
 from failover_iter import Budget, PassedOver, Policy, failover_stream
 from failover_iter._core.admission import Admissions
+from support.laws import SEARCH, each_law, each_mutant, table
 from support.runners import quiet
-from support.worlds import FLAVOURS, World, check_law
+from support.worlds import World, check_law
 
 
 class Load:
@@ -116,21 +116,17 @@ async def groups_earn_nothing(world: World, data: Any) -> None:
     assert "".join(world.asked) == "aaaaa"
 
 
-LAWS: dict[str, Callable[[World, Any], Any]] = {
-    law.__name__: law
-    for law in (
-        retries_stay_a_fraction,
-        quiet_hours_save_up_no_storm,
-        a_new_source_is_free,
-        progress_is_free,
-        it_is_said,
-        groups_earn_nothing,
-    )
-}
+LAWS = table(
+    retries_stay_a_fraction,
+    quiet_hours_save_up_no_storm,
+    a_new_source_is_free,
+    progress_is_free,
+    it_is_said,
+    groups_earn_nothing,
+)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@each_law(LAWS)
 def test_law(law: Any, flavour: str) -> None:
     """The law holds for sync streams, asyncio and trio."""
     check_law(law, flavour, max_examples=15)
@@ -181,17 +177,11 @@ MUTANTS: list[tuple[str, type, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("law", "cls", "method", "mutant"), MUTANTS, ids=[each[3].__name__ for each in MUTANTS]
-)
-def test_the_law_kills_the_mutant(
-    law: str, cls: Any, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@each_mutant(MUTANTS)
+def test_the_law_kills_the_mutant(law: str, mutated: None) -> None:
     """Wrong budgets break the law that they are about."""
-    monkeypatch.setattr(cls, method, mutant)
-
     with pytest.raises((AssertionError, ExceptionGroup)):
-        check_law(LAWS[law], "sync", max_examples=200, phases=[Phase.generate], database=None)
+        check_law(LAWS[law], "sync", max_examples=200, **SEARCH)
 
 
 def test_threads_share_it() -> None:

@@ -22,9 +22,10 @@ from failover_iter._drivers.clock import (
     clock,
     give_way,
 )
+from support.factories import dead, dead_async
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable
 
 
 class FakeClock:
@@ -40,16 +41,6 @@ class FakeClock:
     def sleep(self, seconds: float, /) -> None:
         self.slept.append(seconds)
         self.now += seconds
-
-
-def dead() -> Iterator[int]:
-    raise ConnectionError("refused")
-    yield
-
-
-async def dead_async() -> AsyncIterator[int]:
-    raise ConnectionError("refused")
-    yield
 
 
 def test_the_clock_of_the_machine() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator
-from contextlib import aclosing
 from functools import lru_cache, partial, wraps
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import trio
 
 from failover_iter import Progress, afailover_stream, failover, failover_stream
+from support.loops import drained
 
 LOST = ConnectionError("lost")
 
@@ -33,11 +33,6 @@ class Feed:
 async def fallback(table: str) -> AsyncIterator[str]:
     for number in (1, 2):
         yield f"{table} {number}"
-
-
-async def collect(stream: Any) -> list[Any]:
-    async with aclosing(stream):
-        return [item async for item in stream]
 
 
 class AsyncClient:
@@ -75,7 +70,7 @@ def test_annotations_that_show_no_flavour(annotation: Any) -> None:
     decorated = failover(fallback, retry_on=OSError, mid_stream="skip")(opens)
     stream = decorated("row")
     assert type(stream) is AsyncGeneratorType
-    assert asyncio.run(collect(stream)) == ["row 1", "row 2"]
+    assert asyncio.run(drained(stream)) == ["row 1", "row 2"]
 
 
 def test_an_async_stream_that_shows_no_flavour() -> None:
@@ -177,7 +172,7 @@ def test_an_async_function_decorated_twice() -> None:
         stream = failover(*others, retry_on=OSError, attempts=2, mid_stream="skip")(read)()
         assert type(stream) is AsyncGeneratorType
         with pytest.raises(OSError, match="lost"):
-            asyncio.run(collect(stream))
+            asyncio.run(drained(stream))
 
 
 def test_any_wrapper_shows_what_it_wraps() -> None:
@@ -190,13 +185,13 @@ def test_any_wrapper_shows_what_it_wraps() -> None:
     def logged(*args: Any) -> Any:
         return read(*args)
 
-    assert asyncio.run(collect(failover(retry_on=OSError)(logged)())) == [1]
+    assert asyncio.run(drained(failover(retry_on=OSError)(logged)())) == [1]
 
 
 def test_a_class_shows_its_flavour() -> None:
     """A class of async iterables is async, so it cannot be mixed with a generator function."""
     with pytest.raises(ConnectionError):
-        asyncio.run(collect(failover(retry_on=OSError)(Feed)(1)))
+        asyncio.run(drained(failover(retry_on=OSError)(Feed)(1)))
     with pytest.raises(TypeError, match="must be all sync or all async: .*Feed.* is async, .*dead"):
         failover(dead, retry_on=OSError)(Feed)
 
@@ -224,9 +219,9 @@ EXPECTED = ["row 1", "row 2"]
 def test_a_generator_based_coroutine_opens_an_async_stream(factory: Any, options: Any) -> None:
     """The result of a `types.coroutine` function is awaited."""
     stream = afailover_stream([factory], retry_on=OSError, **options)
-    assert asyncio.run(collect(stream)) == EXPECTED
-    assert asyncio.run(collect(failover(retry_on=OSError, **options)(factory)())) == EXPECTED
-    assert trio.run(collect, afailover_stream([opens_at_once], retry_on=OSError)) == EXPECTED
+    assert asyncio.run(drained(stream)) == EXPECTED
+    assert asyncio.run(drained(failover(retry_on=OSError, **options)(factory)())) == EXPECTED
+    assert trio.run(drained, afailover_stream([opens_at_once], retry_on=OSError)) == EXPECTED
 
 
 @pytest.mark.parametrize("factory", [opens, partial(opens)])

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from failover_iter import Policy, Source, Trace, afailover_stream, failover_stream
-from failover_iter._drivers.clock import clock
 from failover_iter.events import (
     Completed,
     Exhausted,
@@ -23,6 +22,7 @@ from failover_iter.events import (
     Waiting,
 )
 from failover_iter.testing import JumpingLoop, VirtualClock
+from support.virtual import virtual_time
 from support.width import width
 
 # Real streams with a virtual clock.
@@ -30,10 +30,8 @@ from support.width import width
 
 @pytest.fixture
 def time() -> Iterator[VirtualClock]:
-    fake = VirtualClock()
-    token = clock.set(fake)
-    yield fake
-    clock.reset(token)
+    with virtual_time(VirtualClock()) as fake:
+        yield fake
 
 
 def source(time: VirtualClock, name: str, *runs: tuple[int, Exception | None]) -> Source[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from failover_iter import Checkpoint, Resume, failover_stream
+from failover_iter import Checkpoint, Resume, afailover_stream, failover_stream
 
 
 def advance(cursor: int, item: int) -> int:
@@ -27,3 +27,8 @@ async def anumbers(progress: Any) -> AsyncIterator[int]:
 def stream(checkpoint: Checkpoint, source: Any = numbers, **options: Any) -> Any:
     options = {"retry_on": OSError, "mid_stream": RESUME, **options}
     return failover_stream([source], checkpoint=checkpoint, **options)
+
+
+def astream(checkpoint: Checkpoint, **options: Any) -> Any:
+    options = {"retry_on": OSError, "mid_stream": RESUME, **options}
+    return afailover_stream([anumbers], checkpoint=checkpoint, **options)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from failover_iter import Bookmark, Checkpoint, Policy, Resume, SourceError, TruncatedStream
@@ -17,7 +17,8 @@ from failover_iter._core.delivered import Delivered
 from failover_iter._core.takeovers import Takeovers
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.saving import Saver
-from support.worlds import FLAVOURS, World, check_law
+from support.laws import SEARCH, each_law, each_mutant, table
+from support.worlds import World, check_law
 
 from .memory import Disk
 
@@ -237,18 +238,15 @@ async def the_last_save_precedes_the_end(world: World, data: Any) -> None:
     assert [str(each) for each in getattr(error, "__notes__", [])] == []
 
 
-LAWS: dict[str, Callable[[World, Any], Any]] = {
-    law.__name__: law
-    for law in (
-        a_kill_loses_nothing,
-        a_close_repeats_the_item_at_hand,
-        the_end_is_saved,
-        saves_are_rare_and_go_forward,
-        the_count_is_saved,
-        an_error_of_the_store_ends_the_stream,
-        the_last_save_precedes_the_end,
-    )
-}
+LAWS = table(
+    a_kill_loses_nothing,
+    a_close_repeats_the_item_at_hand,
+    the_end_is_saved,
+    saves_are_rare_and_go_forward,
+    the_count_is_saved,
+    an_error_of_the_store_ends_the_stream,
+    the_last_save_precedes_the_end,
+)
 
 
 def check(law: Any, flavour: str, **options: Any) -> None:
@@ -266,8 +264,7 @@ def check(law: Any, flavour: str, **options: Any) -> None:
     check_law(closing, flavour, suppress_health_check=list(HealthCheck), **options)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@each_law(LAWS)
 def test_law(law: Any, flavour: str) -> None:
     """The law holds for sync streams, asyncio and trio."""
     check(law, flavour, max_examples=15)
@@ -334,18 +331,11 @@ MUTANTS: list[tuple[str, type, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("law", "cls", "method", "mutant"),
-    MUTANTS,
-    ids=[getattr(each[3], "fget", each[3]).__name__ for each in MUTANTS],
-)
-def test_the_law_kills_the_mutant(
-    law: str, cls: Any, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@each_mutant(MUTANTS)
+def test_the_law_kills_the_mutant(law: str, mutated: None) -> None:
     """Wrong checkpoints break the law that they are about."""
-    monkeypatch.setattr(cls, method, mutant)
     with pytest.raises((AssertionError, ExceptionGroup, SourceError, pytest.fail.Exception)):
-        check(LAWS[law], "sync", max_examples=200, phases=[Phase.generate], database=None)
+        check(LAWS[law], "sync", max_examples=200, **SEARCH)
 
 
 def test_the_law_kills_a_driver_that_drops_an_item(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,6 +346,5 @@ def test_the_law_kills_a_driver_that_drops_an_item(monkeypatch: pytest.MonkeyPat
             LAWS["the_end_is_saved"],
             "asyncio",
             max_examples=200,
-            phases=[Phase.generate],
-            database=None,
+            **SEARCH,
         )

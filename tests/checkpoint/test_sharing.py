@@ -151,3 +151,14 @@ def test_a_link_to_the_file(tmp_path: Path) -> None:
     items.close()
     assert link.is_symlink()
     assert list(stream(Checkpoint(path))) == [1, 2, 3, 4]
+
+
+def test_one_checkpoint_serves_one_stream_at_a_time(tmp_path: Path) -> None:
+    """A second stream with the same object is refused, until the first one has ended."""
+    checkpoint = Checkpoint(tmp_path / "state.json")
+    first = stream(checkpoint)
+    next(first)
+    with pytest.raises(CheckpointError, match="in use by another stream of this process"):
+        next(stream(checkpoint))
+    first.close()
+    assert list(stream(checkpoint)) == [0, 1, 2, 3, 4]

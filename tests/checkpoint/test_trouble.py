@@ -17,8 +17,8 @@ import pytest
 import failover_iter
 from failover_iter import Checkpoint, CheckpointError
 from failover_iter.checkpoint import FileStore, SQLiteStore
-from health.test_redis_server import BINARY, Server
 from support.needs import needs
+from support.redis_server import BINARY, Server
 
 from .streams import stream
 

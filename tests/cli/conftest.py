@@ -1,10 +1,14 @@
-"""What each test of the commands starts with."""
+"""Fixtures: a file to write, a terminal, what the demo prints; mirrors are retried at once."""
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+
+from failover_iter._cli.demo import demo
+from support.commands import Terminal
 
 
 @pytest.fixture
@@ -22,3 +26,20 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for command in ("get", "cat"):
         monkeypatch.setattr(f"failover_iter._cli.{command}.backoff", no_wait)
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal with colours, whatever the tests run in."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("WT_SESSION", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return Terminal()
+
+
+@pytest.fixture(scope="session")
+def printed() -> str:
+    """The output of the demo, written to a file."""
+    out = StringIO()
+    demo(out)
+    return out.getvalue()

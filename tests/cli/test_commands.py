@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,18 @@ import pytest
 from failover_iter._cli import part_file, serve
 from failover_iter.sources import _http_get
 from failover_iter.testing import FileAnswer, file_server
-from support.commands import COMMAND, DATA, DIGEST, GONE, environment, get, names, run, wait_until
+from support.commands import (
+    COMMAND,
+    DATA,
+    DIGEST,
+    GONE,
+    Terminal,
+    environment,
+    get,
+    names,
+    run,
+    wait_until,
+)
 
 
 def test_get(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,13 +209,6 @@ def test_a_system_without_locks(target: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(part_file, "fcntl", None)
     with file_server(DATA) as server:
         assert get(*server.urls, "-o", target, "--sha256", DIGEST) == 0
-
-
-class Terminal(StringIO):
-    """A file object that claims to be a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize("tqdm", [True, False])

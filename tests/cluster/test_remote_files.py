@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from checkpoint.memory import Disk
-from cluster.test_remote import FLAVOURS, MAKERS, deliver, ray
+from cluster.faked import FLAVOURS, MAKERS, deliver, ray
 from failover_iter import Checkpoint, DivergedStream, Progress, Resume, Source
 from failover_iter.sources import http_bytes
 from failover_iter.testing import FileAnswer, file_server

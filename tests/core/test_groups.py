@@ -22,9 +22,8 @@ from failover_iter import (
 )
 from failover_iter._core.commands import Raise
 from failover_iter._core.usage import is_usage_error
-from support.play import Play, lost, named, show, started
+from support.play import A, B, C, D, E, Play, lost, show, started
 
-A, B, C, D, E = (named(name) for name in "abcde")
 PLAIN = Policy(retry_on=OSError)
 
 

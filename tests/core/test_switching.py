@@ -17,9 +17,7 @@ from failover_iter import (
 )
 from failover_iter._core.commands import Raise
 from failover_iter._core.usage import mark_usage_error
-from support.play import Play, lost, named, show, started
-
-A, B, C, D = (named(name) for name in "abcd")
+from support.play import A, B, C, D, Play, lost, show, started
 
 
 class Gone(Exception):

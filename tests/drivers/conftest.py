@@ -1,4 +1,4 @@
-"""Fixtures: a stream of each flavour, and sources that live in threads."""
+"""Fixtures: a stream of each flavour, nested streams, and sources that live in threads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.threads import wait_until
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
 from support.flavour import AsyncFlavour, SyncFlavour
 from support.runners import quiet
+from support.virtual import virtual_time
 
 
 @pytest.fixture(params=[SyncFlavour, AsyncFlavour])
@@ -20,6 +20,12 @@ def flavour(request: pytest.FixtureRequest) -> Iterator[SyncFlavour]:
     with quiet():
         yield made
     made.finish()
+
+
+@pytest.fixture(params=[1, 2])
+def depth(request: pytest.FixtureRequest) -> int:
+    """How many streams a nested source is in, the outermost not counted."""
+    return int(request.param)
 
 
 @pytest.fixture
@@ -36,8 +42,5 @@ def no_thread_is_left() -> Iterator[None]:
 @pytest.fixture
 def fake() -> Iterator[VirtualClock]:
     """A virtual clock for the blocking streams of a test."""
-    fake = VirtualClock()
-    token = clock.set(fake)
-    yield fake
-    fake.wake_all()
-    clock.reset(token)
+    with virtual_time(VirtualClock()) as fake:
+        yield fake

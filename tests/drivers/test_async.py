@@ -1,16 +1,21 @@
-"""The async driver: the scenario table, the laws, the traps and the corners."""
+"""The async driver: the scenario table, the laws, known bugs, and what both drivers share."""
 
 from __future__ import annotations
 
 import pytest
 
-from drivers.corners import Corners
+from drivers.bookmarks import Bookmarks, QuietFeeds
 from drivers.counting import Counting
+from drivers.cursors import Cursors
+from drivers.error_chains import ErrorChains
 from drivers.errors import Errors
 from drivers.expected import Expected
 from drivers.known_bugs import KnownBugs
 from drivers.laws import Laws
-from drivers.positions import Positions, QuietFeeds
+from drivers.nested import Nested
+from drivers.passed_over import PassedOver
+from drivers.reset_on_progress import ResetOnProgress
+from drivers.restarts import Restarts
 from support.flavour import AsyncFlavour
 from support.model import model
 from support.runners import run_asyncio
@@ -42,8 +47,20 @@ class TestKnownBugs(KnownBugs):
     flavour_class = AsyncFlavour
 
 
-class TestCorners(Corners):
-    """Corners that were once wrong, on this driver."""
+class TestNested(Nested):
+    """What groups tell each other, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestPassedOver(PassedOver):
+    """Sources that may not take over, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestErrorChains(ErrorChains):
+    """What errors say and hold, on this driver."""
 
     flavour_class = AsyncFlavour
 
@@ -66,8 +83,26 @@ class TestExpected(Expected):
     flavour_class = AsyncFlavour
 
 
-class TestPositions(Positions):
-    """Cursors, bookmarks and the memo, on this driver."""
+class TestCursors(Cursors):
+    """Cursors and the memo, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestBookmarks(Bookmarks):
+    """Bookmarks, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestRestarts(Restarts):
+    """Decisions to restart, on this driver."""
+
+    flavour_class = AsyncFlavour
+
+
+class TestResetOnProgress(ResetOnProgress):
+    """`reset_on_progress`, on this driver."""
 
     flavour_class = AsyncFlavour
 

@@ -23,6 +23,7 @@ from failover_iter import (
 )
 from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
+from support.virtual import virtual_time
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -228,16 +229,12 @@ def test_an_interrupt_while_waiting_abandons() -> None:
     """Ctrl-C is raised at once; the source is closed when it returns."""
     fake = Interrupted()
     stall, events = Stall(fake), list[Any]()
-    token = clock.set(fake)
-    try:
+    with virtual_time(fake):
         with pytest.raises(KeyboardInterrupt):
             list(stream_of(lambda: stall, lambda: [9], on_event=events.append))
-    finally:
-        clock.reset(token)
+        assert stall.log == []
     assert [type(event) for event in events] == [Opening, Closed]
     assert (events[-1].abandoned, type(events[-1].error)) == (True, KeyboardInterrupt)
-    assert stall.log == []
-    fake.wake_all()
     assert stall.log == ["returned", "closed"]
 
 
@@ -263,15 +260,12 @@ def test_an_interrupt_after_the_reply(caplog: pytest.LogCaptureFixture) -> None:
             raise OSError("down")
 
     fake, events, source = AfterTheReply(), list[Any](), FailsSecond()
-    token = clock.set(fake)
-    try:
+    with virtual_time(fake):
         stream = stream_of(Source(lambda: source, name="unit"), on_event=events.append)
         next(stream)
         fake.armed = True
         with pytest.raises(KeyboardInterrupt):
             next(stream)
-    finally:
-        clock.reset(token)
     assert source.log == ["closed"]
     assert (type(events[-1]), events[-1].abandoned) == (Closed, False)
     wait_until(lambda: caplog.messages)

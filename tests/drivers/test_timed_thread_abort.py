@@ -22,9 +22,9 @@ from drivers.threads import (
     wait_until,
 )
 from failover_iter import Policy, Progress, Source, SourceTimeout
-from failover_iter._drivers.clock import clock
 from failover_iter._drivers.mailbox import Job
 from failover_iter.testing import VirtualClock
+from support.virtual import virtual_time
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -182,8 +182,7 @@ def test_not_while_it_closes() -> None:
             let_go.set()
 
     fake.waits_for_ever = 10.0
-    token = clock.set(fake)
-    try:
+    with virtual_time(fake):
         stream = stream_of(Source(Response, abort=lambda *called: calls.append(called)))
         next(stream)
         with pytest.raises(KeyboardInterrupt):
@@ -192,8 +191,6 @@ def test_not_while_it_closes() -> None:
         fake.wake_all()
         assert let_go.wait(10)
         assert (calls, log) == ([], ["iterator", "response"])
-    finally:
-        clock.reset(token)
 
 
 def test_an_interrupt_before_the_wait() -> None:

@@ -265,16 +265,16 @@ def _retry_after_alone(cell: Cell, report: Any, rules: Rules) -> Cell:
     return replace(after, until=report.now + report.retry_after) if asked else after
 
 
-MUTANTS: list[tuple[str, str, Any]] = [
-    ("b1", "admit", _shut_for_ever),
-    ("b4", "admit", _everyone_probes),
-    ("b4", "admit", _probe_without_a_lease),
-    ("b2", "after", _the_end_opens_the_gate),
-    ("b2", "after", _the_first_item_forgives),
-    ("b3", "after", _leaving_wedges),
-    ("b3", "after", _leaving_fails),
-    ("b5", "after", _each_failure_doubles),
-    ("b5", "after", _stale_good_news),
-    ("b6", "after", _no_time_asked_for),
-    ("b6", "after", _retry_after_alone),
+MUTANTS: list[tuple[str, type, str, Any]] = [
+    ("b1", Cell, "admit", _shut_for_ever),
+    ("b4", Cell, "admit", _everyone_probes),
+    ("b4", Cell, "admit", _probe_without_a_lease),
+    ("b2", Cell, "after", _the_end_opens_the_gate),
+    ("b2", Cell, "after", _the_first_item_forgives),
+    ("b3", Cell, "after", _leaving_wedges),
+    ("b3", Cell, "after", _leaving_fails),
+    ("b5", Cell, "after", _each_failure_doubles),
+    ("b5", Cell, "after", _stale_good_news),
+    ("b6", Cell, "after", _no_time_asked_for),
+    ("b6", Cell, "after", _retry_after_alone),
 ]

@@ -5,7 +5,7 @@ Each law is a scenario (`support.worlds`), so it is played by sync streams, asyn
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,6 +16,7 @@ from failover_iter import Health, PassedOver, Policy
 from failover_iter._core.admission import Admissions
 from failover_iter._core.groups import Level
 from failover_iter._core.reporting import Reporter
+from support.laws import table
 from support.worlds import World
 
 
@@ -263,22 +264,19 @@ async def b10_seen(world: World, data: Any) -> None:
         assert (plant.state(name).state, plant.state(name).level) == ("out", 1)
 
 
-LAWS: dict[str, Callable[[World, Any], Any]] = {
-    law.__name__: law
-    for law in (
-        b1_order_never_removal,
-        b1_a_retry_asks_too,
-        b1_a_pause_ends_with_a_question,
-        b1_lazy_factories_are_read_in_part,
-        b2_commit_opens_the_gate_and_the_end_forgives,
-        b3_leaving_is_no_failure,
-        b4_one_probe,
-        b5_one_outage_ejects_once,
-        b6_the_later_deadline_wins,
-        b7_only_failures_count,
-        b10_seen,
-    )
-}
+LAWS = table(
+    b1_order_never_removal,
+    b1_a_retry_asks_too,
+    b1_a_pause_ends_with_a_question,
+    b1_lazy_factories_are_read_in_part,
+    b2_commit_opens_the_gate_and_the_end_forgives,
+    b3_leaving_is_no_failure,
+    b4_one_probe,
+    b5_one_outage_ejects_once,
+    b6_the_later_deadline_wins,
+    b7_only_failures_count,
+    b10_seen,
+)
 
 
 # Mutants: streams as one might write them, each with one bug.

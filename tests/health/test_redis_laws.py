@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -19,17 +19,11 @@ from support.worlds import FLAVOURS, World, at_once
 
 needs("redis")
 
-from .fake_redis import FakeRedis, fake_redis  # noqa: E402 (it needs redis-py)
-from .test_redis import Process  # noqa: E402
+from .fake_redis import FakeRedis  # noqa: E402 (it needs redis-py)
+from .processes import Process  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 FRESH, PAUSE = 0.5, 3.0
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRedis]:
-    with fake_redis() as fake:
-        yield fake
 
 
 def play(flavour: str, scenario: Callable[[], Any]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
 import pytest
 
+from support.laws import each_mutant
 from support.needs import needs
 
 needs("redis")
@@ -15,17 +16,11 @@ needs("redis")
 from failover_iter.redis import RedisStore  # noqa: E402 (it needs redis-py)
 
 from . import test_redis  # noqa: E402
-from .fake_redis import FakeRedis, fake_redis  # noqa: E402
+from .fake_redis import FakeRedis  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 _report, _keep, _went_down = RedisStore.report, RedisStore._keep, RedisStore._went_down
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRedis]:
-    with fake_redis() as fake:
-        yield fake
 
 
 def b8(fake: FakeRedis, caplog: Any) -> None:
@@ -63,26 +58,18 @@ def is_fresh_for_ever(self: RedisStore, key: str, known: Any) -> None:
     _keep(self, key, known._replace(until=inf) if known.answer.is_clean else known)
 
 
-@pytest.mark.parametrize(
-    ("law", "method", "mutant"),
+@each_mutant(
     [
-        (b8, "_alone", lets_a_stream_fail),
-        (b8, "_is_down", asks_on),
-        (b8, "_went_down", forgets_what_was_not_sent),
-        (b9, "report", caches_over_bad_news),
-        (b9, "_keep", is_fresh_for_ever),
-    ],
-    ids=lambda value: getattr(value, "__name__", value),
+        (b8, RedisStore, "_alone", lets_a_stream_fail),
+        (b8, RedisStore, "_is_down", asks_on),
+        (b8, RedisStore, "_went_down", forgets_what_was_not_sent),
+        (b9, RedisStore, "report", caches_over_bad_news),
+        (b9, RedisStore, "_keep", is_fresh_for_ever),
+    ]
 )
 def test_the_law_kills_the_mutant(
-    law: Callable[[FakeRedis, Any], None],
-    method: str,
-    mutant: Any,
-    fake: FakeRedis,
-    caplog: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    law: Callable[[FakeRedis, Any], None], mutated: None, fake: FakeRedis, caplog: Any
 ) -> None:
     """A store with this bug breaks the law that it is about."""
-    monkeypatch.setattr(RedisStore, method, mutant)
     with pytest.raises(Exception):  # noqa: B017 (whatever comes of it)
         law(fake, caplog)

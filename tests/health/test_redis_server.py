@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +18,7 @@ from hypothesis import strategies as st
 from failover_iter import Health, Policy
 from failover_iter.health import LocalStore
 from support.needs import needs
+from support.redis_server import Server, needs_server
 from support.runners import quiet
 
 from .rules import DELAYS, OUTCOMES, RULES
@@ -31,52 +27,10 @@ redis = needs("redis")
 
 from failover_iter.redis import RedisStore  # noqa: E402 (it needs redis-py)
 
-BINARY = shutil.which("redis-server")
 pytestmark = [
-    pytest.mark.skipif(BINARY is None, reason="redis-server is not installed"),
+    needs_server,
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
-
-
-class Server:
-    """A new redis-server, which keeps nothing."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.start()
-
-    def start(self) -> None:
-        options = [
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]
-        self.process = subprocess.Popen([str(BINARY), *options], stdout=subprocess.DEVNULL)
-        client = redis.Redis(port=self.port)
-        while True:
-            try:
-                client.ping()
-                break
-            except redis.ConnectionError:
-                assert self.process.poll() is None
-        client.close()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def hang(self) -> None:
-        os.kill(self.process.pid, signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        os.kill(self.process.pid, signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failover_iter.health._cells import Cell
+from support.laws import SEARCH, each_mutant
 
 from .rules import LAWS, MUTANTS, World
 
@@ -20,16 +20,11 @@ def test_law(law: Any, data: Any) -> None:
     law(data)
 
 
-@pytest.mark.parametrize(
-    ("law", "method", "mutant"), MUTANTS, ids=[each[2].__name__.strip("_") for each in MUTANTS]
-)
-def test_the_law_kills_the_mutant(
-    law: str, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@each_mutant(MUTANTS)
+def test_the_law_kills_the_mutant(law: str, mutated: None) -> None:
     """Wrong rules break the law that they are about."""
-    monkeypatch.setattr(Cell, method, mutant)
 
-    @settings(max_examples=300, phases=[Phase.generate], database=None)
+    @settings(max_examples=300, **SEARCH)
     @given(data=st.data())
     def check(data: Any) -> None:
         LAWS[law](data)

@@ -1,7 +1,7 @@
 """Random races, in virtual time: sources that are slow, fail, or hold on to their task.
 
-A race is drawn from a seed, run by a blocking stream, under asyncio or under trio, and checked
-against the laws of a hedge.
+A race is drawn from a seed (`race_plans`), run by a blocking stream, under asyncio or under trio,
+and checked against the laws of a hedge (`race_laws`).
 """
 
 from __future__ import annotations
@@ -13,153 +13,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import pairwise
 from math import inf
-from random import Random
 from typing import Any
 
 import trio
 import trio.testing
 
-from failover_iter import (
-    Budget,
-    Closed,
-    Completed,
-    Failed,
-    FailoverError,
-    Health,
-    Opening,
-    Policy,
-    Superseded,
-    failover_stream,
-)
+from failover_iter import FailoverError, Policy, failover_stream
 from failover_iter import afailover_stream as astream
 from failover_iter._drivers import mailbox
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, VirtualClock
+from hedge.race_plans import SHAPES, Delay, Plan, Script, draw
 from support.runners import quiet
-from support.worlds import at_once, blocking, place_of
+from support.virtual import virtual_time
+from support.worlds import World, at_once, blocking
 
-
-def _slow_health(clock: Callable[[], float]) -> Health:
-    """A health that takes a while to answer."""
-    return SlowHealth(failures=1, clock=clock)
-
-
-#: Changes to the policy of the hedge, and to the outer stream.
-SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "plain": ({}, {}),
-    "attempts": ({"attempts": 2, "wait": 0.1}, {}),
-    "commit_when": ({"commit_when": 2}, {}),
-    "outer commit_when": ({}, {"commit_when": 3}),
-    "allow_empty": ({"allow_empty": False}, {}),
-    "complete_when": ({"complete_when": lambda item: item == LAST}, {"mid_stream": "skip"}),
-    "skip": ({}, {"mid_stream": "skip"}),
-    "resume": ({"mid_stream": "resume"}, {"mid_stream": "resume"}),
-    "first_item_timeout": ({"first_item_timeout": 0.6}, {}),
-    "idle_timeout": ({"idle_timeout": 0.7}, {"idle_timeout": 3}),
-    "total_timeout": ({"total_timeout": 1.5}, {"mid_stream": "skip"}),
-    "outer total_timeout": ({}, {"total_timeout": 1.5}),
-    "switch_on": ({"switch_on": TimeoutError, "attempts": 2}, {"switch_on": KeyError}),
-    "health": ({"health": Health}, {}),
-    "a health that is slow": ({"health": _slow_health, "attempts": 2}, {}),
-    "budget": ({"budget": Budget}, {}),
-    "health and budget": (
-        {"health": Health, "budget": partial(Budget, reserve=1, per_second=0), "attempts": 3},
-        {"mid_stream": "skip"},
-    ),
-    "outer attempts": ({}, {"attempts": 2, "wait": 0.1, "mid_stream": "skip"}),
-}
-LAST = 3  # the last item of a source that comes to its end
 _var: ContextVar[int | None] = ContextVar("of a source", default=None)
-
-
-class Delay:
-    """A delay that is told no time before its source was opened."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def seconds(self) -> float:
-        return self._seconds
-
-    def won(self, seconds: float) -> None:
-        assert seconds >= 0
-
-    def lost(self, seconds: float) -> None:
-        assert seconds >= 0
-
-
-class SlowHealth(Health):
-    """A health that takes a while to answer an async stream."""
-
-    async def aadmit(self, key: str) -> Any:
-        if trio.lowlevel.in_trio_task():
-            await trio.sleep(0.2)
-        else:
-            await asyncio.sleep(0.2)
-        return await super().aadmit(key)
-
-
-@dataclass
-class Script:
-    """The behaviour of a source."""
-
-    delay: float
-    items: int
-    pause: float
-    fails_at: int | None
-    error: type[Exception]
-    closing: float
-    close_raises: bool
-    sets_context: bool
-    swallows: bool
-    #: Whether it returns an object around the generator, which is closed whatever it raised.
-    is_object: bool
-
-
-@dataclass
-class Plan:
-    """A race, and what the consumer does."""
-
-    scripts: list[Script]
-    after: float
-    consumer: str
-    pulls: int
-    leaves_at: float
-    in_group: bool
-    has_last_resort: bool
-
-
-def draw(seed: int) -> Plan:
-    """A plan of this seed."""
-    rng = Random(seed)
-
-    def script() -> Script:
-        usual = rng.choice([0, 0.1, 0.25, 0.5, 1, 2])
-        return Script(
-            delay=usual if rng.random() < 0.8 else rng.randrange(300) / 100,
-            items=rng.choice([0, 2, 4, 4, 4]),
-            pause=rng.choice([0, 0, 0.2]),
-            fails_at=rng.choice([None, None, None, 0, 0, 1, 2]),
-            error=rng.choice([ConnectionError, ConnectionError, TimeoutError, KeyError]),
-            closing=rng.choice([0, 0, 0, 0.3]),
-            close_raises=rng.random() < 0.1,
-            sets_context=rng.random() < 0.4,
-            swallows=rng.random() < 0.1,
-            is_object=rng.random() < 0.3,
-        )
-
-    return Plan(
-        scripts=[script() for _ in range(rng.randint(1, 4))],
-        after=rng.choice([0, 0.1, 0.25, 0.3, 1, inf]),
-        consumer=rng.choice(["drains", "drains", "drains", "breaks", "leaves", "throws"]),
-        pulls=rng.randint(1, 3),
-        leaves_at=rng.randrange(1, 250) / 100,
-        in_group=rng.random() < 0.2,
-        has_last_resort=rng.random() < 0.5,
-    )
 
 
 @dataclass
@@ -190,33 +59,8 @@ class Record:
     end: object = None
 
 
-class Library:
+class Library(World):
     """Time, tasks and sleeping, of one of the three."""
-
-    def __init__(self, flavour: str, virtual: VirtualClock) -> None:
-        self.flavour = flavour
-        self.clock = virtual
-
-    def now(self) -> float:
-        match self.flavour:
-            case "sync":
-                return self.clock.time()
-            case "asyncio":
-                return asyncio.get_running_loop().time()
-            case _:
-                return trio.current_time()
-
-    def place(self) -> object:
-        return place_of(self.flavour)
-
-    async def sleep(self, seconds: float) -> None:
-        match self.flavour:
-            case "sync":
-                self.clock.sleep(seconds)
-            case "asyncio":
-                await asyncio.sleep(seconds)
-            case _:
-                await trio.sleep(seconds)
 
     async def shielded(self, seconds: float) -> None:
         """Sleep, and put a cancellation off."""
@@ -249,7 +93,7 @@ def _factory(record: Record, library: Library, number: int) -> Any:
 
     async def source(*args: Any) -> AsyncIterator[int]:
         start = args[0].delivered if args else 0
-        opened = Opened(number, library.now(), library.place())
+        opened = Opened(number, library.time(), library.place())
         record.opened.append(opened)
         token = _var.set(number) if script.sets_context else None
         try:
@@ -269,7 +113,7 @@ def _factory(record: Record, library: Library, number: int) -> Any:
                     await library.shielded(script.closing)
             finally:
                 opened.closed += 1
-                opened.closed_at = library.now()
+                opened.closed_at = library.time()
         if script.close_raises:
             raise OSError("closing")
 
@@ -351,17 +195,15 @@ def run(seed: int, shape: str, flavour: str) -> Record:
     """Run the race of a seed."""
     plan = draw(seed)
     record = Record(plan, shape, flavour)
-    virtual = VirtualClock()
-    library = Library(flavour, virtual)
+    library = Library(flavour)
     with quiet():
         match flavour:
             case "sync":
-                token = clock.set(virtual)
-                try:
-                    at_once(_consume(record, library))
-                finally:
-                    _join(virtual)
-                    clock.reset(token)
+                with virtual_time(library.clock):
+                    try:
+                        at_once(_consume(record, library))
+                    finally:
+                        _join(library.clock)
             case "asyncio":
                 with asyncio.Runner(loop_factory=JumpingLoop) as runner:
                     runner.run(_and_no_task_is_left(record, library))
@@ -397,7 +239,7 @@ async def _consume(record: Record, library: Library) -> None:
     plan = record.plan
     inner, outer = SHAPES[record.shape]
     inner = {
-        name: value(clock=library.now) if name in ("health", "budget") else value
+        name: value(clock=library.time) if name in ("health", "budget") else value
         for name, value in inner.items()
     }
     policy = Policy(
@@ -463,69 +305,3 @@ async def _cancelled(body: Callable[[], Awaitable[None]], at: float) -> None:
 async def _moved_on(body: Callable[[], Awaitable[None]], at: float) -> None:
     with trio.move_on_after(at):
         await body()
-
-
-# The laws.
-
-
-def check(record: Record) -> None:
-    """Check all that must hold, whatever happens."""
-    for opened in record.opened:
-        assert opened.closed == 1, ("closed once", opened)
-        assert opened.trouble is None, opened
-    for left in record.open_at:
-        # H2: a loser is closed before the first item, or it was blocked and is abandoned.
-        abandoned = [
-            event.source
-            for event in record.events
-            if record.flavour == "sync" and getattr(event, "abandoned", False)
-        ]
-        resting = [each for each in left if f"s{each.source}" not in abandoned]
-        assert len(resting) <= 1, ("a loser is open", left, record.events)
-    if record.shape == "resume" or SHAPES[record.shape][1].get("mid_stream") == "skip":
-        assert record.got == list(range(len(record.got))), record.got
-    else:
-        _check_one_winner(record)
-    _check_events(record)
-    if record.shape == "plain":
-        _check_times(record)
-
-
-def _check_one_winner(record: Record) -> None:
-    """H1: the items of one source, from its first; a takeover starts over."""
-    last = -1
-    for item in record.got:
-        assert item in (last + 1, 0), record.got
-        last = item
-
-
-def _check_events(record: Record) -> None:
-    """Each opening has one end."""
-    running: dict[tuple[int, str, int], object] = {}
-    for event in record.events:
-        place = event.stream, event.source, event.attempt
-        if isinstance(event, Opening):
-            assert place not in running, event
-            running[place] = event
-        elif isinstance(event, Failed | Completed | Closed | Superseded):
-            assert running.pop(place, None), (event, record.events)
-    assert not running, running
-
-
-def _check_times(record: Record) -> None:
-    """H3: the next source is opened `after` past the one before, or when one has failed."""
-    plan = record.plan
-    races = [event for event in record.events if isinstance(event, Opening)]
-    stream = races[0].stream
-    times = [event.elapsed for event in races if event.stream == stream]
-    failed = [
-        event.elapsed
-        for event in record.events
-        if isinstance(event, Failed) and event.stream == stream
-    ]
-    for before, at in pairwise(times):
-        due = abs(at - before - plan.after) < 1e-6
-        assert due or any(abs(at - each) < 1e-6 for each in failed) or at > before + plan.after, (
-            times,
-            failed,
-        )

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
 
-from failover_iter import (
-    Budget,
-    Closed,
-    Failed,
-    Health,
-    Opening,
-    Policy,
-    Source,
-    StreamTimeout,
-    Superseded,
-)
-from failover_iter._drivers.clock import clock
+from failover_iter import Budget, Closed, Failed, Health, Opening, Policy, Source, Superseded
 from failover_iter.testing import VirtualClock
 from support.runners import quiet
+from support.virtual import virtual_time
 from support.worlds import FLAVOURS, World, play
 
 from .laws import Track
@@ -154,11 +142,8 @@ class Wait(VirtualClock):
 
 @pytest.fixture
 def waits() -> Iterator[Wait]:
-    fake = Wait()
-    token = clock.set(fake)
-    yield fake
-    fake.wake_all()
-    clock.reset(token)
+    with virtual_time(Wait()) as fake:
+        yield fake
 
 
 @pytest.mark.parametrize("step", ["factory", "iter", "next"])
@@ -231,9 +216,6 @@ def test_a_source_that_answers_while_another_one_is_closed() -> None:
     with quiet():
         assert list(policy.stream([policy.hedge([first, Down], after=0)])) == ["item"]
     assert events[-1].elapsed < 5
-
-
-# The consumer is cancelled.
 
 
 def closing(track: Track, name: str, delay: float, seconds: float, log: list[Any]) -> Any:
@@ -350,84 +332,3 @@ def test_a_cancellation_while_the_first_is_interrupted(flavour: str) -> None:
         assert [event.source for event in track.told(Closed)][:1] == ["a"]
 
     play(flavour, scenario)
-
-
-# Cycles.
-
-
-def cycles() -> list[str]:
-    """The classes of the library of which the garbage collector finds objects."""
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        gc.collect()
-        found = [type(each) for each in gc.garbage]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-    return sorted({each.__name__ for each in found if each.__module__.startswith("failover_iter.")})
-
-
-@pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize(
-    "ends",
-    [
-        "the first wins",
-        "the backup wins",
-        "one fails",
-        "all fail",
-        "a bug",
-        "a bug of a listener",
-        "the consumer leaves",
-        "the consumer throws",
-        "the time is up",
-    ],
-)
-def test_a_race_leaves_nothing_to_the_garbage_collector(flavour: str, ends: str) -> None:
-    """Whatever its end is, no object of it is part of a cycle."""
-    down = ConnectionError if ends != "a bug" else KeyError
-    delays: dict[str, list[Any]] = {
-        "the first wins": [1, 9],
-        "one fails": [down, 1],
-        "all fail": [down, down],
-        "a bug": [1, down],
-    }
-
-    async def scenario(world: World) -> None:
-        def listen(event: Any) -> None:
-            if ends == "a bug of a listener" and isinstance(event, Superseded):
-                raise LookupError
-
-        def source(delay: Any) -> Any:
-            async def body() -> AsyncIterator[int]:
-                await world.sleep(delay if isinstance(delay, int) else 0.2)
-                if not isinstance(delay, int):
-                    raise delay("down")
-                yield 1
-                yield 2
-
-            return world.source(str(delay), body)
-
-        policy = Policy(
-            retry_on=OSError, on_event=listen, total_timeout=0.8 if "time" in ends else None
-        )
-        sources = [source(delay) for delay in delays.get(ends, [9, 1])]
-        stream = world.stream(policy, [policy.hedge(sources, after=0.5)])
-        with suppress(OSError, LookupError, StreamTimeout):
-            assert await world.next(stream) == 1
-            if "leaves" in ends:
-                await world.close(stream)
-            elif "throws" in ends:
-                await world.throw(stream, OSError("mine"))
-            else:
-                await world.rest(stream)
-        world.clock.wake_all()
-        await world.sleep(1)  # for the timers and the tasks
-        del stream
-        assert cycles() == []
-
-    gc.collect()
-    gc.disable()
-    try:
-        play(flavour, scenario)
-    finally:
-        gc.enable()

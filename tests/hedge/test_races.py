@@ -7,7 +7,9 @@ import pytest
 from failover_iter import Superseded
 from support.worlds import FLAVOURS
 
-from .races import SHAPES, check, run
+from .race_laws import check
+from .race_plans import SHAPES
+from .races import run
 
 FEW, MANY = 15, 1500
 

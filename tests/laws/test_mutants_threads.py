@@ -17,12 +17,12 @@ import pytest
 from drivers.threads import Endless, Stall, stream_of, wait_until
 from failover_iter import Source, SourceTimeout, in_thread
 from failover_iter._drivers import mailbox
-from failover_iter._drivers.clock import clock
 from failover_iter._drivers.closing import close
 from failover_iter._drivers.source_thread import SourceThread
 from failover_iter._drivers.thread_source import ThreadSource
 from failover_iter.testing import VirtualClock
 from support import loops
+from support.virtual import virtual_time
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -97,14 +97,8 @@ START = mailbox._start
 
 def time_out(factory: Callable[[VirtualClock], Any], **options: Any) -> None:
     """Abandon a source that blocks, and let it return."""
-    fake = VirtualClock()
-    token = clock.set(fake)
-    try:
-        with pytest.raises(SourceTimeout):
-            list(stream_of(Source(lambda: factory(fake), **options), idle_timeout=1))
-    finally:
-        fake.wake_all()
-        clock.reset(token)
+    with virtual_time(VirtualClock()) as fake, pytest.raises(SourceTimeout):
+        list(stream_of(Source(lambda: factory(fake), **options), idle_timeout=1))
 
 
 def blocked(log: list[str], **options: Any) -> None:

@@ -16,7 +16,8 @@ import pytest
 from failover_iter import SourceTimeout, afailover_stream, failover_stream
 from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
-from support.loops import Asyncio
+from support.loops import Asyncio, drained
+from support.virtual import virtual_time
 
 IDLE = 1.0
 variable: ContextVar[str] = ContextVar("variable", default="unset")
@@ -103,14 +104,6 @@ async def takes_a_cancellation_for_a_timeout(factories: list[Any]) -> AsyncItera
 
 def right_async(factories: list[Any]) -> Any:
     return afailover_stream(factories, retry_on=OSError, idle_timeout=IDLE, mid_stream="skip")
-
-
-# Async checks.
-
-
-async def drained(stream: Any) -> list[Any]:
-    async with aclosing(stream):
-        return [item async for item in stream]
 
 
 async def replica() -> AsyncIterator[str]:
@@ -250,7 +243,6 @@ def right(factories: list[Any]) -> Any:
 def run_blocking(combinator: Callable[[list[Any]], Any]) -> tuple[list[Any], list[str]]:
     """Run a combinator over a source that blocks and a replica; return the items and a log."""
     fake, log = VirtualClock(), list[str]()
-    token = clock.set(fake)
 
     def stalls() -> Iterator[int]:
         try:
@@ -260,11 +252,8 @@ def run_blocking(combinator: Callable[[list[Any]], Any]) -> tuple[list[Any], lis
         finally:
             log.append("closed")
 
-    try:
+    with virtual_time(fake):
         items = list(combinator([stalls, lambda: iter([1, 2])]))
-    finally:
-        fake.wake_all()
-        clock.reset(token)
     return items, log
 
 
@@ -277,11 +266,5 @@ def test_a_source_is_not_closed_while_its_thread_runs() -> None:
 
 def test_the_last_source_stalls() -> None:
     """A stall of the last source raises an error."""
-    fake = VirtualClock()
-    token = clock.set(fake)
-    try:
-        with pytest.raises(SourceTimeout):
-            list(right([lambda: iter(lambda: fake.sleep(1e6), 0)]))
-    finally:
-        fake.wake_all()
-        clock.reset(token)
+    with virtual_time(VirtualClock()) as fake, pytest.raises(SourceTimeout):
+        list(right([lambda: iter(lambda: fake.sleep(1e6), 0)]))

@@ -80,10 +80,6 @@ moves = st.lists(
 )
 
 
-class Returned(Exception):
-    """Ends a program."""
-
-
 def perform(program: Program, log: Log) -> Generator[Any, Any, Any]:
     """Carry out the steps of a program."""
     for step in program:

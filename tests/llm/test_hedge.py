@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from failover_iter import Budget, Event, Policy, Superseded, hedge
-from failover_iter._drivers.clock import clock
 from failover_iter.health import Health
 from failover_iter.llm import (
     Message,
@@ -20,6 +19,7 @@ from failover_iter.llm import (
 )
 from failover_iter.testing import VirtualClock
 from llm.fakes import MESSAGES, Client, record, source_of
+from support.virtual import virtual_time
 
 
 class Slow(Client):
@@ -48,10 +48,8 @@ def bedrock(client: Client) -> Any:
 @pytest.fixture
 def fake() -> Iterator[VirtualClock]:
     """A virtual clock, on which streams and slow clients sleep."""
-    fake = VirtualClock()
-    token = clock.set(fake)
-    yield fake
-    clock.reset(token)
+    with virtual_time(VirtualClock()) as fake:
+        yield fake
 
 
 def with_policy(sources: list[Any]) -> Any:

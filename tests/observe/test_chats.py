@@ -13,13 +13,13 @@ from failover_iter.testing import VirtualClock
 from llm.fakes import Client, choice, record, source_of
 from support.needs import needs
 from support.runners import quiet
+from support.virtual import virtual_time
 
 needs("opentelemetry.sdk")
 needs("prometheus_client")
 
 from opentelemetry.trace import SpanKind, StatusCode
 
-from failover_iter._drivers.clock import clock
 from observe.recorded import Recorded
 
 PROMPT, ANSWER, KEY = "how do I hide it", "under the mat", "sk-123456"
@@ -73,7 +73,6 @@ def test_the_span_of_a_call(recorded: Recorded) -> None:
 def test_the_metrics_of_a_call(recorded: Recorded) -> None:
     """Duration, time to the first chunk and tokens, by provider and model, and by error."""
     world = VirtualClock()
-    token = clock.set(world)
 
     class Slow(Client):
         def __iter__(self) -> Any:
@@ -85,11 +84,8 @@ def test_the_metrics_of_a_call(recorded: Recorded) -> None:
         openai_chat(Slow(*events), model=model, messages=QUESTION)
         for model, events in (("small", (choice(None), ConnectionError(KEY))), ("large", GOOD))
     ]
-    try:
-        with quiet():
-            list(chat_stream(sources, on_event=recorded.listener))
-    finally:
-        clock.reset(token)
+    with virtual_time(world), quiet():
+        list(chat_stream(sources, on_event=recorded.listener))
     metrics = recorded.metrics()
     small = OPENAI | {"gen_ai.request.model": "small", "error.type": "ConnectionError"}
     large = OPENAI | {"gen_ai.request.model": "large"}

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from failover_iter import Policy, in_thread
+from support.factories import broken, broken_async, good, good_async
 from support.needs import needs
 from support.runners import quiet
 
@@ -21,25 +22,6 @@ needs("opentelemetry.sdk")
 needs("prometheus_client")
 
 from observe.recorded import Recorded, current
-
-
-def broken() -> Iterator[int]:
-    yield 1
-    raise ConnectionError("lost")
-
-
-def good() -> Iterator[int]:
-    yield from (1, 2, 3)
-
-
-async def abroken() -> AsyncIterator[int]:
-    yield 1
-    raise ConnectionError("lost")
-
-
-async def agood() -> AsyncIterator[int]:
-    for item in (1, 2, 3):
-        yield item
 
 
 class Program:
@@ -55,7 +37,7 @@ class Program:
         return self.policy.stream([broken, good])
 
     def astream(self) -> Any:
-        return self.policy.astream([abroken, agood])
+        return self.policy.astream([broken_async, good_async])
 
 
 def drained(program: Program) -> None:

@@ -14,6 +14,7 @@ from failover_iter.llm import chat_stream, is_transient, openai_chat
 from failover_iter.testing import VirtualClock
 from llm.fakes import Client
 from support.needs import needs
+from support.virtual import virtual_time
 from support.worlds import FLAVOURS, World, check_law, play
 
 needs("opentelemetry.sdk")
@@ -21,11 +22,8 @@ needs("prometheus_client")
 
 from opentelemetry.trace import StatusCode
 
-from failover_iter._drivers.clock import clock
 from observe.recorded import Recorded, number_of, parent_of
 from observe.test_chats import GOOD, OPENAI, QUESTION, attributes_of
-
-SECOND = 10**9
 
 
 def source(world: World, name: str, *steps: float, error: Exception | None = None) -> Any:
@@ -199,7 +197,6 @@ def test_law(flavour: str) -> None:
 def test_the_calls_of_providers_that_race() -> None:
     """Each has its own model and tokens; the one that was superseded is in no duration."""
     recorded, world = Recorded(), VirtualClock()
-    token = clock.set(world)
 
     class Slow(Client):
         seconds = 60.0
@@ -214,12 +211,9 @@ def test_the_calls_of_providers_that_race() -> None:
         client.seconds = seconds
         return openai_chat(client, model=model, messages=QUESTION)
 
-    try:
-        policy = Policy(retry_on=is_transient, on_event=recorded.listener)
+    policy = Policy(retry_on=is_transient, on_event=recorded.listener)
+    with virtual_time(world):
         list(chat_stream([policy.hedge([chat("large", 60), chat("small", 2)], after=1)]))
-    finally:
-        world.wake_all()
-        clock.reset(token)
     calls = {span.name: attributes_of(span) for span in recorded.spans if "chat" in span.name}
     assert set(calls) == {"chat large", "chat small"}
     assert "gen_ai.usage.input_tokens" not in calls["chat large"]

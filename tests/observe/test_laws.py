@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import Phase
 from hypothesis import strategies as st
 
 from failover_iter import (
@@ -24,8 +23,9 @@ from failover_iter import (
     Policy,
     Switched,
 )
+from support.laws import SEARCH, each_law, each_mutant, table
 from support.needs import needs
-from support.worlds import FLAVOURS, World, check_law
+from support.worlds import World, check_law
 
 needs("opentelemetry.sdk")
 needs("prometheus_client")
@@ -193,20 +193,16 @@ async def nothing_of_the_content_is_recorded(world: World, data: Any) -> None:
     assert SECRET not in dump
 
 
-LAWS: dict[str, Callable[[World, Any], Any]] = {
-    law.__name__: law
-    for law in (
-        each_span_ends,
-        the_spans_form_a_tree,
-        no_span_is_current,
-        the_metrics_count_the_events,
-        nothing_of_the_content_is_recorded,
-    )
-}
+LAWS = table(
+    each_span_ends,
+    the_spans_form_a_tree,
+    no_span_is_current,
+    the_metrics_count_the_events,
+    nothing_of_the_content_is_recorded,
+)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@each_law(LAWS)
 def test_law(law: Any, flavour: str) -> None:
     """The law holds for sync streams, asyncio and trio."""
     check_law(law, flavour, max_examples=15)
@@ -265,17 +261,12 @@ MUTANTS: list[tuple[str, type, str, Any]] = [
 
 
 def break_law(law: Any) -> None:
-    check_law(law, "sync", max_examples=200, phases=[Phase.generate], database=None)
+    check_law(law, "sync", max_examples=200, **SEARCH)
 
 
-@pytest.mark.parametrize(
-    ("law", "cls", "method", "mutant"), MUTANTS, ids=[each[3].__name__ for each in MUTANTS]
-)
-def test_the_law_kills_the_mutant(
-    law: str, cls: Any, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@each_mutant(MUTANTS)
+def test_the_law_kills_the_mutant(law: str, mutated: None) -> None:
     """Wrong listeners break the law that they are about."""
-    monkeypatch.setattr(cls, method, mutant)
     with pytest.raises((AssertionError, ExceptionGroup)):
         copy_context().run(break_law, LAWS[law])  # one of them attaches a span
 

@@ -24,13 +24,13 @@ from failover_iter import (
 from failover_iter.testing import VirtualClock
 from support.needs import needs
 from support.runners import quiet
+from support.virtual import virtual_time
 
 needs("opentelemetry.sdk")
 needs("prometheus_client")
 
 from opentelemetry.trace import SpanKind, StatusCode
 
-from failover_iter._drivers.clock import clock
 from failover_iter.observe import otel
 from observe.recorded import Recorded
 
@@ -167,19 +167,15 @@ def test_a_consumer_that_leaves_is_no_failure(
 def test_the_times_are_in_seconds(recorded: Recorded) -> None:
     """The first item and the whole stream are measured from the first pull, in seconds."""
     world = VirtualClock()
-    token = clock.set(world)
 
     def slow() -> Iterator[int]:
         world.sleep(3)
         yield 1
         world.sleep(4)
 
-    try:
-        with quiet():
-            list(failover_stream([broken_at_once, slow], retry_on=OSError, wait=0,
-                                 on_event=recorded.listener))  # fmt: skip
-    finally:
-        clock.reset(token)
+    with virtual_time(world), quiet():
+        list(failover_stream([broken_at_once, slow], retry_on=OSError, wait=0,
+                             on_event=recorded.listener))  # fmt: skip
     metrics = recorded.metrics()
     (first,), (whole,) = (
         metrics[f"failover_iter.{name}"] for name in ("time_to_first_item", "stream.duration")

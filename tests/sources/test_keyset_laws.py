@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover_iter import DivergedStream, Resume
@@ -18,6 +18,7 @@ from failover_iter.sources._key_order import KeyOrder, advance_by, by_key
 from failover_iter.sources._key_query import UP_TO, TextQuery
 from failover_iter.sources._keyset import _Scan
 from sources.databases import SCANS, Database, sorted_by
+from support.laws import SEARCH, each_mutant
 from support.runners import quiet
 from support.size import EXAMPLES
 
@@ -256,16 +257,11 @@ MUTANTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("owner", "method", "mutant"), MUTANTS, ids=[each[2].__name__ for each in MUTANTS]
-)
-def test_the_laws_kill_the_mutant(
-    owner: Any, method: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@each_mutant(MUTANTS)
+def test_the_laws_kill_the_mutant(mutated: None) -> None:
     """Each wrong scan breaks them."""
-    monkeypatch.setattr(owner, method, mutant)
 
-    @settings(max_examples=2000, phases=[Phase.generate], database=None, derandomize=True)
+    @settings(max_examples=2000, derandomize=True, **SEARCH)
     @given(case=cases())
     def law(case: Case) -> None:
         check(case, "sync")

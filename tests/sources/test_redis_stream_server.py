@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing, closing
@@ -16,14 +13,15 @@ import pytest
 
 from failover_iter import DivergedStream, afailover_stream, backoff, failover_stream
 from failover_iter.sources import redis_stream
+from support import redis_server
 from support.needs import needs
+from support.redis_server import needs_server
 from support.runners import quiet
 
 redis = needs("redis")
 
-BINARY = shutil.which("redis-server")
 pytestmark = [
-    pytest.mark.skipif(BINARY is None, reason="redis-server is not installed"),
+    needs_server,
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 
@@ -36,35 +34,15 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-class Server:
+class Server(redis_server.Server):
     """A redis-server that writes each entry to disk before it answers."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.start()
-
-    def start(self) -> None:
-        options = f"--port {self.port} --bind 127.0.0.1 --save --appendonly yes"
-        options += f" --appendfsync always --dir {self.folder}"
-        self.process = subprocess.Popen([str(BINARY), *options.split()], stdout=subprocess.DEVNULL)
-        with self.client() as client:
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    assert self.process.poll() is None
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        super().__init__("--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder))
 
     def restart(self) -> None:
         """Restart it after a moment in which nothing listens."""
-        self.kill()
+        self.stop()
         threading.Timer(0.1, self.start).start()
 
     def client(self, **options: Any) -> Any:
@@ -91,7 +69,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("redis"))
     yield server
-    server.kill()
+    server.stop()
 
 
 @pytest.fixture(autouse=True)

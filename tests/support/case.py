@@ -39,8 +39,6 @@ class Falsy(Retryable):
 
 #: Errors that a source may raise, besides those that all marbles may name.
 ERRORS = (Retryable, Falsy, SourceError)
-#: Errors in marbles that are not failures.
-TRANSPARENT = ("bug", "mixed", "base")
 
 
 def make_error(name: str) -> BaseException:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import failover_iter
@@ -21,6 +22,13 @@ GONE = FileAnswer(status=404)
 
 #: The command, for a new process.
 COMMAND = (sys.executable, "-m", "failover_iter")
+
+
+class Terminal(StringIO):
+    """A file object that claims to be a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def run(*arguments: object) -> int:

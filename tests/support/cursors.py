@@ -24,8 +24,8 @@ from failover_iter import (
     afailover_stream,
     failover_stream,
 )
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
+from support.virtual import virtual_time
 
 from .loops import LOOPS
 
@@ -137,13 +137,9 @@ def check_cursors(case: Cursors, flavour: str = "sync", combinator: Any = None) 
     if case.nested:
         sources = [Policy(**options).source(sources[:-1] or sources), sources[-1]]
     if flavour == "sync":
-        fake = VirtualClock()
-        token = clock.set(fake)
-        try:
+        with virtual_time(VirtualClock()):
             for item in (combinator or failover_stream)(sources, mark_takeovers=True, **options):
                 seen.take(item)
-        finally:
-            clock.reset(token)
     else:
 
         async def main() -> None:

@@ -11,41 +11,13 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NoReturn
 
-from failover_iter import Decide, Progress, Resume, Skip, SourceError, errors
+from failover_iter import Decide, Progress, Resume, Skip, SourceError
 from failover_iter.testing._plans import SourceScript
+from support.model_errors import CLOSINGS, GIVEN_ERRORS, closing_error, is_listed
 
 from .case import TICK, Case, Retryable, SourcePlan, make_error
 from .leaving import left
 from .runners import Trace, kind_of
-
-GIVEN_ERRORS = {
-    "truncated": "TruncatedStream",
-    "empty": "EmptyStream",
-    "diverged": "DivergedStream",
-    "source timeout": "SourceTimeout",
-}
-
-
-#: The errors of closing, by their names in marbles.
-CLOSINGS = {"raises": "", "bug": "bug"}
-
-
-def closing_error(opening: SourceScript) -> str | None:
-    """The kind of the error that closing raises, if any."""
-    return None if opening.closing == "quietly" else kind_of(make_error(CLOSINGS[opening.closing]))
-
-
-def is_listed(fault: str, classes: Any) -> bool:
-    """Whether the error of this fault, or each leaf of it, is of these classes."""
-
-    def listed(error: BaseException) -> bool:
-        if isinstance(error, BaseExceptionGroup) and not isinstance(error, classes):
-            return all(map(listed, error.exceptions))
-        return isinstance(error, classes)
-
-    if fault in GIVEN_ERRORS:
-        return listed(getattr(errors, GIVEN_ERRORS[fault])())
-    return listed(make_error(fault))
 
 
 class Over(Exception):

@@ -32,6 +32,12 @@ def named(name: str) -> Callable[..., Any]:
     return factory
 
 
+#: Sources of the tests of the core, which are never called.
+A, B, C, D, E = (named(name) for name in "abcde")
+#: The note on the error that ends a stream after one failure of A.
+FIRST_NOTE = "failure 1 before it: a (attempt 1): ConnectionError: lost"
+
+
 def lost() -> ConnectionError:
     return ConnectionError("lost")
 

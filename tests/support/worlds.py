@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover_iter import Policy
-from failover_iter._drivers.clock import clock
 from failover_iter.testing import JumpingLoop, VirtualClock
 from support.runners import quiet
+from support.virtual import virtual_time
 
 Scenario = Callable[["World"], Awaitable[None]]
 Source = Callable[..., AsyncIterator[Any]]
@@ -144,12 +144,8 @@ def play(flavour: str, scenario: Scenario) -> None:
     with quiet():
         match flavour:
             case "sync":
-                token = clock.set(world.clock)
-                try:
+                with virtual_time(world.clock):
                     at_once(scenario(world))
-                finally:
-                    world.clock.wake_all()  # sources that were abandoned in their threads
-                    clock.reset(token)
             case "asyncio":
                 loop = JumpingLoop()
                 try:

@@ -1,4 +1,4 @@
-"""Corners of the limits of time that were once wrong, under asyncio and trio."""
+"""Limits of time in async streams: sources with their own limits, tasks and nurseries."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import pytest
 import trio
 
-from failover_iter import Opening, Policy, SourceError, StreamTimeout
+from failover_iter import Opening
 from support.loops import FOREVER, LOOPS, Asyncio, Trio, drained, fallback, stream_of
 
 loops = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
@@ -39,45 +38,6 @@ def test_a_limit_goes_on_after_one_of_the_source_itself(loop: Any) -> None:
         assert loop.time() - start == pytest.approx(1)
 
     loop.run(main)
-
-
-def slow_to_clean_up() -> Any:
-    async def source() -> AsyncIterator[Any]:
-        try:
-            yield 1
-            await asyncio.sleep(FOREVER)
-        finally:
-            await asyncio.sleep(60)
-
-    return source
-
-
-def test_a_cancellation_between_two_pulls_is_not_swallowed() -> None:
-    """It is delivered at the next wait; that the source takes its time then is not timed."""
-
-    async def main() -> None:
-        task: Any = asyncio.current_task()
-        with pytest.raises(asyncio.CancelledError):
-            async with aclosing(stream_of(slow_to_clean_up(), fallback, idle_timeout=1)) as stream:
-                async for _ in stream:
-                    task.cancel()
-        assert task.uncancel() == 0
-
-    ASYNCIO.run(main)
-
-
-def test_a_cancellation_keeps_its_message() -> None:
-    """Also where it comes while a source that was timed out cleans up."""
-
-    async def main() -> None:
-        stream = stream_of(slow_to_clean_up(), fallback, idle_timeout=1)
-        task = asyncio.ensure_future(drained(stream))
-        asyncio.get_running_loop().call_later(2, task.cancel, "the message")
-        with pytest.raises(asyncio.CancelledError) as caught:
-            await task
-        assert caught.value.args == ("the message",)
-
-    ASYNCIO.run(main)
 
 
 def test_what_a_task_failed_with_is_let_go() -> None:
@@ -191,48 +151,3 @@ def jump(loop: Any, seconds: float) -> None:
         asyncio.get_running_loop().now += seconds  # type: ignore[attr-defined]  # ours
     else:
         trio.lowlevel.current_clock().jump(seconds)  # type: ignore[attr-defined]  # the mock
-
-
-@loops
-@pytest.mark.parametrize("inner", [{"first_item_timeout": 1}, {"idle_timeout": float("inf")}])
-def test_each_limit_is_left_to_a_stream_inside_by_itself(loop: Any, inner: dict[str, Any]) -> None:
-    """A group that sets only one of them does not have the other."""
-
-    async def stalls() -> AsyncIterator[Any]:
-        yield 1
-        await loop.sleep(FOREVER)
-
-    async def main() -> None:
-        source = Policy(retry_on=OSError, **inner).source([stalls])
-        assert await drained(stream_of(source, fallback, idle_timeout=3)) == [1, "fallback"]
-
-    loop.run(main)
-
-
-@loops
-@pytest.mark.parametrize("ends", ["cut", "over"])
-def test_an_outage_that_is_over_inside_is_over_outside(loop: Any, ends: str) -> None:
-    """An outage that a group has survived does not count when the group fails much later."""
-
-    async def down() -> AsyncIterator[Any]:
-        raise ConnectionError("down")
-        yield
-
-    async def good() -> AsyncIterator[Any]:
-        for number in range(5):
-            await loop.sleep(10)
-            yield number
-
-    async def main() -> None:
-        limit = {"total_timeout": 45} if ends == "over" else {}
-        inner = Policy(retry_on=ConnectionError, **limit).source([down, good])
-        stream = stream_of(
-            inner,
-            fallback,
-            give_up_after=5,
-            retry_on=(ConnectionError, StreamTimeout, SourceError),
-            complete_when=lambda item: item == "fallback",
-        )
-        assert (await drained(stream))[-1] == "fallback"
-
-    loop.run(main)

@@ -1,0 +1,73 @@
+"""Sources that may not take over, for both drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from drivers.base import Behaviour, reset
+from failover_iter import Source
+from support.flavour import SyncFlavour
+
+
+class PassedOver(Behaviour):
+    """The stream goes on behind them; a test module names the flavour that it runs on."""
+
+    def test_sources_behind_those_that_are_passed_over(self, flavour: SyncFlavour) -> None:
+        """However many may not take over, in a list or lazily, the next one that may is tried."""
+        first, last = self.source(flavour, 1, error=reset()), self.source(flavour, 1, 2)
+        shy = self.source(flavour, 9)
+
+        def lazily() -> Iterator[Any]:
+            yield first
+            for number in range(5):
+                yield Source(self.source(flavour, number), mid_stream="raise")
+            yield last
+
+        listed = [first, *[Source(shy, mid_stream="raise")] * 3, last]
+        assert flavour.drain(flavour.stream(listed)) == [1, 1, 2]
+        assert flavour.drain(flavour.stream(lazily())) == [1, 1, 2]
+
+    def test_endless_sources_that_may_not_take_over(self, flavour: SyncFlavour) -> None:
+        """All of them new, they end the stream too, and not the processor."""
+
+        def lazily() -> Iterator[Any]:
+            yield self.source(flavour, 1, error=reset())
+            while True:
+                yield Source(self.source(flavour, 9), mid_stream="raise")
+
+        with pytest.raises(ConnectionError):
+            flavour.drain(flavour.stream(lazily()))
+
+    def test_a_lazy_source_with_a_pause_of_its_own(self, flavour: SyncFlavour) -> None:
+        """It sees how many items were delivered before."""
+        seen: list[Any] = []
+
+        def wait(failed: Any) -> float:
+            seen.append(failed.delivered)
+            return 0.0
+
+        lazy = iter(
+            [
+                self.source(flavour, 1, error=reset()),
+                Source(self.source(flavour, error=reset()), wait=wait, attempts=2),
+                self.source(flavour, 2),
+            ]
+        )
+        assert flavour.drain(flavour.stream(lazy)) == [1, 2]
+        assert seen == [1]
+
+    def test_reset_on_progress_beside_a_source_that_is_passed_over(
+        self, flavour: SyncFlavour
+    ) -> None:
+        """The option is the stream's, and has no meaning for that source."""
+        shy = Source(self.source(flavour, 9), mid_stream="raise")
+        sources = [self.source(flavour, 1, error=reset()), shy, self.source(flavour, 1, 2)]
+        stream = flavour.stream(sources, mid_stream="skip", reset_on_progress=True, attempts=1)
+        with pytest.raises(ConnectionError):
+            flavour.drain(
+                flavour.stream([sources[0], shy], mid_stream="skip", reset_on_progress=False)
+            )
+        assert flavour.next(stream) == 1
