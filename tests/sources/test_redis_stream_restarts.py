@@ -11,13 +11,14 @@ import pytest
 
 from failover_iter import Bookmark, Checkpoint, DivergedStream, Progress, failover_stream
 from failover_iter.sources import redis_stream
-from sources.test_redis_stream_server import BINARY, Server
+from sources.test_redis_stream_server import Server
 from support.needs import needs
+from support.redis_server import needs_server
 from support.runners import quiet
 
 redis = needs("redis")
 
-pytestmark = pytest.mark.skipif(BINARY is None, reason="redis-server is not installed")
+pytestmark = needs_server
 
 HIDDEN = {"entries-added", "max-deleted-entry-id", "recorded-first-entry-id"}
 
@@ -26,7 +27,7 @@ HIDDEN = {"entries-added", "max-deleted-entry-id", "recorded-first-entry-id"}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("redis"))
     yield server
-    server.kill()
+    server.stop()
 
 
 @pytest.fixture

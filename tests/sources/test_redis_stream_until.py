@@ -11,7 +11,7 @@ import pytest
 from failover_iter import Bookmark, Progress
 from failover_iter.sources import redis_stream
 from failover_iter.sources._stream_position import IS_ENTRY, MEMO, SAVED, Look
-from sources.test_redis_stream import AClient, Client, Model, is_last
+from sources.redis_model import AClient, Client, Model, is_last
 
 
 def first_of(model: Model, progress: Progress[Any]) -> Any:

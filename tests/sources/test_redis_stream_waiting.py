@@ -9,7 +9,7 @@ from hypothesis import given
 
 from failover_iter import DivergedStream
 from failover_iter.sources import _redis_stream
-from sources.test_redis_stream import CASES, READS, Model, is_last
+from sources.redis_model import CASES, READS, Model, is_last
 
 EMPTY: list[dict[str, Any]] = [{}, {"exists": True}, {"exists": True, "added": 2}]
 each_flavour = pytest.mark.parametrize("flavour", READS)
