@@ -28,11 +28,10 @@ from failover_iter.testing._must_see import must_see
 from failover_iter.testing._oracles import Oracle
 from failover_iter.testing._plan_strategies import plans
 from failover_iter.testing._plans import Plan
-from failover_iter.testing._run_plan import run_plan
 from failover_iter.testing._runs import RunResult
 from failover_iter.testing._server import fault_server
 from failover_iter.testing._source_checks import check_closes, check_replayable, check_resumable
-from failover_iter.testing._verify import BrokenLaw, verify
+from failover_iter.testing._verify import BrokenLaw, run_plan, verify
 from failover_iter.testing._virtual import VirtualClock
 
 __all__ = [

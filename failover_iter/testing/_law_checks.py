@@ -13,14 +13,13 @@ from typing import Any, Final, TypeAlias
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from failover_iter.testing._async_runs import run_coroutine
 from failover_iter.testing._identity import check_identity
 from failover_iter.testing._oracles import Oracles
 from failover_iter.testing._plan_strategies import DEFAULT_FAULTS, plans
 from failover_iter.testing._plans import Plan
-from failover_iter.testing._run_plan import Flavour, run_plan
 from failover_iter.testing._runs import RunResult
-from failover_iter.testing._verify import verify
+from failover_iter.testing._verify import run_plan, verify
+from failover_iter.testing._worlds import Flavour, run_coroutine
 
 Combinator: TypeAlias = Callable[[Any], Any]
 

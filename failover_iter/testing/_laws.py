@@ -10,7 +10,7 @@ from failover_iter.testing._law_checks import OUTAGES, Combinator, Suite
 from failover_iter.testing._law_models import delivered_under
 from failover_iter.testing._plan_strategies import CONSUMERS
 from failover_iter.testing._plans import LEAVING
-from failover_iter.testing._run_plan import FLAVOURS, Flavour
+from failover_iter.testing._worlds import FLAVOURS, Flavour
 from failover_iter.typing import Mode
 
 #: The laws of failover, each in a sentence.
