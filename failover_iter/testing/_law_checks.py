@@ -141,8 +141,8 @@ class Suite:
         check_identity(
             self.combinator,
             self.failure,
-            is_async=self.flavour != "sync",
-            settings=settings(self.settings, stateful_step_count=12),
+            flavour=self.flavour,
+            settings=self.settings,
         )
 
     def takes_no_factory_before_its_turn(self, plan: Plan) -> None:

@@ -12,7 +12,6 @@ from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, check_failover_laws
 from failover_iter.testing._law_checks import Suite
 from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._scripted_source import ScriptedSource, sync_iterator
 
 
 def skips(factories: Any) -> Any:
@@ -158,12 +157,6 @@ def test_wrong_arguments_are_rejected(options: Any, message: str) -> None:
     """An unknown law, mode or flavour is a ValueError."""
     with pytest.raises(ValueError, match=message):
         check_failover_laws(skips, **options)
-
-
-def test_scripted_sources_stay_ended() -> None:
-    """A scripted iterator that has ended does not yield again, even if it is pulled again."""
-    iterator = sync_iterator(ScriptedSource(pulls=("end", "item")), [])
-    assert [next(iterator, "ended") for _ in range(2)] == ["ended", "ended"]
 
 
 @pytest.mark.parametrize("mode", ["skip", "restart", "raise", "resume"])
