@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from failover_iter.testing import _sources
 from failover_iter.testing._faults import Bug, Interrupt, leaves_of
-from failover_iter.testing._oracles import is_felt, is_outward, oracle, outcome, source_of
+from failover_iter.testing._oracles import is_felt, is_outward, outcome, source_of
 from failover_iter.testing._plans import GENERATORS
 from failover_iter.testing._runs import LogEntry, Runaway, RunResult
 
 
-@oracle("an error that is not a source failure reaches the consumer unchanged")
-def _transparent(run: RunResult) -> str | None:
+def transparent(run: RunResult) -> str | None:
+    """An error that is not a source failure reaches the consumer unchanged."""
     for entry in _escapes(run):
         # An interruption of the cleanup replaces the error.
         is_replaced = any(
@@ -69,8 +69,8 @@ def _escapes(run: RunResult) -> Iterator[LogEntry]:
             yield entry
 
 
-@oracle("the consumer gets the error of the last source, the same object")
-def _same_error(run: RunResult) -> str | None:
+def same_error(run: RunResult) -> str | None:
+    """The consumer gets the error of the last source, the same object."""
     last = [entry.of for entry in run.entries("open")][-1:]
     for entry in _escapes(run):
         if entry.of not in last or not run.drained or isinstance(entry.value, StopIteration):
@@ -94,8 +94,8 @@ def _is_group_of(error: BaseException | None, run: RunResult) -> bool:
 # Causes, notes, returned and sent values, tasks.
 
 
-@oracle("an error keeps the cause, the notes and the traceback that its source raised it with")
-def _intact(run: RunResult) -> str | None:
+def intact(run: RunResult) -> str | None:
+    """An error keeps the cause, the notes and the traceback that its source raised it with."""
     for entry in _escapes(run):
         error: BaseException = entry.value
         if error is not run.error or isinstance(error, StopIteration):
@@ -132,15 +132,15 @@ def _context_of(error: BaseException) -> Iterator[BaseException]:
         each = each.__context__
 
 
-@oracle("no frame that an error has passed still holds it: that is a reference cycle")
-def _no_cycle(run: RunResult) -> str | None:
+def no_cycle(run: RunResult) -> str | None:
+    """No frame that an error has passed still holds it: that is a reference cycle."""
     for entry in run.entries("held"):
         return f"a variable of {entry.value} still holds {outcome(run)}"
     return None
 
 
-@oracle("an error reports the failures before it, in their order: in notes, a group or its context")
-def _told(run: RunResult) -> str | None:
+def told(run: RunResult) -> str | None:
+    """An error reports the failures before it, in their order: in notes, a group or its context."""
     error = run.error
     raised = [entry for entry in _escapes(run) if not isinstance(entry.value, StopIteration)]
     if error is None or not run.drained or all(entry.value is not error for entry in raised):
@@ -168,8 +168,8 @@ def _notes(error: BaseException) -> list[str]:
     return list(getattr(error, "__notes__", ()))
 
 
-@oracle("a stream returns what its last source returned")
-def _returns(run: RunResult) -> str | None:
+def returns(run: RunResult) -> str | None:
+    """A stream returns what its last source returned."""
     ending, stops = run.ending, run.entries("stop")
     if ending is None or ending.what != "end" or run.flavour != "sync" or not stops:
         return None
@@ -178,8 +178,8 @@ def _returns(run: RunResult) -> str | None:
     return f"the stream returned {ending.value!r} instead of {stops[-1].value!r}"
 
 
-@oracle("a value that the consumer sends reaches the source")
-def _sends(run: RunResult) -> str | None:
+def sends(run: RunResult) -> str | None:
+    """A value that the consumer sends reaches the source."""
     last: LogEntry | None = None
     for entry in run.log:
         if entry.what == "ask" and entry.value is not None and last is not None:
@@ -192,8 +192,8 @@ def _sends(run: RunResult) -> str | None:
     return None
 
 
-@oracle("sources are opened and pulled in the task and the context of the consumer")
-def _same_task(run: RunResult) -> str | None:
+def same_task(run: RunResult) -> str | None:
+    """Sources are opened and pulled in the task and the context of the consumer."""
     for entry in run.entries("elsewhere"):
         return f"{source_of(run, entry)} was opened or pulled in another task or context"
     return None

@@ -8,10 +8,9 @@ from typing import Any
 
 from hypothesis import currently_in_test_context, event
 
-from failover_iter.testing._composed import DEFAULT_ORACLES, resolve
 from failover_iter.testing._either import WrongFlavour
 from failover_iter.testing._must_see import saw
-from failover_iter.testing._oracles import ORACLES, Oracle, Oracles
+from failover_iter.testing._oracle import DEFAULT_ORACLES, ORACLES, Oracle, Oracles, resolve
 from failover_iter.testing._plans import Plan
 from failover_iter.testing._report import report
 from failover_iter.testing._run import Run, World

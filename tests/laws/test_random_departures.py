@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from failover_iter import Decide, Event, Policy, Skip, SourceTimeout
 from failover_iter._drivers.clock import async_sleep
 from failover_iter.testing import JumpingLoop, Plan, run_plan
-from failover_iter.testing._composed import resolve
+from failover_iter.testing._oracle import resolve
 from failover_iter.testing._plans import SourceScript
 from failover_iter.testing._run import Run as Recorder
 from failover_iter.testing._runs import unclosed

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import Plan, must_see, plans, verify
-from failover_iter.testing._composed import DEFAULT_ORACLES
+from failover_iter.testing._oracle import DEFAULT_ORACLES
 from failover_iter.testing._plan_strategies import CONSUMERS, FAULTS
 from support.by_hand import FAILURES, aby_hand, by_hand
 

@@ -15,14 +15,10 @@ from failover_iter.testing import (
     Oracle,
     Plan,
     RunResult,
-    attempts_at_most,
-    equals,
     run_plan,
-    survives,
     verify,
-    within,
 )
-from failover_iter.testing._composed import resolve
+from failover_iter.testing._oracle import resolve
 
 
 def passes(source: Any, *_: Any) -> Iterator[Any]:
@@ -279,30 +275,30 @@ def test_a_group_of_the_sources_errors_is_the_same() -> None:
         verify(other, Plan("#"), oracles="same_error")
 
 
-def test_attempts_at_most() -> None:
+def test_max_openings() -> None:
     """The number of openings of a source can be limited."""
 
     def thrice(source: Any) -> Iterator[Any]:
         return starts_over(source, source, source)
 
-    verify(thrice, Plan("#"), oracles=attempts_at_most(3))
-    with pytest.raises(BrokenLaw, match=r"attempts_at_most\(2\): source 1 was opened 3 times"):
-        verify(thrice, Plan("#"), oracles=attempts_at_most(2))
+    verify(thrice, Plan("#"), oracles=Oracle.max_openings(3))
+    with pytest.raises(BrokenLaw, match=r"max_openings\(2\): source 1 was opened 3 times"):
+        verify(thrice, Plan("#"), oracles=Oracle.max_openings(2))
 
 
 def test_survives() -> None:
     """`survives` expects the items that several attempts can deliver."""
     plan = Plan("a#; ab|")
-    verify(passes, plan, oracles=["no_loss", survives(1)])
+    verify(passes, plan, oracles=["no_loss", Oracle.survives(1)])
     with pytest.raises(BrokenLaw, match=r"survives\(2\): 'b' was never delivered"):
-        verify(passes, plan, oracles=survives(2))
+        verify(passes, plan, oracles=Oracle.survives(2))
 
 
 def test_within() -> None:
     """`within` limits how long the consumer waits, in virtual time."""
-    verify(passes, Plan("--a-b|"), oracles=within(3))
+    verify(passes, Plan("--a-b|"), oracles=Oracle.within(3))
     with pytest.raises(BrokenLaw, match=r"within\(2.5\): the consumer waited 3 s"):
-        verify(passes, Plan("--a-b|"), oracles=within(2.5))
+        verify(passes, Plan("--a-b|"), oracles=Oracle.within(2.5))
 
 
 def test_equals() -> None:
@@ -314,13 +310,13 @@ def test_equals() -> None:
             raise ConnectionError
 
     for plan in (Plan("ab|"), Plan("ab#"), Plan("ab|", consumer="close 1")):
-        verify(passes, plan, oracles=equals(first))
+        verify(passes, plan, oracles=Oracle.equals(first))
     with pytest.raises(BrokenLaw, match=r"equals\(first\): delivered \['b', 'a'\], but the model"):
-        verify(reverses, Plan("ab|"), oracles=equals(first))
+        verify(reverses, Plan("ab|"), oracles=Oracle.equals(first))
     with pytest.raises(
         BrokenLaw, match="the consumer got a normal end, but the model expects Conn"
     ):
-        verify(ends_quietly, Plan("ab#"), oracles=equals(first))
+        verify(ends_quietly, Plan("ab#"), oracles=Oracle.equals(first))
 
 
 def no_item_arrived(run: RunResult) -> bool:
