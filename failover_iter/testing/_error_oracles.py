@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 from failover_iter.testing import _sources
 from failover_iter.testing._faults import Bug, Interrupt, leaves_of
@@ -137,6 +143,75 @@ def no_cycle(run: RunResult) -> str | None:
     for entry in run.entries("held"):
         return f"a variable of {entry.value} still holds {outcome(run)}"
     return None
+
+
+def no_kept_error(run: RunResult) -> str | None:
+    """After the run, nothing refers to an error of a source that the consumer did not get."""
+    entries = run.entries("fail")
+    got = _parts_of([run.error])
+    for entry in entries:
+        _clear_frames(entry.value)
+    suspects = [each for each in entries if id(each.value) not in got]
+    if not any(_others(suspects, run)):
+        return None  # as usual; what follows takes long
+    gc.collect()
+    parts = _parts_of([entry.value for entry in entries])  # one may be the context of another
+    for entry, others in zip(suspects, _others(suspects, run), strict=True):
+        holders = [each for each in gc.get_referrers(entry.value) if not isinstance(each, LogEntry)]
+        known = [each for each in holders if id(each) in parts or _is_logged(each)]
+        if others > sum(_count(entry.value, gc.get_referents(each)) for each in known):
+            strange = [type(each).__name__ for each in holders if all(each is not k for k in known)]
+            what = f"a {strange[0]}" if strange else "something"
+            raised = f"{entry.value!r}, raised by {source_of(run, entry)}"
+            return f"after the run, {what} still refers to {raised}"
+    return None
+
+
+def _others(entries: list[LogEntry], run: RunResult) -> list[int]:
+    """Return how many references each error has, besides those of the log."""
+    errors = [Exception("to which nothing else refers"), *[each.value for each in entries]]
+    usual, *counts = [sys.getrefcount(error) for error in errors]
+    logged = Counter(id(entry.value) for entry in run.log)
+    return [
+        count - usual - logged[id(entry.value)]
+        for count, entry in zip(counts, entries, strict=True)
+    ]
+
+
+def _count(wanted: object, values: list[Any]) -> int:
+    return sum(each is wanted for each in values)
+
+
+def _clear_frames(error: BaseException) -> None:
+    """Drop what finished functions held: those that the error has passed, and their callers."""
+    for passed, _ in traceback.walk_tb(error.__traceback__):
+        frame: FrameType | None = passed
+        while frame is not None:
+            try:
+                frame.clear()
+            except RuntimeError:
+                break  # it is still running
+            frame = frame.f_back
+
+
+def _parts_of(errors: list[Any]) -> set[int]:
+    """Return the identities of errors and of what they consist of, without their tracebacks."""
+    left, parts = errors[:], set[int]()
+    while left:
+        each: Any = left.pop()
+        is_part = issubclass(type(each), (BaseException, tuple, list, dict))
+        if is_part and id(each) not in parts:
+            parts.add(id(each))
+            left += gc.get_referents(each)
+    return parts
+
+
+def _is_logged(holder: object) -> bool:
+    """Whether it belongs to a log record, which pytest keeps."""
+    return isinstance(holder, tuple) and any(
+        isinstance(each, logging.LogRecord) or (isinstance(each, dict) and "levelno" in each)
+        for each in gc.get_referrers(holder)
+    )
 
 
 def told(run: RunResult) -> str | None:

@@ -66,12 +66,9 @@ class Oracle:
                     return f"{run.source_name(number)} was opened {count} times"
             return None
 
+        who = "Sources are" if source == "all" else "Each source is"
         if isinstance(source, int):
-            who = f"Source {source + 1} is opened at most"
-        else:
-            who = {"each": "No source is opened more than", "all": "Sources are opened at most"}[
-                source
-            ]
+            who = f"Source {source + 1} is"
         where = "" if source == "each" else f", source={source!r}"
         return Oracle(f"max_openings({n}{where})", f"{who} opened at most {n} times.", check)
 
@@ -150,8 +147,8 @@ ORACLES: Final = {
         laws.lazy, laws.no_read_ahead, laws.no_reopen, laws.ends, laws.flat,
         laws.no_loss, laws.no_duplicates, laws.in_order, laws.nothing_else,
         laws.one_winner, laws.losers_closed,
-        errors.transparent, errors.same_error, errors.intact, errors.no_cycle, errors.told,
-        errors.returns, errors.sends, errors.same_task,
+        errors.transparent, errors.same_error, errors.intact, errors.told, errors.no_cycle,
+        errors.no_kept_error, errors.returns, errors.sends, errors.same_task,
     )
 }  # fmt: skip
 #: Names for several oracles.

@@ -139,7 +139,8 @@ def verify(
             `at_least_once`, `at_most_once`, `same_error`, `transparent`, `no_leak`,
             `closed_once`, `one_open`, `lazy`, `no_read_ahead` and `no_reopen`. These are the
             default: an exactly-once stream obeys them. The others are `flat`, `intact`, `told`,
-            `no_cycle`, `returns`, `sends` and `same_task`. `verify` also checks that the run ends.
+            `no_cycle`, `no_kept_error`, `returns`, `sends` and `same_task`, and for races
+            `one_winner` and `losers_closed`. `verify` also checks that the run ends.
         flavour: "sync", "asyncio" or "trio"; by default, the kit finds out.
         item: turns a letter of the plan into an item, as for `run_plan`.
         tick: the length of a tick in virtual seconds.

@@ -39,7 +39,7 @@ def test_many_plans(flavour: Any, pipeline_of: Any) -> None:
     pipeline = pipeline_of(flavour)
     oracles = [*DEFAULT_ORACLES, "same_task"]
     if pipeline_of == ours:  # hand-written code does less
-        oracles += ["intact", "no_cycle", "told", "returns", "sends"]
+        oracles += ["intact", "no_cycle", "no_kept_error", "told", "returns", "sends"]
 
     @must_see("switched mid-stream", "left early", "raised", "ended normally", "time passed")
     @settings(max_examples=PLANS, suppress_health_check=list(HealthCheck), database=None)

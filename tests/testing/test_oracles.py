@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, suppress
 from contextvars import Context
@@ -137,6 +138,32 @@ def raises_the_last(*sources: Any, notes: Any = list) -> Iterator[Any]:
     raise errors[-1]
 
 
+KEPT: list[Exception] = []
+
+
+def keeps(*sources: Any) -> Iterator[Any]:
+    """Keep each error beyond the end of the stream."""
+    for source in sources:
+        try:
+            yield from source()
+        except ConnectionError as error:
+            KEPT.append(error)
+
+
+def logs(*sources: Any) -> Iterator[Any]:
+    """Log each error: pytest keeps the record."""
+    for source in sources:
+        try:
+            yield from source()
+        except ConnectionError as error:
+            logging.getLogger("test").warning("failed: %s", error)
+
+
+def groups(*sources: Any) -> Iterator[Any]:
+    """Raise all errors in a group."""
+    return failover_stream(sources, retry_on=ConnectionError, on_exhausted="group")
+
+
 def tries_all(*sources: Any) -> Iterator[Any]:
     """A stream of the library: correct."""
     return failover_stream(sources, retry_on=ConnectionError)
@@ -217,6 +244,11 @@ BROKEN = [
     ("intact", lambda source: source(), Plan("#chained close=bug", consumer="cancel 0"), None),
     ("no_cycle", raises_the_last, Plan("#", "#"), "a variable of raises_the_last still holds ConnectionError('source 2, opening 1, pull')"),
     ("no_cycle", tries_all, Plan("#", "#"), None),
+    ("no_kept_error", keeps, Plan("#", "a|"), "still refers to ConnectionError('source 1, opening 1, pull'), raised by source 1"),
+    ("no_kept_error", logs, Plan("#", "a|"), None),
+    ("no_kept_error", starts_over, Plan("#", "#chained", "a|"), None),
+    ("no_kept_error", raises_the_last, Plan("#", "#"), None),
+    ("no_kept_error", groups, Plan("#", "#"), None),
     ("told", raises_the_last, Plan("#", "#"), None),
     ("told", deepens, Plan("#", "#bug"), None),
     ("told", tries_all, Plan("#", "a| as=answering close=raises", consumer="throw 1"), None),
@@ -273,6 +305,20 @@ def test_a_group_of_the_sources_errors_is_the_same() -> None:
 
     with pytest.raises(BrokenLaw, match="same_error"):
         verify(other, Plan("#"), oracles="same_error")
+
+
+def test_what_keeps_an_error_is_named() -> None:
+    """If it can be found."""
+    kept: list[Exception] = []
+
+    def keeps_its_own(source: Any) -> Iterator[Any]:
+        try:
+            yield from source()
+        except ConnectionError as error:
+            kept.append(error)
+
+    with pytest.raises(BrokenLaw, match="after the run, a list still refers to ConnectionError"):
+        verify(keeps_its_own, Plan("#"), oracles="no_kept_error")
 
 
 def test_max_openings() -> None:
