@@ -8,11 +8,10 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 from failover_iter.testing import _sources
-from failover_iter.testing._faults import Bug, Interrupt, leaves_of
+from failover_iter.testing._faults import Bug, Interrupt, clear_frames, leaves_of
 from failover_iter.testing._oracles import is_felt, is_outward, outcome, source_of
 from failover_iter.testing._plans import GENERATORS
 from failover_iter.testing._runs import LogEntry, Runaway, RunResult
@@ -150,7 +149,7 @@ def no_kept_error(run: RunResult) -> str | None:
     entries = run.entries("fail")
     got = _parts_of([run.error])
     for entry in entries:
-        _clear_frames(entry.value)
+        clear_frames(entry.value)
     suspects = [each for each in entries if id(each.value) not in got]
     if not any(_others(suspects, run)):
         return None  # as usual; what follows takes long
@@ -180,18 +179,6 @@ def _others(entries: list[LogEntry], run: RunResult) -> list[int]:
 
 def _count(wanted: object, values: list[Any]) -> int:
     return sum(each is wanted for each in values)
-
-
-def _clear_frames(error: BaseException) -> None:
-    """Drop what finished functions held: those that the error has passed, and their callers."""
-    for passed, _ in traceback.walk_tb(error.__traceback__):
-        frame: FrameType | None = passed
-        while frame is not None:
-            try:
-                frame.clear()
-            except RuntimeError:
-                break  # it is still running
-            frame = frame.f_back
 
 
 def _parts_of(errors: list[Any]) -> set[int]:

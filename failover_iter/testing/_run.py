@@ -27,7 +27,7 @@ from failover_iter.testing._either import (
     is_async_iterable,
     result_of,
 )
-from failover_iter.testing._faults import Interrupt, leaves_of, make_error
+from failover_iter.testing._faults import Interrupt, clear_frames, leaves_of, make_error
 from failover_iter.testing._plans import Plan
 from failover_iter.testing._runs import Interruption, LogEntry, Of, Runaway, What, unclosed
 
@@ -219,7 +219,7 @@ class Run:
             self.note("raised", value=error)
             if (holder := _holder_of(error)) is not None:
                 self.note("held", value=holder)
-            traceback.clear_frames(error.__traceback__)
+            clear_frames(error)
             if is_cancelled:
                 raise
         finally:
