@@ -22,7 +22,7 @@ from failover_iter.events import (
     Switched,
     Waiting,
 )
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from support.width import width
 
 # Real streams with a virtual clock.
@@ -229,7 +229,7 @@ def test_a_factory_that_opens_a_stream(time: VirtualClock) -> None:
 
 
 def run_async(main: Callable[[], Any]) -> Any:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         return runner.run(main())
 
 

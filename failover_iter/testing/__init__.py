@@ -16,7 +16,6 @@ except ModuleNotFoundError as missing:
 from failover_iter.testing._file_server import FileAnswer, file_server
 from failover_iter.testing._inject import inject
 from failover_iter.testing._laws import check_failover_laws
-from failover_iter.testing._loop import JumpingLoop
 from failover_iter.testing._must_see import must_see
 from failover_iter.testing._oracle import Oracle
 from failover_iter.testing._plan_strategies import plans
@@ -30,7 +29,6 @@ from failover_iter.testing._virtual import VirtualClock
 __all__ = [
     "BrokenLaw",
     "FileAnswer",
-    "JumpingLoop",
     "Oracle",
     "Plan",
     "RunResult",

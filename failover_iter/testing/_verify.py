@@ -95,7 +95,7 @@ def world_of(flavour: Flavour, clock: VirtualClock | None = None) -> World:
     if flavour == "sync":
         return SyncWorld(clock or VirtualClock())
     if flavour == "asyncio":
-        return AsyncioWorld()
+        return AsyncioWorld(clock or VirtualClock())
     from failover_iter.testing._trio_world import TrioWorld
 
     return TrioWorld()

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter._drivers.clock import clock as library_clock
 from failover_iter.testing._either import step
-from failover_iter.testing._loop import JumpingLoop
 from failover_iter.testing._run import Function, Run, World
 from failover_iter.testing._runs import Interruption, Runaway
 from failover_iter.testing._virtual import WORKERS, VirtualClock
@@ -121,11 +120,12 @@ class AsyncioWorld(AsyncWorld):
     cancelled = asyncio.CancelledError
     consumer: asyncio.Task[None]
 
-    def __init__(self) -> None:
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
         self.beside: list[asyncio.Task[None]] = []
 
     def play(self, run: Run) -> None:
-        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        with asyncio.Runner(loop_factory=self.clock.new_event_loop) as runner:
             runner.get_loop().set_exception_handler(
                 lambda _, context: run.stray(context.get("exception"))
             )
@@ -144,7 +144,7 @@ class AsyncioWorld(AsyncWorld):
             self.consumer.result()
 
     def time(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self.clock.time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -37,7 +37,7 @@ from failover_iter import (
 from failover_iter import afailover_stream as astream
 from failover_iter._drivers import mailbox
 from failover_iter._drivers.clock import clock
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from support.runners import quiet
 from support.worlds import at_once, blocking, place_of
 
@@ -363,7 +363,7 @@ def run(seed: int, shape: str, flavour: str) -> Record:
                     _join(virtual)
                     clock.reset(token)
             case "asyncio":
-                with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+                with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
                     runner.run(_and_no_task_is_left(record, library))
             case _:
                 trio.run(

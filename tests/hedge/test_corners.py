@@ -35,7 +35,7 @@ from failover_iter import (
 from failover_iter._drivers import contender, mailbox, tasks_asyncio
 from failover_iter._drivers.clock import clock
 from failover_iter._percentile import quantile_of
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from support.worlds import FLAVOURS, World, play
 
 POLICY = Policy(retry_on=ConnectionError)
@@ -46,7 +46,7 @@ class Exit(BaseException):
 
 
 def run(main: Callable[[], Any]) -> Any:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         return runner.run(main())
 
 
@@ -865,7 +865,7 @@ def test_an_outage_began_with_the_first_contender() -> None:
 
     for after in (inf, 0.01):
         with (
-            asyncio.Runner(loop_factory=JumpingLoop) as runner,
+            asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner,
             pytest.raises(OSError, match="0.2"),
         ):
             runner.run(main(after))
@@ -900,5 +900,5 @@ def test_a_listener_that_raises_keeps_no_probe() -> None:
             _ = [item async for item in Policy(retry_on=OSError).astream([race])]
         assert health.admit("inner").verdict == "probe"
 
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         runner.run(main())

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from failover_iter import Decide, Event, Policy, Skip, SourceTimeout
 from failover_iter._drivers.clock import async_sleep
-from failover_iter.testing import JumpingLoop, Plan, run_plan
+from failover_iter.testing import Plan, VirtualClock, run_plan
 from failover_iter.testing._oracle import resolve
 from failover_iter.testing._plans import SourceScript
 from failover_iter.testing._run import Run as Recorder
@@ -268,7 +268,7 @@ def cancelled_under_asyncio(run: Run, when: When) -> int:
 
     cancelled: list[bool] = []
     steps = Steps()
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         runner.run(main())
     return steps.count
 
@@ -483,7 +483,7 @@ def test_abandoned(
                 run.is_real = True
                 abandoned_under(uvloop.new_event_loop, run, pulls, steps, turns)
             case _:
-                abandoned_under(JumpingLoop, run, pulls, steps, turns)
+                abandoned_under(VirtualClock().new_event_loop, run, pulls, steps, turns)
         gc.collect(0)
     check(run.recorder, run.heard, run.length)
     said = [each for each in trouble.said if not isinstance(each, ResourceWarning)]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from failover_iter import Policy
 from failover_iter._drivers.clock import clock
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from support.runners import quiet
 
 Scenario = Callable[["World"], Awaitable[None]]
@@ -151,7 +151,7 @@ def play(flavour: str, scenario: Scenario) -> None:
                     world.clock.wake_all()  # sources that were abandoned in their threads
                     clock.reset(token)
             case "asyncio":
-                loop = JumpingLoop()
+                loop = VirtualClock().new_event_loop()
                 try:
                     loop.run_until_complete(scenario(world))
                     loop.run_until_complete(loop.shutdown_asyncgens())
