@@ -32,7 +32,7 @@ from failover_iter.testing._either import (
     is_async_iterable,
     result_of,
 )
-from failover_iter.testing._worlds import Flavour, run_coroutine
+from failover_iter.testing._worlds import Flavour, in_flavour, run_coroutine
 
 Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
@@ -329,9 +329,9 @@ def _nothing_left(pulls: int) -> Generator[None]:
 class _Opener:
     """Opens a source, and finds out whether it is async."""
 
-    def __init__(self, factory: Callable[..., Any], *, blocking: bool) -> None:
+    def __init__(self, factory: Callable[..., Any]) -> None:
         self.factory = factory
-        self.blocking = blocking
+        self.blocking = True
         #: Async sources that were opened before their flavour was known.
         self.unused: list[Any] = []
 
@@ -353,18 +353,14 @@ def _run(
     factory: Callable[..., Any],
     flavour: Flavour | None,
 ) -> None:
-    opener = _Opener(factory, blocking=flavour in (None, "sync"))
+    opener = _Opener(factory)
 
     async def checked() -> None:
         await opener.close_unused()
         await check(opener)
 
-    try:
-        run_coroutine(flavour or "sync", checked())
-    except WrongFlavour:
-        if flavour is not None:
-            raise
-    else:
-        return
-    opener.blocking = False
-    run_coroutine("asyncio", checked())
+    def run(chosen: Flavour) -> None:
+        opener.blocking = chosen == "sync"
+        run_coroutine(chosen, checked())
+
+    in_flavour(flavour, run)

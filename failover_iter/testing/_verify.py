@@ -8,7 +8,6 @@ from typing import Any
 
 from hypothesis import currently_in_test_context, event
 
-from failover_iter.testing._either import WrongFlavour
 from failover_iter.testing._must_see import saw
 from failover_iter.testing._oracle import DEFAULT_ORACLES, ORACLES, Oracle, Oracles, resolve
 from failover_iter.testing._plans import Plan
@@ -17,7 +16,7 @@ from failover_iter.testing._run import Run, World
 from failover_iter.testing._runs import RunResult
 from failover_iter.testing._sources import factories_of
 from failover_iter.testing._virtual import VirtualClock
-from failover_iter.testing._worlds import FLAVOURS, AsyncioWorld, Flavour, SyncWorld
+from failover_iter.testing._worlds import FLAVOURS, AsyncioWorld, Flavour, SyncWorld, in_flavour
 
 
 def itself(letter: str) -> str:
@@ -68,26 +67,12 @@ def run_plan(
     if flavour not in (None, *FLAVOURS):
         raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}, or None; got {flavour!r}")
 
-    try:
-        return _run_as(flavour or "sync", pipeline, plan, item, tick, awaited, clock)
-    except WrongFlavour:
-        if flavour is not None:
-            raise
-    return _run_as("asyncio", pipeline, plan, item, tick, awaited, clock)
+    def run_as(chosen: Flavour) -> RunResult:
+        run = Run(plan, item, world_of(chosen, clock), tick, is_awaited=awaited)
+        run.play(partial(pipeline, *factories_of(run)))
+        return RunResult(plan, tuple(run.log), chosen, item)
 
-
-def _run_as(  # noqa: PLR0917 (the parameters of `run_plan`)
-    flavour: Flavour,
-    pipeline: Callable[..., Any],
-    plan: Plan,
-    item: Callable[[str], Any],
-    tick: float,
-    awaited: bool | None,  # noqa: FBT001
-    clock: VirtualClock | None,
-) -> RunResult:
-    run = Run(plan, item, world_of(flavour, clock), tick, is_awaited=awaited)
-    run.play(partial(pipeline, *factories_of(run)))
-    return RunResult(plan, tuple(run.log), flavour, item)
+    return in_flavour(flavour, run_as)
 
 
 def world_of(flavour: Flavour, clock: VirtualClock | None = None) -> World:

@@ -8,14 +8,15 @@ import gc
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from failover_iter._drivers.clock import clock as library_clock
-from failover_iter.testing._either import step
+from failover_iter.testing._either import WrongFlavour, step
 from failover_iter.testing._run import Function, Run, World
 from failover_iter.testing._runs import Interruption, Runaway
 from failover_iter.testing._virtual import WORKERS, VirtualClock
 
+Result = TypeVar("Result")
 Flavour: TypeAlias = Literal["sync", "asyncio", "trio"]
 FLAVOURS: Final = ("sync", "asyncio", "trio")
 
@@ -157,6 +158,16 @@ class AsyncioWorld(AsyncWorld):
 
     def cancel(self) -> None:
         self.consumer.cancel()
+
+
+def in_flavour(flavour: Flavour | None, run: Callable[[Flavour], Result]) -> Result:
+    """Run in this flavour. Without one, find out: run sync, and under asyncio if that is wrong."""
+    try:
+        return run(flavour or "sync")
+    except WrongFlavour:
+        if flavour is not None:
+            raise
+    return run("asyncio")
 
 
 def run_coroutine(flavour: Flavour, coroutine: Coroutine[Any, Any, Any]) -> Any:
