@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from types import FrameType
-from typing import TypeAlias, cast
+from contextlib import suppress
+from typing import Any, TypeAlias, cast
 
 #: A failure of a source: an exception class, or a function that returns an exception.
 ErrorMaker: TypeAlias = type[Exception] | Callable[[], Exception]
@@ -55,14 +55,12 @@ def leaves_of(error: BaseException | None) -> list[BaseException] | None:
 def clear_frames(error: BaseException) -> None:
     """Drop what finished functions hold: those that an error has passed, and their callers."""
     for passed, _ in traceback.walk_tb(error.__traceback__):
-        frame: FrameType | None = passed
-        while frame is not None:
-            try:
+        frame: Any = passed
+        with suppress(RuntimeError, AttributeError):  # it is still running; or there is no caller
+            while True:
                 frame.clear()
-            except RuntimeError:
-                break  # it is still running
-            _ = frame.f_locals  # up to Python 3.12, this empties a dictionary that was made before
-            frame = frame.f_back
+                _ = frame.f_locals  # up to Python 3.12, this empties a dictionary made before
+                frame = frame.f_back
 
 
 def named(errors: tuple[ErrorMaker, ...]) -> dict[str, ErrorMaker]:

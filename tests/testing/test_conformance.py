@@ -72,6 +72,11 @@ def test_associativity_needs_nest_to_resume() -> None:
     check_failover_laws(resumes, mode="resume", laws=["associativity"], max_examples=10)
 
 
+def test_what_needs_another_combinator_is_left_out() -> None:
+    """Without `waiting` and `twin`, the laws are checked with the combinator alone."""
+    check_failover_laws(skips, laws=["transparency", "closing", "twins"], max_examples=5)
+
+
 def test_as_many_plans_as_the_profile_says() -> None:
     """Without `max_examples`, the loaded profile of Hypothesis decides."""
     check_failover_laws(skips, laws=["laziness"])
