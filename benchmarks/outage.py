@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from failover_iter import Health, Policy
-from failover_iter.testing import JumpingLoop
+from failover_iter.testing import VirtualClock
 
 from .measure import MICROSECONDS
 from .report import Headline, Part, Table
@@ -41,7 +41,7 @@ class Outage:
 
 def measure(*, has_health: bool) -> Outage:
     """Run the streams, with or without a health that they share."""
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         return runner.run(_run(has_health=has_health))
 
 

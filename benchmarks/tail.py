@@ -13,7 +13,7 @@ from time import process_time
 from typing import Any
 
 from failover_iter import Budget, Percentile, Policy, afailover_stream
-from failover_iter.testing import JumpingLoop
+from failover_iter.testing import VirtualClock
 
 from .measure import MICROSECONDS
 from .report import Headline, Part, Table
@@ -49,7 +49,7 @@ def measure(after: Any, ratio: float | None, slow: float) -> Tail:
 
 def waits(after: Any, ratio: float | None, slow: float) -> tuple[list[float], float]:
     """Run the streams: how long each waited, the shortest first; the share of extra openings."""
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         return runner.run(_run(after, ratio, slow))
 
 

@@ -36,7 +36,7 @@ CLOCK = "_drivers.clock"
 IMPURE = {"asyncio", "logging", "threading", "time", "trio"}
 #: Imported only by a stream that runs under that library, or with redis-py, which imports asyncio.
 LOOPS = {"_drivers.timed_asyncio", "_drivers.timed_trio", "llm._openai_body"}
-LOOPS |= {"_drivers.tasks_asyncio", "_drivers.tasks_trio", "testing._trio_runs"}
+LOOPS |= {"_drivers.tasks_asyncio", "_drivers.tasks_trio", "testing._trio_world"}
 LOOPS |= {"redis", "redis._checkpoints", "redis._clients", "redis._sender"}
 
 

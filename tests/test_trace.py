@@ -21,7 +21,7 @@ from failover_iter.events import (
     Switched,
     Waiting,
 )
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from support.virtual import virtual_time
 from support.width import width
 
@@ -227,7 +227,7 @@ def test_a_factory_that_opens_a_stream(time: VirtualClock) -> None:
 
 
 def run_async(main: Callable[[], Any]) -> Any:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         return runner.run(main())
 
 

@@ -14,7 +14,7 @@ import trio.testing
 
 from failover_iter import Policy, Source, Trace
 from failover_iter._drivers.clock import async_sleep
-from failover_iter.testing import JumpingLoop
+from failover_iter.testing import VirtualClock
 
 HUNDRED = 100
 
@@ -61,7 +61,7 @@ def hundred_in_asyncio(policy: Policy) -> None:
             for number in range(HUNDRED):
                 tasks.create_task(consume_one(policy, number))
 
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         runner.run(main())
 
 

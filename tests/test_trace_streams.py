@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from failover_iter import Policy, Source, SourceError, Trace
 from failover_iter._drivers.clock import async_sleep
 from failover_iter.events import Committed, Event, Opening
-from failover_iter.testing import JumpingLoop
+from failover_iter.testing import VirtualClock
 from failover_iter.trace import TracedAttempt
 
 # Random streams. The name of a source contains the names of the groups that it is in: "s0/1/0".
@@ -218,7 +218,7 @@ def run_asyncio(roots: list[Group], listener: Any, _: Random) -> None:
             for root in roots:
                 tasks.create_task(task(root))
 
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         runner.run(main())
 
 

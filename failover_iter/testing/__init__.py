@@ -13,50 +13,35 @@ except ModuleNotFoundError as missing:
         name="hypothesis",
     ) from missing
 
-from failover_iter.testing._composed import (
-    at_most_n_openings,
-    attempts_at_most,
-    equals,
-    survives,
-    within,
-)
 from failover_iter.testing._file_server import FileAnswer, file_server
 from failover_iter.testing._inject import inject
 from failover_iter.testing._laws import check_failover_laws
-from failover_iter.testing._loop import JumpingLoop
 from failover_iter.testing._must_see import must_see
-from failover_iter.testing._oracles import Oracle
+from failover_iter.testing._oracle import Oracle
 from failover_iter.testing._plan_strategies import plans
 from failover_iter.testing._plans import Plan
-from failover_iter.testing._run_plan import run_plan
 from failover_iter.testing._runs import RunResult
 from failover_iter.testing._server import fault_server
 from failover_iter.testing._source_checks import check_closes, check_replayable, check_resumable
-from failover_iter.testing._verify import BrokenLaw, verify
+from failover_iter.testing._verify import BrokenLaw, run_plan, verify
 from failover_iter.testing._virtual import VirtualClock
 
 __all__ = [
     "BrokenLaw",
     "FileAnswer",
-    "JumpingLoop",
     "Oracle",
     "Plan",
     "RunResult",
     "VirtualClock",
-    "at_most_n_openings",
-    "attempts_at_most",
     "check_closes",
     "check_failover_laws",
     "check_replayable",
     "check_resumable",
-    "equals",
     "fault_server",
     "file_server",
     "inject",
     "must_see",
     "plans",
     "run_plan",
-    "survives",
     "verify",
-    "within",
 ]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from failover_iter.testing import _sources
-from failover_iter.testing._faults import Bug, Interrupt, leaves_of
-from failover_iter.testing._oracles import is_felt, is_outward, oracle, outcome, source_of
+from failover_iter.testing._faults import Bug, Interrupt, clear_frames, leaves_of
+from failover_iter.testing._oracles import is_felt, is_outward, outcome, source_of
 from failover_iter.testing._plans import GENERATORS
 from failover_iter.testing._runs import LogEntry, Runaway, RunResult
 
 
-@oracle("an error that is not a source failure reaches the consumer unchanged")
-def _transparent(run: RunResult) -> str | None:
+def transparent(run: RunResult) -> str | None:
+    """An error that is not a source failure reaches the consumer unchanged."""
     for entry in _escapes(run):
         # An interruption of the cleanup replaces the error.
         is_replaced = any(
@@ -69,8 +74,8 @@ def _escapes(run: RunResult) -> Iterator[LogEntry]:
             yield entry
 
 
-@oracle("the consumer gets the error of the last source, the same object")
-def _same_error(run: RunResult) -> str | None:
+def same_error(run: RunResult) -> str | None:
+    """The consumer gets the error of the last source, the same object."""
     last = [entry.of for entry in run.entries("open")][-1:]
     for entry in _escapes(run):
         if entry.of not in last or not run.drained or isinstance(entry.value, StopIteration):
@@ -94,8 +99,8 @@ def _is_group_of(error: BaseException | None, run: RunResult) -> bool:
 # Causes, notes, returned and sent values, tasks.
 
 
-@oracle("an error keeps the cause, the notes and the traceback that its source raised it with")
-def _intact(run: RunResult) -> str | None:
+def intact(run: RunResult) -> str | None:
+    """An error keeps the cause, the notes and the traceback that its source raised it with."""
     for entry in _escapes(run):
         error: BaseException = entry.value
         if error is not run.error or isinstance(error, StopIteration):
@@ -132,15 +137,72 @@ def _context_of(error: BaseException) -> Iterator[BaseException]:
         each = each.__context__
 
 
-@oracle("no frame that an error has passed still holds it: that is a reference cycle")
-def _no_cycle(run: RunResult) -> str | None:
+def no_cycle(run: RunResult) -> str | None:
+    """No frame that an error has passed still holds it: that is a reference cycle."""
     for entry in run.entries("held"):
         return f"a variable of {entry.value} still holds {outcome(run)}"
     return None
 
 
-@oracle("an error reports the failures before it, in their order: in notes, a group or its context")
-def _told(run: RunResult) -> str | None:
+def no_kept_error(run: RunResult) -> str | None:
+    """After the run, nothing refers to an error of a source that the consumer did not get."""
+    entries = run.entries("fail")
+    got = _parts_of([run.error])
+    for entry in entries:
+        clear_frames(entry.value)
+    suspects = [each for each in entries if id(each.value) not in got]
+    if not any(_others(suspects, run)):
+        return None  # as usual; what follows takes long
+    gc.collect()
+    parts = _parts_of([entry.value for entry in entries])  # one may be the context of another
+    for entry, others in zip(suspects, _others(suspects, run), strict=True):
+        holders = [each for each in gc.get_referrers(entry.value) if not isinstance(each, LogEntry)]
+        known = [each for each in holders if id(each) in parts or _is_logged(each)]
+        if others > sum(_count(entry.value, gc.get_referents(each)) for each in known):
+            strange = [type(each).__name__ for each in holders if all(each is not k for k in known)]
+            what = f"a {strange[0]}" if strange else "something"
+            raised = f"{entry.value!r}, raised by {source_of(run, entry)}"
+            return f"after the run, {what} still refers to {raised}"
+    return None
+
+
+def _others(entries: list[LogEntry], run: RunResult) -> list[int]:
+    """Return how many references each error has, besides those of the log."""
+    errors = [Exception("to which nothing else refers"), *[each.value for each in entries]]
+    usual, *counts = [sys.getrefcount(error) for error in errors]
+    logged = Counter(id(entry.value) for entry in run.log)
+    return [
+        count - usual - logged[id(entry.value)]
+        for count, entry in zip(counts, entries, strict=True)
+    ]
+
+
+def _count(wanted: object, values: list[Any]) -> int:
+    return sum(each is wanted for each in values)
+
+
+def _parts_of(errors: list[Any]) -> set[int]:
+    """Return the identities of errors and of what they consist of, without their tracebacks."""
+    left, parts = errors[:], set[int]()
+    while left:
+        each: Any = left.pop()
+        is_part = issubclass(type(each), (BaseException, tuple, list, dict))
+        if is_part and id(each) not in parts:
+            parts.add(id(each))
+            left += gc.get_referents(each)
+    return parts
+
+
+def _is_logged(holder: object) -> bool:
+    """Whether it belongs to a log record, which pytest keeps."""
+    return isinstance(holder, tuple) and any(
+        isinstance(each, logging.LogRecord) or (isinstance(each, dict) and "levelno" in each)
+        for each in gc.get_referrers(holder)
+    )
+
+
+def told(run: RunResult) -> str | None:
+    """An error reports the failures before it, in their order: in notes, a group or its context."""
     error = run.error
     raised = [entry for entry in _escapes(run) if not isinstance(entry.value, StopIteration)]
     if error is None or not run.drained or all(entry.value is not error for entry in raised):
@@ -168,8 +230,8 @@ def _notes(error: BaseException) -> list[str]:
     return list(getattr(error, "__notes__", ()))
 
 
-@oracle("a stream returns what its last source returned")
-def _returns(run: RunResult) -> str | None:
+def returns(run: RunResult) -> str | None:
+    """A stream returns what its last source returned."""
     ending, stops = run.ending, run.entries("stop")
     if ending is None or ending.what != "end" or run.flavour != "sync" or not stops:
         return None
@@ -178,8 +240,8 @@ def _returns(run: RunResult) -> str | None:
     return f"the stream returned {ending.value!r} instead of {stops[-1].value!r}"
 
 
-@oracle("a value that the consumer sends reaches the source")
-def _sends(run: RunResult) -> str | None:
+def sends(run: RunResult) -> str | None:
+    """A value that the consumer sends reaches the source."""
     last: LogEntry | None = None
     for entry in run.log:
         if entry.what == "ask" and entry.value is not None and last is not None:
@@ -192,8 +254,8 @@ def _sends(run: RunResult) -> str | None:
     return None
 
 
-@oracle("sources are opened and pulled in the task and the context of the consumer")
-def _same_task(run: RunResult) -> str | None:
+def same_task(run: RunResult) -> str | None:
+    """Sources are opened and pulled in the task and the context of the consumer."""
     for entry in run.entries("elsewhere"):
         return f"{source_of(run, entry)} was opened or pulled in another task or context"
     return None

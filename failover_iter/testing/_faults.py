@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from contextlib import suppress
+from typing import Any, TypeAlias, cast
 
 #: A failure of a source: an exception class, or a function that returns an exception.
 ErrorMaker: TypeAlias = type[Exception] | Callable[[], Exception]
@@ -48,6 +50,17 @@ def leaves_of(error: BaseException | None) -> list[BaseException] | None:
     if not isinstance(error, BaseExceptionGroup):
         return None
     return list(cast("BaseExceptionGroup[BaseException]", error).exceptions)
+
+
+def clear_frames(error: BaseException) -> None:
+    """Drop what finished functions hold: those that an error has passed, and their callers."""
+    for passed, _ in traceback.walk_tb(error.__traceback__):
+        frame: Any = passed
+        with suppress(RuntimeError, AttributeError):  # it is still running; or there is no caller
+            while True:
+                frame.clear()
+                _ = frame.f_locals  # up to Python 3.12, this empties a dictionary made before
+                frame = frame.f_back
 
 
 def named(errors: tuple[ErrorMaker, ...]) -> dict[str, ErrorMaker]:

@@ -1,112 +1,265 @@
 """The law of identity: a stream over one source behaves like `yield from` over it.
 
-A Hypothesis state machine calls a stream and a reference side by side, in random order. Their
-sources follow the same random script: they yield, raise, end, or lack a method. The reference for
-an async stream is the sync `yield from` over the same source, because PEP 380 specifies both.
+A stream and a reference get the same random calls, and their sources give the same random answers:
+they yield, raise, end, or lack a method. The reference for an async stream is the sync `yield from`
+over the same source, because PEP 380 specifies both.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 
-from failover_iter.testing import _scripted_source as scripted
+from failover_iter.testing._either import Either, Ended, blocking_generator, iterator_of
 from failover_iter.testing._faults import Bug, Interrupt
+from failover_iter.testing._worlds import Flavour, run_coroutine
+
+Answer: TypeAlias = Literal["item", "end", "raise", "reraise", "base"]
+Kind: TypeAlias = Literal["generator", "iterator", "list"]
+#: The name of a method, and its arguments.
+Call: TypeAlias = tuple[Any, ...]
 
 #: The exceptions that a consumer throws, in addition to a failure of the source.
-THROWN: tuple[type[BaseException], ...] = (
+THROWN: Final[tuple[type[BaseException], ...]] = (
     Bug, Interrupt, GeneratorExit, StopIteration, StopAsyncIteration, KeyError,
 )  # fmt: skip
+#: How many calls a stream gets.
+CALLS: Final = 12
 
-_pull = st.sampled_from(["item", "item", "item", "item", "end", "raise", "base"])
-_throw = st.sampled_from(["reraise", "item", "end", "raise", "base"])
-# No "base": an error that leaves the stream closes the source, and a BaseException from that
-# close would replace the error.
-_close = st.sampled_from(["end", "end", "reraise", "raise", "item"])
-_scripts: st.SearchStrategy[scripted.ScriptedSource] = st.builds(
-    scripted.ScriptedSource,
-    pulls=st.lists(_pull, min_size=1, max_size=5).map(tuple),
-    throws=st.lists(_throw, min_size=1, max_size=3).map(tuple),
-    closes=st.lists(_close, min_size=1, max_size=2).map(tuple),
-    missing=st.frozensets(st.sampled_from(scripted.METHODS)),
-    value=st.sampled_from([None, 0, "value"]),
-)
+
+@dataclass(frozen=True)
+class Answers:
+    """What a source answers to each pull, throw and close; the last one of each repeats."""
+
+    pulls: tuple[Answer, ...] = ("item",)
+    throws: tuple[Answer, ...] = ("reraise",)
+    closes: tuple[Answer, ...] = ("end",)
+    missing: frozenset[str] = frozenset()  # the methods that an iterator lacks
+    value: Any = None  # the return value
+
+
+class Puppet:
+    """A source that answers as it is told, and logs the calls."""
+
+    def __init__(self, answers: Answers, log: list[Any]) -> None:
+        self.answers = answers
+        self.value = answers.value
+        self.log = log
+        self.counts: Counter[str] = Counter()
+        self.has_ended = False
+
+    def make(self, kind: Kind, *, is_async: bool) -> Any:
+        """Return the source as a generator or an iterator, or a list in its place."""
+        if kind == "generator":
+            generator = self._generator()
+            return generator if is_async else blocking_generator(generator, self)
+        if kind == "list" and not is_async:
+            return [0, 1, 2]
+        methods: dict[str, Any] = {
+            "send": self._send, "throw": self._throw, "close": self._close
+        }  # fmt: skip
+        has = {name: call for name, call in methods.items() if name not in self.answers.missing}
+        return iterator_of(partial(self._send, None), is_async=is_async, **has)
+
+    def _answer(self, kind: str, error: BaseException | None = None) -> Any:
+        answers, count = getattr(self.answers, kind), self.counts[kind]
+        self.counts[kind] += 1
+        match answers[min(count, len(answers) - 1)]:
+            case "item":
+                return f"{kind} {count}"
+            case "end":
+                raise Ended(self.value)
+            case "base":
+                raise Interrupt("from the source")
+            case "reraise" if error is not None:
+                raise error
+            case _:
+                raise Bug("from the source")
+
+    async def _generator(self) -> AsyncGenerator[Any, Any]:
+        kind: str = "pulls"
+        error: BaseException | None = None
+        while True:
+            try:
+                item = self._answer(kind, error)
+            except Ended:
+                return
+            kind, error = "pulls", None
+            try:
+                sent = yield item
+            except GeneratorExit as thrown:
+                self.log.append("close")
+                kind, error = "closes", thrown
+            except BaseException as thrown:
+                self.log.append(("throw", type(thrown).__name__))
+                kind, error = "throws", thrown
+            else:
+                self.log.append(("send", sent))
+
+    # The methods of an iterator.
+
+    async def _send(self, value: Any) -> Any:
+        self.log.append(("send", value))
+        return self._unless_ended("pulls")
+
+    async def _throw(self, error: Any, *_: Any) -> Any:
+        error = error() if isinstance(error, type) else error
+        self.log.append(("throw", type(error).__name__))
+        return self._unless_ended("throws", error)
+
+    async def _close(self) -> None:
+        self.log.append("close")
+        try:
+            self._unless_ended("closes")
+        except Ended:
+            return
+
+    def _unless_ended(self, kind: str, error: BaseException | None = None) -> Any:
+        if self.has_ended:
+            raise Ended
+        try:
+            return self._answer(kind, error)
+        except BaseException:
+            self.has_ended = True
+            raise
 
 
 def check_identity(
     combinator: Callable[[Any], Any],
     failure: type[Exception],
     *,
-    is_async: bool,
+    flavour: Flavour,
     settings: settings,
 ) -> None:
-    """Run the state machine on a combinator that takes a list of one factory."""
-    base: type[RuleBasedStateMachine] = _AsyncIdentity if is_async else _SyncIdentity
-    machine: Any = type(
-        "Identity", (base,), {"combinator": staticmethod(combinator), "failure": failure}
-    )
+    """Compare a combinator that takes a list of one factory with `yield from`."""
+    kinds = st.sampled_from(["generator", "iterator", "list"])
+
+    @settings
+    @given(answers=_answers, kind=kinds, calls=_calls(failure))
+    def behaves_like_yield_from(answers: Answers, kind: Kind, calls: Iterable[Call]) -> None:
+        run_coroutine(flavour, compare(combinator, answers, kind, calls, flavour != "sync"))
+
     threads = set(threading.enumerate())
-    with _quiet():
-        run_state_machine_as_test(machine, settings=settings)
+    with quiet():
+        behaves_like_yield_from()
         for thread in set(threading.enumerate()) - threads:
             thread.join(1)  # it lets go of its source, which is then abandoned
         gc.collect()
 
 
-def _ignore(*_: Any) -> None:
-    """Do not report abandoned sources."""
+_pull = st.sampled_from(["item", "item", "item", "item", "end", "raise", "base"])
+_throw = st.sampled_from(["reraise", "item", "end", "raise", "base"])
+# No "base": an error that leaves the stream closes the source, and a BaseException from that
+# close would replace the error.
+_close = st.sampled_from(["end", "end", "reraise", "raise", "item"])
+_answers: st.SearchStrategy[Answers] = st.builds(
+    Answers,
+    pulls=st.lists(_pull, min_size=1, max_size=5).map(tuple),
+    throws=st.lists(_throw, min_size=1, max_size=3).map(tuple),
+    closes=st.lists(_close, min_size=1, max_size=2).map(tuple),
+    missing=st.frozensets(st.sampled_from(["send", "throw", "close"])),
+    value=st.sampled_from([None, 0, "value"]),
+)
 
 
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Silence Python's reports of sources that yield when they are closed: expected here."""
-    hook, sys.unraisablehook = sys.unraisablehook, _ignore
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        try:
-            yield
-        finally:
-            sys.unraisablehook = hook
+def _calls(failure: type[Exception]) -> st.SearchStrategy[tuple[Call, ...]]:
+    """Draw calls of a stream; an error is thrown as a class or as an instance."""
+    pull = st.sampled_from([("next",), ("send", None), ("send", 1)])
+    throw = st.tuples(st.just("throw"), st.sampled_from([failure, *THROWN]), st.booleans())
+    some = [pull], [pull, throw], [pull, throw, st.just(("close",))]
+    # Always as many: shorter lists, which Hypothesis likes, show little.
+    return st.one_of(*(st.tuples(*[st.one_of(calls)] * CALLS) for calls in some))
 
 
-def _plain_list(*_: Any) -> list[int]:
-    """Return a source that is not a generator and has only `__iter__`."""
-    return [0, 1, 2]
+async def compare(
+    combinator: Callable[[Any], Any],
+    answers: Answers,
+    kind: Kind,
+    calls: Iterable[Call],
+    is_async: bool,  # noqa: FBT001
+) -> None:
+    """Make the same calls on the stream and on the reference, and compare what comes of them."""
+    ours: list[Any] = []
+    theirs: list[Any] = []
+
+    def factory(*_progress: Any) -> Any:
+        return Puppet(answers, ours).make(kind, is_async=is_async)
+
+    def reference() -> Generator[Any, Any, Any]:
+        made = "iterator" if kind == "list" and is_async else kind
+        source: Generator[Any, Any, Any] = Puppet(answers, theirs).make(made, is_async=False)
+        return (yield from source)
+
+    stream, expected = Either(combinator([factory]), is_async=is_async), Either(reference())
+    has_ended = False
+    for name, *args in calls:
+        if has_ended and is_async:
+            break  # how an async generator that has ended answers differs between Python versions
+        if name == "throw" and _is_incomparable(args[0], answers, is_async=is_async):
+            continue
+        outcome, its = (
+            await _outcome_of(stream, name, args),
+            await _outcome_of(expected, name, args),
+        )
+        if is_async and its[0] == "ends":
+            its = ("ends", None)  # an async generator has no return value
+        assert outcome == its, f"{name}: {outcome}, but `yield from`: {its}"
+        assert _without_last_closes(ours) == _without_last_closes(theirs)
+        if name == "close" and not has_ended:
+            assert ("close" in ours) == ("close" in theirs)
+        has_ended = has_ended or name == "close" or outcome[0] != "returns"
+        if has_ended:
+            assert ours.count("close") <= max(1, theirs.count("close")), "closed more than once"
+    if is_async:  # the event loop, not the stream, closes an abandoned async generator
+        await _outcome_of(stream, "close", [])
+        await _outcome_of(expected, "close", [])
+    del stream, expected
+    assert _without_last_closes(ours) == _without_last_closes(theirs)
 
 
-def _reference(factory: Callable[[], Generator[Any, Any, Any]]) -> Generator[Any, Any, Any]:
-    """Delegate to the source: a stream over one source must behave like this."""
-    return (yield from factory())
+def _is_incomparable(thrown: type[BaseException], answers: Answers, *, is_async: bool) -> bool:
+    if is_async:  # both end an async generator, but only StopIteration ends a generator
+        return thrown in (StopIteration, StopAsyncIteration)
+    # Without `throw`, a thrown StopIteration is the end of an iterator that has not ended. An error
+    # of its close belongs to law 9, not to identity.
+    return thrown is StopIteration and "throw" in answers.missing and set(answers.closes) != {"end"}
 
 
-def _outcome_of(call: Callable[[], Any]) -> Any:
+async def _outcome_of(stream: Either, name: str, args: list[Any]) -> tuple[Any, ...]:
     """Return the result of a call, or the error that it raises, as data that can be compared."""
     try:
-        return ("returns", call())
-    except (StopIteration, StopAsyncIteration) as stop:
-        return ("ends", getattr(stop, "value", None))
+        match name:
+            case "next":
+                return ("returns", await stream.next())
+            case "close":
+                await stream.close()
+                return ("returns", None)
+            case "send":
+                return ("returns", await stream.call("send", args[0]))
+            case _:
+                kind, as_class = args
+                return ("returns", await stream.call("throw", kind if as_class else kind("thrown")))
+    except Ended as end:
+        return ("ends", end.value)
     except BaseException as error:
         # A close that fails as well adds a note. That belongs to law 9, not to identity.
         notes = [
             note for note in getattr(error, "__notes__", ()) if not note.startswith("closing ")
         ]
-        return ("raises", type(error).__name__, str(error), notes)
+        # As a sync generator says it.
+        message = str(error).replace("async ", "").replace("'asend'", "'send'")
+        return ("raises", type(error).__name__, message, notes)
 
 
 def _without_last_closes(log: list[Any]) -> list[Any]:
@@ -121,163 +274,17 @@ def _without_last_closes(log: list[Any]) -> list[Any]:
     return log[:end]
 
 
-class _SyncIdentity(RuleBasedStateMachine):
-    """Compares the sync stream with `yield from`."""
-
-    combinator: Callable[[Any], Any]
-    failure: type[Exception]
-    stops_when_ended = False
-    never_thrown: tuple[type[BaseException], ...] = ()
-
-    def make(self, factory: Callable[[], Any]) -> Any:
-        return self.combinator([factory])
-
-    @initialize(script=_scripts, kind=st.sampled_from(["generator", "iterator", "list"]))
-    def begin(self, script: scripted.ScriptedSource, kind: str) -> None:
-        self.ours: list[Any] = []
-        self.theirs: list[Any] = []
-        mine, their = self.sources(kind)
-
-        def factory(*_progress: Any) -> Any:
-            return mine(script, self.ours)
-
-        self.stream = self.make(factory)
-        self.reference = _reference(lambda: their(script, self.theirs))
-        self.ended = False
-        # Without `throw`, a thrown StopIteration is the end of an iterator that has not ended. An
-        # error of its close belongs to law 9, not to identity.
-        self.close_may_raise = "throw" in script.missing and set(script.closes) != {"end"}
-
-    def sources(self, kind: str) -> tuple[Any, Any]:
-        if kind == "list":
-            return _plain_list, _plain_list
-        source = scripted.sync_generator if kind == "generator" else scripted.sync_iterator
-        return source, source
-
-    def both(self, mine: Callable[[], Any], their: Callable[[], Any]) -> None:
-        if self.ended and self.stops_when_ended:
-            return
-        ours, theirs = _outcome_of(mine), _outcome_of(their)
-        assert ours == self.adapt(theirs)
-        self.ended = ours[0] != "returns"
-        assert _without_last_closes(self.ours) == _without_last_closes(self.theirs)
-
-    def adapt(self, outcome: Any) -> Any:
-        return outcome
-
-    @rule()
-    def next(self) -> None:
-        self.both(lambda: next(self.stream), lambda: next(self.reference))
-
-    @rule(value=st.sampled_from([None, 1]))
-    def send(self, value: Any) -> None:
-        self.both(lambda: self.stream.send(value), lambda: self.reference.send(value))
-
-    @rule(which=st.sampled_from([None, *THROWN]), as_class=st.booleans())
-    def throw(self, which: type[BaseException] | None, *, as_class: bool) -> None:
-        if which in self.never_thrown or (which is StopIteration and self.close_may_raise):
-            return
-        cls = which or self.failure
-        thrown: Any = cls if as_class else cls("thrown")
-        self.both(lambda: self.stream.throw(thrown), lambda: self.reference.throw(thrown))
-
-    @rule()
-    def close(self) -> None:
-        had_ended = self.ended
-        self.both(self.stream.close, self.reference.close)
-        self.ended = True
-        if not had_ended:
-            assert ("close" in self.ours) == ("close" in self.theirs)
-
-    @precondition(lambda self: self.ended)
-    @rule()
-    def closed_at_most_once(self) -> None:
-        """The source was closed at most once, however the stream ended."""
-        assert self.ours.count("close") <= max(1, self.theirs.count("close"))
-
-    def teardown(self) -> None:
-        if hasattr(self, "stream"):
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Abandoning the stream has the effect on the source that abandoning the reference has."""
-        del self.stream, self.reference
-        assert _without_last_closes(self.ours) == _without_last_closes(self.theirs)
+def _ignore(_: object) -> None:
+    """Do not report it."""
 
 
-class _AsyncIdentity(_SyncIdentity):
-    """Compares the async stream with the sync `yield from` over the same source."""
-
-    # How an async generator that has ended answers a call differs between Python versions.
-    stops_when_ended = True
-    # These end an async generator, but only StopIteration ends a generator: not comparable.
-    never_thrown = (StopIteration, StopAsyncIteration)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.runner.get_loop().set_exception_handler(_ignore)
-
-    def make(self, factory: Callable[[], Any]) -> Any:
-        return _SyncFacade(self.combinator([factory]), self.runner)
-
-    def sources(self, kind: str) -> tuple[Any, Any]:
-        if kind == "generator":
-            return scripted.async_generator, scripted.sync_generator
-        return scripted.async_iterator, scripted.sync_iterator
-
-    def adapt(self, outcome: Any) -> Any:
-        """Translate an outcome: async generators have no return value, and other error messages."""
-        match outcome:
-            case ("ends", _):
-                return ("ends", None)
-            case ("raises", kind, message, notes):
-                for ours, theirs in _WORDS.items():
-                    message = message.replace(theirs, ours)
-                return ("raises", kind, message, notes)
-            case _:
-                return outcome
-
-    def abandon(self) -> None:
-        """Close both: the event loop, not the stream, closes an abandoned async generator."""
-        _outcome_of(self.stream.close)
-        _outcome_of(self.reference.close)
-
-    def teardown(self) -> None:
-        super().teardown()
-        self.runner.close()
-
-
-#: The error messages of async generators, and the equivalents of sync generators.
-_WORDS = {
-    "async generator ignored": "generator ignored",
-    "async generator raised": "generator raised",
-    "just-started async generator": "just-started generator",
-    "'asend'": "'send'",
-}
-
-
-class _SyncFacade:
-    """Wraps an async stream in the methods of a generator; each call runs the event loop."""
-
-    def __init__(self, stream: Any, runner: asyncio.Runner) -> None:
-        self.stream = stream
-        self.runner = runner
-
-    def run(self, awaitable: Any) -> Any:
-        async def step() -> Any:
-            return await awaitable
-
-        return self.runner.get_loop().run_until_complete(step())
-
-    def __next__(self) -> Any:
-        return self.run(self.stream.__anext__())
-
-    def send(self, value: Any) -> Any:
-        return self.run(self.stream.asend(value))
-
-    def throw(self, error: Any) -> Any:
-        return self.run(self.stream.athrow(error))
-
-    def close(self) -> None:
-        self.run(self.stream.aclose())
+@contextmanager
+def quiet() -> Generator[None]:
+    """Silence Python's reports of sources that yield when they are closed: expected here."""
+    hook, sys.unraisablehook = sys.unraisablehook, _ignore
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook

@@ -9,11 +9,10 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from failover_iter._drivers.clock import async_sleep, clock
-from failover_iter.testing._consumers import is_async_iterable
+from failover_iter.testing._either import Either, Ended, blocking_generator, is_async_iterable
 from failover_iter.testing._faults import make_error
 from failover_iter.testing._plans import Plan, SourceScript
-from failover_iter.testing._sources import SLOW, STALL, blocking_generator
-from failover_iter.testing._user_source import UserSource
+from failover_iter.testing._sources import SLOW, STALL
 
 
 def inject(
@@ -58,10 +57,10 @@ def inject(
             raise call.error()
         source = factory(*args, **kwargs)
         if is_async_iterable(source):
-            return call.items(UserSource(source))
+            return call.items(Either(source))
         if inspect.isawaitable(source):
             return call.awaited(source)
-        return blocking_generator(call.items(UserSource(source)), call)
+        return blocking_generator(call.items(Either(source)), call)
 
     return injected
 
@@ -91,7 +90,7 @@ class _Injected:
         name = self.script.error if name is None else name
         return make_error(name, self.plan.errors, f"injected, opening {self.number + 1}")
 
-    async def items(self, source: UserSource) -> AsyncGenerator[Any, Any]:
+    async def items(self, source: Either) -> AsyncGenerator[Any, Any]:
         """Yield the real items, then fail. Over a sync source, it never suspends."""
         script, before, item = self.script, "", None
         try:
@@ -106,8 +105,8 @@ class _Injected:
                 yield await source.next()
             if script.end != "ends":
                 raise self.error()
-        except StopAsyncIteration:
-            self.value = source.value
+        except Ended as end:
+            self.value = end.value
         finally:
             await source.close()
             if script.closing == "slow":
@@ -115,7 +114,7 @@ class _Injected:
             if script.closing in ("raises", "bug"):
                 raise self.error("" if script.closing == "raises" else "bug")
 
-    async def _sleep(self, source: UserSource, seconds: float) -> None:
+    async def _sleep(self, source: Either, seconds: float) -> None:
         if source.is_async:
             await async_sleep(seconds)
         else:
@@ -126,4 +125,4 @@ class _Injected:
         source = await awaitable
         if self.script.at == "await":
             raise self.error()
-        return self.items(UserSource(source))
+        return self.items(Either(source))

@@ -1,12 +1,13 @@
-"""Oracles: the laws that a run must obey. Each has a name, a law in one sentence, and a check."""
+"""The laws that a run must obey. Each is a function that returns how the run broke it, or None.
+
+Its name and its docstring are those of the oracle, in the table of `_oracle.py`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 from failover_iter.testing._faults import Interrupt
 from failover_iter.testing._runs import LogEntry, Runaway, RunResult, unclosed
@@ -18,41 +19,6 @@ GROWING = 3
 OUTWARD = ("call", "await", "iter", "pull")
 
 
-@dataclass(frozen=True)
-class Oracle:
-    """A law that a run must obey.
-
-    Args:
-        name: the name shown in the report.
-        law: the law in one sentence.
-        check: `RunResult -> str | None`: returns how the run broke the law, or None if it did not.
-    """
-
-    name: str
-    law: str
-    check: Callable[[RunResult], str | None]
-
-    def __call__(self, run: RunResult) -> str | None:
-        """Return how the run broke the law, or None."""
-        return self.check(run)
-
-
-Oracles: TypeAlias = str | Oracle | Callable[[RunResult], object] | Iterable["Oracles"]
-
-ORACLES: Final[dict[str, Oracle]] = {}
-
-
-def oracle(
-    law: str,
-) -> Callable[[Callable[[RunResult], str | None]], Callable[[RunResult], str | None]]:
-    def register(check: Callable[[RunResult], str | None]) -> Callable[[RunResult], str | None]:
-        name = check.__name__.removeprefix("_")
-        ORACLES[name] = Oracle(name, law, check)
-        return check
-
-    return register
-
-
 def source_of(run: RunResult, entry: LogEntry) -> str:
     number = f", opening {entry.opening + 1}" if entry.opening else ""
     return f"{run.source_name(entry.source)}{number}"
@@ -61,16 +27,16 @@ def source_of(run: RunResult, entry: LogEntry) -> str:
 # Closing.
 
 
-@oracle("every opened source is closed, however the stream ends")
-def _no_leak(run: RunResult) -> str | None:
+def no_leak(run: RunResult) -> str | None:
+    """Every opened source is closed, however the stream ends."""
     for entry in unclosed(run.log):
         part = f" ({entry.phase})" if entry.phase else ""
         return f"{source_of(run, entry)}{part} was never closed"
     return None
 
 
-@oracle("no source is closed more than once")
-def _closed_once(run: RunResult) -> str | None:
+def closed_once(run: RunResult) -> str | None:
+    """No source is closed more than once."""
     closings = Counter((*e.of, e.phase) for e in run.entries("close"))
     for (source, opening, _), count in closings.items():
         if count > 1:
@@ -78,8 +44,8 @@ def _closed_once(run: RunResult) -> str | None:
     return None
 
 
-@oracle("at most one source is open: a failed source is closed before the next one is opened")
-def _one_open(run: RunResult) -> str | None:
+def one_open(run: RunResult) -> str | None:
+    """At most one source is open: a failed source is closed before the next one is opened."""
     live: dict[Any, LogEntry] = {}
     for entry in run.log:
         if entry.what == "close":
@@ -95,10 +61,8 @@ def _one_open(run: RunResult) -> str | None:
 # Timing.
 
 
-@oracle(
-    "a source is opened only when the consumer asks for an item that no earlier source can yield"
-)
-def _lazy(run: RunResult) -> str | None:
+def lazy(run: RunResult) -> str | None:
+    """A source is opened only when the consumer asks for an item that no earlier one can yield."""
     last: LogEntry | None = None
     asked = False
     for entry in run.log:
@@ -117,8 +81,8 @@ def _lazy(run: RunResult) -> str | None:
     return None
 
 
-@oracle("no item is pulled before the consumer asks for it")
-def _no_read_ahead(run: RunResult) -> str | None:
+def no_read_ahead(run: RunResult) -> str | None:
+    """No item is pulled before the consumer asks for it."""
     pulled: LogEntry | None = None
     asked = False
     for entry in run.log:
@@ -138,8 +102,8 @@ def _no_read_ahead(run: RunResult) -> str | None:
     return None
 
 
-@oracle("no source is opened after the consumer has left or the stream has ended")
-def _no_reopen(run: RunResult) -> str | None:
+def no_reopen(run: RunResult) -> str | None:
+    """No source is opened after the consumer has left or the stream has ended."""
     gone: LogEntry | None = None
     for entry in run.log:
         if entry.what == "leave" and run.answered:
@@ -165,8 +129,8 @@ def _departure(entry: LogEntry) -> str:
 # Items.
 
 
-@oracle("no item is lost: every item arrives that a source can deliver, and none is left out")
-def _no_loss(run: RunResult) -> str | None:
+def no_loss(run: RunResult) -> str | None:
+    """No item is lost: every item arrives that a source can deliver, and none is left out."""
     return lost(run, attempts=1)
 
 
@@ -186,16 +150,16 @@ def lost(run: RunResult, attempts: int) -> str | None:
     return None
 
 
-@oracle("no item is delivered twice")
-def _no_duplicates(run: RunResult) -> str | None:
+def no_duplicates(run: RunResult) -> str | None:
+    """No item is delivered twice."""
     for letter, count in Counter(map(run.letter, run.delivered)).items():
         if letter is not None and count > 1:
             return f"{letter!r} was delivered {count} times"
     return None
 
 
-@oracle("items are delivered in their order")
-def _in_order(run: RunResult) -> str | None:
+def in_order(run: RunResult) -> str | None:
+    """Items are delivered in their order."""
     furthest = -1
     for letter in map(run.letter, run.delivered):
         place = -1 if letter is None else run.plan.items.find(letter)
@@ -205,8 +169,8 @@ def _in_order(run: RunResult) -> str | None:
     return None
 
 
-@oracle("only items of the plan are delivered")
-def _nothing_else(run: RunResult) -> str | None:
+def nothing_else(run: RunResult) -> str | None:
+    """Only items of the plan are delivered."""
     for value in run.delivered:
         letter = run.letter(value)
         if letter is None or letter not in run.plan.items:
@@ -214,16 +178,42 @@ def _nothing_else(run: RunResult) -> str | None:
     return None
 
 
-@oracle("every run ends")
-def _ends(run: RunResult) -> str | None:
+def ends(run: RunResult) -> str | None:
+    """Every run ends."""
     return str(run.error) if isinstance(run.error, Runaway) else None
 
 
-@oracle("a switch leaves nothing on the stack: sources are not opened at ever greater depths")
-def _flat(run: RunResult) -> str | None:
+def flat(run: RunResult) -> str | None:
+    """A switch leaves nothing on the stack: sources are not opened at ever greater depths."""
     depths = [entry.value for entry in run.entries("open")]
     if len(depths) >= GROWING and all(a < b for a, b in pairwise(depths)):
         return f"the stack grew with each opening: {', '.join(map(str, depths))} frames"
+    return None
+
+
+# Races.
+
+
+def one_winner(run: RunResult) -> str | None:
+    """All items are those of one opening, from its first one: a race has one winner."""
+    got = run.delivered
+    yielded: dict[tuple[Any, int], list[Any]] = {}
+    for entry in run.entries("yield"):
+        yielded.setdefault((entry.source, entry.opening), []).append(entry.value)
+    if got and not any(items[: len(got)] == got for items in yielded.values()):
+        return f"no source has yielded {got!r} by itself"
+    return None
+
+
+def losers_closed(run: RunResult) -> str | None:
+    """When the first item arrives, at most one source is open: losers are closed before."""
+    for index, entry in enumerate(run.log):
+        if entry.what == "got":
+            left = sorted({each.source or 0 for each in unclosed(run.log[:index])})
+            if len(left) > 1:
+                names = " and ".join(run.source_name(each) for each in left)
+                return f"{names} were open when the first item arrived"
+            return None
     return None
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import islice
 from string import ascii_letters, digits
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeAlias, get_args
 
 from hypothesis import strategies as st
 
@@ -15,29 +14,49 @@ from failover_iter.testing._plans import LEAVING, Consumer, How, Plan, SourceScr
 
 ALPHABET: Final = ascii_letters + digits
 
-#: The faults of a source, by name; the simplest first.
-RAISING: Final = (
-    "raises",
-    "call",
-    "iter",
-    "await",
-    "bug",
-    "base",
-    "falsy",
-    "group",
-    "mixed",
-    "chained",
-    "stop",
-)
-ENDING: Final = ("ends early", "empty", "stalls")
-REPLICA: Final = ("duplicates", "overlaps", "reorders", "diverges")
-SHAPES: Final = ("iterator", "iterable", "both", "bare", "same", "returning", "answering")
-CLOSINGS: Final = ("close raises", "close bug", "close base", "close slow", "close yields")
-#: How many ticks a slow item and a late item take.
-TIMES: Final = {"slow": 1, "late": 100}
-#: How many ticks it takes to open a source.
-OPENINGS: Final = {"opens slowly": 2}
-FAULTS: Final = (*RAISING, *ENDING, *REPLICA, *SHAPES, *CLOSINGS, *TIMES, *OPENINGS)
+#: What a fault changes in the script of a good source: its fields, from the items and a place.
+Change: TypeAlias = Callable[[str, int], dict[str, Any]]
+
+
+def _raises(**fields: Any) -> Change:
+    """Raise at the place."""
+    return lambda items, place: {"items": items[:place], "end": "raises", **fields}
+
+
+def _fails(at: str, **fields: Any) -> Change:
+    """Raise in another phase, before any item."""
+    return lambda items, place: {"items": "", "end": "raises", "at": at, **fields}
+
+
+#: The faults of which an opening has at most one; the simplest first.
+HARD: Final[dict[str, Change]] = {
+    "raises": _raises(),
+    "call": _fails("call"),
+    "iter": _fails("iter", kind="iterable"),
+    "await": _fails("await"),
+    **{name: _raises(error=name) for name in ("bug", "base", "falsy", "group", "mixed", "chained")},
+    "stop": _fails("call", error="stop"),
+    "ends early": lambda items, place: {"items": items[:place]},
+    "empty": lambda items, place: {"items": ""},
+    "stalls": lambda items, place: {"items": items[:place], "end": "stalls"},
+    "duplicates": lambda items, place: {"items": items[: place + 1] + items[place:]},
+    "overlaps": lambda items, place: {"items": items[:place] + items[max(place - 1, 0) :]},
+    "reorders": lambda items, place: {
+        "items": items[:place] + items[place : place + 2][::-1] + items[place + 2 :]
+    },
+    "diverges": lambda items, place: {"items": items[:place] + ALPHABET[-1] + items[place + 1 :]},
+}
+#: The faults that go with any other: the values of a field of the script, by their names.
+SOFT: Final[dict[str, dict[str, Any]]] = {
+    "kind": {
+        kind: kind
+        for kind in ("iterator", "iterable", "both", "bare", "same", "returning", "answering")
+    },
+    "closing": {f"close {how}": how for how in ("raises", "bug", "base", "slow", "yields")},
+    "ticks": {"slow": 1, "late": 100},
+    "opens": {"opens slowly": 2},
+}
+FAULTS: Final = (*HARD, *[name for names in SOFT.values() for name in names])
 
 #: The faults that every pipeline must handle.
 DEFAULT_FAULTS: Final = (
@@ -162,9 +181,9 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
         leaves: Any = draw(leaver)
         match draw(situation):
             case "survivable":
-                oddities, how = _survivable(oddities, can_raise), consumers[0]
+                oddities, how = survivable(oddities, can_raise), consumers[0]
             case "exhausted":
-                oddities, how = _exhausted(oddities, can_raise), consumers[0]
+                oddities, how = exhausted(oddities, can_raise), consumers[0]
             case "left":
                 oddities[0][0], how = replace(oddities[0][0], fault=None), leaves
             case _:
@@ -173,8 +192,7 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
         place = places[len(items)]
         at = draw(place)
         scripts = [
-            tuple(_script(one, items, draw(place), draw(place)) for one in odds)
-            for odds in oddities
+            tuple(one.script(items, draw(place), draw(place)) for one in odds) for odds in oddities
         ]
         leave = Consumer(how, 0 if how == "drain" else at)
         return Plan(*scripts, items=items, errors=errors, consumer=leave)
@@ -183,36 +201,48 @@ def _plans(  # noqa: PLR0917 (the parameters of `plans`)
 
 
 @dataclass(frozen=True, slots=True)
-class _Oddity:
+class Oddity:
     """How one opening differs from a good one."""
 
-    fault: str | None
-    error: str
-    closing: Any
-    shape: Any
-    ticks: int
-    opens: int
+    fault: str | None = None
+    error: str = ""
+    kind: Any = "generator"
+    closing: Any = "quietly"
+    ticks: int = 0
+    opens: int = 0
+
+    def script(self, items: str, place: int, late: int) -> SourceScript:
+        """Return the script of an opening with this oddity, at these places."""
+        fields: dict[str, Any] = {
+            "items": items, "kind": self.kind, "closing": self.closing, "opens": self.opens
+        }  # fmt: skip
+        if self.fault is not None:
+            fields |= HARD[self.fault](items, place)
+        if "end" in fields and fields["end"] == "raises":
+            fields.setdefault("error", self.error)
+        if self.ticks:
+            fields["ticks"] = (*[0] * min(late, len(fields["items"])), self.ticks)
+        return SourceScript(**fields)
 
 
 def _oddities(
     errors: tuple[ErrorMaker, ...], faults: tuple[str, ...]
-) -> Callable[[st.DrawFn], _Oddity]:
+) -> Callable[[st.DrawFn], Oddity]:
     """Return a function that draws how one opening differs from a good one."""
-    hard = [fault for fault in (*RAISING, *ENDING, *REPLICA) if fault in faults]
-    closings = [name.removeprefix("close ") for name in CLOSINGS if name in faults]
-    shapes = [shape for shape in SHAPES if shape in faults]
-    times = [ticks for name, ticks in TIMES.items() if name in faults]
-    opens = [ticks for name, ticks in OPENINGS.items() if name in faults]
+    hard = [fault for fault in HARD if fault in faults]
+    kinds, closings, ticks, opens = (
+        [value for name, value in values.items() if name in faults] for values in SOFT.values()
+    )
     parts: list[st.SearchStrategy[Any]] = [
         # Half of the openings are good; the first fault, usually "raises", is the most frequent.
         st.sampled_from([*[None] * (len(hard) + 3), *hard[:1] * 3, *hard]),
         _sampled(["", *[name_of(error) for error in errors[1:]]]),
+        _sampled(["generator", *kinds]),
         _sampled([*["quietly"] * 3, *closings] if closings else ["quietly"]),
-        _sampled(["generator", *shapes]),
-        _sampled([0, 0, 0, *times] if times else [0]),
+        _sampled([0, 0, 0, *ticks] if ticks else [0]),
         _sampled([0, *opens]),
     ]
-    return lambda draw: _Oddity(*[draw(part) for part in parts])
+    return lambda draw: Oddity(*[draw(part) for part in parts])
 
 
 def _sampled(values: list[Any]) -> st.SearchStrategy[Any]:
@@ -220,67 +250,17 @@ def _sampled(values: list[Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from(values) if len(values) > 1 else st.just(values[0])
 
 
-def _survivable(oddities: list[list[_Oddity]], can_raise: bool) -> list[list[_Oddity]]:  # noqa: FBT001
+def survivable(oddities: list[list[Oddity]], can_raise: bool) -> list[list[Oddity]]:  # noqa: FBT001
     """Make every opening fail mid-stream except the last one, which is good."""
-    flat = [len(group) for group in oddities]
-    odds = [odd for group in oddities for odd in group]
-    failing = [replace(odd, fault="raises") if can_raise else odd for odd in odds[:-1]]
-    rest = iter([*failing, replace(odds[-1], fault=None, closing="quietly")])
-    return [list(islice(rest, length)) for length in flat]
+    failing = [
+        [replace(odd, fault="raises") if can_raise else odd for odd in group] for group in oddities
+    ]
+    failing[-1][-1] = replace(oddities[-1][-1], fault=None, closing="quietly")
+    return failing
 
 
-def _exhausted(oddities: list[list[_Oddity]], can_raise: bool) -> list[list[_Oddity]]:  # noqa: FBT001
+def exhausted(oddities: list[list[Oddity]], can_raise: bool) -> list[list[Oddity]]:  # noqa: FBT001
     """Make every good opening fail."""
     if not can_raise:
         return oddities
     return [[replace(odd, fault=odd.fault or "raises") for odd in group] for group in oddities]
-
-
-def _script(odd: _Oddity, items: str, place: int, late: int) -> SourceScript:
-    """Return the script of an opening with this oddity, at these positions."""
-    fields: dict[str, Any] = {"items": items, "kind": odd.shape, "closing": odd.closing}
-    fields["opens"] = odd.opens
-    fields |= _fault(odd, items, place)
-    if odd.ticks:
-        fields["ticks"] = (*[0] * min(late, len(fields["items"])), odd.ticks)
-    return SourceScript(**fields)
-
-
-def _fault(odd: _Oddity, items: str, place: int) -> dict[str, Any]:
-    raises: dict[str, Any] = {"items": items[:place], "end": "raises"}
-    at_once = raises | {"items": ""}
-    match odd.fault:
-        case None:
-            return {}
-        case "raises":
-            return raises | {"error": odd.error}
-        case "call" | "await":
-            return at_once | {"at": odd.fault, "error": odd.error}
-        case "iter":
-            return at_once | {"at": "iter", "kind": "iterable", "error": odd.error}
-        case "stop":
-            return at_once | {"at": "call", "error": "stop"}
-        case "ends early":
-            return {"items": items[:place]}
-        case "empty":
-            return {"items": ""}
-        case "stalls":
-            return {"items": items[:place], "end": "stalls"}
-        case "bug" | "base" | "falsy" | "group" | "mixed" | "chained":
-            return raises | {"error": odd.fault}
-        case other:
-            return {"items": _replica(other, items, place)}
-
-
-def _replica(fault: str, items: str, place: int) -> str:
-    """Return the items of a replica that differs from the other sources."""
-    before, here, behind = items[:place], items[place : place + 1], items[place + 1 :]
-    match fault:
-        case "duplicates":
-            return before + here * 2 + behind
-        case "overlaps":
-            return before + items[max(place - 1, 0) :]
-        case "reorders":
-            return before + behind[:1] + here + behind[1:]
-        case _:
-            return before + ALPHABET[-1] + behind

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from failover_iter.testing._faults import SPECIAL, TRANSPARENT, ErrorMaker, name_of, named
-from failover_iter.testing._marbles import read_marble, write_marble
 
 End: TypeAlias = Literal["ends", "raises", "stalls"]
 At: TypeAlias = Literal["pull", "call", "await", "iter"]
@@ -19,6 +19,16 @@ How: TypeAlias = Literal[
     "drain", "close", "throw", "break", "drop", "slow", "send", "cancel", "cancel_close",
     "cancel_at", "reenter", "concurrent",
 ]  # fmt: skip
+
+#: Marbles, as in Rx: a letter or digit is an item, `-` is a tick of time, `{90}` is ninety ticks,
+#: `|` ends, `#` raises; marbles with neither at their end stall.
+_MARK: Final = re.compile(r"-|\{(\d+)\}|([^\W_])")
+_LINE: Final = re.compile(
+    r"(?P<body>(?:-|\{\d+\}|[^\W_])*)(?P<end>\||\#(?P<error>\w*)|)(?P<words>(?:\s+\w+=\w+)*)"
+)
+#: The options in marbles, and the fields that they set.
+_WORDS: Final = {"at": "at", "as": "kind", "close": "closing", "open": "opens"}
+_MOST_DASHES: Final = 5
 
 #: The kinds of sources that are generators.
 GENERATORS: Final = ("generator", "returning", "answering")
@@ -78,15 +88,40 @@ class SourceScript:
     @classmethod
     def read(cls, text: str) -> SourceScript:
         """Read a line of marbles, such as `"--a-b#"`."""
-        return cls(**read_marble(text))
+        match = _LINE.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(
+                f"marbles must be items (letters or digits), '-', '{{ticks}}', then '|' or "
+                "'#error', then options like 'at=call', 'as=iterator', 'close=raises'; "
+                f"got {text!r}"
+            )
+        items, ticks = "", [0]
+        for mark in _MARK.finditer(match["body"]):
+            count, item = mark.groups()
+            if item is None:
+                ticks[-1] += int(count or 1)
+            else:
+                items += item
+                ticks.append(0)
+        end: Any = {"|": "ends", "#": "raises", "": "stalls"}[match["end"][:1]]
+        return cls(items, tuple(ticks), end, match["error"] or "", **_read_words(match["words"]))
 
     def ticks_before(self, place: int) -> int:
         """Return the ticks before the item at this place; after the last item, before the end."""
         return self.ticks[place] if place < len(self.ticks) else 0
 
     def __str__(self) -> str:
-        """Return the line of marbles."""
-        return write_marble(self)
+        """Return the line of marbles that `read` accepts."""
+        marks = [dashes(self.ticks_before(at)) + item for at, item in enumerate(self.items)]
+        last = dashes(self.ticks_before(len(self.items)))
+        end = {"ends": "|", "raises": f"#{self.error}", "stalls": "-"}[self.end]
+        good = SourceScript()
+        words = [
+            f" {word}={getattr(self, field)}"
+            for word, field in _WORDS.items()
+            if getattr(self, field) != getattr(good, field)
+        ]
+        return "".join([*marks, last, end, *words])
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +310,21 @@ def _scripts(source: str | Iterable[SourceScript]) -> Scripts:
     if not scripts:
         raise ValueError("a source must have at least one opening, got none")
     return scripts
+
+
+def _read_words(words: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for word in words.split():
+        name, value = word.split("=")
+        if name not in _WORDS:
+            raise ValueError(f"options in marbles are {', '.join(_WORDS)}; got {word!r}")
+        fields[_WORDS[name]] = int(value) if value.isdecimal() else value
+    return fields
+
+
+def dashes(ticks: int) -> str:
+    """Return the marbles for a number of ticks."""
+    return "-" * ticks if ticks <= _MOST_DASHES else f"{{{ticks}}}"
 
 
 def _distinct(items: str) -> str:

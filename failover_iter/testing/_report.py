@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from failover_iter.testing._marbles import dashes
-from failover_iter.testing._oracles import Oracle
+from failover_iter.testing._oracle import Oracle
+from failover_iter.testing._plans import dashes
 from failover_iter.testing._runs import LogEntry, RunResult
 
 _LEGEND: Final = (

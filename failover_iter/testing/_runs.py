@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,8 +29,8 @@ _DRAWN: Final = frozenset[What](
         "raised", "yield", "got",
     ]
 )  # fmt: skip
-#: How many openings and how many delivered items stop a run.
-MOST_OPENINGS, MOST_ITEMS = 200, 1000
+#: A source and its opening; the source is None for what is not of a source.
+Of: TypeAlias = tuple[int | None, int]
 
 
 class Runaway(BaseException):
@@ -72,73 +70,9 @@ class LogEntry:
     phase: str = ""
 
     @property
-    def of(self) -> tuple[int | None, int]:
+    def of(self) -> Of:
         """The source and its opening."""
         return self.source, self.opening
-
-
-class Recorder:
-    """Logs one run, and keeps a reference to each source so that no garbage collector closes it."""
-
-    def __init__(self, plan: Plan, item: Callable[[str], Any]) -> None:
-        self.plan = plan
-        self.item = item
-        self.log: list[LogEntry] = []
-        self.kept: list[Any] = []
-        self.last: dict[int, Any] = {}
-        self.counts: Counter[int] = Counter()
-        self.sealed = False
-        #: How many async factories are being awaited.
-        self.openings_in_progress = 0
-        self.time: Callable[[], float] = float
-        self.began = 0.0
-        #: Whether this thread belongs to a source that was abandoned.
-        self.is_late: Callable[[], bool] = bool
-        #: The opening that lets time pass, if one does.
-        self.waits_in: tuple[int | None, int] = (None, 0)
-        #: Whether the consumer is another task, or has another context, than the one that runs.
-        self.is_elsewhere: Callable[[], bool] = bool
-        #: The call of a source with which the consumer interferes next: "pull" or "close".
-        self.intrusion: str | None = None
-
-    def begin(self, time: Callable[[], float]) -> None:
-        """Start the clock."""
-        self.time = time
-        self.began = time()
-
-    def note(self, what: What, *, of: tuple[int | None, int] = (None, 0), **more: Any) -> None:
-        """Add an entry to the log, unless the run has ended."""
-        if not self.sealed and (what == "close" or not self.is_late()):
-            passed = round(self.time() - self.began, 9)
-            self.log.append(LogEntry(passed, what, *of, **more))
-
-    def open(self, source: int) -> int:
-        """Log an opening, and return its number."""
-        number = self.counts[source]
-        self.counts[source] += 1
-        self.note("open", of=(source, number), value=_depth())
-        self.note_elsewhere((source, number))
-        if self.counts.total() > MOST_OPENINGS:
-            raise Runaway(f"sources were opened more than {MOST_OPENINGS} times")
-        return number
-
-    def note_elsewhere(self, of: tuple[int, int]) -> None:
-        """Log it if a source is opened or pulled in another task than that of the consumer."""
-        if self.is_elsewhere():
-            self.note("elsewhere", of=of)
-
-    @property
-    def anything_open(self) -> bool:
-        """Whether a source is still open, or being opened."""
-        return bool(self.openings_in_progress or unclosed(self.log))
-
-
-def _depth() -> int:
-    frame = inspect.currentframe()
-    depth = 0
-    while frame is not None:
-        frame, depth = frame.f_back, depth + 1
-    return depth
 
 
 def unclosed(log: list[LogEntry] | tuple[LogEntry, ...]) -> list[LogEntry]:

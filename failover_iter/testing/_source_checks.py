@@ -24,10 +24,15 @@ from failover_iter import (
     SourceError,
     afailover_stream,
 )
-from failover_iter.testing._async_runs import run_coroutine
-from failover_iter.testing._consumers import WrongFlavour, is_async_iterable
-from failover_iter.testing._run_plan import Flavour
-from failover_iter.testing._user_source import UserSource, result_of, user_source
+from failover_iter.testing._either import (
+    Either,
+    Ended,
+    WrongFlavour,
+    awaited,
+    is_async_iterable,
+    result_of,
+)
+from failover_iter.testing._worlds import Flavour, in_flavour, run_coroutine
 
 Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
@@ -184,9 +189,9 @@ class _CutStream:
                 yield await opened.next()
                 yielded += 1
             self.cuts.append(len(self.items))
-            with suppress(StopAsyncIteration):
+            with suppress(Ended):
                 await opened.next()
-        except StopAsyncIteration:
+        except Ended:
             return
         finally:
             await opened.close()
@@ -284,16 +289,27 @@ def check_closes(
 
 async def _check_closed(opener: _Opener, pulls: int) -> None:
     source = await opener.open()
-    await source.pull(pulls)
+    await _pulled(source, pulls)
     if not source.closers():
-        raise BadSource(f"{type(source.iterator).__name__} has no method {source.closes_by}")
+        close = source.method("close")
+        raise BadSource(f"{type(source.iterator).__name__} has no method {close}")
     try:
         for close in source.closers() * 2:
             await result_of(close())
     except Exception as error:
         raise BadSource(f"closed after {_items(pulls)}, it raised {error!r}") from error
-    if await source.pull(1):
+    if await _pulled(source, 1):
         raise BadSource(f"closed after {_items(pulls)}, it yielded another item")
+
+
+async def _pulled(source: Either, times: int) -> int:
+    """Pull this many times, and return how many items arrived."""
+    for count in range(times):
+        try:
+            await source.next()
+        except (Ended, ValueError):  # ValueError: a closed file
+            return count
+    return times
 
 
 @contextmanager
@@ -313,23 +329,23 @@ def _nothing_left(pulls: int) -> Generator[None]:
 class _Opener:
     """Opens a source, and finds out whether it is async."""
 
-    def __init__(self, factory: Callable[..., Any], *, blocking: bool) -> None:
+    def __init__(self, factory: Callable[..., Any]) -> None:
         self.factory = factory
-        self.blocking = blocking
+        self.blocking = True
         #: Async sources that were opened before their flavour was known.
         self.unused: list[Any] = []
 
-    async def open(self, *arguments: Any) -> UserSource:
+    async def open(self, *arguments: Any) -> Either:
         opened = self.factory(*arguments)
         if self.blocking and (is_async_iterable(opened) or inspect.isawaitable(opened)):
             self.unused.append(opened)
             raise WrongFlavour("the source is async")
-        return await user_source(opened)
+        return Either(await awaited(opened))
 
     async def close_unused(self) -> None:
         while self.unused:
             with suppress(Exception):  # `check_closes` says what its close raises
-                await (await user_source(self.unused.pop())).close()
+                await Either(await awaited(self.unused.pop())).close()
 
 
 def _run(
@@ -337,18 +353,14 @@ def _run(
     factory: Callable[..., Any],
     flavour: Flavour | None,
 ) -> None:
-    opener = _Opener(factory, blocking=flavour in (None, "sync"))
+    opener = _Opener(factory)
 
     async def checked() -> None:
         await opener.close_unused()
         await check(opener)
 
-    try:
-        run_coroutine(flavour or "sync", checked())
-    except WrongFlavour:
-        if flavour is not None:
-            raise
-    else:
-        return
-    opener.blocking = False
-    run_coroutine("asyncio", checked())
+    def run(chosen: Flavour) -> None:
+        opener.blocking = chosen == "sync"
+        run_coroutine(chosen, checked())
+
+    in_flavour(flavour, run)

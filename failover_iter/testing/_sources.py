@@ -1,52 +1,34 @@
-"""Sources that follow a plan. Each step is written once, as a coroutine.
-
-A blocking source runs the same coroutine by `step`: its driver sleeps without suspending it.
-"""
+"""Sources that follow a plan: one opening of each, in the flavour and the shape of its script."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from failover_iter.testing._consumers import Driver
+from failover_iter.testing._either import Ended, blocking_generator, iterable_of, iterator_of, step
 from failover_iter.testing._faults import Bug, make_error
-from failover_iter.testing._runs import Recorder
+from failover_iter.testing._plans import GENERATORS
+
+if TYPE_CHECKING:
+    from failover_iter.testing._run import Run
 
 #: Virtual seconds until a stalled source raises: two hours, the default of TCP keepalive.
-STALL = 7200.0
+STALL: Final = 7200.0
 #: How many ticks a slow close takes.
-SLOW = 10
+SLOW: Final = 10
 
 
-class SourceEnded(Exception):
-    """The source has ended."""
-
-
-def step(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never suspends, and return its result."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("a coroutine of a blocking run was suspended")  # pragma: no cover
-
-
-class OpenedSource:
+class Opening:
     """One opening of a source.
 
     `start` is how many items to leave out: a number, or an object that has it as `delivered`.
     """
 
-    def __init__(
-        self, recorder: Recorder, driver: Driver, source: int, tick: float, start: Any
-    ) -> None:
-        number = recorder.open(source)
-        self.recorder = recorder
-        self.driver = driver
-        self.of = (source, number)
-        self.script = recorder.plan.script(source, number)
-        self.tick = tick
+    def __init__(self, run: Run, source: int, start: Any) -> None:
+        self.run = run
+        self.of = run.open(source)
+        self.script = run.plan.script(*self.of)
         self.place = int(getattr(start, "delivered", start))
         #: The return value of a generator.
         self.value = f"returned by source {source + 1}" if self.script.kind == "returning" else None
@@ -54,12 +36,12 @@ class OpenedSource:
 
     def note(self, what: Any, **more: Any) -> None:
         """Log what happened to this opening."""
-        self.recorder.note(what, of=self.of, **more)
+        self.run.note(what, of=self.of, **more)
 
     def fail(self, name: str, phase: str) -> NoReturn:
         """Raise a new error, and log it as a failure of this opening."""
         where = f"source {self.of[0] + 1}, opening {self.of[1] + 1}, {phase}"
-        error = make_error(name, self.recorder.plan.errors, where)
+        error = make_error(name, self.run.plan.errors, where)
         self.note("fail", value=error, phase=phase)
         if name != "chained":
             raise error
@@ -69,54 +51,52 @@ class OpenedSource:
         except Bug as cause:
             raise error from cause
 
-    def fails_at(self, *phases: str) -> bool:
-        """Whether this opening fails in one of these phases."""
-        return self.script.end == "raises" and self.script.at in phases
-
     async def open(self, phase: str) -> None:
-        """Do what the call, or the await, of the factory does: it may take time, and may fail."""
-        await self._wait(self.script.opens)
-        if self.fails_at("call", "await"):
-            await self._wait(self.script.ticks_before(0))
-            self.fail(self.script.error, phase)
+        """Do what the call or the await of the factory does, or `iter()`: it may fail.
 
-    async def enter(self) -> None:
-        """Do what `iter()` does."""
-        if self.fails_at("iter"):
-            await self._wait(self.script.ticks_before(0))
-            self.fail(self.script.error, "iter")
+        It may take time, except in the plain calls of an async source.
+        """
+        can_wait = phase == "await" or not self.run.world.is_async
+        if can_wait and phase != "iter":
+            await self._wait(self.script.opens)
+        fails_here = (self.script.at == "iter") is (phase == "iter") and self.script.at != "pull"
+        if self.script.end == "raises" and fails_here:
+            if can_wait:
+                await self._wait(self.script.ticks_before(0))
+            self.fail(self.script.error, phase)
 
     def live(self, part: str = "") -> None:
         """Log that this part of the source must be closed from now on."""
         self.note("live", phase=part)
 
     async def pull(self) -> Any:
-        """Return the next item, or raise `SourceEnded` or the error of the script."""
+        """Return the next item, or raise `Ended` or the error of the script."""
         if self.has_ended:
-            raise SourceEnded
+            raise Ended(self.value)
+        script = self.script
         self.note("pull")
-        self.recorder.note_elsewhere(self.of)
-        await self._be_intruded("pull")
-        await self._wait(self.script.ticks_before(min(self.place, len(self.script.items))))
-        if self.place < len(self.script.items):
-            item = self.recorder.item(self.script.items[self.place])
+        self.run.note_elsewhere(self.of)
+        await self.run.intrude(self.of, "pull")
+        await self._wait(script.ticks_before(min(self.place, len(script.items))))
+        if self.place < len(script.items):
+            item = self.run.item(script.items[self.place])
             self.place += 1
             self.note("yield", value=item)
             return item
-        if self.script.end == "stalls":
+        if script.end == "stalls":
             await self._sleep(STALL)
         self.has_ended = True
-        if self.script.end != "ends":
-            self.fail(self.script.error, "pull")
+        if script.end != "ends":
+            self.fail(script.error, "pull")
         self.note("stop", value=self.value)
-        raise SourceEnded
+        raise Ended(self.value)
 
     async def close(self, phase: str = "close", part: str = "") -> None:
         """Close this part of the source, unless the run has ended."""
-        if self.recorder.sealed:
+        if self.run.sealed:
             return
         self.note("close", phase=part)
-        await self._be_intruded("close")
+        await self.run.intrude(self.of, "close")
         if part == "iterable":
             return  # the iterator, which is closed first, does what the script says
         if self.script.closing == "slow":
@@ -128,221 +108,108 @@ class OpenedSource:
 
     async def _wait(self, ticks: int) -> None:
         if ticks:
-            await self._sleep(ticks * self.tick)
+            await self._sleep(ticks * self.run.tick)
 
     async def _sleep(self, seconds: float) -> None:
-        before, self.recorder.waits_in = self.recorder.waits_in, self.of
+        before, self.run.waits_in = self.run.waits_in, self.of
         try:
-            await self.driver.sleep(seconds)
+            await self.run.world.sleep(seconds)
         finally:
-            self.recorder.waits_in = before
+            self.run.waits_in = before
 
-    async def _be_intruded(self, where: str) -> None:
-        if self.recorder.intrusion == where:
-            self.recorder.intrusion = None
-            await self.driver.intrude(self.of)
+    # The shapes of a source.
 
+    def made(self) -> Any:
+        """Return what the factory returns."""
+        run, source, kind = self.run, self.of[0], self.script.kind
+        if kind == "same" and source in run.last:
+            return run.last[source]
+        shapes: dict[str, Callable[[], Any]] = {
+            "iterable": self._iterable,
+            "both": partial(self._iterable, both=True),
+            "bare": self._bare,
+            **dict.fromkeys(GENERATORS, self._generator),
+        }
+        made = run.last[source] = shapes.get(kind, self._iterator)()
+        run.kept.append(made)
+        return made
 
-# The async shapes of a source.
+    def _bare(self) -> Any:
+        return iterator_of(self.pull, is_async=self.run.world.is_async)
 
+    def _iterator(self, part: str = "") -> Any:
+        self.live(part)
+        close = partial(self.close, part=part)
+        return iterator_of(self.pull, is_async=self.run.world.is_async, close=close)
 
-class _Bare:
-    """An async iterator that has only `__anext__` and `__aiter__`."""
+    def _iterable(self, *, both: bool = False) -> Any:
+        """An iterable with a close method, over an iterator that may have one too.
 
-    def __init__(self, opened: OpenedSource) -> None:
-        self.opened = opened
+        The async method is named `close`, not `aclose`, as in the streams of many SDKs.
+        """
+        part = "iterable" if both else ""
+        self.live(part)
 
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
+        def iterator() -> Any:
+            step(self.open("iter"))
+            return self._iterator("iterator") if both else self._bare()
 
-    async def __anext__(self) -> Any:
+        close = partial(self.close, part=part)
+        return iterable_of(iterator, close, is_async=self.run.world.is_async)
+
+    def _generator(self) -> Any:
+        generator = self._async_generator()
+        return generator if self.run.world.is_async else blocking_generator(generator, self)
+
+    async def _async_generator(self) -> AsyncGenerator[Any, Any]:
+        self.live()
+        phase = "pull"
         try:
-            return await self.opened.pull()
-        except SourceEnded:
-            raise StopAsyncIteration from None
+            while True:
+                item = await self.pull()
+                try:
+                    sent = yield item
+                except BaseException as error:
+                    phase = "close" if isinstance(error, GeneratorExit) else "throw"
+                    if phase == "throw":
+                        self.note("thrown", value=error)
+                    if phase == "close" or self.script.kind != "answering":
+                        raise
+                    phase, sent = "pull", None
+                if sent is not None:
+                    self.note("sent", value=sent)
+        except Ended:
+            return
+        finally:
+            await self.close(phase)
+            if phase == "close" and self.script.closing == "yields":
+                yield "an item from a close"
 
 
-class _Iterator(_Bare):
-    """An async iterator with `aclose`; `part` is the name of this part in the log."""
-
-    def __init__(self, opened: OpenedSource, part: str = "") -> None:
-        super().__init__(opened)
-        self.part = part
-        opened.live(part)
-
-    async def aclose(self) -> None:
-        await self.opened.close(part=self.part)
+def factories_of(run: Run) -> list[Any]:
+    """Return a factory for each source of the plan."""
+    return [factory_of(run, source) for source in range(len(run.plan.sources))]
 
 
-class _Iterable:
-    """An async iterable with a close method, over an iterator that may have one too.
+def factory_of(run: Run, source: int) -> Any:
+    """Return the factory of one source; its argument is how many items to leave out."""
 
-    The method is an async `close`, not `aclose`, as in the streams of many SDKs.
-    """
-
-    def __init__(self, opened: OpenedSource, *, both: bool = False) -> None:
-        self.opened = opened
-        self.both = both
-        self.part = "iterable" if both else ""
-        opened.live(self.part)
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        if self.opened.fails_at("iter"):
-            self.opened.fail(self.opened.script.error, "iter")  # at once: a plain call cannot wait
-        return _Iterator(self.opened, "iterator") if self.both else _Bare(self.opened)
-
-    async def close(self) -> None:
-        await self.opened.close(part=self.part)
-
-
-async def _generator(opened: OpenedSource) -> AsyncGenerator[Any, Any]:
-    opened.live()
-    phase = "pull"
-    try:
-        while True:
-            item = await opened.pull()
-            try:
-                sent = yield item
-            except BaseException as error:
-                phase = "close" if isinstance(error, GeneratorExit) else "throw"
-                if phase == "throw":
-                    opened.note("thrown", value=error)
-                if phase == "close" or opened.script.kind != "answering":
-                    raise
-                phase, sent = "pull", None
-            if sent is not None:
-                opened.note("sent", value=sent)
-    except SourceEnded:
-        return
-    finally:
-        await opened.close(phase)
-        if phase == "close" and opened.script.closing == "yields":
-            yield "an item from a close"
-
-
-# The same shapes, blocking.
-
-
-class _BlockingBare:
-    def __init__(self, source: _Bare) -> None:
-        self.source = source
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            return step(self.source.__anext__())
-        except StopAsyncIteration:
-            raise StopIteration from None
-
-
-class _BlockingIterator(_BlockingBare):
-    source: _Iterator
-
-    def close(self) -> None:
-        step(self.source.aclose())
-
-
-class _BlockingIterable:
-    def __init__(self, source: _Iterable) -> None:
-        self.source = source
-
-    def __iter__(self) -> Any:
-        step(self.source.opened.enter())
-        return _blocking(aiter(self.source))
-
-    def close(self) -> None:
-        step(self.source.close())
-
-
-def blocking_generator(source: AsyncGenerator[Any, Any], opened: Any) -> Generator[Any, Any, Any]:
-    """Step an async generator that never suspends, and return the `value` of what opened it."""
-    pull = source.__anext__()
-    while True:
-        try:
-            item = step(pull)
-        except StopAsyncIteration:
-            return opened.value
-        try:
-            sent = yield item
-        except GeneratorExit:
-            step(source.aclose())
-            raise
-        except BaseException as error:
-            pull = source.athrow(error)
-        else:
-            pull = source.asend(sent)
-
-
-def _blocking(source: Any) -> Any:
-    match source:
-        case _Iterable():
-            return _BlockingIterable(source)
-        case _Iterator():
-            return _BlockingIterator(source)
-        case _:
-            return _BlockingBare(source)
-
-
-_SHAPES: Final[dict[str, Callable[[OpenedSource], Any]]] = {
-    "iterator": _Iterator,
-    "iterable": _Iterable,
-    "both": partial(_Iterable, both=True),
-    "bare": _Bare,
-    "same": _Iterator,
-}
-
-
-def _made(opened: OpenedSource, *, blocking: bool) -> Any:
-    """Return what the factory returns for this opening."""
-    recorder, source = opened.recorder, opened.of[0]
-    kind = opened.script.kind
-    if kind == "same" and source in recorder.last:
-        return recorder.last[source]
-    make: Callable[[OpenedSource], Any] = _SHAPES.get(kind, _generator)
-    made = make(opened)
-    if blocking:
-        made = _blocking(made) if kind in _SHAPES else blocking_generator(made, opened)
-    recorder.kept.append(made)
-    recorder.last[source] = made
-    return made
-
-
-def sync_factory(recorder: Recorder, driver: Driver, source: int, tick: float) -> Any:
-    """Return a factory for one source of the plan; `start` is how many items to leave out."""
+    async def opened(phase: str, start: Any) -> Any:
+        opening = Opening(run, source, start)
+        await opening.open(phase)
+        return opening.made()
 
     def factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, driver, source, tick, start)
-        step(opened.open("call"))
-        return _made(opened, blocking=True)
-
-    return _named(factory, source)
-
-
-def async_factory(
-    recorder: Recorder, driver: Driver, source: int, tick: float, *, awaited: bool
-) -> Any:
-    """Return a factory for one source of the plan; with `awaited`, an async function."""
-
-    def factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, driver, source, tick, start)
-        if opened.fails_at("call", "await"):
-            opened.fail(opened.script.error, "call")
-        return _made(opened, blocking=False)
+        return step(opened("call", start))
 
     async def awaited_factory(start: Any = 0) -> Any:
-        opened = OpenedSource(recorder, driver, source, tick, start)
-        recorder.openings_in_progress += 1
+        run.openings_in_progress += 1
         try:
-            await opened.open("await")
+            return await opened("await", start)
         finally:
-            recorder.openings_in_progress -= 1
-        return _made(opened, blocking=False)
+            run.openings_in_progress -= 1
 
-    return _named(awaited_factory if awaited else factory, source)
-
-
-def _named(factory: Any, source: int) -> Any:
-    factory.__name__ = factory.__qualname__ = f"source_{source + 1}"
-    return factory
+    is_awaited = run.world.is_async and run.awaited
+    made: Any = awaited_factory if is_awaited else factory
+    made.__name__ = made.__qualname__ = f"source_{source + 1}"
+    return made

@@ -1,20 +1,89 @@
-"""`verify`: run a plan on a pipeline and check the result."""
+"""`run_plan` runs a plan on a pipeline; `verify` checks the result too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import currently_in_test_context, event
 
-from failover_iter.testing._composed import DEFAULT_ORACLES, resolve
 from failover_iter.testing._must_see import saw
-from failover_iter.testing._oracles import ORACLES, Oracle, Oracles
+from failover_iter.testing._oracle import DEFAULT_ORACLES, ORACLES, Oracle, Oracles, resolve
 from failover_iter.testing._plans import Plan
 from failover_iter.testing._report import report
-from failover_iter.testing._run_plan import Flavour, itself, run_plan
+from failover_iter.testing._run import Run, World
 from failover_iter.testing._runs import RunResult
+from failover_iter.testing._sources import factories_of
 from failover_iter.testing._virtual import VirtualClock
+from failover_iter.testing._worlds import FLAVOURS, AsyncioWorld, Flavour, SyncWorld, in_flavour
+
+
+def itself(letter: str) -> str:
+    """Return the letter: by default, a letter is its own item."""
+    return letter
+
+
+def run_plan(
+    pipeline: Callable[..., Any],
+    plan: Plan,
+    *,
+    flavour: Flavour | None = None,
+    item: Callable[[str], Any] = itself,
+    tick: float = 1.0,
+    awaited: bool | None = None,
+    clock: VirtualClock | None = None,
+) -> RunResult:
+    """Run a plan on a pipeline and return what happened, without checking any law.
+
+    Args:
+        pipeline: called with one factory for each source of the plan; returns an iterator, an
+            async iterator or an awaitable of one. To resume, it may call a factory with the number
+            of items to leave out, or with an object that has this number as `delivered`.
+        plan: what the sources and the consumer do.
+        flavour: "sync", "asyncio" or "trio". By default, the kit finds out: it calls the pipeline
+            with sync factories and, if the result is async, again with async factories under
+            asyncio.
+        item: turns a letter of the plan into an item; by default, the letter is the item. Items
+            from the same letter must be equal.
+        tick: the length of a tick in virtual seconds.
+        awaited: whether the async factories are `async def` functions, which return the iterable
+            when awaited. By default, only for plans with `open=` or `at=await`.
+        clock: the clock on which sync sources sleep. Pass the one that the pipeline sleeps on.
+
+    Returns:
+        The result, with the log of the run.
+
+    Raises:
+        ValueError: the flavour is unknown.
+        TypeError: the flavour is "sync", but the pipeline returns something async.
+
+    Example:
+        >>> from failover_iter.testing import Plan, run_plan
+        >>> run = run_plan(lambda first, second: first(), Plan("--ab#", "abc|"))
+        >>> run.delivered, run.error, run.seconds
+        (['a', 'b'], ConnectionError('source 1, opening 1, pull'), 2.0)
+    """
+    if flavour not in (None, *FLAVOURS):
+        raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}, or None; got {flavour!r}")
+
+    def run_as(chosen: Flavour) -> RunResult:
+        run = Run(plan, item, world_of(chosen, clock), tick, is_awaited=awaited)
+        run.play(partial(pipeline, *factories_of(run)))
+        return RunResult(plan, tuple(run.log), chosen, item)
+
+    return in_flavour(flavour, run_as)
+
+
+def world_of(flavour: Flavour, clock: VirtualClock | None = None) -> World:
+    """Return a new world of this flavour; a sync one has this clock."""
+    if flavour == "sync":
+        return SyncWorld(clock or VirtualClock())
+    if flavour == "asyncio":
+        return AsyncioWorld(clock or VirtualClock())
+    from failover_iter.testing._trio_world import TrioWorld
+
+    return TrioWorld()
 
 
 class BrokenLaw(AssertionError):
@@ -55,13 +124,13 @@ def verify(
             `at_least_once`, `at_most_once`, `same_error`, `transparent`, `no_leak`,
             `closed_once`, `one_open`, `lazy`, `no_read_ahead` and `no_reopen`. These are the
             default: an exactly-once stream obeys them. The others are `flat`, `intact`, `told`,
-            `no_cycle`, `returns`, `sends` and `same_task`. `verify` also checks that the run ends.
+            `no_cycle`, `no_kept_error`, `returns`, `sends` and `same_task`, and for races
+            `one_winner` and `losers_closed`. `verify` also checks that the run ends.
         flavour: "sync", "asyncio" or "trio"; by default, the kit finds out.
-        item: turns a letter of the plan into an item; by default, the letter is the item.
+        item: turns a letter of the plan into an item, as for `run_plan`.
         tick: the length of a tick in virtual seconds.
-        awaited: whether the async factories are `async def` functions; by default, only for plans
-            with `open=` or `at=await`.
-        clock: the clock on which sync sources sleep. Pass the one that the pipeline sleeps on.
+        awaited: whether async factories are `async def` functions, as for `run_plan`.
+        clock: the clock on which sync sources sleep, as for `run_plan`.
 
     Returns:
         The result of the run, for further checks.

@@ -1,7 +1,9 @@
-"""Virtual time for sync runs: sleeping takes no real time."""
+"""Virtual time: sleeping takes no real time, neither in sync code nor under asyncio."""
 
 from __future__ import annotations
 
+import asyncio
+import selectors
 import threading
 from collections.abc import Callable, Collection
 from queue import Empty, SimpleQueue
@@ -11,6 +13,8 @@ from typing import Any, Final
 EPOCH: Final = 1000.0
 #: How the names of the threads begin in which failover_iter pulls sources with a time limit.
 WORKERS: Final = "failover_iter: "
+#: How many real seconds a loop waits for a thread or a socket if no timer is set.
+PATIENCE: Final = 10.0
 #: A clock puts this into a queue to end the wait for an item.
 _TIME_IS_UP: Final = object()
 
@@ -35,6 +39,9 @@ class VirtualClock:
     that sleeps, the clock jumps to the end of the sleep or to the end of the wait, whichever is
     earlier. An abandoned source sleeps until `wake_all`.
 
+    `new_event_loop` returns an asyncio event loop on this clock: it jumps to the next timer when
+    there is nothing else to do.
+
     Example:
         >>> from failover_iter.testing import VirtualClock
         >>> clock = VirtualClock()
@@ -42,6 +49,12 @@ class VirtualClock:
         >>> clock.sleep(3600)
         >>> clock.time() - began, clock.slept
         (3600.0, [3600])
+        >>> import asyncio
+        >>> with asyncio.Runner(loop_factory=clock.new_event_loop) as runner:
+        ...     runner.run(asyncio.sleep(3600, "an hour later"))
+        'an hour later'
+        >>> clock.time() - began
+        7200.0
     """
 
     def __init__(self) -> None:
@@ -60,6 +73,10 @@ class VirtualClock:
     def time(self) -> float:
         """Return the virtual time in seconds, which never decreases."""
         return self.now
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return an asyncio event loop with this clock: for `asyncio.Runner(loop_factory=...)`."""
+        return _JumpingLoop(self)
 
     def sleep(self, seconds: float, /) -> None:
         """Let this many seconds pass; in a thread with a time limit, up to that limit."""
@@ -143,3 +160,31 @@ class VirtualClock:
             sleeper.wakes.set()
             sleeper.thread.join()
         self._is_over = False
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is not None:
+            self.clock.now += timeout
+        elif not (ready := super().select(PATIENCE)):
+            raise RuntimeError(
+                "all tasks wait for something that never happens, and no timer is set"
+            )
+        return ready
+
+
+class _JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        super().__init__(_JumpingSelector(clock))
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self.clock.time()

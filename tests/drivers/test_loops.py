@@ -205,7 +205,7 @@ def test_a_source_that_only_gives_way_is_timed(loop: Any) -> None:
         start = loop.time()
         while True:
             if loop.name == "asyncio":
-                asyncio.get_running_loop().now += 0.25  # type: ignore[attr-defined]  # ours
+                asyncio.get_running_loop().clock.now += 0.25  # type: ignore[attr-defined]  # ours
                 await asyncio.sleep(0)
             else:
                 await trio.sleep(0.25)

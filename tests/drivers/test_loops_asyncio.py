@@ -118,7 +118,7 @@ def test_the_timer_fires_while_the_source_only_gives_way() -> None:
         yield "one"
         await asyncio.sleep(0.5)  # a timer is armed, for 1 s in all
         loop: Any = asyncio.get_running_loop()
-        loop._clock_resolution, loop.now = 0.25, loop.now + 0.3
+        loop._clock_resolution, loop.clock.now = 0.25, loop.clock.now + 0.3
         for _ in range(3):
             await asyncio.sleep(0)  # it fires in one of these turns, before its time
         await asyncio.sleep(FOREVER)

@@ -148,6 +148,6 @@ def test_a_listener_takes_its_own_time(loop: Any) -> None:
 def jump(loop: Any, seconds: float) -> None:
     """Let time pass in plain code."""
     if loop.name == "asyncio":
-        asyncio.get_running_loop().now += seconds  # type: ignore[attr-defined]  # ours
+        asyncio.get_running_loop().clock.now += seconds  # type: ignore[attr-defined]  # ours
     else:
         trio.lowlevel.current_clock().jump(seconds)  # type: ignore[attr-defined]  # the mock

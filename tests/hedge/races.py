@@ -22,7 +22,7 @@ import trio.testing
 from failover_iter import FailoverError, Policy, failover_stream
 from failover_iter import afailover_stream as astream
 from failover_iter._drivers import mailbox
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from hedge.race_plans import SHAPES, Delay, Plan, Script, draw
 from support.runners import quiet
 from support.virtual import virtual_time
@@ -205,7 +205,7 @@ def run(seed: int, shape: str, flavour: str) -> Record:
                     finally:
                         _join(library.clock)
             case "asyncio":
-                with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+                with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
                     runner.run(_and_no_task_is_left(record, library))
             case _:
                 trio.run(

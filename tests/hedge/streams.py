@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from failover_iter import Policy
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from support.worlds import World
 
 POLICY = Policy(retry_on=ConnectionError)
@@ -18,7 +18,7 @@ class Exit(BaseException):
 
 
 def run(main: Callable[[], Any]) -> Any:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         return runner.run(main())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Closed, Contending, Health, Opening, Policy, Source, Superseded
-from failover_iter.testing import JumpingLoop
+from failover_iter.testing import VirtualClock
 from hedge.streams import POLICY, of_world, run, slow
 from support.worlds import FLAVOURS, World, play
 
@@ -159,5 +159,5 @@ def test_a_listener_that_raises_keeps_no_probe() -> None:
             _ = [item async for item in Policy(retry_on=OSError).astream([race])]
         assert health.admit("inner").verdict == "probe"
 
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         runner.run(main())

@@ -20,7 +20,7 @@ from failover_iter import (
     Trace,
     afailover_stream,
 )
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from hedge.streams import POLICY, run, slow
 from support.worlds import FLAVOURS, World, play
 
@@ -232,7 +232,7 @@ def test_an_outage_began_with_the_first_contender() -> None:
 
     for after in (inf, 0.01):
         with (
-            asyncio.Runner(loop_factory=JumpingLoop) as runner,
+            asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner,
             pytest.raises(OSError, match="0.2"),
         ):
             runner.run(main(after))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -22,8 +22,9 @@ from failover_iter import Event, Policy
 from failover_iter._drivers.clock import async_sleep
 from failover_iter.testing import Plan
 from failover_iter.testing._plans import SourceScript
-from failover_iter.testing._runs import Recorder, unclosed
-from failover_iter.testing._sources import async_factory
+from failover_iter.testing._run import Run as Recorder
+from failover_iter.testing._runs import unclosed
+from failover_iter.testing._sources import factories_of
 from support.size import EXAMPLES
 
 MANY = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
@@ -100,12 +101,16 @@ def grouped(policy: Policy, factories: Any) -> list[Any]:
 
 
 class Undisturbed:
-    """The host of sources that no consumer intrudes on."""
+    """The world of sources whose consumer belongs to the test."""
 
+    is_async = True
     sleep = staticmethod(async_sleep)
 
-    async def intrude(self, of: Any) -> None:
-        raise AssertionError("nobody intrudes here")
+    def __init__(self) -> None:
+        self.time: Callable[[], float] = float
+
+    def is_late(self) -> bool:
+        return False
 
 
 class Trouble:
@@ -151,7 +156,9 @@ class Run:
 
     def __init__(self, plan: Plan, nested: bool, options: dict[str, Any]) -> None:
         self.plan, self.nested, self.options = plan, nested, options
-        self.recorder = Recorder(plan, str)
+        self.world: Any = Undisturbed()
+        awaited = any(script.opens for scripts in plan.sources for script in scripts)
+        self.recorder = Recorder(plan, str, self.world, is_awaited=awaited)
         #: Whether time is real: then none may pass.
         self.is_real = False
         self.heard = Heard()
@@ -162,16 +169,16 @@ class Run:
 
     def stream(self) -> Any:
         """Return an async stream over the sources of the plan, perhaps in groups."""
-        tick = 0.0 if self.is_real else 1.0
-        plan = self.plan
-        awaited = any(script.opens for scripts in plan.sources for script in scripts)
-        factories = [
-            async_factory(self.recorder, Undisturbed(), source, tick, awaited=awaited)
-            for source in range(len(plan.sources))
-        ]
+        self.recorder.tick = 0.0 if self.is_real else 1.0
+        factories = factories_of(self.recorder)
         options = {**self.options, "wait": 0} if self.is_real else self.options
         policy = Policy(retry_on=ConnectionError, on_event=self.heard, **options)
         return policy.astream(grouped(policy, factories) if self.nested else factories)
+
+    def begin(self, time: Callable[[], float]) -> None:
+        """Start the clock."""
+        self.world.time = time
+        self.recorder.begin()
 
     async def consume(self) -> None:
         stream = self.stream()

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import event
 from hypothesis import strategies as st
 
-from failover_iter.testing._law_models import delivered_under
+from failover_iter.testing._law_suite import delivered_under
 from failover_iter.testing._plans import SourceScript
 from support.case import Case, SourcePlan
 from support.model import model

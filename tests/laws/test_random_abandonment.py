@@ -14,7 +14,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover_iter.testing import JumpingLoop, Plan
+from failover_iter.testing import Plan, VirtualClock
 from laws.departures import MANY, Run, Trouble, check, limits, options, plans
 
 
@@ -91,7 +91,7 @@ def abandoned_under(make_loop: Any, run: Run, pulls: int, steps: int | None, tur
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, told: said.append(told))
-        run.recorder.begin(loop.time)
+        run.begin(loop.time)
         await asyncio.create_task(abandon(run, pulls, steps))
         for _ in range(turns):
             gc.collect(0)
@@ -105,7 +105,7 @@ def abandoned_under(make_loop: Any, run: Run, pulls: int, steps: int | None, tur
 
 def abandoned_under_trio(run: Run, pulls: int, steps: int | None, turns: int) -> None:
     async def main() -> None:
-        run.recorder.begin(trio.current_time)
+        run.begin(trio.current_time)
         await abandon(run, pulls, steps)
         for _ in range(turns):
             gc.collect(0)
@@ -148,7 +148,7 @@ def test_abandoned(
                 run.is_real = True
                 abandoned_under(uvloop.new_event_loop, run, pulls, steps, turns)
             case _:
-                abandoned_under(JumpingLoop, run, pulls, steps, turns)
+                abandoned_under(VirtualClock().new_event_loop, run, pulls, steps, turns)
         gc.collect(0)
     check(run.recorder, run.heard, run.length)
     said = [each for each in trouble.said if not isinstance(each, ResourceWarning)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from failover_iter import Decide, Event, Policy, Skip, SourceTimeout
 from failover_iter.testing import Plan, run_plan
-from failover_iter.testing._composed import resolve
+from failover_iter.testing._oracle import resolve
 from laws.departures import MANY, Heard, grouped, limits, plans
 
 

@@ -14,7 +14,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover_iter.testing import JumpingLoop, Plan
+from failover_iter.testing import Plan, VirtualClock
 from laws.departures import MANY, Run, Trouble, limits, options, plans
 
 
@@ -55,7 +55,7 @@ def cancelled_under_asyncio(run: Run, when: When) -> int:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        run.recorder.begin(loop.time)
+        run.begin(loop.time)
 
         def cancel() -> None:
             run.length = len(run.recorder.log)
@@ -81,7 +81,7 @@ def cancelled_under_asyncio(run: Run, when: When) -> int:
 
     cancelled: list[bool] = []
     steps = Steps()
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         runner.run(main())
     return steps.count
 
@@ -90,7 +90,7 @@ def cancelled_under_trio(run: Run, when: When) -> int:
     """Run it in a scope that is cancelled then; return the number of its steps."""
 
     async def main() -> None:
-        run.recorder.begin(trio.current_time)
+        run.begin(trio.current_time)
         with trio.CancelScope() as scope:
 
             def cancel() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from failover_iter import Policy, afailover_stream, failover_stream
 from failover_iter._drivers.clock import clock
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 
 MISSING: Any = object()
 
@@ -123,7 +123,7 @@ class AsyncFlavour(SyncFlavour):
     stop = StopAsyncIteration
 
     def __init__(self) -> None:
-        self.loop = JumpingLoop()
+        self.loop = VirtualClock().new_event_loop()
         self.loop.set_exception_handler(lambda _, context: None)
 
     def finish(self) -> None:

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from failover_iter import afailover_stream
-from failover_iter.testing import JumpingLoop
+from failover_iter.testing import VirtualClock
 
 
 class Asyncio:
@@ -25,7 +25,7 @@ class Asyncio:
         async def awaited() -> Any:
             return await main()
 
-        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
             return runner.run(awaited())
 
     async def sleep(self, seconds: float) -> None:

@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any
 
 from failover_iter import Event, Source, Takeover, afailover_stream, failover_stream
-from failover_iter.testing import VirtualClock, _async_runs, _sync_runs, _trio_runs
-from failover_iter.testing._runs import Recorder
+from failover_iter.testing._run import Run
+from failover_iter.testing._sources import factories_of
+from failover_iter.testing._verify import world_of
 
 from .case import OWN, TICK, Case, Retryable, SourcePlan
 
@@ -61,18 +62,19 @@ def event_entry(event: Event) -> tuple[Any, ...]:
     return (type(event).__name__, tuple(sorted(fields.items())))
 
 
-class Tracer(Recorder):
+class Tracer(Run):
     """Writes the log of a run as a trace, and what abandoned sources do at its end."""
 
-    def __init__(self, case: Case) -> None:
-        super().__init__(case.plan, int)
+    def __init__(self, case: Case, flavour: Any) -> None:
+        awaited = any(each.opens for plan in case.sources for each in plan.openings)
+        super().__init__(case.plan, int, world_of(flavour), TICK, is_awaited=awaited)
         self.names = [plan.name for plan in case.sources]
         self.trace: Trace = []
         self.late: Trace = []
         self.notes: list[str] = []
 
     def note(self, what: Any, *, of: Any = (None, 0), value: Any = None, **more: Any) -> None:
-        if self.is_late():
+        if self.world.is_late():
             if what == "close":
                 self.late.append(("late close", self.names[of[0]]))
             return
@@ -103,22 +105,17 @@ def run(
     notes: list[str] | None = None,
 ) -> Trace:
     """Run a case on a combinator; add the notes of the error that ends it to `notes`."""
-    tracer = Tracer(case)
+    tracer = Tracer(case, flavour)
     options = {"retry_on": Retryable, **case.options}
     if listen:
         options["on_event"] = lambda event: tracer.trace.append(event_entry(event))
     made = combinator or (failover_stream if flavour == "sync" else afailover_stream)
 
-    def pipeline(*factories: Any) -> Any:
-        return made(list(map(configured, factories, case.sources)), **options)
+    def pipeline() -> Any:
+        return made(list(map(configured, factories_of(tracer), case.sources)), **options)
 
     with quiet():
-        if flavour == "sync":
-            _sync_runs.run_sync(pipeline, tracer, VirtualClock(), TICK)
-        else:
-            awaited = any(each.opens for plan in case.sources for each in plan.openings)
-            start = _async_runs.run_asyncio if flavour == "asyncio" else _trio_runs.run_trio
-            start(pipeline, tracer, TICK, awaited=awaited)
+        tracer.play(pipeline)
     if notes is not None:
         notes += tracer.notes
     return tracer.trace + sorted(tracer.late)

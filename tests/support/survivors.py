@@ -6,6 +6,7 @@ twice, with a pause in between.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -107,6 +108,18 @@ def keeps_all_errors(factories: Any) -> Any:
 
     def failed(error: Exception) -> bool:
         kept.append(error)
+        return isinstance(error, ConnectionError)
+
+    return right(factories, retry_on=failed)
+
+
+#: As in a policy that many streams share.
+HISTORY: deque[Exception] = deque(maxlen=1000)
+
+
+def keeps_errors_for_good(factories: Any) -> Any:
+    def failed(error: Exception) -> bool:
+        HISTORY.append(error)
         return isinstance(error, ConnectionError)
 
     return right(factories, retry_on=failed)
@@ -302,6 +315,7 @@ SURVIVORS = [
         "raises", "close base", "iterator",
     ),
     _sync(keeps_all_errors, "constant memory", None),
+    _sync(keeps_errors_for_good, "constant memory", "no_kept_error"),
     _sync(cycle_on_raise, "exhaustion", "no_cycle"),
     _sync(duplicate_after_three_switches, "switching", "no_duplicates", sources=6),
     _sync(item_lost_from_five_on, "switching", "no_loss"),

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover_iter import Policy
-from failover_iter.testing import JumpingLoop, VirtualClock
+from failover_iter.testing import VirtualClock
 from support.runners import quiet
 from support.virtual import virtual_time
 
@@ -147,7 +147,7 @@ def play(flavour: str, scenario: Scenario) -> None:
                 with virtual_time(world.clock):
                     at_once(scenario(world))
             case "asyncio":
-                loop = JumpingLoop()
+                loop = VirtualClock().new_event_loop()
                 try:
                     loop.run_until_complete(scenario(world))
                     loop.run_until_complete(loop.shutdown_asyncgens())

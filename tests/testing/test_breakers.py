@@ -12,10 +12,9 @@ import pytest
 from failover_iter import Health, Policy, afailover_stream
 from failover_iter.testing import (
     BrokenLaw,
+    Oracle,
     Plan,
     VirtualClock,
-    at_most_n_openings,
-    equals,
     verify,
 )
 
@@ -153,13 +152,15 @@ def verified(case: str, make: Any) -> None:
         verify(
             dies_mid_stream(make, clock),
             Plan("a#", "xy|"),
-            oracles=at_most_n_openings(1, source=0),
+            oracles=Oracle.max_openings(1, source=0),
             clock=clock,
         )
         return
     second = "abc|" if case == "left" else "#bug"
     plan = Plan(f"#; {second}; abc|", "xyz|")
-    verify(probe_ends(case, make, clock), plan, oracles=equals(from_the_primary), clock=clock)
+    verify(
+        probe_ends(case, make, clock), plan, oracles=Oracle.equals(from_the_primary), clock=clock
+    )
 
 
 @pytest.mark.parametrize(("case", "make"), CASES)
@@ -183,12 +184,12 @@ def test_openings_are_counted_for_all_sources_or_for_one() -> None:
         for factory in (primary, replica, primary):
             yield from factory()
 
-    verify(pipeline, Plan("a|", "b|"), oracles=at_most_n_openings(3))
-    verify(pipeline, Plan("a|", "b|"), oracles=at_most_n_openings(1, source=1))
-    with pytest.raises(BrokenLaw, match=r"at_most_n_openings\(2\): sources were opened 3 times"):
-        verify(pipeline, Plan("a|", "b|"), oracles=at_most_n_openings(2))
-    with pytest.raises(BrokenLaw, match=r"n_openings\(1, source=0\): source 1 was opened 2 times"):
-        verify(pipeline, Plan("a|", "b|"), oracles=at_most_n_openings(1, source=0))
+    verify(pipeline, Plan("a|", "b|"), oracles=Oracle.max_openings(3, source="all"))
+    verify(pipeline, Plan("a|", "b|"), oracles=Oracle.max_openings(1, source=1))
+    with pytest.raises(BrokenLaw, match=r"max_openings\(2, source='all'\): sources were opened 3 "):
+        verify(pipeline, Plan("a|", "b|"), oracles=Oracle.max_openings(2, source="all"))
+    with pytest.raises(BrokenLaw, match=r"max_openings\(1, source=0\): source 1 was opened 2 "):
+        verify(pipeline, Plan("a|", "b|"), oracles=Oracle.max_openings(1, source=0))
 
 
 # Races.

@@ -10,9 +10,7 @@ import pytest
 
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, check_failover_laws
-from failover_iter.testing._law_checks import Suite
-from failover_iter.testing._law_models import delivered_under
-from failover_iter.testing._scripted_source import ScriptedSource, sync_iterator
+from failover_iter.testing._law_suite import delivered_under
 
 
 def skips(factories: Any) -> Any:
@@ -74,6 +72,11 @@ def test_associativity_needs_nest_to_resume() -> None:
     check_failover_laws(resumes, mode="resume", laws=["associativity"], max_examples=10)
 
 
+def test_what_needs_another_combinator_is_left_out() -> None:
+    """Without `waiting` and `twin`, the laws are checked with the combinator alone."""
+    check_failover_laws(skips, laws=["transparency", "closing", "twins"], max_examples=5)
+
+
 def test_as_many_plans_as_the_profile_says() -> None:
     """Without `max_examples`, the loaded profile of Hypothesis decides."""
     check_failover_laws(skips, laws=["laziness"])
@@ -86,14 +89,12 @@ def test_a_combinator_nests_itself() -> None:
 
 def test_no_factory_is_taken_early() -> None:
     """A stream takes a factory when it opens it; a list of the factories breaks the law."""
-    lazy, eager = (
-        Suite(combinator, ConnectionError, "sync", {"laziness": ""}, None)
-        for combinator in (skips, lambda factories: skips([*factories]))
-    )
-    for plan in (Plan("a#", "a#"), Plan("a|", "a|")):
-        lazy.takes_no_factory_before_its_turn(plan)
-    with pytest.raises(BrokenLaw, match="no_factory_is_taken_before_its_turn"):
-        eager.takes_no_factory_before_its_turn(plan)
+    check_failover_laws(skips, laws=["laziness"], max_examples=20)
+    with pytest.raises(ExceptionGroup) as caught:
+        check_failover_laws(lambda factories: skips([*factories]), laws=["laziness"])
+    (error,) = caught.value.exceptions
+    assert isinstance(error, BrokenLaw)
+    assert str(error).startswith("no_factory_is_taken_before_its_turn: ")
 
 
 def test_twins_that_differ_are_found() -> None:
@@ -158,12 +159,6 @@ def test_wrong_arguments_are_rejected(options: Any, message: str) -> None:
     """An unknown law, mode or flavour is a ValueError."""
     with pytest.raises(ValueError, match=message):
         check_failover_laws(skips, **options)
-
-
-def test_scripted_sources_stay_ended() -> None:
-    """A scripted iterator that has ended does not yield again, even if it is pulled again."""
-    iterator = sync_iterator(ScriptedSource(pulls=("end", "item")), [])
-    assert [next(iterator, "ended") for _ in range(2)] == ["ended", "ended"]
 
 
 @pytest.mark.parametrize("mode", ["skip", "restart", "raise", "resume"])

@@ -10,7 +10,7 @@ import pytest
 
 from failover_iter import afailover_stream, failover_stream
 from failover_iter._drivers.clock import clock
-from failover_iter.testing import JumpingLoop, Plan, VirtualClock, inject
+from failover_iter.testing import Plan, VirtualClock, inject
 from failover_iter.testing._faults import Bug
 
 
@@ -70,7 +70,7 @@ class Real:
                 error = raised
             return error, asyncio.get_running_loop().time() - began
 
-        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
             error, seconds = runner.run(main())
         return items, error, seconds
 

@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from failover_iter.testing import JumpingLoop
-from failover_iter.testing import _loop as loop_module
+from failover_iter.testing import VirtualClock, _virtual
 
 
 def test_time_jumps_to_the_next_timer() -> None:
@@ -25,13 +24,13 @@ def test_time_jumps_to_the_next_timer() -> None:
         await asyncio.gather(after(3600, "late"), after(60, "soon"))
         return order, asyncio.get_running_loop().time() - began
 
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         assert runner.run(main()) == (["soon", "late"], 3600.0)
 
 
 def test_it_waits_if_no_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a timer, the loop waits for events, and its clock does not move."""
-    loop = JumpingLoop()
+    loop = VirtualClock().new_event_loop()
     before, answers = loop.time(), iter([[], ["ready"]])
     with monkeypatch.context() as patch:
         patch.setattr("selectors.DefaultSelector.select", lambda self, timeout: next(answers))
@@ -51,18 +50,18 @@ def test_it_waits_for_threads() -> None:
         ).start()
         return await answer
 
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
         assert runner.run(main()) == "from a thread"
 
 
 def test_it_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a timer or an event, the loop raises an error instead of hanging."""
-    monkeypatch.setattr(loop_module, "PATIENCE", 0.01)
+    monkeypatch.setattr(_virtual, "PATIENCE", 0.01)
 
     async def main() -> None:
         await asyncio.get_running_loop().create_future()
 
-    runner = asyncio.Runner(loop_factory=JumpingLoop)
+    runner = asyncio.Runner(loop_factory=VirtualClock().new_event_loop)
     with pytest.raises(RuntimeError, match="wait for something that never happens"):
         runner.run(main())
     runner.close()

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import Plan, must_see, plans, verify
-from failover_iter.testing._composed import DEFAULT_ORACLES
+from failover_iter.testing._oracle import DEFAULT_ORACLES
 from failover_iter.testing._plan_strategies import CONSUMERS, FAULTS
 from support.by_hand import FAILURES, aby_hand, by_hand
 
@@ -39,7 +39,7 @@ def test_many_plans(flavour: Any, pipeline_of: Any) -> None:
     pipeline = pipeline_of(flavour)
     oracles = [*DEFAULT_ORACLES, "same_task"]
     if pipeline_of == ours:  # hand-written code does less
-        oracles += ["intact", "no_cycle", "told", "returns", "sends"]
+        oracles += ["intact", "no_cycle", "no_kept_error", "told", "returns", "sends"]
 
     @must_see("switched mid-stream", "left early", "raised", "ended normally", "time passed")
     @settings(max_examples=PLANS, suppress_health_check=list(HealthCheck), database=None)

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, seed, settings
 
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Plan, plans, run_plan, verify
-from failover_iter.testing._composed import resolve
+from failover_iter.testing._oracle import resolve
 from support.mutants import MUTANTS, Mutant
 
 pytestmark = pytest.mark.slow

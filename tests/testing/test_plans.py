@@ -11,13 +11,10 @@ from hypothesis.vendor import pretty
 from failover_iter.testing import Plan, plans
 from failover_iter.testing._plan_strategies import (
     CONSUMERS,
-    ENDING,
     FAULTS,
-    RAISING,
-    REPLICA,
-    _exhausted,
-    _Oddity,
-    _script,
+    HARD,
+    Oddity,
+    exhausted,
 )
 from failover_iter.testing._plans import Consumer, SourceScript
 
@@ -181,18 +178,18 @@ WITH_FAULT = {
 }
 
 
-@pytest.mark.parametrize("fault", [*RAISING, *ENDING, *REPLICA])
+@pytest.mark.parametrize("fault", HARD)
 def test_the_script_of_a_fault(fault: str) -> None:
     """Each fault is one change of a good script."""
-    odd = _Oddity(fault, "OSError", "quietly", "generator", 0, 0)
-    assert str(_script(odd, "abcd", place=1, late=0)) == WITH_FAULT[fault]
+    odd = Oddity(fault, "OSError")
+    assert str(odd.script("abcd", place=1, late=0)) == WITH_FAULT[fault]
 
 
 @pytest.mark.parametrize("can_raise", [False, True])
 def test_all_sources_fail(can_raise: bool) -> None:
     """Good openings become failing ones, if sources may raise at all."""
-    good, bug = (_Oddity(fault, "", "quietly", "generator", 0, 0) for fault in (None, "bug"))
-    failing = _exhausted([[good], [bug]], can_raise)
+    good, bug = (Oddity(fault) for fault in (None, "bug"))
+    failing = exhausted([[good], [bug]], can_raise)
     assert [odd.fault for (odd,) in failing] == ["raises" if can_raise else None, "bug"]
 
 

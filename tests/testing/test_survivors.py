@@ -13,7 +13,7 @@ from failover_iter.testing import (
     BrokenLaw,
     Plan,
     RunResult,
-    _law_checks,
+    _law_suite,
     check_failover_laws,
     plans,
     verify,
@@ -71,7 +71,7 @@ def plans_tried(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         tried.append(plan)
         return verify(pipeline, plan, **how)
 
-    monkeypatch.setattr(_law_checks, "verify", counted)
+    monkeypatch.setattr(_law_suite, "verify", counted)
     return tried
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import Plan, must_see, plans, verify, within
+from failover_iter.testing import Oracle, Plan, must_see, plans, verify
 from failover_iter.testing._plan_strategies import DEFAULT_FAULTS
 
 LIMIT = 10
@@ -50,6 +50,6 @@ def test_time_is_bounded(flavour: Any) -> None:
     @must_see("switched mid-stream", "time passed")
     @given(plans(sources=3, faults=[*DEFAULT_FAULTS, "stalls", "late"]))
     def test(plan: Plan) -> None:
-        verify(pipeline_of(flavour), plan, oracles=[*laws, within(MOST)], flavour=flavour)
+        verify(pipeline_of(flavour), plan, oracles=[*laws, Oracle.within(MOST)], flavour=flavour)
 
     test()

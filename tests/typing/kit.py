@@ -10,9 +10,9 @@ from hypothesis.strategies import SearchStrategy
 
 from failover_iter import Progress
 from failover_iter.testing import (
+    Oracle,
     Plan,
     RunResult,
-    attempts_at_most,
     check_replayable,
     check_resumable,
     fault_server,
@@ -21,7 +21,6 @@ from failover_iter.testing import (
     plans,
     run_plan,
     verify,
-    within,
 )
 
 
@@ -48,7 +47,7 @@ def test(plan: Plan) -> None:
     verify(
         pipeline,
         plan,
-        oracles=["exactly_once", within(3), attempts_at_most(1), lambda run: run.ended],
+        oracles=["exactly_once", Oracle.within(3), Oracle.max_openings(1), lambda run: run.ended],
     )
 
 

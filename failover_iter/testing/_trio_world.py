@@ -1,0 +1,72 @@
+"""Where a run under trio takes place: only this module needs trio."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Coroutine
+from typing import Any
+
+import trio
+import trio.testing
+
+from failover_iter.testing._run import Function, Run
+from failover_iter.testing._runs import Runaway
+from failover_iter.testing._worlds import FOREVER, AsyncWorld
+
+
+class TrioWorld(AsyncWorld):
+    """Trio in virtual time."""
+
+    cancelled = trio.Cancelled
+    nursery: trio.Nursery
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+
+    def play(self, run: Run) -> None:
+        foreign: list[BaseException] = []  # kept here, or the nursery would wrap it in a group
+
+        async def nursed() -> None:
+            async with trio.open_nursery() as self.nursery:
+                try:
+                    await run.main()
+                except BaseException as error:  # noqa: BLE001 (raised below)
+                    foreign.append(error)
+                self.nursery.cancel_scope.cancel()
+
+        def note(record: logging.LogRecord) -> bool:
+            run.stray(record.exc_info[1] if record.exc_info else None)
+            return False
+
+        logger = logging.getLogger("trio.async_generator_errors")  # of those that trio closes
+        logger.addFilter(note)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)  # streams are abandoned on purpose
+                trio.run(nursed, clock=trio.testing.MockClock(autojump_threshold=0))
+        finally:
+            logger.removeFilter(note)
+        if foreign:
+            raise foreign.pop()
+
+    async def guard(self, consumer: Coroutine[Any, Any, None]) -> None:
+        with trio.move_on_after(FOREVER) as forever, self.scope:
+            await consumer
+        if forever.cancelled_caught:
+            raise Runaway("the pipeline waits for something that never happens")
+
+    def time(self) -> float:
+        return trio.current_time()
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    def task(self) -> object:
+        return trio.lowlevel.current_task()
+
+    def start(self, function: Function) -> None:
+        self.nursery.start_soon(function)
+
+    def cancel(self) -> None:
+        self.scope.cancel()
