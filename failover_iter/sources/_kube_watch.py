@@ -196,7 +196,7 @@ class _Objects:
             if not following:
                 break
             if following in trail:
-                raise DivergedStream(f"{self.name}: a page of the list comes again, without end")
+                raise DivergedStream(f"{self.name}: a page of the list repeats, without end")
             trail, more = trail.to(following), {"_continue": following}
         version = metadata["resourceVersion"]
         end = {"metadata": {"resourceVersion": version, "annotations": LIST_END}}

@@ -1,4 +1,4 @@
-"""The tokens that a listing has come along: whether one comes again, so that it would never end."""
+"""The tokens of a listing so far: if one of them repeats, the listing would never end."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def http_date(text: str | None) -> datetime | None:
 def retry_after_in(headers: Mapping[str, str]) -> float | None:
     """The pause that the server asks for: seconds, or a date.
 
-    A date is compared with the server's clock; with that of this machine if there is no `Date`.
+    A date is compared with the server's clock, or without a `Date` with that of this machine.
     """
     value = headers.get("Retry-After") or ""
     if value.strip().isdecimal():

@@ -47,7 +47,7 @@ def parsed(entry_id: str | bytes) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a read has seen of the stream, for the next one to compare.
+    """The state of the stream at one read, for the next one to compare.
 
     Attributes:
         last: the id of the entry that was added last.

@@ -122,7 +122,7 @@ def blocking_generator(source: AsyncGenerator[Any, Any], opened: Any) -> Generat
 
 
 class Either:
-    """What was opened, and its iterator."""
+    """An opened source, and its iterator."""
 
     def __init__(self, opened: Any, *, is_async: bool | None = None) -> None:
         self.opened = opened

@@ -40,7 +40,7 @@ CALLS: Final = 12
 
 @dataclass(frozen=True)
 class Answers:
-    """What a source answers to each pull, throw and close; the last one of each repeats."""
+    """The answers of a source to pulls, throws and closes; the last one of each repeats."""
 
     pulls: tuple[Answer, ...] = ("item",)
     throws: tuple[Answer, ...] = ("reraise",)

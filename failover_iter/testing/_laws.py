@@ -287,7 +287,7 @@ def check_failover_laws(
         raise ExceptionGroup(f"{name} breaks laws of failover", errors)
 
 
-# What the laws need.
+# Helpers of the laws.
 
 
 class _Alive:

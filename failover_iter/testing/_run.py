@@ -304,7 +304,7 @@ class Run:
             self.stream = None
         self.note("left")
 
-    # What the consumer does while a source is being pulled or closed.
+    # The consumer acts while a source is being pulled or closed.
 
     async def intrude(self, of: tuple[int, int], during: Literal["pull", "close"]) -> None:
         """Interfere with this call of this opening, if the consumer does so."""

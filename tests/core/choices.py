@@ -1,4 +1,4 @@
-"""What the machine of `core.machine` chooses from: sources, groups, and options of each level."""
+"""Sources, groups, and options of each level, from which `core.machine` chooses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of sources share: options, and factories of each kind."""
+"""Options, and factories of each kind, for the tests of sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the core makes of callbacks that raise, or return something wrong."""
+"""Callbacks that raise or return something wrong, and how the core reports that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the core makes of errors of closing, and of those that come from outside."""
+"""Errors of closing and errors from outside, and how the core reports them."""
 
 from __future__ import annotations
 

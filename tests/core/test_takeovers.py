@@ -1,4 +1,4 @@
-"""What the core says of an attempt that takes over: its progress, its marker, its key."""
+"""An attempt that takes over: its progress, its marker, its key."""
 
 from __future__ import annotations
 

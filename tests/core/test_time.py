@@ -1,4 +1,4 @@
-"""What the core does when a pause is interrupted, or the time of the stream is up."""
+"""Pauses that are interrupted, and streams whose time is up, in the core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of `in_thread` share."""
+"""Helpers for the tests of `in_thread`."""
 
 from __future__ import annotations
 

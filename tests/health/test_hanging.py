@@ -1,4 +1,4 @@
-"""What a health learns of a source that hangs: only a timeout of the source blames it."""
+"""A source that hangs: a health learns of it by a timeout of that source only."""
 
 from __future__ import annotations
 

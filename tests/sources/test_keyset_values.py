@@ -1,4 +1,4 @@
-"""Keys of `keyset` that are no single value, without a database."""
+"""Keys of `keyset` that are not single values, without a database."""
 
 from __future__ import annotations
 

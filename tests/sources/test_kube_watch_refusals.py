@@ -50,7 +50,7 @@ def test_a_function_that_lists_nothing(list_function: Any, kind: str) -> None:
 
 
 def test_a_list_without_end() -> None:
-    """Its pages come again."""
+    """Its pages repeat."""
     requested: list[Any] = []
 
     def list_nodes(limit: int, _continue: str = "a") -> dict[str, Any]:
@@ -60,6 +60,6 @@ def test_a_list_without_end() -> None:
         return {"items": [node] * limit, "metadata": metadata}
 
     stream = failover_stream([kube_watch(list_nodes, limit=1)], retry_on=OSError)
-    with pytest.raises(DivergedStream, match="list_nodes: a page of the list comes again"):
+    with pytest.raises(DivergedStream, match="list_nodes: a page of the list repeats"):
         list(stream)
     assert requested == ["a", "b", "c"]

@@ -1,4 +1,4 @@
-"""A listing that comes back to an earlier page would never end: it is refused."""
+"""A listing that returns to an earlier page would never end: it is refused."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_cycle_of_pages_that_each_fail_once(read: Any) -> None:
 @each_flavour
 @given(fails=st.lists(st.integers(0, 300), max_size=20), held=st.integers(1, 150))
 def test_pages_that_are_requested_again(read: Any, fails: list[int], held: int) -> None:
-    """What was requested and not delivered is no cycle, in a listing that ends."""
+    """Pages that were requested and not delivered make no cycle, in a listing that ends."""
     left = sorted(fails)
 
     def fetch(token: int) -> tuple[list[int], Any]:

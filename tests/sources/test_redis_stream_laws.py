@@ -15,7 +15,7 @@ from failover_iter.sources._stream_position import Position
 from sources.redis_model import CASES, READS, Model, is_last
 from support.laws import SEARCH, each_mutant
 
-#: Random cases rarely need the count: here it alone tells that nothing was lost.
+#: Random cases rarely need the count: here it alone shows that nothing was lost.
 COUNTED: dict[str, Any] = {
     "script": [("trim", 0), ("add", 1), ("trim", 0), ("add", 1), ("add", 1), ("trim", 0)],
     "version": 7,

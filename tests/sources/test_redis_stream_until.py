@@ -15,7 +15,7 @@ from sources.redis_model import AClient, Client, Model, is_last
 
 
 def first_of(model: Model, progress: Progress[Any]) -> Any:
-    """What the source yields first, or None if it ends."""
+    """The first item of the source, or None if it ends."""
     reader: Any = redis_stream(Client(model), "s", until=is_last).factory
     with closing(reader(progress)) as entries:
         return next(entries, None)
@@ -38,7 +38,7 @@ def ended(**change: Any) -> Model:
 
 
 each_flavour = pytest.mark.parametrize("first", [first_of, afirst_of])
-#: What the next process finds: the number of items, or what is saved beside the cursor.
+#: The state that the next process finds: the number of items, or what is saved with the cursor.
 RESTARTS: list[tuple[int, dict[str, Any]]] = [(3, {}), (0, {SAVED: IS_ENTRY})]
 
 

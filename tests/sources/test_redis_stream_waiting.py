@@ -113,7 +113,7 @@ def test_deleted_and_trimmed_while_the_first_entry_is_awaited(flavour: str, gone
 @each_flavour
 @pytest.mark.parametrize("version", [6, 7])
 def test_deleted_while_the_first_entry_is_awaited(flavour: str, version: int) -> None:
-    """A stream that was there and is no longer has perhaps lost unread entries."""
+    """A stream that has disappeared has perhaps lost unread entries."""
 
     class Deleted(Model):
         def happen(self) -> None:
