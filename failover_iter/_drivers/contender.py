@@ -76,7 +76,8 @@ class Contender:
                     case Admit():
                         command = run.admitted(await command.health.aadmit(command.key))
                     case Sleep():
-                        await contest.tasks.wait(contest.is_decided, command.seconds)
+                        if command.seconds:  # else another one could win: the retry is paid for
+                            await contest.tasks.wait(contest.is_decided, command.seconds)
                         if not contest.is_decided.is_set():
                             command = run.slept()
                     case _:
