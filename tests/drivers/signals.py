@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -89,6 +90,7 @@ class Signal:
             events.JUMP: self.jump,
         }
         sys.monitoring.use_tool_id(tool, "signal")
+        gc.disable()  # an exception in a finalizer of an earlier stream would only be printed
         try:
             for event, callback in callbacks.items():
                 sys.monitoring.register_callback(tool, event, callback)
@@ -100,6 +102,7 @@ class Signal:
             for event in callbacks:
                 sys.monitoring.register_callback(tool, event, None)
             sys.monitoring.free_tool_id(tool)
+            gc.enable()
 
 
 def drain_into(got: list[int], flavour: SyncFlavour, stream: Any) -> None:
