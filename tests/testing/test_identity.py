@@ -29,7 +29,7 @@ def compared(flavour: Any, answers: Answers, kind: Any, *calls: Any, stream: Any
     """Compare a stream with `yield from`."""
     made = stream or combinator(flavour)
     with quiet():
-        run_coroutine(flavour, compare(made, answers, kind, calls, flavour != "sync"))
+        run_coroutine(flavour, compare(made, answers, kind, calls, flavour))
         gc.collect()
 
 
