@@ -147,10 +147,10 @@ class _Stream:
                         command = self.run.slept()
                     case Save():
                         command = self.run.saved(cast("Saver", self._saver).finish())
-                    case Raise() | Return():
-                        return command
                     case Withdraw() | Concede():
                         raise NotImplementedError("in compete")
+                    case Raise() | Return():
+                        return command
                     case _:
                         assert_never(command)
         finally:
