@@ -225,7 +225,7 @@ async def compare(
         if name == "close" and not has_ended:
             assert ("close" in ours) == ("close" in theirs)
         has_ended = has_ended or name == "close" or outcome[0] != "returns"
-        if has_ended:
+        if has_ended and not (is_async and "item" in answers.closes):  # else trio closes it again
             assert ours.count("close") <= max(1, theirs.count("close")), "closed more than once"
     if is_async:  # the event loop, not the stream, closes an abandoned async generator
         await in_own_task(flavour, partial(_outcome_of, stream, "close", []))
