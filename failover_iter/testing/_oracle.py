@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter.testing import _error_oracles as errors
@@ -55,7 +56,13 @@ class Oracle:
         Args:
             n: how many openings are allowed.
             source: the number of the source, from 0; "each", or "all" together.
+
+        Raises:
+            ValueError: `n` or `source` is not one of these.
         """
+        _check_number("max_openings(n)", n, int)
+        if source not in ("each", "all"):
+            _check_number("max_openings(source=...)", source, int, also="'each', 'all' or ")
 
         def check(run: RunResult) -> str | None:
             opened = [entry.source for entry in run.entries("open")]
@@ -75,6 +82,7 @@ class Oracle:
     @staticmethod
     def survives(attempts: int) -> Oracle:
         """Return an oracle: `no_loss` for a pipeline that opens a source up to `attempts` times."""
+        _check_number("survives(attempts)", attempts, int, least=1)
         law = f"Every item arrives that {attempts} attempts for each source can deliver."
         return Oracle(f"survives({attempts})", law, lambda run: laws.lost(run, attempts))
 
@@ -84,6 +92,7 @@ class Oracle:
 
         The consumer's own pauses do not count.
         """
+        _check_number("within(seconds)", seconds, int | float)
 
         def check(run: RunResult) -> str | None:
             waited = f"the consumer waited {run.seconds:g} s"
@@ -115,6 +124,15 @@ class Oracle:
         name = getattr(model, "__name__", repr(model))
         law = f"The pipeline delivers what {name} computes from the plan."
         return Oracle(f"equals({name})", law, check)
+
+
+def _check_number(
+    name: str, value: Any, kind: type | UnionType, *, least: int = 0, also: str = ""
+) -> None:
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if not (is_number and value >= least):
+        what = "an int" if kind is int else "a number"
+        raise ValueError(f"{name} must be {also}{what} of at least {least}, got {value!r}")
 
 
 def _drained(model: Callable[[Plan], Iterable[Any]], plan: Plan) -> tuple[list[Any], Any]:

@@ -321,8 +321,8 @@ class Run:
                 await self.world.sleep(self.tick)
 
     def interrupt(self, of: Of | None = None) -> None:
-        """Cancel the consumer, unless it has gone."""
-        if not self.is_over:
+        """Cancel the consumer; unless it has gone, and no call of a source asks for it."""
+        if of is not None or not self.is_over:
             error = self.world.cancel()
             self.note("interrupt", of=of or self.waits_in, value=error)
             if error is not None:
