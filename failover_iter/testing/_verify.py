@@ -49,14 +49,16 @@ def run_plan(
         tick: the length of a tick in virtual seconds.
         awaited: whether the async factories are `async def` functions, which return the iterable
             when awaited. By default, only for plans with `open=` or `at=await`.
-        clock: the clock on which sync sources sleep. Pass the one that the pipeline sleeps on.
+        clock: the clock on which sync sources sleep, and that of the asyncio loop; trio has its
+            own. Pass the one that the pipeline sleeps on.
 
     Returns:
         The result, with the log of the run.
 
     Raises:
         ValueError: the flavour is unknown.
-        TypeError: the flavour is "sync", but the pipeline returns something async.
+        TypeError: the pipeline is not callable, the plan is not a `Plan`, or the flavour is "sync"
+            and the pipeline returns something async.
 
     Example:
         >>> from failover_iter.testing import Plan, run_plan
@@ -64,6 +66,13 @@ def run_plan(
         >>> run.delivered, run.error, run.seconds
         (['a', 'b'], ConnectionError('source 1, opening 1, pull'), 2.0)
     """
+    if not callable(pipeline):
+        what = "a function that takes a factory for each source"
+        raise TypeError(f"pipeline must be {what}, got {pipeline!r}")
+    given: object = plan
+    if not isinstance(given, Plan):
+        hint = f": write Plan({given!r})" if isinstance(given, str) else ""
+        raise TypeError(f"plan must be a Plan, got {given!r}{hint}")
     if flavour not in (None, *FLAVOURS):
         raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}, or None; got {flavour!r}")
 
@@ -130,7 +139,7 @@ def verify(
         item: turns a letter of the plan into an item, as for `run_plan`.
         tick: the length of a tick in virtual seconds.
         awaited: whether async factories are `async def` functions, as for `run_plan`.
-        clock: the clock on which sync sources sleep, as for `run_plan`.
+        clock: the virtual clock, as for `run_plan`.
 
     Returns:
         The result of the run, for further checks.
@@ -138,6 +147,7 @@ def verify(
     Raises:
         BrokenLaw: the run broke a law. This `AssertionError` reports the law, the plan and the run
             as marbles, the log, and a line to paste into the test.
+        TypeError: the pipeline is not callable, or the plan is not a `Plan`.
         ValueError: an oracle or the flavour is unknown.
 
     Example:
