@@ -146,23 +146,26 @@ def no_cycle(run: RunResult) -> str | None:
 
 def no_kept_error(run: RunResult) -> str | None:
     """After the run, nothing refers to an error of a source that the consumer did not get."""
-    entries = run.entries("fail")
-    got = _parts_of([run.error])
+    entries = [entry for entry in run.log if isinstance(entry.value, BaseException)]
     for entry in entries:
         clear_frames(entry.value)
-    suspects = [each for each in entries if not (id(each.value) in got or _is_shared(each, run))]
-    if not any(_others(suspects, run)):
+    got = _references([run.error])
+    failed = run.entries("fail")
+    suspects = [each for each in failed if not (got[id(each.value)] or _is_shared(each, run))]
+    if not any(count > 0 for count in _others(suspects, entries)):
         return None  # as usual; what follows takes long
     gc.collect()
-    parts = _parts_of([entry.value for entry in entries])  # one may be the context of another
-    for entry, others in zip(suspects, _others(suspects, run), strict=True):
-        holders = [each for each in gc.get_referrers(entry.value) if not isinstance(each, LogEntry)]
-        known = [each for each in holders if id(each) in parts or _is_logged(each)]
-        if others > sum(_count(entry.value, gc.get_referents(each)) for each in known):
-            strange = [type(each).__name__ for each in holders if all(each is not k for k in known)]
-            what = f"a {strange[0]}" if strange else "something"
+    for entry, others in zip(suspects, _others(suspects, entries), strict=True):
+        holders = [] if others <= 0 else gc.get_referrers(entry.value)
+        if others > sum(map(_is_logged, holders)):
+            parts = _references([each.value for each in entries])
+            strange = [
+                f"a {type(each).__name__}"
+                for each in holders
+                if not isinstance(each, LogEntry) and not parts[id(each)] and not _is_logged(each)
+            ]
             raised = f"{entry.value!r}, raised by {source_of(run, entry)}"
-            return f"after the run, {what} still refers to {raised}"
+            return f"after the run, {[*strange, 'something'][0]} still refers to {raised}"
     return None
 
 
@@ -172,31 +175,31 @@ def _is_shared(entry: LogEntry, run: RunResult) -> bool:
     return any(make() is entry.value for make in makers)
 
 
-def _others(entries: list[LogEntry], run: RunResult) -> list[int]:
-    """Return how many references each error has, besides those of the log."""
-    errors = [Exception("to which nothing else refers"), *[each.value for each in entries]]
+def _others(suspects: list[LogEntry], entries: list[LogEntry]) -> list[int]:
+    """Return how many references each error has besides those of the log and of other errors."""
+    known = _references([each.value for each in entries])  # once for each entry, and the errors
+    errors = [Exception("to which nothing else refers"), *[each.value for each in suspects]]
     usual, *counts = [sys.getrefcount(error) for error in errors]
-    logged = Counter(id(entry.value) for entry in run.log)
     return [
-        count - usual - logged[id(entry.value)]
-        for count, entry in zip(counts, entries, strict=True)
+        count - usual - known[id(each.value)] for count, each in zip(counts, suspects, strict=True)
     ]
 
 
-def _count(wanted: object, values: list[Any]) -> int:
-    return sum(each is wanted for each in values)
+def _references(errors: list[Any]) -> Counter[int]:
+    """Count the references to each object in a list of errors and in all that they consist of.
 
-
-def _parts_of(errors: list[Any]) -> set[int]:
-    """Return the identities of errors and of what they consist of, without their tracebacks."""
-    left, parts = errors[:], set[int]()
+    Their tracebacks are left out.
+    """
+    left: list[Any] = [errors]
+    seen, counts = set[int](), Counter[int]()
     while left:
-        each: Any = left.pop()
-        is_part = issubclass(type(each), (BaseException, tuple, list, dict))
-        if is_part and id(each) not in parts:
-            parts.add(id(each))
-            left += gc.get_referents(each)
-    return parts
+        each = left.pop()
+        if issubclass(type(each), (BaseException, tuple, list, dict)) and id(each) not in seen:
+            seen.add(id(each))
+            parts = gc.get_referents(each)
+            counts.update(map(id, parts))
+            left += parts
+    return counts
 
 
 def _is_logged(holder: object) -> bool:
