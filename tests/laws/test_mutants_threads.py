@@ -183,7 +183,7 @@ def close_false_closes_nothing() -> None:
 
 
 def is_of_a_source(thread: threading.Thread) -> bool:
-    return thread.name.startswith("failover_iter")
+    return thread.name.startswith("failover_iter: ")  # not the one of a RedisStore
 
 
 def the_thread_is_never_ahead(loop: Any) -> None:
