@@ -26,7 +26,7 @@ each_loop = pytest.mark.parametrize("run", RUNS, ids=["asyncio", "trio"])
 def our_threads() -> list[str]:
     """The names of the threads of sources."""
     names = [thread.name for thread in threading.enumerate()]
-    return [name for name in names if name.startswith("failover_iter")]
+    return [name for name in names if name.startswith("failover_iter: ")]
 
 
 class TestBoto3:

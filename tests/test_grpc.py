@@ -72,7 +72,7 @@ def watching(channel: Any, request: bytes = b"stalls", **options: Any) -> Source
 def our_threads() -> list[str]:
     """The names of the threads of sources."""
     names = [thread.name for thread in threading.enumerate()]
-    return [name for name in names if name.startswith("failover_iter")]
+    return [name for name in names if name.startswith("failover_iter: ")]
 
 
 @pytest.mark.parametrize("timeout", [None, 60])

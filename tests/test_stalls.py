@@ -78,7 +78,7 @@ def servers(*hows: str) -> Iterator[list[Server]]:
             server.close()
     gc.collect()
     for thread in threading.enumerate():
-        if thread.name.startswith("failover_iter"):
+        if thread.name.startswith("failover_iter: "):
             thread.join()
     assert threading.active_count() == threads
     assert open_sockets() == sockets

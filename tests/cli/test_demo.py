@@ -103,7 +103,7 @@ def test_nothing_is_left_running() -> None:
     before = set(threading.enumerate())
     demo(StringIO())
     for thread in threading.enumerate():
-        if thread.name.startswith("failover_iter"):
+        if thread.name.startswith("failover_iter: "):
             thread.join()
     assert set(threading.enumerate()) <= before
 

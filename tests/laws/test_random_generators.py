@@ -211,7 +211,7 @@ def test_sync(name: str, program: Program, plays: list[Any]) -> None:
         got = play(SYNC[name](generator_of(program, mine)), plays)
         gc.collect(0)
         for thread in threading.enumerate():  # a finalizer does not wait for the closing
-            if thread.name.startswith("failover_iter"):
+            if thread.name.startswith("failover_iter: "):
                 thread.join(60)
     assert got == expected
     assert mine == theirs
