@@ -1,6 +1,6 @@
 """Iterators of either flavour: read by coroutines, and made out of coroutines.
 
-What a source, a consumer, a check or a fault does is written once, as coroutines. In the sync
+Sources, consumers, checks and faults are written once, as coroutines. In the sync
 flavour, none of them ever suspends, and `step` runs it.
 """
 

@@ -56,7 +56,7 @@ def clear_frames(error: BaseException) -> None:
     """Drop what finished functions hold: those that an error has passed, and their callers."""
     for passed, _ in traceback.walk_tb(error.__traceback__):
         frame: Any = passed
-        with suppress(RuntimeError, AttributeError):  # it is still running; or there is no caller
+        with suppress(RuntimeError, AttributeError):  # it still runs, or it has no caller
             while True:
                 frame.clear()
                 _ = frame.f_locals  # up to Python 3.12, this empties a dictionary made before

@@ -1,6 +1,6 @@
 """The law of identity: a stream over one source behaves like `yield from` over it.
 
-A stream and a reference get the same random calls, and their sources give the same random answers:
+A stream and a reference get the same random calls, and their sources answer alike, at random:
 they yield, raise, end, or lack a method. The reference for an async stream is the sync `yield from`
 over the same source, because PEP 380 specifies both.
 """
@@ -50,7 +50,7 @@ class Answers:
 
 
 class Puppet:
-    """A source that answers as it is told, and logs the calls."""
+    """A source that follows a script of answers, and logs the calls."""
 
     def __init__(self, answers: Answers, log: list[Any]) -> None:
         self.answers = answers
@@ -195,7 +195,7 @@ async def compare(
 ) -> None:
     """Make the same calls on the stream and on the reference, and compare what comes of them.
 
-    Each call of an async stream has a task of its own: the stream may not depend on one (PEP 789).
+    Each call of an async stream runs in a new task: the stream may not depend on one (PEP 789).
     """
     is_async = flavour != "sync"
     ours: list[Any] = []

@@ -14,7 +14,7 @@ from failover_iter.testing._plans import LEAVING, Consumer, How, Plan, SourceScr
 
 ALPHABET: Final = ascii_letters + digits
 
-#: What a fault changes in the script of a good source: its fields, from the items and a place.
+#: A fault: it returns changed fields for the script of a good source, from its items and a place.
 Change: TypeAlias = Callable[[str, int], dict[str, Any]]
 
 

@@ -185,7 +185,7 @@ def run_coroutine(flavour: Flavour, coroutine: Coroutine[Any, Any, Any]) -> Any:
 async def in_own_task(
     flavour: Flavour, function: Callable[[], Coroutine[Any, Any, Result]]
 ) -> Result:
-    """Run a coroutine function in a task of its own; in the sync flavour, there are none."""
+    """Run a coroutine function in a new task; the sync flavour has no tasks."""
     if flavour == "sync":
         return await function()
     if flavour == "asyncio":
