@@ -218,6 +218,21 @@ class Attempt:
 
         return sift
 
+    def counting(self, on_item: Callable[[Any], object]) -> Callable[[Any], object]:
+        """The same function; it also counts the items that are delivered.
+
+        A bookmark and a limit to the items need the count while the loop runs.
+        """
+        delivered = self.delivered
+
+        def count(item: Any) -> object:
+            answer = on_item(item)
+            if not answer:
+                delivered.counted += 1
+            return answer
+
+        return count
+
     def note(self, item: Any) -> bool:
         """Count an item that arrived after the commit; False if it must not be delivered."""
         if self.is_sifted and not self.admits(item):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from failover_iter._mid_stream import Progress
 
 
-#: What an `on_item` returns if the driver has to save first, and then to call it again.
+#: What an `on_item` returns if the driver has to save first: it has not looked at the item.
 SAVE: Final[Any] = object()
 #: Which entry of `Progress.memo` a checkpoint saves.
 KEPT: Final = "checkpoint"

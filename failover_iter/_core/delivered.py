@@ -2,9 +2,9 @@
 
 An option may need the last items, a digest of their keys, their size, or a cursor.
 
-Each item that passes through the loop of a driver draws one `True` from `left`, an
-`itertools.repeat`: so `itertools.compress` counts in C. Code that delivers a single item adds to
-`counted`.
+In a blocking stream, each item that the driver passes on draws one `True` from `left`, an
+`itertools.repeat`: so `itertools.compress` counts in C. The loop of the async driver, and code that
+delivers a single item, add to `counted`.
 """
 
 from __future__ import annotations

@@ -39,28 +39,27 @@ if TYPE_CHECKING:
 async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     """Deliver one stream."""
     stream = _Stream(run)
-    source = items = left = on_item = item = thrown = sent = None
+    source = items = on_item = item = thrown = sent = None
     del run
     try:
         command: Command | None = await stream.start()
         while (end := await stream.carry_out(command)) is None:
             command, source = None, stream.source  # or the attempt would outlive the source
-            items, left, on_item = source.items()
+            items, step, on_item = source.items()
+            count = 0
             try:
                 async for item in items:
                     try:
-                        is_delivered = (
-                            next(left)  # counts it
-                            if on_item is None
-                            or not (answer := on_item(item))
-                            or await stream.delivers(item, answer)
-                            else False
-                        )
+                        if (
+                            on_item is not None
+                            and (answer := on_item(item))
+                            and not await stream.delivers(item, answer)
+                        ):
+                            continue
+                        count += step
                     except BaseException as error:
                         source.spare(error)
                         raise
-                    if not is_delivered:
-                        continue
                     try:
                         sent = yield item
                     except BaseException as error:
@@ -70,6 +69,8 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
                         break
             except BaseException as error:
                 source.raised_by(items, error)
+            finally:
+                source.passed(count, item)
             # Out of the `except`, or the source would run as if it handled what is thrown.
             if thrown is not None or sent is not None:
                 await source.answer(thrown, sent)
@@ -91,7 +92,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         if modules:
             stream.release()
         del stream
-        source = items = left = on_item = item = thrown = sent = command = end = None
+        source = items = on_item = item = thrown = sent = command = end = None
 
 
 class _Stream:
@@ -144,10 +145,11 @@ class _Stream:
 
     async def delivers(self, item: Any, answer: object) -> bool:
         """Whether to deliver an item that `on_item` has answered with this: save first, maybe."""
-        if answer is SAVE:
-            await cast("Saver", self._saver).asave()
-            answer = self.source.attempt.on_item(item)
-        return not answer
+        if answer is not SAVE:
+            return False
+        await cast("Saver", self._saver).asave()
+        is_delivered: bool = self.source.attempt.note(item)
+        return is_delivered
 
     async def interrupt(self, error: BaseException) -> None:
         """Close what is open: code of ours has raised."""

@@ -5,18 +5,13 @@ The twin of `delegation.py`, without what only `yield from` needs.
 
 from __future__ import annotations
 
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Self
 
     from failover_iter._drivers.opened import OpenedSource
-
-
-#: Items that are counted elsewhere draw from this.
-UNCOUNTED: Final = repeat(True)
 
 
 class Held:

@@ -15,7 +15,7 @@ from failover_iter._core.notes import leaked
 from failover_iter._core.refusals import not_iterable, refuse_text, wrong_flavour
 from failover_iter._core.state import State
 from failover_iter._core.usage import mark_usage_error
-from failover_iter._drivers.async_items import UNCOUNTED, Held, IterableOver
+from failover_iter._drivers.async_items import Held, IterableOver
 from failover_iter._drivers.clock import give_way
 from failover_iter._drivers.closing import acloser_of, closed, first_of, has_begun, needs_close
 from failover_iter._drivers.opened import OpenedSource
@@ -24,7 +24,7 @@ from failover_iter._validation import is_awaitable, offers, shown
 from failover_iter.errors import DivergedStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterator
+    from collections.abc import AsyncIterable, Callable
 
     from failover_iter._core.commands import Command
 
@@ -34,6 +34,7 @@ class AsyncSource(OpenedSource):
 
     #: The object that waits for it, if it has a timeout.
     puller: Any = None
+    _keeps_last = False
 
     @property
     def owned(self) -> bool:
@@ -134,23 +135,42 @@ class AsyncSource(OpenedSource):
             text = f"Source(abort=...) of {name!r} is for a blocking source: in an async stream it "
             raise mark_usage_error(TypeError(f"{text}needs in_thread(factory), got {got}"))
 
-    def items(self) -> tuple[AsyncIterable[Any], Iterator[bool], Callable[[Any], object] | None]:
-        """Return what to deliver next, and how each item of it is counted and kept."""
-        attempt = self.attempt
+    def items(self) -> tuple[AsyncIterable[Any], int, Callable[[Any], object] | None]:
+        """Return what to deliver next, how much each item of it counts, and what to call with it.
+
+        What is called counts by itself if it needs the count, and held items do.
+        """
+        attempt, delivered = self.attempt, self.attempt.delivered
+        self._keeps_last = False
         if attempt.held or not self.is_open:  # a source that did not commit has none
-            return Held(self), UNCOUNTED, None
-        delivered = attempt.delivered
-        deadline = attempt.deadline
-        is_generator = type(self.iterator) is AsyncGeneratorType
-        items: Any = self.iterator if is_generator else IterableOver(self.iterator)
-        puller = self.puller  # a source in the task of a backup has none
+            return Held(self), 0, None
+        items, on_item = self._rest(), attempt.on_item
+        if on_item is not None and attempt.is_sifted:
+            return items, 0, attempt.counting(on_item)
+        if delivered.keep == 1 and not delivered.calls_back:
+            self._keeps_last, on_item = True, None  # the loop itself holds the last item
+        return items, 1, on_item
+
+    def passed(self, count: int, last: Any) -> None:
+        """The loop over the items has counted so many, and holds the last one."""
+        delivered = self.attempt.delivered
+        delivered.counted += count
+        if count and self._keeps_last:
+            delivered.items.append(last)
+
+    def _rest(self) -> AsyncIterable[Any]:
+        """Return the remaining items of the source, within its limits of time."""
+        deadline, puller = self.attempt.deadline, self.puller
+        # A source in the task of a backup has no puller.
         if (
             puller is not None
             and deadline is not None
             and (deadline.is_lasting or puller.usage_error is not None)
         ):
-            items = puller.items(self.iterator)
-        return items, delivered.left, attempt.on_item
+            rest: AsyncIterable[Any] = puller.items(self.iterator)
+            return rest
+        is_generator = type(self.iterator) is AsyncGeneratorType
+        return self.iterator if is_generator else IterableOver(self.iterator)
 
     def raised_by(self, items: AsyncIterable[Any], error: BaseException) -> None:
         """The loop over the items raised: only the source is to blame, not the held items."""

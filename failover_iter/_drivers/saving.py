@@ -26,11 +26,10 @@ class Saver:
         self._checkpoint = run.checkpoint
         self._now = delivered.now = now
         delivered.save = self._ask_driver if is_async else self.save
-        delivered.asave = self._save_before_held if is_async else None
+        delivered.asave = self.asave if is_async else None
         self._cursor: Cursor | None = None
         self._saved: Any = None
         self._is_open = False
-        self._has_saved = False
 
     # Blocking.
 
@@ -62,11 +61,6 @@ class Saver:
 
     async def asave(self) -> None:
         """Do the same as `save` in a thread."""
-        await self._save_before_held()
-        cursor: Any = self._cursor
-        self._has_saved, cursor.due = True, -inf  # the same item asks once more
-
-    async def _save_before_held(self) -> None:
         position = self._position()
         await away(partial(self._write, position))
         self._is_due_later()
@@ -80,11 +74,7 @@ class Saver:
         return None
 
     def _ask_driver(self) -> object:
-        """Have the async driver save; it then passes the same item again."""
-        if self._has_saved:
-            self._has_saved = False
-            self._is_due_later()
-            return None
+        """Have the async driver save: only it can await."""
         return SAVE
 
     # Both.

@@ -15,6 +15,7 @@ from failover_iter import Bookmark, Checkpoint, Policy, Resume, SourceError, Tru
 from failover_iter._core.cursor import SAVE, Cursor
 from failover_iter._core.delivered import Delivered
 from failover_iter._core.takeovers import Takeovers
+from failover_iter._drivers import aio
 from failover_iter._drivers.opened import OpenedSource
 from failover_iter._drivers.saving import Saver
 from support.laws import SEARCH, each_law, each_mutant, table
@@ -339,8 +340,14 @@ def test_the_law_kills_the_mutant(law: str, mutated: None) -> None:
 
 
 def test_the_law_kills_a_driver_that_drops_an_item(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The async driver passes an item again after it has saved; once more would drop it."""
-    monkeypatch.setattr(Saver, "_ask_driver", lambda self: SAVE)
+    """The async driver saves before it delivers the item at hand: it must not forget that."""
+
+    async def saves_and_drops(stream: Any, _: object, answer: object) -> bool:
+        if answer is SAVE:
+            await stream._saver.asave()
+        return False
+
+    monkeypatch.setattr(aio._Stream, "delivers", saves_and_drops)
     with pytest.raises((AssertionError, ExceptionGroup)):
         check(
             LAWS["the_end_is_saved"],
