@@ -12,9 +12,10 @@ from typing import Any
 
 from failover_iter.testing import _sources
 from failover_iter.testing._faults import Bug, Interrupt, clear_frames, leaves_of
+from failover_iter.testing._log import LogEntry
 from failover_iter.testing._oracles import is_felt, is_outward, outcome, source_of
 from failover_iter.testing._plans import GENERATORS
-from failover_iter.testing._runs import LogEntry, Runaway, RunResult
+from failover_iter.testing._runs import Runaway, RunResult
 
 
 def transparent(run: RunResult) -> str | None:
@@ -42,7 +43,7 @@ def _goes_through(run: RunResult, entry: LogEntry, what: str) -> str | None:
     since = list(run.since(entry))
     for later in since:
         if later.what == "open":
-            return f"{what} caused {source_of(run, later)} to be opened"
+            return f"{what} caused {source_of(later)} to be opened"
         if later.what == "got":
             return f"{what} was swallowed: the stream continued with {later.value!r}"
     answers = {id(later.value) for later in since if later.what in ("fail", "thrown")}
@@ -81,7 +82,7 @@ def same_error(run: RunResult) -> str | None:
         if entry.of not in last or not run.drained or isinstance(entry.value, StopIteration):
             continue
         if run.error is not entry.value and not _is_group_of(run.error, run):
-            raised = f"{source_of(run, entry)} raised {entry.value!r}"
+            raised = f"{source_of(entry)} raised {entry.value!r}"
             return f"{raised}, but the consumer got {outcome(run)}"
     return None
 
@@ -110,7 +111,7 @@ def intact(run: RunResult) -> str | None:
         # An error after the close comes from the cleanup.
         lost = _lost_from(error, name if first is entry else "")
         if lost is not None:
-            return f"the error of {source_of(run, entry)} has lost its {lost}"
+            return f"the error of {source_of(entry)} has lost its {lost}"
     return None
 
 
@@ -164,7 +165,7 @@ def no_kept_error(run: RunResult) -> str | None:
                 for each in holders
                 if not isinstance(each, LogEntry) and not parts[id(each)] and not _is_logged(each)
             ]
-            raised = f"{entry.value!r}, raised by {source_of(run, entry)}"
+            raised = f"{entry.value!r}, raised by {source_of(entry)}"
             return f"after the run, {[*strange, 'something'][0]} still refers to {raised}"
     return None
 
@@ -231,7 +232,7 @@ def told(run: RunResult) -> str | None:
     for entry in run.entries("fail"):
         is_told = entry.value is error or any(str(entry.value) in note for note in told)
         if entry.phase == "close" and not is_told:
-            return f"nothing reports {entry.value!r}, raised by closing {source_of(run, entry)}"
+            return f"nothing reports {entry.value!r}, raised by closing {source_of(entry)}"
     return None
 
 
@@ -256,7 +257,7 @@ def sends(run: RunResult) -> str | None:
         if entry.what == "ask" and entry.value is not None and last is not None:
             answers = [later for later in run.since(entry) if later.of == last.of]
             if answers[:1] and answers[0].what != "sent":
-                return f"the value that the consumer sent did not reach {source_of(run, last)}"
+                return f"the value that the consumer sent did not reach {source_of(last)}"
         if entry.what == "yield":
             kind = run.plan.script(entry.source or 0, entry.opening).kind
             last = entry if kind in GENERATORS else None
@@ -266,5 +267,5 @@ def sends(run: RunResult) -> str | None:
 def same_task(run: RunResult) -> str | None:
     """Sources are opened and pulled in the task and the context of the consumer."""
     for entry in run.entries("elsewhere"):
-        return f"{source_of(run, entry)} was opened or pulled in another task or context"
+        return f"{source_of(entry)} was opened or pulled in another task or context"
     return None

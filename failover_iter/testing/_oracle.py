@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from failover_iter.testing import _error_oracles as errors
 from failover_iter.testing import _oracles as laws
 from failover_iter.testing._faults import Interrupt
+from failover_iter.testing._log import source_name
 from failover_iter.testing._plans import Plan
 from failover_iter.testing._runs import RunResult
 
@@ -70,7 +71,7 @@ class Oracle:
                 return f"sources were opened {len(opened)} times" if len(opened) > n else None
             for number, count in Counter(opened).items():
                 if count > n and source in ("each", number):
-                    return f"{run.source_name(number)} was opened {count} times"
+                    return f"{source_name(number)} was opened {count} times"
             return None
 
         who = "Sources are" if source == "all" else "Each source is"

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from failover_iter.testing._log import LogEntry, source_name
+from failover_iter.testing._marbles import LEGEND, text
 from failover_iter.testing._oracle import Oracle
-from failover_iter.testing._plans import dashes
-from failover_iter.testing._runs import LogEntry, RunResult
-
-_LEGEND: Final = (
-    "( opened  ) closed  | ended  # raised  ! interrupted  ? asked  x left  - one second"
-)
-#: The kinds of marks as text; an item is its letter.
-_SIGNS: Final = {
-    "open": "(", "close": ")", "stop": "|", "fail": "#", "interrupt": "!", "sent": "<",
-    "thrown": "!", "ask": "?", "leave": "x", "end": "|", "raised": "#",
-}  # fmt: skip
+from failover_iter.testing._runs import RunResult
 
 
 def report(run: RunResult, broken: list[tuple[Oracle, str]]) -> str:
     """Return the report of a run that broke these laws."""
     lines = [f"{oracle.name}: {how}" for oracle, how in broken]
     lines += [f"  the law: {oracle.law}" for oracle, _ in broken[:1]]
-    lines += ["", *plan_lines(run), "", "  run", *(f"    {line}" for line in _picture(run))]
-    lines += [f"  {_LEGEND}", "", "  log"]
-    lines += [f"    {_line(run, entry)}" for entry in run.log if _is_shown(entry)]
+    lines += ["", *plan_lines(run), "", "  run", *(f"    {line}" for line in text(run.drawing))]
+    lines += [f"  {LEGEND}", "", "  log"]
+    hidden = ("live", "left", "held")
+    lines += [f"    {_line(entry)}" for entry in run.log if entry.what not in hidden]
     lines += ["", "  to keep this case, add above the test:", f"    @example({run.plan!r})"]
     return "\n".join(lines)
 
@@ -37,30 +30,12 @@ def plan_lines(run: RunResult) -> list[str]:
         for number, scripts in enumerate(plan.sources, start=1)
     ]
     rows += [("consumer", str(plan.consumer)), ("items", plan.items)]
-    return ["  plan", *(f"    {name:<10} {text}" for name, text in rows)]
+    return ["  plan", *(f"    {name:<10} {words}" for name, words in rows)]
 
 
-def _picture(run: RunResult) -> list[str]:
-    """Return a line for each source, the consumer, and the delivered items."""
-    names = [run.source_name(source) for source in range(len(run.plan.sources))]
-    lanes: dict[str, str] = dict.fromkeys([*names, "consumer", "delivered"], "")
-    now = 0.0
-    for mark in run.marks:
-        passed, now = dashes(round(mark.time - now)), mark.time
-        sign = _SIGNS.get(mark.kind, mark.label)
-        for name in lanes:
-            lanes[name] += passed + (sign if name == mark.lane else " " * len(sign))
-    return [f"{name:<10} {lane.rstrip()}" for name, lane in lanes.items()]
-
-
-def _is_shown(entry: LogEntry) -> bool:
-    return entry.what not in ("live", "left", "held")
-
-
-def _line(run: RunResult, entry: LogEntry) -> str:
-    who = "consumer" if entry.source is None else run.source_name(entry.source)
+def _line(entry: LogEntry) -> str:
     again = f" ({entry.opening + 1})" if entry.opening else ""
-    return f"{entry.time:>8.1f} s  {who + again:<14} {_words(entry)}".rstrip()
+    return f"{entry.time:>8.1f} s  {source_name(entry.source) + again:<14} {_words(entry)}".rstrip()
 
 
 #: What an entry says, with its value.

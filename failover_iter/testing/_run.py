@@ -28,8 +28,9 @@ from failover_iter.testing._either import (
     result_of,
 )
 from failover_iter.testing._faults import Interrupt, clear_frames, leaves_of, make_error
+from failover_iter.testing._log import LogEntry, Of, What, unclosed
 from failover_iter.testing._plans import Plan
-from failover_iter.testing._runs import Interruption, LogEntry, Of, Runaway, What, unclosed
+from failover_iter.testing._runs import Interruption, Runaway
 
 #: How many openings and how many delivered items stop a run.
 MOST_OPENINGS, MOST_ITEMS = 200, 1000

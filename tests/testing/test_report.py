@@ -33,12 +33,14 @@ def test_a_run_in_a_notebook() -> None:
     plan = Plan("ab#", "ab|", consumer="throw 3")
     picture = ET.fromstring(run_plan(starts_over, plan)._repr_html_())
     words = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert [words.count(word) for word in ("a", "b", "delivered", "ConnectionError")] == [
-        5,
-        3,
-        1,
+    assert [words.count(word) for word in ("a", "b", "source 1", "delivered", "consumer")] == [
+        4,
         2,
+        1,
+        1,
+        0,
     ]
+    assert words.count("ConnectionError") == 2
     assert "throws" in words
     nothing = run_plan(lambda first: iter(()), Plan("a|"))
     assert "marbles" in nothing._repr_html_()
