@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar, cast
@@ -57,6 +58,7 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
 
     Raises:
         ValueError: a name is unknown.
+        TypeError: the test is an `async def` function, whose runs would come too late.
         AssertionError: the test passed, but a condition was never true. Raised when the test runs.
 
     Example:
@@ -77,6 +79,9 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
     wanted = dict(map(_condition, conditions or ("switched mid-stream",)))
 
     def decorate(test: F) -> F:
+        if inspect.iscoroutinefunction(test):
+            raise TypeError(f"must_see is for plain functions, got {test!r}")
+
         @functools.wraps(test)
         def watched(*args: Any, **kwargs: Any) -> Any:
             watch = _Watch(wanted)

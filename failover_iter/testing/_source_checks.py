@@ -32,6 +32,7 @@ from failover_iter.testing._either import (
     is_async_iterable,
     result_of,
 )
+from failover_iter.testing._plans import check_number
 from failover_iter.testing._worlds import Flavour, in_flavour, run_coroutine
 
 Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
@@ -54,7 +55,8 @@ def check_replayable(
 
     Raises:
         AssertionError: a later opening yielded something else. The message says where they differ.
-        ValueError: `times` is less than 2.
+        ValueError: `times` is not an int of at least 2.
+        RuntimeError: as for `run_plan`.
 
     Example:
         >>> import os
@@ -67,8 +69,7 @@ def check_replayable(
         ...     print(error)
         item 0 was 0 in the first opening, but 2 in a later one
     """
-    if times < 2:  # noqa: PLR2004 (the first opening and another one)
-        raise ValueError(f"times must be at least 2, got {times!r}")
+    check_number("times", times, least=2)  # the first opening and another one
 
     async def check(opener: _Opener) -> None:
         first = await (await opener.open()).drained()
@@ -122,6 +123,7 @@ def check_resumable(
     Raises:
         AssertionError: at some position, the source yielded other items than the remaining ones.
         ValueError: the `Source` takes over by starting again.
+        RuntimeError: as for `run_plan`.
 
     Example:
         >>> from failover_iter import Resume
@@ -262,6 +264,8 @@ def check_closes(
 
     Raises:
         AssertionError: the source has no `close`, or closing did not have these effects.
+        ValueError: `most` is not an int of at least 0.
+        RuntimeError: as for `run_plan`.
 
     Example:
         >>> import os
@@ -276,6 +280,7 @@ def check_closes(
         ...     print(error)
         list_iterator has no method close
     """
+    check_number("most", most)
 
     async def check(opener: _Opener) -> None:
         for pulls in range(most + 1):

@@ -8,6 +8,7 @@ import gc
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from failover_iter._drivers.clock import clock as library_clock
@@ -163,11 +164,30 @@ class AsyncioWorld(AsyncWorld):
 def in_flavour(flavour: Flavour | None, run: Callable[[Flavour], Result]) -> Result:
     """Run in this flavour. Without one, find out: run sync, and under asyncio if that is wrong."""
     try:
+        check_not_within(flavour or "sync")
         return run(flavour or "sync")
     except WrongFlavour:
         if flavour is not None:
             raise
+    check_not_within("asyncio")
     return run("asyncio")
+
+
+def check_not_within(flavour: Flavour) -> None:
+    """Check that no event loop of this flavour runs in this thread: it could not run another."""
+    is_within = False
+    if flavour == "trio":
+        import trio
+
+        is_within = trio.lowlevel.in_trio_run()
+    elif flavour == "asyncio":
+        with suppress(RuntimeError):
+            is_within = asyncio.get_running_loop() is not None
+    if is_within:
+        raise RuntimeError(
+            f"this starts an event loop, so it cannot run within {flavour}: call it from a plain "
+            f"function, or in a thread with `{flavour}.to_thread`"
+        )
 
 
 def run_coroutine(flavour: Flavour, coroutine: Coroutine[Any, Any, Any]) -> Any:
