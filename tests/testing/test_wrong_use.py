@@ -127,7 +127,9 @@ def test_an_oracle_that_is_given_twice() -> None:
     assert [oracle.name for oracle, _ in caught.value.broken] == ["no_loss"]
 
 
-NUMBERS = (-1, 1.5, True, "soon", None)
+NUMBERS: tuple[Any, ...] = (-1, 1.5, True, "soon", None)
+ITEMS: tuple[Any, ...] = (1, ["a"], "a-b", "a b", "_")
+TICKS: tuple[Any, ...] = (0, -1, nan, inf, True, "1", None)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +138,9 @@ NUMBERS = (-1, 1.5, True, "soon", None)
         lambda: Plan("a| open=soon"),
         *[partial(SourceScript, opens=each) for each in NUMBERS],
         *[partial(SourceScript, "a", (0, each)) for each in NUMBERS],
-        *[partial(SourceScript, items=each) for each in (1, ["a"], "a-b", "a b", "_", None)],
+        *[partial(SourceScript, items=each) for each in ITEMS],
         *[partial(Consumer, "close", each) for each in NUMBERS],
-        lambda: Plan("a|", items=["a"]),  # type: ignore[arg-type]
-        lambda: Plan("a|", items="a-"),
+        *[partial(Plan, "a|", items=each) for each in ITEMS],
         *[partial(check_replayable, list, times=each) for each in (*NUMBERS, 1)],
         *[partial(check_closes, list, most=each) for each in NUMBERS],
         *[partial(plans, sources=each) for each in (*NUMBERS, 0)],
@@ -149,7 +150,7 @@ NUMBERS = (-1, 1.5, True, "soon", None)
         *[
             partial(call, Plan("a|"), tick=tick)
             for call in (partial(run_plan, pipeline), partial(inject, list), _served)
-            for tick in (0, -1, nan, inf, True, "1", None)
+            for tick in TICKS
         ],
     ],
 )
@@ -161,8 +162,9 @@ def test_values_that_are_refused_at_once(wrong: Callable[[], object]) -> None:
 
 def test_what_else_takes_a_plan() -> None:
     """`inject` and `fault_server` check it too, and a source that is wrapped must be there."""
+    wrong: Any = 3
     for call in (partial(inject, list), _served):
         with pytest.raises(TypeError, match="plan must be a Plan, got 3$"):
-            call(3)
+            call(wrong)
     with pytest.raises(ValueError, match="inject takes a plan of one source or more, got Plan"):
         inject(list, Plan())
