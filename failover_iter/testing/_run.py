@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
+import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -175,18 +176,8 @@ class Run:
     def play(self, pipeline: Callable[[], Any]) -> None:
         """Run the plan on a pipeline that has its factories."""
         self.pipeline = pipeline
-        with self._strays_noted():
+        with unraisable_to(lambda unraisable: self.stray(unraisable.exc_value)):
             self.world.play(self)
-
-    @contextmanager
-    def _strays_noted(self) -> Generator[None]:
-        """Log the errors that Python can only report, such as those of abandoned generators."""
-        before = sys.unraisablehook
-        sys.unraisablehook = lambda unraisable: self.stray(unraisable.exc_value)
-        try:
-            yield
-        finally:
-            sys.unraisablehook = before
 
     async def main(self) -> None:
         """Run the plan in a world that has begun."""
@@ -339,6 +330,38 @@ class Run:
         else:
             self.note("nested", value=None)
             self._got(item)
+
+
+#: What is told of errors that Python can only report, with its thread; first the usual hook.
+_hooks: list[tuple[int, Callable[[Any], object]]] = []
+_hooks_guard = threading.Lock()
+
+
+@contextmanager
+def unraisable_to(hook: Callable[[Any], object]) -> Generator[None]:
+    """Pass on errors that Python can only report, such as those of abandoned generators.
+
+    Several threads may do this at a time. Each hook gets the errors of its own thread.
+    """
+    mine = threading.get_ident(), hook
+    with _hooks_guard:
+        if not _hooks:
+            _hooks.append((0, sys.unraisablehook))
+            sys.unraisablehook = _pass_on
+        _hooks.append(mine)
+    try:
+        yield
+    finally:
+        with _hooks_guard:
+            _hooks.remove(mine)
+            if len(_hooks) == 1:
+                sys.unraisablehook = _hooks.pop()[1]
+
+
+def _pass_on(unraisable: Any) -> None:
+    thread, hooks = threading.get_ident(), list(_hooks)
+    own = [each for each in hooks if each[0] == thread]
+    (own or hooks)[-1][1](unraisable)  # a thread without a run works for one, most likely the last
 
 
 def _depth() -> int:

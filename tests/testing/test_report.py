@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Iterator
 from contextvars import Context
@@ -166,3 +168,30 @@ def test_async_runs_are_reported_too() -> None:
     plan = Plan("ab| close=raises", consumer="drop 1")
     assert "error that reached nobody" in shown(pipeline, plan)
     assert "error that reached nobody" in shown(pipeline, plan, flavour="trio")
+
+
+@pytest.mark.parametrize("flavour", ["sync", "asyncio"])
+def test_runs_in_two_threads_at_a_time(flavour: Any) -> None:
+    """Each run logs its own strays, and the hook of Python is in the end as it was."""
+    before, reports, ready = sys.unraisablehook, dict[int, str](), threading.Barrier(2)
+    turns = threading.Event()
+
+    def run(number: int) -> None:
+        def pipeline(source: Any) -> Any:
+            ready.wait(10)
+            if number:
+                turns.wait(10)  # the first one to begin ends first
+            chosen = failover_stream if flavour == "sync" else afailover_stream
+            return chosen([source], retry_on=LookupError)
+
+        plan = Plan("ab| close=raises", consumer="drop 1")
+        reports[number] = shown(pipeline, plan, flavour=flavour)
+        turns.set()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sys.unraisablehook is before
+    assert ["error that reached nobody" in reports[number] for number in (0, 1)] == [True, True]
