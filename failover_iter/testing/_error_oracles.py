@@ -12,7 +12,7 @@ from typing import Any
 
 from failover_iter.testing import _sources
 from failover_iter.testing._faults import Bug, Interrupt, clear_frames, leaves_of
-from failover_iter.testing._log import LogEntry
+from failover_iter.testing._log import LogEntry, shown
 from failover_iter.testing._oracles import is_felt, is_outward, outcome, source_of
 from failover_iter.testing._plans import GENERATORS
 from failover_iter.testing._runs import Runaway, RunResult
@@ -26,7 +26,7 @@ def transparent(run: RunResult) -> str | None:
             later.what == "interrupt" and later.of == entry.of for later in run.since(entry)
         )
         if _is_transparent(entry.value) and not is_replaced:
-            return _goes_through(run, entry, repr(entry.value))
+            return _goes_through(run, entry, shown(entry.value))
     for entry in run.log:
         if is_felt(run, entry):
             return _goes_through(run, entry, "the interruption")
@@ -45,7 +45,7 @@ def _goes_through(run: RunResult, entry: LogEntry, what: str) -> str | None:
         if later.what == "open":
             return f"{what} caused {source_of(later)} to be opened"
         if later.what == "got":
-            return f"{what} was swallowed: the stream continued with {later.value!r}"
+            return f"{what} was swallowed: the stream continued with {shown(later.value)}"
     answers = {id(later.value) for later in since if later.what in ("fail", "thrown")}
     if entry.what != "thrown":
         answers.clear()
@@ -82,7 +82,7 @@ def same_error(run: RunResult) -> str | None:
         if entry.of not in last or not run.drained or isinstance(entry.value, StopIteration):
             continue
         if run.error is not entry.value and not _is_group_of(run.error, run):
-            raised = f"{source_of(entry)} raised {entry.value!r}"
+            raised = f"{source_of(entry)} raised {shown(entry.value)}"
             return f"{raised}, but the consumer got {outcome(run)}"
     return None
 
@@ -165,7 +165,7 @@ def no_kept_error(run: RunResult) -> str | None:
                 for each in holders
                 if not isinstance(each, LogEntry) and not parts[id(each)] and not _is_logged(each)
             ]
-            raised = f"{entry.value!r}, raised by {source_of(entry)}"
+            raised = f"{shown(entry.value)}, raised by {source_of(entry)}"
             return f"after the run, {[*strange, 'something'][0]} still refers to {raised}"
     return None
 
@@ -220,19 +220,19 @@ def told(run: RunResult) -> str | None:
     objects = set(map(id, _context_of(error)))
     place = -1
     for entry in raised[:-1]:
-        notes = [at for at, note in enumerate(_notes(error)) if str(entry.value) in note]
+        notes = [at for at, note in enumerate(_notes(error)) if shown(entry.value, str) in note]
         if id(entry.value) in objects:
             continue
         if not notes:
-            return f"{outcome(run)} does not report {entry.value!r}, raised before it"
+            return f"{outcome(run)} does not report {shown(entry.value)}, raised before it"
         if notes[-1] <= place:
-            return f"{outcome(run)} reports {entry.value!r} in the wrong place"
+            return f"{outcome(run)} reports {shown(entry.value)} in the wrong place"
         place = next(at for at in notes if at > place)
     told = [note for entry in run.entries("fail") for note in _notes(entry.value)]
     for entry in run.entries("fail"):
-        is_told = entry.value is error or any(str(entry.value) in note for note in told)
+        is_told = entry.value is error or any(shown(entry.value, str) in note for note in told)
         if entry.phase == "close" and not is_told:
-            return f"nothing reports {entry.value!r}, raised by closing {source_of(entry)}"
+            return f"nothing reports {shown(entry.value)}, raised by closing {source_of(entry)}"
     return None
 
 
@@ -247,7 +247,7 @@ def returns(run: RunResult) -> str | None:
         return None
     if ending.value == stops[-1].value:
         return None
-    return f"the stream returned {ending.value!r} instead of {stops[-1].value!r}"
+    return f"the stream returned {shown(ending.value)} instead of {shown(stops[-1].value)}"
 
 
 def sends(run: RunResult) -> str | None:

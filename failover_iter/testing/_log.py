@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -55,6 +56,14 @@ class LogEntry:
 def source_name(source: int | None) -> str:
     """Return the name of a source in reports; that of the consumer is for None."""
     return "consumer" if source is None else f"source {source + 1}"
+
+
+def shown(value: object, how: Callable[[object], str] = repr) -> str:
+    """Return the repr of a value; or only its class, because nothing may hide a report."""
+    try:
+        return how(value)
+    except Exception:  # noqa: BLE001 (whatever the value of a user raises)
+        return f"<{type(value).__name__} whose {how.__name__} raises>"
 
 
 def unclosed(log: list[LogEntry] | tuple[LogEntry, ...]) -> list[LogEntry]:

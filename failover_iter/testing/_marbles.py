@@ -12,7 +12,7 @@ from html import escape
 from itertools import islice, pairwise
 from typing import Any, Final
 
-from failover_iter.testing._log import LogEntry, source_name
+from failover_iter.testing._log import LogEntry, shown, source_name
 from failover_iter.testing._plans import dashes
 
 #: The kinds of marks as text, besides an "item" or a "dropped" one, which is its letter.
@@ -57,7 +57,7 @@ def drawing_of(
             case "fail" | "raised":
                 label = type(entry.value).__name__
             case "end" | "leave" if entry.value is not None:
-                label = str(entry.value)
+                label = shown(entry.value, str)
             case "thrown" if entry.source is None:
                 label = "throws"
             case _:

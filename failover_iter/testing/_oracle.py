@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from failover_iter.testing import _error_oracles as errors
 from failover_iter.testing import _oracles as laws
 from failover_iter.testing._faults import Interrupt
-from failover_iter.testing._log import source_name
+from failover_iter.testing._log import shown, source_name
 from failover_iter.testing._plans import Plan, check_number
 from failover_iter.testing._runs import RunResult
 
@@ -115,9 +115,9 @@ class Oracle:
             expected, error = _drained(model, run.plan)
             got = run.delivered
             if got != expected[: len(got)] or (run.drained and len(got) < len(expected)):
-                return f"delivered {got!r}, but the model expects {expected!r}"
+                return f"delivered {shown(got)}, but the model expects {shown(expected)}"
             if run.drained and (error is None) is not run.ended:
-                wanted = "a normal end" if error is None else repr(error)
+                wanted = "a normal end" if error is None else shown(error)
                 return f"the consumer got {laws.outcome(run)}, but the model expects {wanted}"
             return None
 
@@ -144,7 +144,7 @@ def _of(predicate: Callable[[RunResult], object]) -> Oracle:
         answer = predicate(run)
         if isinstance(answer, str):
             return answer
-        return None if answer is None or answer else f"{name} returned {answer!r}"
+        return None if answer is None or answer else f"{name} returned {shown(answer)}"
 
     return Oracle(name, (predicate.__doc__ or f"{name} holds").strip().splitlines()[0], check)
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from failover_iter.testing._faults import Interrupt
-from failover_iter.testing._log import LogEntry, source_name, unclosed
+from failover_iter.testing._log import LogEntry, shown, source_name, unclosed
 from failover_iter.testing._runs import Runaway, RunResult
 
 #: How many openings, each deeper than the one before, show that the stack grows. Two are not
@@ -98,7 +98,7 @@ def no_read_ahead(run: RunResult) -> str | None:
         elif entry.what == "got":
             asked = False
             if pulled is None:
-                early = f"{entry.value!r} was pulled before the consumer asked for it"
+                early = f"{shown(entry.value)} was pulled before the consumer asked for it"
                 return f"{early}, or another pull followed"
     return None
 
@@ -175,7 +175,7 @@ def nothing_else(run: RunResult) -> str | None:
     for value in run.delivered:
         letter = run.letter(value)
         if letter is None or letter not in run.plan.items:
-            return f"{value!r} was delivered, but is not an item of the plan"
+            return f"{shown(value)} was delivered, but is not an item of the plan"
     return None
 
 
@@ -202,7 +202,7 @@ def one_winner(run: RunResult) -> str | None:
     for entry in run.entries("yield"):
         yielded.setdefault((entry.source, entry.opening), []).append(entry.value)
     if got and not any(items[: len(got)] == got for items in yielded.values()):
-        return f"no source has yielded {got!r} by itself"
+        return f"no source has yielded {shown(got)} by itself"
     return None
 
 
@@ -240,5 +240,5 @@ def is_felt(run: RunResult, entry: LogEntry) -> bool:
 def outcome(run: RunResult) -> str:
     """Describe how the stream ended for the consumer."""
     if run.error is not None:
-        return repr(run.error)
+        return shown(run.error)
     return "a normal end" if run.ended else "nothing"

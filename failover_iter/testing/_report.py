@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from failover_iter.testing._log import LogEntry, source_name
+from failover_iter.testing._log import LogEntry, shown, source_name
 from failover_iter.testing._marbles import LEGEND, text
 from failover_iter.testing._oracle import Oracle
 from failover_iter.testing._runs import RunResult
@@ -40,27 +40,27 @@ def _line(entry: LogEntry) -> str:
 
 #: What an entry says, with its value.
 _WORDS: Final = {
-    "call": "calls the pipeline", "ask": "asks for an item", "got": "gets {!r}",
-    "yield": "yields {!r}", "end": "reaches the end", "raised": "gets {!r}",
-    "leave": "leaves ({})", "nested": "asked for an item during a pull", "fail": "raises {!r}",
-    "thrown": "receives {!r} by throw", "sent": "receives {!r} by send",
-    "stray": "error that reached nobody: {!r}", "open": "is opened", "pull": "is pulled",
+    "call": "calls the pipeline", "ask": "asks for an item", "got": "gets {}",
+    "yield": "yields {}", "end": "reaches the end", "raised": "gets {}",
+    "leave": "leaves ({})", "nested": "asked for an item during a pull", "fail": "raises {}",
+    "thrown": "receives {} by throw", "sent": "receives {} by send",
+    "stray": "error that reached nobody: {}", "open": "is opened", "pull": "is pulled",
     "close": "is closed", "stop": "ends", "interrupt": "is interrupted",
     "elsewhere": "is opened or pulled in another task or context",
 }  # fmt: skip
 
 
 def _words(entry: LogEntry) -> str:
-    value = entry.value
+    value = shown(entry.value, str if entry.what == "leave" else repr)
     words = _WORDS[entry.what].format(value)
     match entry.what:
-        case "end" if value is not None:
-            return f"{words}: the stream returns {value!r}"
-        case "nested" if value is not None:
-            return f"{words}: {value!r}"
+        case "end" if entry.value is not None:
+            return f"{words}: the stream returns {value}"
+        case "nested" if entry.value is not None:
+            return f"{words}: {value}"
         case "fail" if entry.phase != "pull":
             return f"{words} ({entry.phase})"
         case "thrown" if entry.source is None:
-            return f"throws {value!r}"
+            return f"throws {value}"
         case _:
             return words

@@ -32,6 +32,7 @@ from failover_iter.testing._either import (
     is_async_iterable,
     result_of,
 )
+from failover_iter.testing._log import shown
 from failover_iter.testing._plans import check_number
 from failover_iter.testing._worlds import Flavour, in_flavour, run_coroutine
 
@@ -82,9 +83,8 @@ def check_replayable(
 def _compare(first: list[Any], again: list[Any]) -> None:
     for place, (item, other) in enumerate(zip(first, again, strict=False)):
         if item != other:
-            raise BadSource(
-                f"item {place} was {item!r} in the first opening, but {other!r} in a later one"
-            )
+            was = f"item {place} was {shown(item)} in the first opening"
+            raise BadSource(f"{was}, but {shown(other)} in a later one")
     if len(first) != len(again):
         raise BadSource(
             f"the first opening yielded {_items(len(first))}, but a later one {_items(len(again))}"
@@ -213,14 +213,14 @@ class _CutStream:
                     if len(self.items) > 2 * len(expected):
                         break  # or a wrong source might never end
         except SourceError as error:
-            raise BadSource(f"{self.resumed()}, it raised {error!r}") from error
+            raise BadSource(f"{self.resumed()}, it raised {shown(error)}") from error
         before: Any = self.items[: self.seam]
         got: Any = self.items[self.seam :]
         if isinstance(expected, bytes):
             before, got = b"".join(before), b"".join(got)
         rest = expected[len(before) :]
         if got != rest:
-            raise BadSource(f"{self.resumed()}, it yielded {got!r} instead of {rest!r}")
+            raise BadSource(f"{self.resumed()}, it yielded {shown(got)} instead of {shown(rest)}")
         return bool(self.cuts)
 
     @property
@@ -302,7 +302,7 @@ async def _check_closed(opener: _Opener, pulls: int) -> None:
         for close in source.closers() * 2:
             await result_of(close())
     except Exception as error:
-        raise BadSource(f"closed after {_items(pulls)}, it raised {error!r}") from error
+        raise BadSource(f"closed after {_items(pulls)}, it raised {shown(error)}") from error
     if await _pulled(source, 1):
         raise BadSource(f"closed after {_items(pulls)}, it yielded another item")
 

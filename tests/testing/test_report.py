@@ -6,6 +6,7 @@ import sys
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Oracle, Plan, run_plan, verify
+from failover_iter.testing._faults import Bug
 
 ALWAYS = Oracle("always", "no run is correct", lambda run: "the run is wrong")
 
@@ -168,6 +170,43 @@ def test_async_runs_are_reported_too() -> None:
     plan = Plan("ab| close=raises", consumer="drop 1")
     assert "error that reached nobody" in shown(pipeline, plan)
     assert "error that reached nobody" in shown(pipeline, plan, flavour="trio")
+
+
+class Hostile(Exception):
+    """An item or an error that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise LookupError("no str")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("law", ["told", "transparent", "nothing_else", "returns", ALWAYS])
+def test_what_cannot_be_shown(law: Any) -> None:
+    """An item or an error whose `__repr__` raises does not hide the report."""
+
+    def wrong(first: Any, second: Any) -> Iterator[Any]:
+        with suppress(Hostile, Bug):
+            yield from first()
+        yield Hostile()
+        if law == "told":
+            yield from second()
+        return Hostile()
+
+    def item(letter: str) -> Any:
+        return hostile.setdefault(letter, Hostile())
+
+    hostile: dict[str, Any] = {}
+    plan = Plan("a#bug" if law == "transparent" else "a#", "ab#", errors=[Hostile])
+    if law == "returns":
+        plan = Plan("a| as=returning", "a|")
+    with pytest.raises(BrokenLaw) as caught:
+        verify(wrong, plan, oracles=[law, ALWAYS], item=item)
+    report = str(caught.value)
+    assert "source 1       yields <Hostile whose repr raises>" in report
+    assert [oracle.name for oracle, _ in caught.value.broken][-1] == "always"
+    assert law == ALWAYS or len(caught.value.broken) == 2
+    assert "marbles" in caught.value.run._repr_html_()
 
 
 @pytest.mark.parametrize("flavour", ["sync", "asyncio"])
