@@ -64,7 +64,7 @@ def inject(
         if is_async_iterable(source):
             return call.items(Either(source))
         if inspect.isawaitable(source):
-            return call.awaited(source)
+            return call.after_await(source)
         return blocking_generator(call.items(Either(source)), call)
 
     return injected
@@ -125,7 +125,7 @@ class _Injected:
         else:
             clock.get().sleep(seconds)
 
-    async def awaited(self, awaitable: Any) -> Any:
+    async def after_await(self, awaitable: Any) -> Any:
         """Await the real source, or fail in the await."""
         source = await awaitable
         if self.script.at == "await":

@@ -22,7 +22,7 @@ from failover_iter.testing._either import (
     Either,
     Ended,
     WrongFlavour,
-    awaited,
+    await_if_needed,
     close_quietly,
     has_method,
     is_async_iterable,
@@ -41,7 +41,7 @@ _KIT: Final = Path(__file__).parent
 Function: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 #: The run in whose context a source is called.
-_current: ContextVar[Run | None] = ContextVar("failover_iter.testing.run", default=None)
+_current: ContextVar[PlanRun | None] = ContextVar("failover_iter.testing.run", default=None)
 
 
 class World(ABC):
@@ -52,7 +52,7 @@ class World(ABC):
     cancelled: ClassVar[type[BaseException] | tuple[()]] = ()
 
     @abstractmethod
-    def play(self, run: Run) -> None:
+    def play(self, run: PlanRun) -> None:
         """Run `run.main`; call `run.stray` for each error that only this flavour reports."""
 
     @abstractmethod
@@ -60,7 +60,7 @@ class World(ABC):
         """Run the consumer so that it can be cancelled; raise `Runaway` if it waits forever."""
 
     @abstractmethod
-    async def settle(self, run: Run) -> None:
+    async def settle(self, run: PlanRun) -> None:
         """Let abandoned generators be closed."""
 
     @abstractmethod
@@ -92,7 +92,7 @@ class World(ABC):
         return False
 
 
-class Run:
+class PlanRun:
     """One consumer of one stream.
 
     It keeps a reference to each source so that no garbage collector closes it.
@@ -257,7 +257,7 @@ class Run:
     async def _stream_of(self, returned: Any) -> Either:
         """Return the stream, which an async pipeline may have to be awaited for."""
         if self.world.is_async:
-            returned = await awaited(returned)
+            returned = await await_if_needed(returned)
             if not is_async_iterable(returned):
                 raise TypeError(f"the pipeline must return an async iterator, got {returned!r}")
         elif not has_method(returned, "__iter__") and not has_method(returned, "__next__"):

@@ -28,7 +28,7 @@ from failover_iter.testing._either import (
     Either,
     Ended,
     WrongFlavour,
-    awaited,
+    await_if_needed,
     is_async_iterable,
     result_of,
 )
@@ -345,12 +345,12 @@ class _Opener:
         if self.blocking and (is_async_iterable(opened) or inspect.isawaitable(opened)):
             self.unused.append(opened)
             raise WrongFlavour("the source is async")
-        return Either(await awaited(opened))
+        return Either(await await_if_needed(opened))
 
     async def close_unused(self) -> None:
         while self.unused:
             with suppress(Exception):  # `check_closes` says what its close raises
-                await Either(await awaited(self.unused.pop())).close()
+                await Either(await await_if_needed(self.unused.pop())).close()
 
 
 def _run(

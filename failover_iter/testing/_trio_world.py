@@ -11,7 +11,7 @@ import trio
 import trio.abc
 import trio.testing
 
-from failover_iter.testing._run import Function, Run
+from failover_iter.testing._run import Function, PlanRun
 from failover_iter.testing._runs import Runaway
 from failover_iter.testing._virtual import PATIENCE
 from failover_iter.testing._worlds import FOREVER, AsyncWorld
@@ -39,7 +39,7 @@ class TrioWorld(AsyncWorld):
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
 
-    def play(self, run: Run) -> None:
+    def play(self, run: PlanRun) -> None:
         foreign: list[BaseException] = []  # kept here, or the nursery would wrap it in a group
 
         async def nursed() -> None:

@@ -13,7 +13,7 @@ from failover_iter.testing._must_see import saw
 from failover_iter.testing._oracle import DEFAULT_ORACLES, ORACLES, Oracle, Oracles, resolve
 from failover_iter.testing._plans import Plan, check_plan, check_tick
 from failover_iter.testing._report import report
-from failover_iter.testing._run import Run, World
+from failover_iter.testing._run import PlanRun, World
 from failover_iter.testing._runs import RunResult
 from failover_iter.testing._sources import factories_of
 from failover_iter.testing._virtual import VirtualClock
@@ -79,7 +79,7 @@ def run_plan(
     _check_takes(pipeline, len(plan.sources))
 
     def run_as(chosen: Flavour) -> RunResult:
-        run = Run(plan, item, world_of(chosen, clock), tick, is_awaited=awaited)
+        run = PlanRun(plan, item, world_of(chosen, clock), tick, is_awaited=awaited)
         run.play(partial(pipeline, *factories_of(run)))
         return RunResult(plan, tuple(run.log), chosen, item)
 

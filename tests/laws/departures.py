@@ -23,7 +23,7 @@ from failover_iter._drivers.clock import async_sleep
 from failover_iter.testing import Plan
 from failover_iter.testing._log import unclosed
 from failover_iter.testing._plans import SourceScript
-from failover_iter.testing._run import Run as Recorder
+from failover_iter.testing._run import PlanRun as Recorder
 from failover_iter.testing._sources import factories_of
 from support.size import EXAMPLES
 
