@@ -126,7 +126,7 @@ def _lost_from(error: BaseException, name: str) -> str | None:
         return "cause"
     if all(each is not error.__cause__ for each in _context_of(error)):
         return "context"
-    return None if getattr(error, "__notes__", ())[:1] == [f"noted by {error}"] else "notes"
+    return None if "".join(_notes(error)[:1]).startswith("noted by source ") else "notes"
 
 
 def _context_of(error: BaseException) -> Iterator[BaseException]:

@@ -34,7 +34,8 @@ def inject(
 
     Raises:
         ValueError: the marbles name items in another order than the plan. The items of a real
-            source cannot be reordered. Or the plan has no source, or the tick is not above 0.
+            source cannot be reordered. Or the plan has no source, or the tick is no number of
+            seconds.
         TypeError: the plan is not a `Plan`.
 
     Example:

@@ -25,10 +25,6 @@ CONDITIONS: Final[dict[str, Callable[[RunResult], bool]]] = {
 _watching: ContextVar[tuple[_Watch, ...]] = ContextVar("failover_iter.testing", default=())
 
 
-class NeverHappened(AssertionError):
-    """A condition of `must_see` was not true in any run of the test."""
-
-
 class _Watch:
     def __init__(self, conditions: dict[str, Callable[[RunResult], bool]]) -> None:
         self.missing = dict(conditions)
@@ -91,7 +87,7 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
             finally:
                 _watching.reset(token)
             if watch.missing:
-                raise NeverHappened(
+                raise AssertionError(
                     f"this never happened in {watch.runs} runs: {', '.join(watch.missing)}"
                 )
             return result

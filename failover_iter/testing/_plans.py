@@ -347,19 +347,18 @@ def check_plan(plan: object) -> None:
 
 
 def check_number(
-    name: str, value: Any, kind: type | UnionType = int, *, least: int = 0, also: str = ""
+    name: str, value: Any, kind: type | UnionType = int, *, least: float = 0, also: str = ""
 ) -> None:
-    """Check that an option is a number of this kind, and large enough."""
+    """Check that an option is a finite number of this kind, and large enough."""
     is_number = isinstance(value, kind) and not isinstance(value, bool)
-    if not (is_number and value >= least):
+    if not (is_number and least <= value < inf):
         what = "an int" if kind is int else "a number"
         raise ValueError(f"{name} must be {also}{what} of at least {least}, got {value!r}")
 
 
 def check_tick(tick: Any) -> None:
-    """Check that a tick is a number of seconds."""
-    if isinstance(tick, bool) or not isinstance(tick, int | float) or not 0 < tick < inf:
-        raise ValueError(f"tick must be a finite number of seconds above 0, got {tick!r}")
+    """Check that a tick is a number of seconds that a clock can tell from nothing."""
+    check_number("tick", tick, int | float, least=1e-6)
 
 
 def _check_items(items: object) -> None:

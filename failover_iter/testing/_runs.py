@@ -65,9 +65,7 @@ class RunResult:
     @property
     def error(self) -> BaseException | None:
         """The error that was raised to the consumer."""
-        return (
-            self.ending.value if self.ending is not None and self.ending.what == "raised" else None
-        )
+        return self.ending.value if self.ending is not None and not self.ended else None
 
     @property
     def left(self) -> LogEntry | None:
@@ -105,12 +103,8 @@ class RunResult:
     @property
     def switched_mid_stream(self) -> bool:
         """Whether a source was opened after an item was delivered."""
-        got = False
-        for entry in self.log:
-            got = got or entry.what == "got"
-            if got and entry.what == "open":
-                return True
-        return False
+        first = next(iter(self.entries("got")), None)
+        return first is not None and any(each.what == "open" for each in self.since(first))
 
     def since(self, entry: LogEntry) -> Iterator[LogEntry]:
         """Iterate over the entries after this one."""

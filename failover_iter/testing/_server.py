@@ -70,7 +70,7 @@ def fault_server(
 
     Raises:
         TypeError: the plan is not a `Plan`.
-        ValueError: the tick is not above 0.
+        ValueError: the tick is not a number of seconds.
 
     Example:
         >>> import urllib.request

@@ -57,7 +57,7 @@ def run_plan(
         The result, with the log of the run.
 
     Raises:
-        ValueError: the flavour is unknown, or the tick is not above 0.
+        ValueError: the flavour is unknown, or the tick is not a number of seconds.
         TypeError: the pipeline cannot be called with these factories, the plan is not a `Plan`, or
             the flavour is "sync" and the pipeline returns something async.
         RuntimeError: the flavour is that of an event loop that runs already in this thread.
