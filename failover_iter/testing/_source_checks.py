@@ -56,7 +56,7 @@ def check_replayable(
 
     Raises:
         AssertionError: a later opening yielded something else. The message says where they differ.
-        ValueError: `times` is not an int of at least 2.
+        ValueError: `times` is not an int of at least 2, or the flavour is unknown.
         RuntimeError: as for `run_plan`.
 
     Example:
@@ -122,7 +122,7 @@ def check_resumable(
 
     Raises:
         AssertionError: at some position, the source yielded other items than the remaining ones.
-        ValueError: the `Source` takes over by starting again.
+        ValueError: the `Source` takes over by starting again, or the flavour is unknown.
         RuntimeError: as for `run_plan`.
 
     Example:
@@ -264,7 +264,7 @@ def check_closes(
 
     Raises:
         AssertionError: the source has no `close`, or closing did not have these effects.
-        ValueError: `most` is not an int of at least 0.
+        ValueError: `most` is not an int of at least 0, or the flavour is unknown.
         RuntimeError: as for `run_plan`.
 
     Example:

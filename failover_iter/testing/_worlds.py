@@ -163,6 +163,8 @@ class AsyncioWorld(AsyncWorld):
 
 def in_flavour(flavour: Flavour | None, run: Callable[[Flavour], Result]) -> Result:
     """Run in this flavour. Without one, find out: run sync, and under asyncio if that is wrong."""
+    if flavour not in (None, *FLAVOURS):
+        raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}, or None; got {flavour!r}")
     try:
         check_not_within(flavour or "sync")
         return run(flavour or "sync")

@@ -129,6 +129,7 @@ def test_an_oracle_that_is_given_twice() -> None:
 
 NUMBERS: tuple[Any, ...] = (-1, 1.5, True, "soon", None)
 ITEMS: tuple[Any, ...] = (1, ["a"], "a-b", "a b", "_")
+WRONG: Any = "Trio"
 TICKS: tuple[Any, ...] = (0, -1, nan, inf, True, "1", None)
 
 
@@ -143,6 +144,7 @@ TICKS: tuple[Any, ...] = (0, -1, nan, inf, True, "1", None)
         *[partial(Plan, "a|", items=each) for each in ITEMS],
         *[partial(check_replayable, list, times=each) for each in (*NUMBERS, 1)],
         *[partial(check_closes, list, most=each) for each in NUMBERS],
+        *[partial(check, list, flavour=WRONG) for check in (check_replayable, check_closes)],
         *[partial(plans, sources=each) for each in (*NUMBERS, 0)],
         *[partial(plans, openings=each) for each in (*NUMBERS, 0)],
         *[partial(plans, min_items=each) for each in (*NUMBERS, 7)],
