@@ -12,25 +12,18 @@ from failover_iter.testing._runs import RunResult
 
 def report(run: RunResult, broken: list[tuple[Oracle, str]]) -> str:
     """Return the report of a run that broke these laws."""
-    lines = [f"{oracle.name}: {how}" for oracle, how in broken]
-    lines += [f"  the law: {oracle.law}" for oracle, _ in broken[:1]]
-    lines += ["", *plan_lines(run), "", "  run", *(f"    {line}" for line in text(run.drawing))]
-    lines += [f"  {LEGEND}", "", "  log"]
-    hidden = ("live", "left", "held")
-    lines += [f"    {_line(entry)}" for entry in run.log if entry.what not in hidden]
-    lines += ["", "  to keep this case, add above the test:", f"    @example({run.plan!r})"]
-    return "\n".join(lines)
-
-
-def plan_lines(run: RunResult) -> list[str]:
-    """Return the plan: a line for each source, the consumer, and the items."""
-    plan = run.plan
+    plan, hidden = run.plan, ("live", "left", "held")
     rows = [
-        (f"source {number}", "; ".join(map(str, scripts)))
-        for number, scripts in enumerate(plan.sources, start=1)
+        (source_name(at), "; ".join(map(str, scripts))) for at, scripts in enumerate(plan.sources)
     ]
     rows += [("consumer", str(plan.consumer)), ("items", plan.items)]
-    return ["  plan", *(f"    {name:<10} {words}" for name, words in rows)]
+    lines = [f"{oracle.name}: {how}" for oracle, how in broken]
+    lines += [f"  the law: {oracle.law}" for oracle, _ in broken[:1]]
+    lines += ["", "  plan", *(f"    {name:<10} {words}" for name, words in rows)]
+    lines += ["", "  run", *(f"    {line}" for line in text(run.drawing)), f"  {LEGEND}"]
+    lines += ["", "  log", *(f"    {_line(each)}" for each in run.log if each.what not in hidden)]
+    lines += ["", "  to keep this case, add above the test:", f"    @example({plan!r})"]
+    return "\n".join(lines)
 
 
 def _line(entry: LogEntry) -> str:
