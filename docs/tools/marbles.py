@@ -15,7 +15,7 @@ from typing import Any
 
 from failover_iter import Policy, afailover_stream, failover_stream
 from failover_iter.testing import Plan, run_plan
-from failover_iter.testing._svg import Drawing, Mark, svg
+from failover_iter.testing._marbles import Drawing, Mark, svg
 
 MARBLES = Path(__file__).parents[1] / "marbles"
 POLICY = Policy(retry_on=(ConnectionError, TimeoutError))
@@ -29,7 +29,7 @@ def stream(**options: Any) -> Callable[..., Iterator[Any]]:
 def run(pipeline: Callable[..., Any], *sources: str, consumer: str = "drain") -> Drawing:
     """One run of a plan."""
     plan = Plan(*sources, consumer=consumer, errors=[ConnectionError, TimeoutError])
-    return run_plan(pipeline, plan).drawing
+    return lettered(run_plan(pipeline, plan).drawing)
 
 
 def mode(mode: Any) -> Drawing:
@@ -58,8 +58,9 @@ def twins() -> tuple[Drawing, Drawing]:
         plan,
         flavour="asyncio",
     )
-    twin = run_async.drawing
-    return run_sync.drawing, named(twin, {lane: f"{lane}, async" for lane in twin.lanes})
+    twin = lettered(run_async.drawing)
+    names = {lane: f"{lane}, async" for lane in twin.lanes}
+    return lettered(run_sync.drawing), named(twin, names)
 
 
 def named(drawing: Drawing, names: dict[str, str]) -> Drawing:
@@ -67,6 +68,11 @@ def named(drawing: Drawing, names: dict[str, str]) -> Drawing:
     lanes = [names.get(lane, lane) for lane in drawing.lanes]
     marks = [replace(mark, lane=names.get(mark.lane, mark.lane)) for mark in drawing.marks]
     return Drawing(lanes, marks)
+
+
+def lettered(drawing: Drawing) -> Drawing:
+    """The same run, with letters for its sources."""
+    return named(drawing, {f"source {at}": name for at, name in enumerate("abcd", start=1)})
 
 
 class Item:

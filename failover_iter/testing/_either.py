@@ -50,7 +50,7 @@ async def result_of(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-async def awaited(opened: Any) -> Any:
+async def await_if_needed(opened: Any) -> Any:
     """Return what a call returned; await it first, if only that returns an async iterable."""
     return opened if is_async_iterable(opened) else await result_of(opened)
 

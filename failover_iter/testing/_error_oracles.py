@@ -12,9 +12,10 @@ from typing import Any
 
 from failover_iter.testing import _sources
 from failover_iter.testing._faults import Bug, Interrupt, clear_frames, leaves_of
+from failover_iter.testing._log import LogEntry, shown
 from failover_iter.testing._oracles import is_felt, is_outward, outcome, source_of
 from failover_iter.testing._plans import GENERATORS
-from failover_iter.testing._runs import LogEntry, Runaway, RunResult
+from failover_iter.testing._runs import Runaway, RunResult
 
 
 def transparent(run: RunResult) -> str | None:
@@ -25,7 +26,7 @@ def transparent(run: RunResult) -> str | None:
             later.what == "interrupt" and later.of == entry.of for later in run.since(entry)
         )
         if _is_transparent(entry.value) and not is_replaced:
-            return _goes_through(run, entry, repr(entry.value))
+            return _goes_through(run, entry, shown(entry.value))
     for entry in run.log:
         if is_felt(run, entry):
             return _goes_through(run, entry, "the interruption")
@@ -42,9 +43,9 @@ def _goes_through(run: RunResult, entry: LogEntry, what: str) -> str | None:
     since = list(run.since(entry))
     for later in since:
         if later.what == "open":
-            return f"{what} caused {source_of(run, later)} to be opened"
+            return f"{what} caused {source_of(later)} to be opened"
         if later.what == "got":
-            return f"{what} was swallowed: the stream continued with {later.value!r}"
+            return f"{what} was swallowed: the stream continued with {shown(later.value)}"
     answers = {id(later.value) for later in since if later.what in ("fail", "thrown")}
     if entry.what != "thrown":
         answers.clear()
@@ -81,7 +82,7 @@ def same_error(run: RunResult) -> str | None:
         if entry.of not in last or not run.drained or isinstance(entry.value, StopIteration):
             continue
         if run.error is not entry.value and not _is_group_of(run.error, run):
-            raised = f"{source_of(run, entry)} raised {entry.value!r}"
+            raised = f"{source_of(entry)} raised {shown(entry.value)}"
             return f"{raised}, but the consumer got {outcome(run)}"
     return None
 
@@ -110,7 +111,7 @@ def intact(run: RunResult) -> str | None:
         # An error after the close comes from the cleanup.
         lost = _lost_from(error, name if first is entry else "")
         if lost is not None:
-            return f"the error of {source_of(run, entry)} has lost its {lost}"
+            return f"the error of {source_of(entry)} has lost its {lost}"
     return None
 
 
@@ -125,7 +126,7 @@ def _lost_from(error: BaseException, name: str) -> str | None:
         return "cause"
     if all(each is not error.__cause__ for each in _context_of(error)):
         return "context"
-    return None if getattr(error, "__notes__", ())[:1] == [f"noted by {error}"] else "notes"
+    return None if "".join(_notes(error)[:1]).startswith("noted by source ") else "notes"
 
 
 def _context_of(error: BaseException) -> Iterator[BaseException]:
@@ -164,7 +165,7 @@ def no_kept_error(run: RunResult) -> str | None:
                 for each in holders
                 if not isinstance(each, LogEntry) and not parts[id(each)] and not _is_logged(each)
             ]
-            raised = f"{entry.value!r}, raised by {source_of(run, entry)}"
+            raised = f"{shown(entry.value)}, raised by {source_of(entry)}"
             return f"after the run, {[*strange, 'something'][0]} still refers to {raised}"
     return None
 
@@ -219,19 +220,19 @@ def told(run: RunResult) -> str | None:
     objects = set(map(id, _context_of(error)))
     place = -1
     for entry in raised[:-1]:
-        notes = [at for at, note in enumerate(_notes(error)) if str(entry.value) in note]
+        notes = [at for at, note in enumerate(_notes(error)) if shown(entry.value, str) in note]
         if id(entry.value) in objects:
             continue
         if not notes:
-            return f"{outcome(run)} does not report {entry.value!r}, raised before it"
+            return f"{outcome(run)} does not report {shown(entry.value)}, raised before it"
         if notes[-1] <= place:
-            return f"{outcome(run)} reports {entry.value!r} in the wrong place"
+            return f"{outcome(run)} reports {shown(entry.value)} in the wrong place"
         place = next(at for at in notes if at > place)
     told = [note for entry in run.entries("fail") for note in _notes(entry.value)]
     for entry in run.entries("fail"):
-        is_told = entry.value is error or any(str(entry.value) in note for note in told)
+        is_told = entry.value is error or any(shown(entry.value, str) in note for note in told)
         if entry.phase == "close" and not is_told:
-            return f"nothing reports {entry.value!r}, raised by closing {source_of(run, entry)}"
+            return f"nothing reports {shown(entry.value)}, raised by closing {source_of(entry)}"
     return None
 
 
@@ -246,7 +247,7 @@ def returns(run: RunResult) -> str | None:
         return None
     if ending.value == stops[-1].value:
         return None
-    return f"the stream returned {ending.value!r} instead of {stops[-1].value!r}"
+    return f"the stream returned {shown(ending.value)} instead of {shown(stops[-1].value)}"
 
 
 def sends(run: RunResult) -> str | None:
@@ -256,7 +257,7 @@ def sends(run: RunResult) -> str | None:
         if entry.what == "ask" and entry.value is not None and last is not None:
             answers = [later for later in run.since(entry) if later.of == last.of]
             if answers[:1] and answers[0].what != "sent":
-                return f"the value that the consumer sent did not reach {source_of(run, last)}"
+                return f"the value that the consumer sent did not reach {source_of(last)}"
         if entry.what == "yield":
             kind = run.plan.script(entry.source or 0, entry.opening).kind
             last = entry if kind in GENERATORS else None
@@ -266,5 +267,5 @@ def sends(run: RunResult) -> str | None:
 def same_task(run: RunResult) -> str | None:
     """Sources are opened and pulled in the task and the context of the consumer."""
     for entry in run.entries("elsewhere"):
-        return f"{source_of(run, entry)} was opened or pulled in another task or context"
+        return f"{source_of(entry)} was opened or pulled in another task or context"
     return None

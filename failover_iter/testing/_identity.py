@@ -8,7 +8,6 @@ over the same source, because PEP 380 specifies both.
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 import warnings
 from collections import Counter
@@ -23,6 +22,7 @@ from hypothesis import strategies as st
 
 from failover_iter.testing._either import Either, Ended, blocking_generator, iterator_of
 from failover_iter.testing._faults import Bug, Interrupt
+from failover_iter.testing._run import unraisable_to
 from failover_iter.testing._worlds import Flavour, in_own_task, run_coroutine
 
 Answer: TypeAlias = Literal["item", "end", "raise", "reraise", "base"]
@@ -280,17 +280,9 @@ def _without_last_closes(log: list[Any]) -> list[Any]:
     return log[:end]
 
 
-def _ignore(_: object) -> None:
-    """Do not report it."""
-
-
 @contextmanager
 def quiet() -> Generator[None]:
     """Silence Python's reports of sources that yield when they are closed: expected here."""
-    hook, sys.unraisablehook = sys.unraisablehook, _ignore
-    with warnings.catch_warnings():
+    with unraisable_to(bool), warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        try:
-            yield
-        finally:
-            sys.unraisablehook = hook
+        yield

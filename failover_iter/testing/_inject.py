@@ -11,7 +11,7 @@ from typing import Any
 from failover_iter._drivers.clock import async_sleep, clock
 from failover_iter.testing._either import Either, Ended, blocking_generator, is_async_iterable
 from failover_iter.testing._faults import make_error
-from failover_iter.testing._plans import Plan, SourceScript
+from failover_iter.testing._plans import Plan, SourceScript, check_plan, check_tick
 from failover_iter.testing._sources import SLOW, STALL
 
 
@@ -34,7 +34,9 @@ def inject(
 
     Raises:
         ValueError: the marbles name items in another order than the plan. The items of a real
-            source cannot be reordered.
+            source cannot be reordered. Or the plan has no source, or the tick is no number of
+            seconds.
+        TypeError: the plan is not a `Plan`.
 
     Example:
         >>> from failover_iter import failover_stream
@@ -46,6 +48,10 @@ def inject(
         [0, 1, 2, 3, 4]
     """
     plan = Plan(plan) if isinstance(plan, str) else plan
+    check_plan(plan)
+    check_tick(tick)
+    if not plan.sources:
+        raise ValueError(f"inject takes a plan of one source or more, got {plan!r}")
     for script in plan.sources[0]:
         _check_order(script, plan)
     numbers = itertools.count()
@@ -59,7 +65,7 @@ def inject(
         if is_async_iterable(source):
             return call.items(Either(source))
         if inspect.isawaitable(source):
-            return call.awaited(source)
+            return call.after_await(source)
         return blocking_generator(call.items(Either(source)), call)
 
     return injected
@@ -120,7 +126,7 @@ class _Injected:
         else:
             clock.get().sleep(seconds)
 
-    async def awaited(self, awaitable: Any) -> Any:
+    async def after_await(self, awaitable: Any) -> Any:
         """Await the real source, or fail in the await."""
         source = await awaitable
         if self.script.at == "await":

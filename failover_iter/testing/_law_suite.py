@@ -53,9 +53,8 @@ class Suite:
             phases=[each for each in settings().phases if each is not Phase.explain],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
         )
-        if self.max_examples is None:
-            return quiet
-        return settings(quiet, max_examples=self.max_examples)
+        most = self.max_examples
+        return quiet if most is None else settings(quiet, max_examples=most)
 
     def each(
         self,

@@ -17,7 +17,7 @@ from failover_iter.testing._plan_strategies import CONSUMERS
 from failover_iter.testing._plans import LEAVING, Plan
 from failover_iter.testing._runs import RunResult
 from failover_iter.testing._verify import verify
-from failover_iter.testing._worlds import FLAVOURS, Flavour, run_coroutine
+from failover_iter.testing._worlds import FLAVOURS, Flavour, check_not_within, run_coroutine
 from failover_iter.typing import Mode
 
 #: How many sources fail, and how many items arrive, in the law of constant memory.
@@ -248,6 +248,7 @@ def check_failover_laws(
 
     Raises:
         ValueError: a law, the mode or the flavour is unknown.
+        RuntimeError: as for `run_plan`.
         ExceptionGroup: laws are broken. The group holds one error for each; the last note of an
             error names the law.
 
@@ -273,6 +274,7 @@ def check_failover_laws(
     ):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+    check_not_within(flavour)
     suite = Suite(combinator, failure, mode, flavour, nest, twin, waiting, max_examples)
     errors: list[Exception] = []
     for law in chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar, cast
@@ -22,10 +23,6 @@ CONDITIONS: Final[dict[str, Callable[[RunResult], bool]]] = {
 }
 
 _watching: ContextVar[tuple[_Watch, ...]] = ContextVar("failover_iter.testing", default=())
-
-
-class NeverHappened(AssertionError):
-    """A condition of `must_see` was not true in any run of the test."""
 
 
 class _Watch:
@@ -57,6 +54,7 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
 
     Raises:
         ValueError: a name is unknown.
+        TypeError: the test is an `async def` function, whose runs would come too late.
         AssertionError: the test passed, but a condition was never true. Raised when the test runs.
 
     Example:
@@ -77,6 +75,9 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
     wanted = dict(map(_condition, conditions or ("switched mid-stream",)))
 
     def decorate(test: F) -> F:
+        if inspect.iscoroutinefunction(test):
+            raise TypeError(f"must_see is for plain functions, got {test!r}")
+
         @functools.wraps(test)
         def watched(*args: Any, **kwargs: Any) -> Any:
             watch = _Watch(wanted)
@@ -86,7 +87,7 @@ def must_see(*conditions: str | Callable[[RunResult], bool]) -> Callable[[F], F]
             finally:
                 _watching.reset(token)
             if watch.missing:
-                raise NeverHappened(
+                raise AssertionError(
                     f"this never happened in {watch.runs} runs: {', '.join(watch.missing)}"
                 )
             return result

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import UnionType
 from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter.testing import _error_oracles as errors
 from failover_iter.testing import _oracles as laws
 from failover_iter.testing._faults import Interrupt
-from failover_iter.testing._plans import Plan
+from failover_iter.testing._log import shown, source_name
+from failover_iter.testing._plans import Plan, check_number
 from failover_iter.testing._runs import RunResult
 
 
@@ -60,9 +60,9 @@ class Oracle:
         Raises:
             ValueError: `n` or `source` is not one of these.
         """
-        _check_number("max_openings(n)", n, int)
+        check_number("max_openings(n)", n, int)
         if source not in ("each", "all"):
-            _check_number("max_openings(source=...)", source, int, also="'each', 'all' or ")
+            check_number("max_openings(source=...)", source, int, also="'each', 'all' or ")
 
         def check(run: RunResult) -> str | None:
             opened = [entry.source for entry in run.entries("open")]
@@ -70,7 +70,7 @@ class Oracle:
                 return f"sources were opened {len(opened)} times" if len(opened) > n else None
             for number, count in Counter(opened).items():
                 if count > n and source in ("each", number):
-                    return f"{run.source_name(number)} was opened {count} times"
+                    return f"{source_name(number)} was opened {count} times"
             return None
 
         who = "Sources are" if source == "all" else "Each source is"
@@ -82,7 +82,7 @@ class Oracle:
     @staticmethod
     def survives(attempts: int) -> Oracle:
         """Return an oracle: `no_loss` for a pipeline that opens a source up to `attempts` times."""
-        _check_number("survives(attempts)", attempts, int, least=1)
+        check_number("survives(attempts)", attempts, int, least=1)
         law = f"Every item arrives that {attempts} attempts for each source can deliver."
         return Oracle(f"survives({attempts})", law, lambda run: laws.lost(run, attempts))
 
@@ -92,7 +92,7 @@ class Oracle:
 
         The consumer's own pauses do not count.
         """
-        _check_number("within(seconds)", seconds, int | float)
+        check_number("within(seconds)", seconds, int | float)
 
         def check(run: RunResult) -> str | None:
             waited = f"the consumer waited {run.seconds:g} s"
@@ -115,24 +115,15 @@ class Oracle:
             expected, error = _drained(model, run.plan)
             got = run.delivered
             if got != expected[: len(got)] or (run.drained and len(got) < len(expected)):
-                return f"delivered {got!r}, but the model expects {expected!r}"
+                return f"delivered {shown(got)}, but the model expects {shown(expected)}"
             if run.drained and (error is None) is not run.ended:
-                wanted = "a normal end" if error is None else repr(error)
+                wanted = "a normal end" if error is None else shown(error)
                 return f"the consumer got {laws.outcome(run)}, but the model expects {wanted}"
             return None
 
         name = getattr(model, "__name__", repr(model))
         law = f"The pipeline delivers what {name} computes from the plan."
         return Oracle(f"equals({name})", law, check)
-
-
-def _check_number(
-    name: str, value: Any, kind: type | UnionType, *, least: int = 0, also: str = ""
-) -> None:
-    is_number = isinstance(value, kind) and not isinstance(value, bool)
-    if not (is_number and value >= least):
-        what = "an int" if kind is int else "a number"
-        raise ValueError(f"{name} must be {also}{what} of at least {least}, got {value!r}")
 
 
 def _drained(model: Callable[[Plan], Iterable[Any]], plan: Plan) -> tuple[list[Any], Any]:
@@ -153,7 +144,7 @@ def _of(predicate: Callable[[RunResult], object]) -> Oracle:
         answer = predicate(run)
         if isinstance(answer, str):
             return answer
-        return None if answer is None or answer else f"{name} returned {answer!r}"
+        return None if answer is None or answer else f"{name} returned {shown(answer)}"
 
     return Oracle(name, (predicate.__doc__ or f"{name} holds").strip().splitlines()[0], check)
 

@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from failover_iter.testing._faults import Interrupt
-from failover_iter.testing._runs import LogEntry, Runaway, RunResult, unclosed
+from failover_iter.testing._log import LogEntry, shown, source_name, unclosed
+from failover_iter.testing._runs import Runaway, RunResult
 
 #: How many openings, each deeper than the one before, show that the stack grows. Two are not
 #: enough: a pipeline may have a fixed depth.
@@ -19,9 +20,9 @@ GROWING = 3
 OUTWARD = ("call", "await", "iter", "pull")
 
 
-def source_of(run: RunResult, entry: LogEntry) -> str:
+def source_of(entry: LogEntry) -> str:
     number = f", opening {entry.opening + 1}" if entry.opening else ""
-    return f"{run.source_name(entry.source)}{number}"
+    return f"{source_name(entry.source)}{number}"
 
 
 # Closing.
@@ -31,7 +32,7 @@ def no_leak(run: RunResult) -> str | None:
     """Every opened source is closed, however the stream ends."""
     for entry in unclosed(run.log):
         part = f" ({entry.phase})" if entry.phase else ""
-        return f"{source_of(run, entry)}{part} was never closed"
+        return f"{source_of(entry)}{part} was never closed"
     return None
 
 
@@ -40,7 +41,7 @@ def closed_once(run: RunResult) -> str | None:
     closings = Counter((*e.of, e.phase) for e in run.entries("close"))
     for (source, opening, _), count in closings.items():
         if count > 1:
-            return f"{run.source_name(source)}, opening {opening + 1}, was closed {count} times"
+            return f"{source_name(source)}, opening {opening + 1}, was closed {count} times"
     return None
 
 
@@ -52,7 +53,7 @@ def one_open(run: RunResult) -> str | None:
             live.pop((entry.of, entry.phase), None)
         elif entry.what == "open" and live:
             held = next(iter(live.values()))
-            return f"{source_of(run, entry)} was opened while {source_of(run, held)} was open"
+            return f"{source_of(entry)} was opened while {source_of(held)} was open"
         elif entry.what == "live":
             live[entry.of, entry.phase] = entry
     return None
@@ -69,10 +70,10 @@ def lazy(run: RunResult) -> str | None:
         asked = asked or entry.what in ("ask", "leave")
         if entry.what == "open":
             if not asked:
-                return f"{source_of(run, entry)} was opened before the consumer asked for an item"
+                return f"{source_of(entry)} was opened before the consumer asked for an item"
             if last is not None:
-                why = f"although {source_of(run, last)} had not failed"
-                return f"{source_of(run, entry)} was opened {why}"
+                why = f"although {source_of(last)} had not failed"
+                return f"{source_of(entry)} was opened {why}"
             last = entry
         elif entry.what == "yield":
             last = entry
@@ -91,13 +92,13 @@ def no_read_ahead(run: RunResult) -> str | None:
         elif entry.what == "yield":
             pulled = entry
         elif entry.what == "pull" and not asked:
-            return f"{source_of(run, entry)} was pulled before the consumer asked for an item"
+            return f"{source_of(entry)} was pulled before the consumer asked for an item"
         elif entry.what in ("fail", "stop"):
             pulled = None
         elif entry.what == "got":
             asked = False
             if pulled is None:
-                early = f"{entry.value!r} was pulled before the consumer asked for it"
+                early = f"{shown(entry.value)} was pulled before the consumer asked for it"
                 return f"{early}, or another pull followed"
     return None
 
@@ -111,7 +112,7 @@ def no_reopen(run: RunResult) -> str | None:
         if entry.what in ("leave", "end", "raised") or is_felt(run, entry):
             gone = gone or entry
         elif entry.what == "open" and gone is not None:
-            return f"{source_of(run, entry)} was opened after {_departure(gone)}"
+            return f"{source_of(entry)} was opened after {_departure(gone)}"
     return None
 
 
@@ -174,7 +175,7 @@ def nothing_else(run: RunResult) -> str | None:
     for value in run.delivered:
         letter = run.letter(value)
         if letter is None or letter not in run.plan.items:
-            return f"{value!r} was delivered, but is not an item of the plan"
+            return f"{shown(value)} was delivered, but is not an item of the plan"
     return None
 
 
@@ -201,7 +202,7 @@ def one_winner(run: RunResult) -> str | None:
     for entry in run.entries("yield"):
         yielded.setdefault((entry.source, entry.opening), []).append(entry.value)
     if got and not any(items[: len(got)] == got for items in yielded.values()):
-        return f"no source has yielded {got!r} by itself"
+        return f"no source has yielded {shown(got)} by itself"
     return None
 
 
@@ -211,7 +212,7 @@ def losers_closed(run: RunResult) -> str | None:
         if entry.what == "got":
             left = sorted({each.source or 0 for each in unclosed(run.log[:index])})
             if len(left) > 1:
-                names = " and ".join(run.source_name(each) for each in left)
+                names = " and ".join(source_name(each) for each in left)
                 return f"{names} were open when the first item arrived"
             return None
     return None
@@ -239,5 +240,5 @@ def is_felt(run: RunResult, entry: LogEntry) -> bool:
 def outcome(run: RunResult) -> str:
     """Describe how the stream ended for the consumer."""
     if run.error is not None:
-        return repr(run.error)
+        return shown(run.error)
     return "a normal end" if run.ended else "nothing"

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias, get_args
 from hypothesis import strategies as st
 
 from failover_iter.testing._faults import ErrorMaker, name_of
-from failover_iter.testing._plans import LEAVING, Consumer, How, Plan, SourceScript
+from failover_iter.testing._plans import LEAVING, Consumer, How, Plan, SourceScript, check_number
 
 ALPHABET: Final = ascii_letters + digits
 
@@ -120,16 +120,18 @@ def plans(
     """
     faults = _names("faults", faults, DEFAULT_FAULTS, FAULTS)
     consumers = _names("consumers", consumers, DEFAULT_CONSUMERS, CONSUMERS)
-    if not 0 <= min_items <= max_items <= len(ALPHABET):
+    for name, number, least in (
+        ("sources", sources, 1), ("openings", openings, 1),
+        ("min_items", min_items, 0), ("max_items", max_items, 0),
+    ):  # fmt: skip
+        check_number(name, number, least=least)
+    if not min_items <= max_items <= len(ALPHABET):
         raise ValueError(
             f"min_items must be 0 to max_items, and max_items up to {len(ALPHABET)}; got "
             f"{min_items!r} and {max_items!r}"
         )
     if not consumers:
         raise ValueError("consumers must name at least one, got none")
-    for name, number in (("sources", sources), ("openings", openings)):
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number!r}")
     known = [how for how in CONSUMERS if how in consumers]
     return _plans(sources, tuple(errors), (min_items, max_items), openings, faults, known)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
+from types import UnionType
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from failover_iter.testing._faults import SPECIAL, TRANSPARENT, ErrorMaker, name_of, named
@@ -28,6 +30,7 @@ _LINE: Final = re.compile(
 )
 #: The options in marbles, and the fields that they set.
 _WORDS: Final = {"at": "at", "as": "kind", "close": "closing", "open": "opens"}
+_ITEMS: Final = re.compile(r"[^\W_]*")
 _MOST_DASHES: Final = 5
 
 #: The kinds of sources that are generators.
@@ -74,6 +77,9 @@ class SourceScript:
         """Check each field, and drop ticks that have no effect."""
         for field, allowed in (("end", End), ("at", At), ("kind", Kind), ("closing", Closing)):
             _check(field, getattr(self, field), get_args(allowed))
+        _check_items(self.items)
+        for name, ticks in (("opens", self.opens), *(("ticks", each) for each in self.ticks)):
+            check_number(name, ticks)
         if self.at == "iter" and self.kind not in ("iterable", "both"):
             raise ValueError(f"at='iter' requires kind='iterable' or 'both', got {self.kind!r}")
         object.__setattr__(self, "ticks", self._meaningful_ticks())
@@ -137,6 +143,7 @@ class Consumer:
     def __post_init__(self) -> None:
         """Check the fields."""
         _check("consumer", self.how, get_args(How))
+        check_number("at", self.at)
 
     @classmethod
     def read(cls, text: str) -> Consumer:
@@ -222,6 +229,7 @@ class Plan:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+        _check_items(self.items)
         if len(set(self.items)) != len(self.items):
             raise ValueError(
                 f"items must differ, so that a lost or repeated item can be recognised; "
@@ -329,6 +337,33 @@ def dashes(ticks: int) -> str:
 
 def _distinct(items: str) -> str:
     return "".join(dict.fromkeys(items))
+
+
+def check_plan(plan: object) -> None:
+    """Check that this is a plan."""
+    if not isinstance(plan, Plan):
+        hint = f": write Plan({plan!r})" if isinstance(plan, str) else ""
+        raise TypeError(f"plan must be a Plan, got {plan!r}{hint}")
+
+
+def check_number(
+    name: str, value: Any, kind: type | UnionType = int, *, least: float = 0, also: str = ""
+) -> None:
+    """Check that an option is a finite number of this kind, and large enough."""
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if not (is_number and least <= value < inf):
+        what = "an int" if kind is int else "a number"
+        raise ValueError(f"{name} must be {also}{what} of at least {least}, got {value!r}")
+
+
+def check_tick(tick: Any) -> None:
+    """Check that a tick is a number of seconds that a clock can tell from nothing."""
+    check_number("tick", tick, int | float, least=1e-6)
+
+
+def _check_items(items: object) -> None:
+    if not isinstance(items, str) or not _ITEMS.fullmatch(items):
+        raise ValueError(f"items must be text of letters and digits, got {items!r}")
 
 
 def _check(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
+import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -21,15 +22,16 @@ from failover_iter.testing._either import (
     Either,
     Ended,
     WrongFlavour,
-    awaited,
+    await_if_needed,
     close_quietly,
     has_method,
     is_async_iterable,
     result_of,
 )
 from failover_iter.testing._faults import Interrupt, clear_frames, leaves_of, make_error
+from failover_iter.testing._log import LogEntry, Of, What, unclosed
 from failover_iter.testing._plans import Plan
-from failover_iter.testing._runs import Interruption, LogEntry, Of, Runaway, What, unclosed
+from failover_iter.testing._runs import Interruption, Runaway
 
 #: How many openings and how many delivered items stop a run.
 MOST_OPENINGS, MOST_ITEMS = 200, 1000
@@ -39,7 +41,7 @@ _KIT: Final = Path(__file__).parent
 Function: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 #: The run in whose context a source is called.
-_current: ContextVar[Run | None] = ContextVar("failover_iter.testing.run", default=None)
+_current: ContextVar[PlanRun | None] = ContextVar("failover_iter.testing.run", default=None)
 
 
 class World(ABC):
@@ -50,7 +52,7 @@ class World(ABC):
     cancelled: ClassVar[type[BaseException] | tuple[()]] = ()
 
     @abstractmethod
-    def play(self, run: Run) -> None:
+    def play(self, run: PlanRun) -> None:
         """Run `run.main`; call `run.stray` for each error that only this flavour reports."""
 
     @abstractmethod
@@ -58,7 +60,7 @@ class World(ABC):
         """Run the consumer so that it can be cancelled; raise `Runaway` if it waits forever."""
 
     @abstractmethod
-    async def settle(self, run: Run) -> None:
+    async def settle(self, run: PlanRun) -> None:
         """Let abandoned generators be closed."""
 
     @abstractmethod
@@ -90,7 +92,7 @@ class World(ABC):
         return False
 
 
-class Run:
+class PlanRun:
     """One consumer of one stream.
 
     It keeps a reference to each source so that no garbage collector closes it.
@@ -174,18 +176,8 @@ class Run:
     def play(self, pipeline: Callable[[], Any]) -> None:
         """Run the plan on a pipeline that has its factories."""
         self.pipeline = pipeline
-        with self._strays_noted():
+        with unraisable_to(lambda unraisable: self.stray(unraisable.exc_value)):
             self.world.play(self)
-
-    @contextmanager
-    def _strays_noted(self) -> Generator[None]:
-        """Log the errors that Python can only report, such as those of abandoned generators."""
-        before = sys.unraisablehook
-        sys.unraisablehook = lambda unraisable: self.stray(unraisable.exc_value)
-        try:
-            yield
-        finally:
-            sys.unraisablehook = before
 
     async def main(self) -> None:
         """Run the plan in a world that has begun."""
@@ -265,7 +257,7 @@ class Run:
     async def _stream_of(self, returned: Any) -> Either:
         """Return the stream, which an async pipeline may have to be awaited for."""
         if self.world.is_async:
-            returned = await awaited(returned)
+            returned = await await_if_needed(returned)
             if not is_async_iterable(returned):
                 raise TypeError(f"the pipeline must return an async iterator, got {returned!r}")
         elif not has_method(returned, "__iter__") and not has_method(returned, "__next__"):
@@ -338,6 +330,38 @@ class Run:
         else:
             self.note("nested", value=None)
             self._got(item)
+
+
+#: What is told of errors that Python can only report, with its thread; first the usual hook.
+_hooks: list[tuple[int, Callable[[Any], object]]] = []
+_hooks_guard = threading.Lock()
+
+
+@contextmanager
+def unraisable_to(hook: Callable[[Any], object]) -> Generator[None]:
+    """Pass on errors that Python can only report, such as those of abandoned generators.
+
+    Several threads may do this at a time. Each hook gets the errors of its own thread.
+    """
+    mine = threading.get_ident(), hook
+    with _hooks_guard:
+        if not _hooks:
+            _hooks.append((0, sys.unraisablehook))
+            sys.unraisablehook = _pass_on
+        _hooks.append(mine)
+    try:
+        yield
+    finally:
+        with _hooks_guard:
+            _hooks.remove(mine)
+            if len(_hooks) == 1:
+                sys.unraisablehook = _hooks.pop()[1]
+
+
+def _pass_on(unraisable: Any) -> None:
+    thread, hooks = threading.get_ident(), list(_hooks)
+    own = [each for each in hooks if each[0] == thread]
+    (own or hooks)[-1][1](unraisable)  # a thread without a run works for one, most likely the last
 
 
 def _depth() -> int:

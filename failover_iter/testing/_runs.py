@@ -1,36 +1,16 @@
-"""What happened in a run: a log of entries, and what can be read from it."""
+"""`RunResult`: what can be read from the log of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from string import ascii_lowercase
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any
 
+from failover_iter.testing._log import LogEntry, What
+from failover_iter.testing._marbles import Drawing, drawing_of, svg
 from failover_iter.testing._plans import Plan
-from failover_iter.testing._svg import Drawing, Mark, svg
-
-What: TypeAlias = Literal[
-    # the consumer
-    "call", "ask", "got", "end", "raised", "held", "leave", "left", "nested",
-    # a source
-    "open", "live", "pull", "yield", "stop", "fail", "close", "sent", "thrown", "interrupt",
-    "elsewhere",
-    # neither: an error that Python could only report
-    "stray",
-]  # fmt: skip
-
-#: The entries that are drawn as marbles.
-_DRAWN: Final = frozenset[What](
-    [
-        "open", "close", "stop", "fail", "interrupt", "sent", "thrown", "ask", "leave", "end",
-        "raised", "yield", "got",
-    ]
-)  # fmt: skip
-#: A source and its opening; the source is None for what is not of a source.
-Of: TypeAlias = tuple[int | None, int]
 
 
 class Runaway(BaseException):
@@ -39,48 +19,6 @@ class Runaway(BaseException):
 
 class Interruption(KeyboardInterrupt):
     """The cancellation of a sync consumer: like Ctrl-C."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One entry in the log of a run.
-
-    Attributes:
-        time: virtual seconds since the start of the run.
-        what: the kind of entry. Of the consumer: "call" (of the pipeline), "ask", "got" (an
-            item), "end", "raised", "held" (the error, by a function that it has passed), "leave",
-            "left", "thrown" (by the consumer), "nested" (a pull during another pull). Of a source:
-            "open", "live" (it must be closed from now on), "pull", "yield", "stop", "fail",
-            "close", "sent" (a value arrived), "thrown" (an error arrived), "interrupt",
-            "elsewhere" (it is opened or pulled in another task or context than that of the
-            consumer). Of neither: "stray" (an error that Python only reported).
-        source: the number of the source, from 0; None if the entry is not of a source.
-        opening: the number of the opening of that source, from 0.
-        value: the item, the error, the returned value, or how the consumer left; for "open", the
-            stack depth.
-        phase: where a source failed: "call", "await", "iter", "pull", "throw" or "close"; for
-            "live" and "close", the part ("iterator" or "iterable") if both can be closed.
-    """
-
-    time: float
-    what: What
-    source: int | None = None
-    opening: int = 0
-    value: Any = None
-    phase: str = ""
-
-    @property
-    def of(self) -> Of:
-        """The source and its opening."""
-        return self.source, self.opening
-
-
-def unclosed(log: list[LogEntry] | tuple[LogEntry, ...]) -> list[LogEntry]:
-    """Return the "live" entries of the sources, or their parts, that were never closed."""
-    closed = {(entry.of, entry.phase) for entry in log if entry.what == "close"}
-    return [
-        entry for entry in log if entry.what == "live" and (entry.of, entry.phase) not in closed
-    ]
 
 
 @dataclass(frozen=True)
@@ -127,9 +65,7 @@ class RunResult:
     @property
     def error(self) -> BaseException | None:
         """The error that was raised to the consumer."""
-        return (
-            self.ending.value if self.ending is not None and self.ending.what == "raised" else None
-        )
+        return self.ending.value if self.ending is not None and not self.ended else None
 
     @property
     def left(self) -> LogEntry | None:
@@ -167,19 +103,14 @@ class RunResult:
     @property
     def switched_mid_stream(self) -> bool:
         """Whether a source was opened after an item was delivered."""
-        got = False
-        for entry in self.log:
-            got = got or entry.what == "got"
-            if got and entry.what == "open":
-                return True
-        return False
+        first = next(iter(self.entries("got")), None)
+        return first is not None and any(each.what == "open" for each in self.since(first))
 
     def since(self, entry: LogEntry) -> Iterator[LogEntry]:
         """Iterate over the entries after this one."""
-        return iter(self.log[self._index(entry) + 1 :])
-
-    def _index(self, wanted: LogEntry) -> int:
-        return next(index for index, entry in enumerate(self.log) if entry is wanted)
+        log = iter(self.log)
+        any(each is entry for each in log)
+        return log
 
     def letter(self, value: Any) -> str | None:
         """Return the letter of an item; None if the item is not in the plan."""
@@ -196,59 +127,11 @@ class RunResult:
             (letter, self.item(letter)) for letter in dict.fromkeys([*self.plan.items, *letters])
         ]
 
-    @cached_property
-    def marks(self) -> list[Mark]:
-        """The entries that are drawn as marbles."""
-        return [
-            self._mark(index, entry) for index, entry in enumerate(self.log) if entry.what in _DRAWN
-        ]
-
-    def _mark(self, index: int, entry: LogEntry) -> Mark:
-        lane = self.source_name(entry.source) or "consumer"
-        kind, label = str(entry.what), _label(entry)
-        if entry.what in ("got", "end", "raised"):
-            lane = "delivered"
-        if entry.what in ("yield", "got"):
-            is_item = entry.what == "got" or _is_delivered(self.log, index)
-            kind, label = "item" if is_item else "dropped", self.letter(entry.value) or "*"
-        return Mark(lane, kind, label, entry.time)
-
     @property
     def drawing(self) -> Drawing:
-        """The run as a marble diagram: the sources are "a", "b" and so on, then the consumer."""
-        sources = list(ascii_lowercase[: len(self.plan.sources)])
-        lanes = {self.source_name(at): name for at, name in enumerate(sources)}
-        marks = [
-            replace(mark, lane=lanes.get(mark.lane, "delivered"))
-            for mark in self.marks
-            if (mark.kind, mark.label) not in (("ask", ""), ("leave", "throw"))
-        ]
-        return Drawing([*sources, "delivered"], marks)
+        """The run as a marble diagram."""
+        return drawing_of(self.log, len(self.plan.sources), self.letter)
 
     def _repr_html_(self) -> str:
         """Show the run as marbles, in a notebook."""
         return svg(repr(self.plan), self.drawing)
-
-    def source_name(self, source: int | None) -> str:
-        """Return the name of a source in reports."""
-        return "" if source is None else f"source {source + 1}"
-
-
-def _is_delivered(log: tuple[LogEntry, ...], index: int) -> bool:
-    """Whether the consumer got the item of this "yield", before a source yielded it again."""
-    yielded = log[index]
-    for entry in log[index + 1 :]:
-        if entry.what in ("got", "yield") and entry.value == yielded.value:
-            return entry.what == "got"
-        if entry.what == "fail" and entry.of == yielded.of:
-            return False
-    return False
-
-
-def _label(entry: LogEntry) -> str:
-    value = entry.value
-    if entry.what in ("fail", "raised"):
-        return type(value).__name__
-    if entry.what == "leave" or (entry.what == "end" and value is not None):
-        return str(value)
-    return "throws" if entry.what == "thrown" and entry.source is None else ""

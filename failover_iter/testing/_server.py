@@ -10,7 +10,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 from failover_iter.testing._loopback import LoopbackHandler, serving
-from failover_iter.testing._plans import Plan, SourceScript
+from failover_iter.testing._plans import Plan, SourceScript, check_plan, check_tick
 
 
 class FaultServer:
@@ -68,6 +68,10 @@ def fault_server(
         The server, with its `urls` and the `requests` so far. At the end of the block, the server
         and all its threads stop.
 
+    Raises:
+        TypeError: the plan is not a `Plan`.
+        ValueError: the tick is not a number of seconds.
+
     Example:
         >>> import urllib.request
         >>> from failover_iter.testing import Plan, fault_server
@@ -75,6 +79,8 @@ def fault_server(
         ...     urllib.request.urlopen(server.urls[0]).read()
         b'a\nb\n'
     """
+    check_plan(plan)
+    check_tick(tick)
     handler = type("Handler", (_Handler,), {})
     with serving(handler, "fault_server", port) as http:
         server = handler.faults = FaultServer(plan, tick, item, http.server_address[1])  # type: ignore[attr-defined]  # of the class made above

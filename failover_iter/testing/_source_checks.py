@@ -28,10 +28,12 @@ from failover_iter.testing._either import (
     Either,
     Ended,
     WrongFlavour,
-    awaited,
+    await_if_needed,
     is_async_iterable,
     result_of,
 )
+from failover_iter.testing._log import shown
+from failover_iter.testing._plans import check_number
 from failover_iter.testing._worlds import Flavour, in_flavour, run_coroutine
 
 Reference: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
@@ -54,7 +56,8 @@ def check_replayable(
 
     Raises:
         AssertionError: a later opening yielded something else. The message says where they differ.
-        ValueError: `times` is less than 2.
+        ValueError: `times` is not an int of at least 2, or the flavour is unknown.
+        RuntimeError: as for `run_plan`.
 
     Example:
         >>> import os
@@ -67,8 +70,7 @@ def check_replayable(
         ...     print(error)
         item 0 was 0 in the first opening, but 2 in a later one
     """
-    if times < 2:  # noqa: PLR2004 (the first opening and another one)
-        raise ValueError(f"times must be at least 2, got {times!r}")
+    check_number("times", times, least=2)  # the first opening and another one
 
     async def check(opener: _Opener) -> None:
         first = await (await opener.open()).drained()
@@ -81,9 +83,8 @@ def check_replayable(
 def _compare(first: list[Any], again: list[Any]) -> None:
     for place, (item, other) in enumerate(zip(first, again, strict=False)):
         if item != other:
-            raise BadSource(
-                f"item {place} was {item!r} in the first opening, but {other!r} in a later one"
-            )
+            was = f"item {place} was {shown(item)} in the first opening"
+            raise BadSource(f"{was}, but {shown(other)} in a later one")
     if len(first) != len(again):
         raise BadSource(
             f"the first opening yielded {_items(len(first))}, but a later one {_items(len(again))}"
@@ -121,7 +122,8 @@ def check_resumable(
 
     Raises:
         AssertionError: at some position, the source yielded other items than the remaining ones.
-        ValueError: the `Source` takes over by starting again.
+        ValueError: the `Source` takes over by starting again, or the flavour is unknown.
+        RuntimeError: as for `run_plan`.
 
     Example:
         >>> from failover_iter import Resume
@@ -211,14 +213,14 @@ class _CutStream:
                     if len(self.items) > 2 * len(expected):
                         break  # or a wrong source might never end
         except SourceError as error:
-            raise BadSource(f"{self.resumed()}, it raised {error!r}") from error
+            raise BadSource(f"{self.resumed()}, it raised {shown(error)}") from error
         before: Any = self.items[: self.seam]
         got: Any = self.items[self.seam :]
         if isinstance(expected, bytes):
             before, got = b"".join(before), b"".join(got)
         rest = expected[len(before) :]
         if got != rest:
-            raise BadSource(f"{self.resumed()}, it yielded {got!r} instead of {rest!r}")
+            raise BadSource(f"{self.resumed()}, it yielded {shown(got)} instead of {shown(rest)}")
         return bool(self.cuts)
 
     @property
@@ -262,6 +264,8 @@ def check_closes(
 
     Raises:
         AssertionError: the source has no `close`, or closing did not have these effects.
+        ValueError: `most` is not an int of at least 0, or the flavour is unknown.
+        RuntimeError: as for `run_plan`.
 
     Example:
         >>> import os
@@ -276,6 +280,7 @@ def check_closes(
         ...     print(error)
         list_iterator has no method close
     """
+    check_number("most", most)
 
     async def check(opener: _Opener) -> None:
         for pulls in range(most + 1):
@@ -297,7 +302,7 @@ async def _check_closed(opener: _Opener, pulls: int) -> None:
         for close in source.closers() * 2:
             await result_of(close())
     except Exception as error:
-        raise BadSource(f"closed after {_items(pulls)}, it raised {error!r}") from error
+        raise BadSource(f"closed after {_items(pulls)}, it raised {shown(error)}") from error
     if await _pulled(source, 1):
         raise BadSource(f"closed after {_items(pulls)}, it yielded another item")
 
@@ -340,12 +345,12 @@ class _Opener:
         if self.blocking and (is_async_iterable(opened) or inspect.isawaitable(opened)):
             self.unused.append(opened)
             raise WrongFlavour("the source is async")
-        return Either(await awaited(opened))
+        return Either(await await_if_needed(opened))
 
     async def close_unused(self) -> None:
         while self.unused:
             with suppress(Exception):  # `check_closes` says what its close raises
-                await Either(await awaited(self.unused.pop())).close()
+                await Either(await await_if_needed(self.unused.pop())).close()
 
 
 def _run(

@@ -11,7 +11,7 @@ from failover_iter.testing._faults import Bug, make_error
 from failover_iter.testing._plans import GENERATORS
 
 if TYPE_CHECKING:
-    from failover_iter.testing._run import Run
+    from failover_iter.testing._run import PlanRun
 
 #: Virtual seconds until a stalled source raises: two hours, the default of TCP keepalive.
 STALL: Final = 7200.0
@@ -19,13 +19,13 @@ STALL: Final = 7200.0
 SLOW: Final = 10
 
 
-class Opening:
-    """One opening of a source.
+class ScriptedSource:
+    """A source that follows its script: one opening of it.
 
     `start` is how many items to leave out: a number, or an object that has it as `delivered`.
     """
 
-    def __init__(self, run: Run, source: int, start: Any) -> None:
+    def __init__(self, run: PlanRun, source: int, start: Any) -> None:
         self.run = run
         self.of = run.open(source)
         self.script = run.plan.script(*self.of)
@@ -186,16 +186,16 @@ class Opening:
                 yield "an item from a close"
 
 
-def factories_of(run: Run) -> list[Any]:
+def factories_of(run: PlanRun) -> list[Any]:
     """Return a factory for each source of the plan."""
     return [factory_of(run, source) for source in range(len(run.plan.sources))]
 
 
-def factory_of(run: Run, source: int) -> Any:
+def factory_of(run: PlanRun, source: int) -> Any:
     """Return the factory of one source; its argument is how many items to leave out."""
 
     async def opened(phase: str, start: Any) -> Any:
-        opening = Opening(run, source, start)
+        opening = ScriptedSource(run, source, start)
         await opening.open(phase)
         return opening.made()
 

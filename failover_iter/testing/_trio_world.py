@@ -8,11 +8,26 @@ from collections.abc import Coroutine
 from typing import Any
 
 import trio
+import trio.abc
 import trio.testing
 
-from failover_iter.testing._run import Function, Run
+from failover_iter.testing._run import Function, PlanRun
 from failover_iter.testing._runs import Runaway
+from failover_iter.testing._virtual import PATIENCE
 from failover_iter.testing._worlds import FOREVER, AsyncWorld
+
+
+class _StopsForThreads(trio.abc.Instrument):
+    """Lets no time pass while a function runs in a thread of trio, if it returns soon."""
+
+    def __init__(self, clock: trio.testing.MockClock) -> None:
+        self.clock = clock
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Look for threads."""
+        del task
+        works = trio.to_thread.current_default_thread_limiter().borrowed_tokens
+        self.clock.autojump_threshold = PATIENCE if works else 0
 
 
 class TrioWorld(AsyncWorld):
@@ -24,7 +39,7 @@ class TrioWorld(AsyncWorld):
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
 
-    def play(self, run: Run) -> None:
+    def play(self, run: PlanRun) -> None:
         foreign: list[BaseException] = []  # kept here, or the nursery would wrap it in a group
 
         async def nursed() -> None:
@@ -44,7 +59,8 @@ class TrioWorld(AsyncWorld):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)  # streams are abandoned on purpose
-                trio.run(nursed, clock=trio.testing.MockClock(autojump_threshold=0))
+                clock = trio.testing.MockClock(autojump_threshold=0)
+                trio.run(nursed, clock=clock, instruments=[_StopsForThreads(clock)])
         finally:
             logger.removeFilter(note)
         if foreign:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,13 +11,13 @@ from hypothesis import currently_in_test_context, event
 
 from failover_iter.testing._must_see import saw
 from failover_iter.testing._oracle import DEFAULT_ORACLES, ORACLES, Oracle, Oracles, resolve
-from failover_iter.testing._plans import Plan
+from failover_iter.testing._plans import Plan, check_plan, check_tick
 from failover_iter.testing._report import report
-from failover_iter.testing._run import Run, World
+from failover_iter.testing._run import PlanRun, World
 from failover_iter.testing._runs import RunResult
 from failover_iter.testing._sources import factories_of
 from failover_iter.testing._virtual import VirtualClock
-from failover_iter.testing._worlds import FLAVOURS, AsyncioWorld, Flavour, SyncWorld, in_flavour
+from failover_iter.testing._worlds import AsyncioWorld, Flavour, SyncWorld, in_flavour
 
 
 def itself(letter: str) -> str:
@@ -56,9 +57,10 @@ def run_plan(
         The result, with the log of the run.
 
     Raises:
-        ValueError: the flavour is unknown.
-        TypeError: the pipeline is not callable, the plan is not a `Plan`, or the flavour is "sync"
-            and the pipeline returns something async.
+        ValueError: the flavour is unknown, or the tick is not a number of seconds.
+        TypeError: the pipeline cannot be called with these factories, the plan is not a `Plan`, or
+            the flavour is "sync" and the pipeline returns something async.
+        RuntimeError: the flavour is that of an event loop that runs already in this thread.
 
     Example:
         >>> from failover_iter.testing import Plan, run_plan
@@ -69,19 +71,31 @@ def run_plan(
     if not callable(pipeline):
         what = "a function that takes a factory for each source"
         raise TypeError(f"pipeline must be {what}, got {pipeline!r}")
-    given: object = plan
-    if not isinstance(given, Plan):
-        hint = f": write Plan({given!r})" if isinstance(given, str) else ""
-        raise TypeError(f"plan must be a Plan, got {given!r}{hint}")
-    if flavour not in (None, *FLAVOURS):
-        raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}, or None; got {flavour!r}")
+    check_plan(plan)
+    check_tick(tick)
+    _check_takes(pipeline, len(plan.sources))
 
     def run_as(chosen: Flavour) -> RunResult:
-        run = Run(plan, item, world_of(chosen, clock), tick, is_awaited=awaited)
+        run = PlanRun(plan, item, world_of(chosen, clock), tick, is_awaited=awaited)
         run.play(partial(pipeline, *factories_of(run)))
         return RunResult(plan, tuple(run.log), chosen, item)
 
     return in_flavour(flavour, run_as)
+
+
+def _check_takes(pipeline: Callable[..., Any], count: int) -> None:
+    """Check that a pipeline, if it has a signature, takes this many factories."""
+    try:
+        signature = inspect.signature(pipeline)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*range(count))
+    except TypeError as error:
+        sources = "1 source" if count == 1 else f"{count} sources"
+        raise TypeError(
+            f"pipeline cannot take the factories of {sources}: {error}; got {pipeline!r}"
+        ) from None
 
 
 def world_of(flavour: Flavour, clock: VirtualClock | None = None) -> World:
@@ -147,8 +161,7 @@ def verify(
     Raises:
         BrokenLaw: the run broke a law. This `AssertionError` reports the law, the plan and the run
             as marbles, the log, and a line to paste into the test.
-        TypeError: the pipeline is not callable, or the plan is not a `Plan`.
-        ValueError: an oracle or the flavour is unknown.
+        ValueError, TypeError, RuntimeError: as for `run_plan`; or an oracle is unknown.
 
     Example:
         >>> from failover_iter.testing import Plan, verify
@@ -166,7 +179,7 @@ def verify(
         ...     print(str(error).splitlines()[0])
         no_duplicates: 'a' was delivered 2 times
     """
-    checks = [ORACLES["ends"], *resolve(oracles)]
+    checks = dict.fromkeys([ORACLES["ends"], *resolve(oracles)])  # each once
     run = run_plan(
         pipeline, plan, flavour=flavour, item=item, tick=tick, awaited=awaited, clock=clock
     )

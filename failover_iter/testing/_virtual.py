@@ -6,14 +6,18 @@ import asyncio
 import selectors
 import threading
 from collections.abc import Callable, Collection
+from concurrent.futures import Executor
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 #: The start of virtual time: not 0, so that code that confuses times and durations fails.
 EPOCH: Final = 1000.0
 #: How the names of the threads begin in which failover_iter pulls sources with a time limit.
 WORKERS: Final = "failover_iter: "
-#: How many real seconds a loop waits for a thread or a socket if no timer is set.
+#: How many real seconds a loop waits for a thread of an executor, and without a timer for anything.
 PATIENCE: Final = 10.0
 #: A clock puts this into a queue to end the wait for an item.
 _TIME_IS_UP: Final = object()
@@ -40,7 +44,8 @@ class VirtualClock:
     earlier. An abandoned source sleeps until `wake_all`.
 
     `new_event_loop` returns an asyncio event loop on this clock: it jumps to the next timer when
-    there is nothing else to do.
+    there is nothing else to do. While a function runs in an executor, as with
+    `asyncio.to_thread`, no time passes.
 
     Example:
         >>> from failover_iter.testing import VirtualClock
@@ -166,24 +171,41 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
         self.clock = clock
+        #: What threads of executors do.
+        self.working: set[object] = set()
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is not None:
-            self.clock.now += timeout
-        elif not (ready := super().select(PATIENCE)):
+        if not ready and (timeout is None or (timeout and self.working)):
+            ready = super().select(PATIENCE)
+        if not ready and timeout is None:
             raise RuntimeError(
                 "all tasks wait for something that never happens, and no timer is set"
             )
+        if not ready:
+            self.clock.now += timeout or 0
         return ready
 
 
 class _JumpingLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
-        super().__init__(_JumpingSelector(clock))
+        self.selector = _JumpingSelector(clock)
+        super().__init__(self.selector)
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Call a function in a thread; no time passes until it returns, if that is soon."""
+        future = super().run_in_executor(executor, func, *args)
+        self.selector.working.add(future)
+        future.add_done_callback(self.selector.working.discard)
+        return future
+
+    async def shutdown_default_executor(self, *timeout: Any) -> None:
+        """Join the threads, in real time too."""
+        self.selector.working.add(self)
+        await super().shutdown_default_executor(*timeout)
 
     def time(self) -> float:
         """Return the virtual time in seconds."""

@@ -8,11 +8,12 @@ import gc
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from failover_iter._drivers.clock import clock as library_clock
 from failover_iter.testing._either import WrongFlavour, step
-from failover_iter.testing._run import Function, Run, World
+from failover_iter.testing._run import Function, PlanRun, World
 from failover_iter.testing._runs import Interruption, Runaway
 from failover_iter.testing._virtual import WORKERS, VirtualClock
 
@@ -21,7 +22,7 @@ Flavour: TypeAlias = Literal["sync", "asyncio", "trio"]
 FLAVOURS: Final = ("sync", "asyncio", "trio")
 
 #: How many real seconds to wait for a thread that asks for an item concurrently.
-PATIENCE = 0.2
+CONCURRENT_PATIENCE = 0.2
 #: And how many for the thread of an abandoned stream, which ends when it has closed its source.
 CLOSING_PATIENCE = 5.0
 #: Virtual seconds after which a run is stopped: longer than any stall.
@@ -37,7 +38,7 @@ class SyncWorld(World):
         self.clock = clock
         self.threads: list[threading.Thread] = []
 
-    def play(self, run: Run) -> None:
+    def play(self, run: PlanRun) -> None:
         token = library_clock.set(self.clock)
         try:
             step(run.main())
@@ -48,10 +49,10 @@ class SyncWorld(World):
     async def guard(self, consumer: Coroutine[Any, Any, None]) -> None:
         await consumer
 
-    async def settle(self, run: Run) -> None:
+    async def settle(self, run: PlanRun) -> None:
         self._wake_all()
         for thread in self.threads:
-            thread.join(PATIENCE)
+            thread.join(CONCURRENT_PATIENCE)
         if run.anything_open:
             gc.collect(1)  # recently abandoned objects are in the young generations
             for thread in threading.enumerate():
@@ -72,7 +73,7 @@ class SyncWorld(World):
         context = contextvars.copy_context()
         thread = threading.Thread(target=lambda: context.run(step, function()), daemon=True)
         thread.start()
-        thread.join(PATIENCE)
+        thread.join(CONCURRENT_PATIENCE)
         self.threads.append(thread)
 
     async def call_after(self, seconds: float, call: Callable[[], object]) -> None:
@@ -107,7 +108,7 @@ class AsyncWorld(World):
 
         self.start(later)
 
-    async def settle(self, run: Run) -> None:
+    async def settle(self, run: PlanRun) -> None:
         for pause in (0, 0, run.tick, 100 * run.tick):
             await self.sleep(pause)
             if not run.anything_open:
@@ -125,7 +126,7 @@ class AsyncioWorld(AsyncWorld):
         self.clock = clock
         self.beside: list[asyncio.Task[None]] = []
 
-    def play(self, run: Run) -> None:
+    def play(self, run: PlanRun) -> None:
         with asyncio.Runner(loop_factory=self.clock.new_event_loop) as runner:
             runner.get_loop().set_exception_handler(
                 lambda _, context: run.stray(context.get("exception"))
@@ -162,12 +163,33 @@ class AsyncioWorld(AsyncWorld):
 
 def in_flavour(flavour: Flavour | None, run: Callable[[Flavour], Result]) -> Result:
     """Run in this flavour. Without one, find out: run sync, and under asyncio if that is wrong."""
+    if flavour not in (None, *FLAVOURS):
+        raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}, or None; got {flavour!r}")
     try:
+        check_not_within(flavour or "sync")
         return run(flavour or "sync")
     except WrongFlavour:
         if flavour is not None:
             raise
+    check_not_within("asyncio")
     return run("asyncio")
+
+
+def check_not_within(flavour: Flavour) -> None:
+    """Check that no event loop of this flavour runs in this thread: it could not run another."""
+    is_within = False
+    if flavour == "trio":
+        import trio
+
+        is_within = trio.lowlevel.in_trio_run()
+    elif flavour == "asyncio":
+        with suppress(RuntimeError):
+            is_within = asyncio.get_running_loop() is not None
+    if is_within:
+        raise RuntimeError(
+            f"this starts an event loop, so it cannot run within {flavour}: call it from a plain "
+            f"function, or in a thread with `{flavour}.to_thread`"
+        )
 
 
 def run_coroutine(flavour: Flavour, coroutine: Coroutine[Any, Any, Any]) -> Any:

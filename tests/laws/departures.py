@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from failover_iter import Event, Policy
 from failover_iter._drivers.clock import async_sleep
 from failover_iter.testing import Plan
+from failover_iter.testing._log import unclosed
 from failover_iter.testing._plans import SourceScript
-from failover_iter.testing._run import Run as Recorder
-from failover_iter.testing._runs import unclosed
+from failover_iter.testing._run import PlanRun as Recorder
 from failover_iter.testing._sources import factories_of
 from support.size import EXAMPLES
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from failover_iter import Event, Source, Takeover, afailover_stream, failover_stream
-from failover_iter.testing._run import Run
+from failover_iter.testing._run import PlanRun
 from failover_iter.testing._sources import factories_of
 from failover_iter.testing._verify import world_of
 
@@ -62,7 +62,7 @@ def event_entry(event: Event) -> tuple[Any, ...]:
     return (type(event).__name__, tuple(sorted(fields.items())))
 
 
-class Tracer(Run):
+class Tracer(PlanRun):
     """Writes the log of a run as a trace, and what abandoned sources do at its end."""
 
     def __init__(self, case: Case, flavour: Any) -> None:

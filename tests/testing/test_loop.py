@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import trio
 
-from failover_iter.testing import VirtualClock, _virtual
+from failover_iter.testing import Plan, VirtualClock, _virtual, verify
+
+#: What keeps a thread busy for a millisecond.
+WORK = range(100_000)
 
 
 def test_time_jumps_to_the_next_timer() -> None:
@@ -65,3 +71,54 @@ def test_it_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match="wait for something that never happens"):
         runner.run(main())
     runner.close()
+
+
+def test_no_time_passes_while_a_thread_works() -> None:
+    """A timer does not fire before a call in a thread of the executor has returned."""
+
+    async def main() -> tuple[list[int], float]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.timeout(3600):
+            answers = [
+                await asyncio.to_thread(sum, WORK),
+                await loop.run_in_executor(None, sum, WORK),
+            ]
+        return answers, loop.time() - began
+
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
+        assert runner.run(main()) == ([sum(WORK)] * 2, 0.0)
+
+
+def test_a_thread_that_hangs_does_not_stop_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some real time, timers fire all the same."""
+    monkeypatch.setattr(_virtual, "PATIENCE", 0.01)
+    release = threading.Event()
+
+    async def main() -> None:
+        try:
+            await asyncio.wait_for(asyncio.to_thread(release.wait, 10), 3600)
+        finally:
+            release.set()
+
+    with (
+        pytest.raises(TimeoutError),
+        asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner,
+    ):
+        runner.run(main())
+
+
+@pytest.mark.parametrize("flavour", ["asyncio", "trio"])
+def test_a_pipeline_that_works_in_a_thread(flavour: Any) -> None:
+    """It is not taken for one that hangs."""
+
+    async def pipeline(source: Any) -> AsyncIterator[str]:
+        async for item in source():
+            if flavour == "asyncio":
+                await asyncio.to_thread(sum, WORK)
+            else:
+                await trio.to_thread.run_sync(sum, WORK)
+            yield item
+
+    run = verify(pipeline, Plan("-a-b|"), flavour=flavour)
+    assert (run.delivered, run.seconds) == (["a", "b"], 2.0)

@@ -238,6 +238,7 @@ BROKEN = [
     ("intact", loses("__cause__"), Plan("#chained"), "the error of source 1 has lost its cause"),
     ("intact", loses("__context__"), Plan("#chained"), "the error of source 1 has lost its context"),
     ("intact", loses("__notes__"), Plan("#chained"), "the error of source 1 has lost its notes"),
+    ("intact", lambda source: source(), Plan("#chained", errors=[lambda: OSError("down")]), None),
     ("intact", loses_traceback, Plan("#"), "the error of source 1 has lost its traceback"),
     ("intact", raises_the_last, Plan("#", "#"), None),
     ("intact", lambda source: source(), Plan("a#chained close=base", consumer="close 1"), None),

@@ -144,8 +144,8 @@ def test_consumers_are_read_and_written() -> None:
         (lambda: plans(consumers=["flee"]), "consumers must be among default, all, drain"),
         (lambda: plans(consumers=[]), "consumers must name at least one"),
         (lambda: plans(max_items=100), "max_items up to 62; got 0 and 100"),
-        (lambda: plans(sources=0), "sources must be at least 1, got 0"),
-        (lambda: plans(openings=0), "openings must be at least 1, got 0"),
+        (lambda: plans(sources=0), "sources must be an int of at least 1, got 0"),
+        (lambda: plans(openings=0), "openings must be an int of at least 1, got 0"),
     ],
 )
 def test_wrong_values_are_rejected(make: object, message: str) -> None:

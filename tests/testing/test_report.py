@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 from failover_iter import afailover_stream, failover_stream
 from failover_iter.testing import BrokenLaw, Oracle, Plan, run_plan, verify
+from failover_iter.testing._faults import Bug
 
 ALWAYS = Oracle("always", "no run is correct", lambda run: "the run is wrong")
 
@@ -33,12 +37,14 @@ def test_a_run_in_a_notebook() -> None:
     plan = Plan("ab#", "ab|", consumer="throw 3")
     picture = ET.fromstring(run_plan(starts_over, plan)._repr_html_())
     words = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert [words.count(word) for word in ("a", "b", "delivered", "ConnectionError")] == [
-        5,
-        3,
-        1,
+    assert [words.count(word) for word in ("a", "b", "source 1", "delivered", "consumer")] == [
+        4,
         2,
+        1,
+        1,
+        0,
     ]
+    assert words.count("ConnectionError") == 2
     assert "throws" in words
     nothing = run_plan(lambda first: iter(()), Plan("a|"))
     assert "marbles" in nothing._repr_html_()
@@ -164,3 +170,67 @@ def test_async_runs_are_reported_too() -> None:
     plan = Plan("ab| close=raises", consumer="drop 1")
     assert "error that reached nobody" in shown(pipeline, plan)
     assert "error that reached nobody" in shown(pipeline, plan, flavour="trio")
+
+
+class Hostile(Exception):
+    """An item or an error that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise LookupError("no str")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("law", ["told", "transparent", "nothing_else", "returns", ALWAYS])
+def test_what_cannot_be_shown(law: Any) -> None:
+    """An item or an error whose `__repr__` raises does not hide the report."""
+
+    def wrong(first: Any, second: Any) -> Iterator[Any]:
+        with suppress(Hostile, Bug):
+            yield from first()
+        yield Hostile()
+        if law == "told":
+            yield from second()
+        return Hostile()
+
+    def item(letter: str) -> Any:
+        return hostile.setdefault(letter, Hostile())
+
+    hostile: dict[str, Any] = {}
+    plan = Plan("a#bug" if law == "transparent" else "a#", "ab#", errors=[Hostile])
+    if law == "returns":
+        plan = Plan("a| as=returning", "a|")
+    with pytest.raises(BrokenLaw) as caught:
+        verify(wrong, plan, oracles=[law, ALWAYS], item=item)
+    report = str(caught.value)
+    assert "source 1       yields <Hostile whose repr raises>" in report
+    assert [oracle.name for oracle, _ in caught.value.broken][-1] == "always"
+    assert law == ALWAYS or len(caught.value.broken) == 2
+    assert "marbles" in caught.value.run._repr_html_()
+
+
+@pytest.mark.parametrize("flavour", ["sync", "asyncio"])
+def test_runs_in_two_threads_at_a_time(flavour: Any) -> None:
+    """Each run logs its own strays, and the hook of Python is in the end as it was."""
+    before, reports, ready = sys.unraisablehook, dict[int, str](), threading.Barrier(2)
+    turns = threading.Event()
+
+    def run(number: int) -> None:
+        def pipeline(source: Any) -> Any:
+            ready.wait(10)
+            if number:
+                turns.wait(10)  # the first one to begin ends first
+            chosen = failover_stream if flavour == "sync" else afailover_stream
+            return chosen([source], retry_on=LookupError)
+
+        plan = Plan("ab| close=raises", consumer="drop 1")
+        reports[number] = shown(pipeline, plan, flavour=flavour)
+        turns.set()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sys.unraisablehook is before
+    assert ["error that reached nobody" in reports[number] for number in (0, 1)] == [True, True]

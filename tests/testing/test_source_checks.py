@@ -98,7 +98,7 @@ def test_sources_that_are_not_replayable(checks: Checks) -> None:
 
 def test_one_opening_is_not_enough(checks: Checks) -> None:
     """`times` must be at least 2."""
-    with pytest.raises(ValueError, match="times must be at least 2, got 1"):
+    with pytest.raises(ValueError, match="times must be an int of at least 2, got 1"):
         checks.replayable(list, times=1)
 
 

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from math import inf, nan
 from typing import Any
 
 import pytest
+import trio
 
-from failover_iter.testing import Plan, run_plan, verify
+from failover_iter.testing import (
+    BrokenLaw,
+    Plan,
+    check_closes,
+    check_failover_laws,
+    check_replayable,
+    fault_server,
+    inject,
+    must_see,
+    plans,
+    run_plan,
+    verify,
+)
+from failover_iter.testing._plans import Consumer, SourceScript
 
 
 def pipeline(factory: Any) -> Any:
     return factory()
+
+
+def _served(plan: Any, **options: Any) -> None:
+    with fault_server(plan, **options):
+        pass
 
 
 @pytest.mark.parametrize("function", [verify, run_plan])
@@ -28,3 +50,123 @@ def test_marbles_without_a_plan(function: Callable[..., Any]) -> None:
         function(pipeline, "ab|")
     with pytest.raises(TypeError, match="plan must be a Plan, got 3$"):
         function(pipeline, 3)
+
+
+@pytest.mark.parametrize("function", [verify, run_plan])
+def test_a_pipeline_of_another_number_of_factories(function: Callable[..., Any]) -> None:
+    """It is no broken law, and the error says how many factories there are."""
+    with pytest.raises(TypeError, match="cannot take the factories of 2 sources: too many pos"):
+        function(pipeline, Plan("a|", "a|"))
+    with pytest.raises(TypeError, match="of 1 source: missing a required argument: 'second'"):
+        function(lambda first, second: first(), Plan("a|"))
+
+
+def test_a_pipeline_without_a_signature() -> None:
+    """It is just called."""
+
+    class Unsigned:
+        __signature__ = "none"
+
+        def __call__(self, factory: Any) -> Any:
+            return factory()
+
+    assert run_plan(Unsigned(), Plan("a|")).ended
+
+
+async def apipeline(factory: Any) -> AsyncIterator[Any]:
+    async for item in factory():
+        yield item
+
+
+@pytest.mark.parametrize("function", [verify, run_plan])
+def test_a_running_event_loop(function: Callable[..., Any]) -> None:
+    """A run under asyncio or trio starts a loop, so it is refused within one."""
+
+    async def main(flavour: Any) -> None:
+        function(apipeline, Plan("a|"), flavour=flavour)
+
+    with pytest.raises(RuntimeError, match="within asyncio: call it from a plain function, or in"):
+        asyncio.run(main("asyncio"))
+    with pytest.raises(RuntimeError, match="within asyncio"):
+        asyncio.run(main(None))
+    with pytest.raises(RuntimeError, match="within trio"):
+        trio.run(main, "trio")
+    trio.run(main, "asyncio")  # a loop of another kind
+
+
+def test_checks_in_a_running_event_loop() -> None:
+    """The checks of sources and of combinators say the same."""
+
+    async def source() -> AsyncIterator[int]:
+        yield 1
+
+    async def check(flavour: Any) -> None:
+        for check in (check_closes, check_replayable):
+            with pytest.raises(RuntimeError, match=f"within {flavour}"):
+                check(source, flavour=flavour)
+        with pytest.raises(RuntimeError, match=f"within {flavour}"):
+            check_failover_laws(list, flavour=flavour)
+
+    asyncio.run(check("asyncio"))
+    trio.run(check, "trio")
+
+
+def test_must_see_around_a_coroutine() -> None:
+    """Its runs would come after the decorator has looked."""
+
+    async def test() -> None: ...
+
+    with pytest.raises(TypeError, match="must_see is for plain functions, got <function .*test"):
+        must_see()(test)
+
+
+def test_an_oracle_that_is_given_twice() -> None:
+    """It is reported once."""
+    with pytest.raises(BrokenLaw) as caught:
+        verify(lambda _: [], Plan("a|"), oracles=["no_loss", "exactly_once", "no_loss", "ends"])
+    assert [oracle.name for oracle, _ in caught.value.broken] == ["no_loss"]
+
+
+NUMBERS: tuple[Any, ...] = (-1, 1.5, True, "soon", None)
+ITEMS: tuple[Any, ...] = (1, ["a"], "a-b", "a b", "_")
+WRONG: Any = "Trio"
+TICKS: tuple[Any, ...] = (0, -1, nan, inf, True, "1", None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Plan("a| open=soon"),
+        *[partial(SourceScript, opens=each) for each in NUMBERS],
+        *[partial(SourceScript, "a", (0, each)) for each in NUMBERS],
+        *[partial(SourceScript, items=each) for each in ITEMS],
+        *[partial(Consumer, "close", each) for each in NUMBERS],
+        *[partial(Plan, "a|", items=each) for each in ITEMS],
+        *[partial(check_replayable, list, times=each) for each in (*NUMBERS, 1)],
+        *[partial(check_closes, list, most=each) for each in NUMBERS],
+        *[partial(check, list, flavour=WRONG) for check in (check_replayable, check_closes)],
+        *[partial(plans, sources=each) for each in (*NUMBERS, 0)],
+        *[partial(plans, openings=each) for each in (*NUMBERS, 0)],
+        *[partial(plans, min_items=each) for each in (*NUMBERS, 7)],
+        *[partial(plans, max_items=each) for each in (*NUMBERS, 63)],
+        *[
+            partial(call, Plan("a|"), tick=tick)
+            for call in (partial(run_plan, pipeline), partial(inject, list), _served)
+            for tick in TICKS
+        ],
+    ],
+)
+def test_values_that_are_refused_at_once(wrong: Callable[[], object]) -> None:
+    """The error names the option, and what is allowed."""
+    with pytest.raises(ValueError, match=r"must be .*got "):
+        wrong()
+
+
+def test_what_else_takes_a_plan() -> None:
+    """`inject` and `fault_server` check it too, and a source that is wrapped must be there."""
+    wrong: Any = 3
+    for call in (partial(inject, list), _served):
+        with pytest.raises(TypeError, match="plan must be a Plan, got 3$"):
+            call(wrong)
+    with pytest.raises(ValueError, match="inject takes a plan of one source or more, got Plan"):
+        inject(list, Plan())

@@ -1,15 +1,28 @@
-"""Marble diagrams as SVG: a lane for each source, and one for what was delivered.
+"""Marble diagrams of runs, as text and as SVG: a lane for each source, and for the consumer.
 
-Only the order counts, not the time. An item and its delivery stand one below the other. The colours
-follow dark mode.
+In the text, time runs from left to right. In the SVG, only the order counts: an item and its
+delivery stand one below the other. The colours follow dark mode.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from html import escape
-from itertools import pairwise
-from typing import Final
+from itertools import islice, pairwise
+from typing import Any, Final
+
+from failover_iter.testing._log import LogEntry, shown, source_name
+from failover_iter.testing._plans import dashes
+
+#: The kinds of marks as text, besides an "item" or a "dropped" one, which is its letter.
+_SIGNS: Final = {
+    "open": "(", "close": ")", "stop": "|", "fail": "#", "interrupt": "!", "sent": "<",
+    "thrown": "!", "ask": "?", "leave": "x", "end": "|", "raised": "#",
+}  # fmt: skip
+LEGEND: Final = (
+    "( opened  ) closed  | ended  # raised  ! interrupted  ? asked  x left  - one second"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +37,59 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The lanes of an SVG from top to bottom, and its marks in order."""
+    """The lanes from top to bottom, and the marks in order."""
 
     lanes: list[str]
     marks: list[Mark]
+
+
+def drawing_of(
+    log: Sequence[LogEntry], sources: int, letter: Callable[[Any], str | None]
+) -> Drawing:
+    """Return a run as a drawing; `letter` gives the letter of an item."""
+    marks: list[Mark] = []
+    for at, entry in enumerate(log):
+        kind, label = str(entry.what), ""
+        match entry.what:
+            case "yield" | "got":
+                kind = "item" if entry.what == "got" or _is_delivered(log, at) else "dropped"
+                label = letter(entry.value) or "*"
+            case "fail" | "raised":
+                label = type(entry.value).__name__
+            case "end" | "leave" if entry.value is not None:
+                label = shown(entry.value, str)
+            case "thrown" if entry.source is None:
+                label = "throws"
+            case _:
+                pass
+        if label or kind in _SIGNS:
+            is_of_stream = entry.what in ("got", "end", "raised")
+            lane = "delivered" if is_of_stream else source_name(entry.source)
+            marks.append(Mark(lane, kind, label, entry.time))
+    return Drawing([*map(source_name, range(sources)), "consumer", "delivered"], marks)
+
+
+def _is_delivered(log: Sequence[LogEntry], at: int) -> bool:
+    """Whether the consumer got the item of this "yield", before a source yielded it again."""
+    yielded = log[at]
+    for entry in islice(log, at + 1, None):
+        if entry.what in ("got", "yield") and entry.value == yielded.value:
+            return entry.what == "got"
+        if entry.what == "fail" and entry.of == yielded.of:
+            return False
+    return False
+
+
+def text(drawing: Drawing) -> list[str]:
+    """Return a line of marbles for each lane."""
+    lanes = dict.fromkeys(drawing.lanes, "")
+    now = 0.0
+    for mark in drawing.marks:
+        passed, now = dashes(round(mark.time - now)), mark.time
+        sign = _SIGNS.get(mark.kind, mark.label)
+        for name in lanes:
+            lanes[name] += passed + (sign if name == mark.lane else " " * len(sign))
+    return [f"{name:<10} {lane.rstrip()}" for name, lane in lanes.items()]
 
 
 _STEP, _ROW, _RADIUS = 26, 42, 11
@@ -56,8 +118,13 @@ _STYLE: Final = """<style>
 
 
 def svg(title: str, *drawings: Drawing) -> str:
-    """Draw one run, or several that start together, one below the other."""
-    lanes = [lane for drawing in drawings for lane in drawing.lanes]
+    """Draw one run, or several that start together, one below the other.
+
+    What the consumer does, but for asking, stands in the lane of what was delivered to it.
+    """
+    lanes = [
+        lane for drawing in drawings for lane in drawing.lanes if not lane.startswith("consumer")
+    ]
     placed = [each for drawing in drawings for each in _placed(drawing.marks)]
     left = 20 + 8 * max(map(len, lanes))
     # Half a label stands right of its mark.
@@ -94,7 +161,10 @@ def _placed(marks: list[Mark]) -> list[tuple[Mark, int]]:
     """Each mark with its column: an item and its delivery have the same one."""
     placed: list[tuple[Mark, int]] = []
     at, before = 0, Mark("", "")
-    for mark in marks:
+    for each in marks:
+        if each.kind == "ask" or (each.kind, each.label) == ("leave", "throw"):
+            continue
+        mark = replace(each, lane=each.lane.replace("consumer", "delivered"))
         is_delivery = mark.lane.startswith("delivered") and before.lane != mark.lane
         at += not (is_delivery and (before.kind, before.label) == ("item", mark.label))
         placed.append((mark, at))
@@ -122,19 +192,15 @@ def _line(kind: str, start: tuple[int, int], end: tuple[int, int]) -> str:
 
 
 def _shape(mark: Mark, x: int, y: int) -> str:
-    match mark.kind:
-        case "item" | "dropped":
-            return _marble(mark, x, y)
-        case "fail" | "raised":
-            cross = f"M{x - 7} {y - 7}l14 14M{x + 7} {y - 7}l-14 14"
-            shape = f'<path d="{cross}" class="fail"/>'
-        case "thrown" | "interrupt":
-            bolt = f"M{x - 7} {y - 2}l7 -9v5h7l-7 13v-7z"
-            shape = f'<path d="{bolt}" class="bolt"/>'
-        case _:
-            double = f"M{x + 5} {y - 9}V{y + 9}" if mark.kind in ("stop", "end") else ""
-            bar = f"M{x} {y - 9}V{y + 9}{double}"
-            shape = f'<path d="{bar}" class="bar"/>'
+    if mark.kind in ("item", "dropped"):
+        return _marble(mark, x, y)
+    double = f"M{x + 5} {y - 9}V{y + 9}" if mark.kind in ("stop", "end") else ""
+    path, name = f"M{x} {y - 9}V{y + 9}{double}", "bar"
+    if mark.kind in ("fail", "raised"):
+        path, name = f"M{x - 7} {y - 7}l14 14M{x + 7} {y - 7}l-14 14", "fail"
+    elif mark.kind in ("thrown", "interrupt"):
+        path, name = f"M{x - 7} {y - 2}l7 -9v5h7l-7 13v-7z", "bolt"
+    shape = f'<path d="{path}" class="{name}"/>'
     if not mark.label:
         return shape
     below = f'<text x="{x}" y="{y + 21}" text-anchor="middle" class="small">'
