@@ -188,7 +188,7 @@ class _ARemote(_Factory[P, T]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, Any]:
         """Yield the items. The task starts with the first pull."""
         loop = running_loop()
-        refs = worker = None
+        refs = worker = batch = None
         try:
             refs = self._start(args, kwargs)
             while (batch := await aget(refs)) is not None:
@@ -200,6 +200,7 @@ class _ARemote(_Factory[P, T]):
         finally:
             if refs is not None:
                 await aend(refs, worker, loop)
+            del refs, batch  # the traceback of an error refers to this frame
 
 
 def _check_source(maker: str, source: object) -> None:

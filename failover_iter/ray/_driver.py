@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from threading import Thread
+from traceback import clear_frames
 from typing import Any, Final, Generic, TypeVar
 
 from failover_iter.ray._worker import Batch, Worker, kill_named, ray_module, run
@@ -34,9 +35,10 @@ class Opened(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Yield the items."""
+        batch = None
         try:
-            self._refs = refs = self._start()
-            while (batch := self._next(refs)) is not None:
+            self._refs = self._start()
+            while (batch := self._next()) is not None:
                 self._worker = self._worker or batch.worker
                 for item in batch.items:
                     if (yield item) is not None:
@@ -46,6 +48,7 @@ class Opened(Generic[T]):
             if self._refs is not None:
                 end(self._refs, self._worker)
                 self._refs = None  # it holds the batches that nobody asked for
+            del batch  # the traceback of an error refers to this frame
 
     def failover_abort(self) -> None:
         """Cancel the task from another thread, because the stream has left it."""
@@ -54,9 +57,9 @@ class Opened(Generic[T]):
             self._is_aborted = True
             Thread(target=end, args=(refs, self._worker), daemon=True).start()
 
-    def _next(self, refs: Any) -> Batch | None:
+    def _next(self) -> Batch | None:
         try:
-            return get(refs)
+            return get(self._refs)
         except ray_module().exceptions.RayError:
             if self._is_aborted:
                 return None  # it is what was asked for
@@ -76,39 +79,48 @@ def _killer() -> Any:
 
 def get(refs: Any) -> Batch | None:
     """Wait for the next batch; None after the last one."""
-    ray = ray_module()
+    ray, ref = ray_module(), None
     try:
         ref = next(refs, None)
         return None if ref is None else ray.get(ref)
-    except ray.exceptions.RayTaskError as failed:
-        cause = _cause_of(failed)
-    try:
-        raise cause
+    except ray.exceptions.RayError as error:
+        failure = _failure_of(error)
     finally:
-        del cause  # its traceback refers to this frame
+        del refs, ref  # the traceback of an error refers to this frame
+    try:
+        raise failure
+    finally:
+        del failure
 
 
 async def aget(refs: Any) -> Batch | None:
     """Wait for the next batch without blocking the event loop."""
-    ray = ray_module()
+    ray, ref = ray_module(), None
     try:
         ref = await anext(refs, None)
         return None if ref is None else await ref
-    except ray.exceptions.RayTaskError as failed:
-        cause = _cause_of(failed)
-    try:
-        raise cause
+    except ray.exceptions.RayError as error:
+        failure = _failure_of(error)
     finally:
-        del cause
+        del refs, ref
+    try:
+        raise failure
+    finally:
+        del failure
 
 
-def _cause_of(failed: Any) -> Exception:
-    """What went wrong in a task before or after its source, such as an item that does not pickle.
+def _failure_of(error: Any) -> Exception:
+    """What went wrong.
 
-    Ray's own error is a `RayError`, so that a bug would count as the failure of a worker.
+    Of a task, before or after its source, it is what Ray wraps, such as that an item does not
+    pickle. Ray's own error is a `RayError`, so that a bug would count as the failure of a worker.
     """
-    cause: Exception = failed.cause
-    BaseException.add_note(cause, f"in a Ray task: {_COLOUR.sub('', str(failed))}")
+    clear_frames(error.__traceback__)  # ray.get() holds its error in a variable: a cycle
+    if not isinstance(error, ray_module().exceptions.RayTaskError):
+        failure: Exception = error
+        return failure
+    cause: Exception = error.cause
+    BaseException.add_note(cause, f"in a Ray task: {_COLOUR.sub('', str(error))}")
     return cause
 
 

@@ -9,6 +9,7 @@ from copy import deepcopy
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 
 class RayError(Exception):
@@ -33,17 +34,18 @@ class Ref:
     def __init__(self, value: object) -> None:
         self.value = value
 
-    def get(self) -> Any:
+    def take(self) -> Any:
         value, self.value = self.value, None
+        return value
+
+    def __await__(self) -> Iterator[Any]:
+        value = self.take()
         try:
             if isinstance(value, Exception):
                 raise value
             return value
         finally:
             del value  # the traceback of an error refers to this frame
-
-    def __await__(self) -> Iterator[Any]:
-        return self.get()
         yield
 
 
@@ -54,9 +56,10 @@ class End(Ref):
         super().__init__(None)
         self.task = task
         self._future: Future[None] = Future()
-        task.on_end.append(lambda: self._future.set_result(None))
         if task.has_ended:
             self._future.set_result(None)
+        else:
+            task.on_end.append(partial(self._future.set_result, None))
 
     def future(self) -> Future[None]:
         return self._future
@@ -116,6 +119,8 @@ class FakeRay:
         self.cloudpickle = pickle
         self.log: list[str] = []
         self.options: list[dict[str, Any]] = []
+        #: The tasks that something refers to.
+        self.tasks: WeakSet[Task] = WeakSet()
         #: Makes the error that the next batch is replaced by.
         self.fault: Callable[[], Any] | None = None
         #: Whether a task ends when it is cancelled, without force.
@@ -155,13 +160,18 @@ class FakeRay:
         return SimpleNamespace(get_node_id=lambda: "node 7")
 
     def start(self, function: Callable[..., Any], *args: Any) -> Task:
-        return Task(self, function(*args))
+        task = Task(self, function(*args))
+        self.tasks.add(task)
+        return task
 
     def is_initialized(self) -> bool:
         return self.initialized
 
     def get(self, ref: Ref) -> Any:
-        return ref.get()
+        value = ref.take()
+        if isinstance(value, Exception):
+            raise value  # a reference cycle, as in Ray: the error refers to this frame
+        return value
 
     def cancel(self, task: Task, *, force: bool = False) -> None:
         self.log.append("kill" if force else "cancel")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -69,13 +70,21 @@ def add_node(cluster: Cluster) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(cluster: Cluster) -> Iterator[None]:
-    """No task runs after a test, and the object stores are empty."""
-    with quiet():
-        yield
-    end = time.monotonic() + LIMIT
-    while left := [*tasks(), *objects()]:
-        assert time.monotonic() < end, left
-        time.sleep(0.1)
+    """No task runs after a test, and the object stores are empty.
+
+    The garbage collector does not run: no reference cycle may hold an object.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        with quiet():
+            yield
+        end = time.monotonic() + LIMIT
+        while left := [*tasks(), *objects()]:
+            assert time.monotonic() < end, left
+            time.sleep(0.1)
+    finally:
+        gc.enable()
 
 
 def tasks() -> list[str]:

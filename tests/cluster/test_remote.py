@@ -7,6 +7,7 @@ import gc
 import os
 import pickle
 import threading
+import weakref
 from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -156,6 +157,30 @@ def test_errors_leave_no_cycle(ray: FakeRay) -> None:
                 deliver("sync", remote(fails))
         errors = [each for each in gc.get_objects() if isinstance(each, TypeError | KeyError)]
         assert [each for each in errors if each.args in (("cannot pickle it",), ("naem",))] == []
+    finally:
+        gc.enable()
+
+
+@FLAVOURS
+def test_a_dead_worker_leaves_no_cycle(flavour: str, ray: FakeRay) -> None:
+    """A task and its batches are let go at once, for they fill the store of the cluster."""
+    errors: list[RayError] = []
+
+    def is_failure(error: Exception) -> bool:
+        assert isinstance(error, RayError)
+        errors.append(error)
+        return True
+
+    ray.fault = WorkerCrashedError
+    gc.collect()
+    gc.disable()
+    try:
+        source = MAKERS[flavour](ten)
+        assert deliver(flavour, source, attempts=2, retry_on=is_failure) == list(range(10))
+        assert len(errors) == 1  # it is kept alive: what it refers to must go all the same
+        assert not ray.tasks
+        error = weakref.ref(errors.pop())
+        assert error() is None
     finally:
         gc.enable()
 

@@ -149,7 +149,7 @@ def test_a_blocked_task_is_aborted(
     cancelled = threading.Event()
 
     def get(ref: Any) -> Any:
-        batch = ref.get()
+        batch = ref.take()
         if batch.items in ([], [1]):
             return batch
         clock.sleep(1e9)
