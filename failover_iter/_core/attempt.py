@@ -6,7 +6,6 @@ The core passes an `Attempt` to the driver, which opens the source and keeps the
 
 from __future__ import annotations
 
-from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
 from failover_iter._core.cursor import SAVE
@@ -208,11 +207,10 @@ class Attempt:
         return sift
 
     def _sift_surplus(self, on_item: Any, most: int) -> Callable[[Any], object]:
-        delivered, left = self.delivered, self.delivered.left
-        last_left = delivered.left_after(most)  # unless some were counted one by one
+        delivered = self.delivered
 
         def sift(item: Any) -> object:
-            if length_hint(left) <= last_left + delivered.counted:
+            if delivered.count >= most:
                 raise self._one_too_many()
             return None if on_item is None else on_item(item)
 

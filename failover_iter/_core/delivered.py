@@ -103,10 +103,6 @@ class Delivered:
         """Items delivered since the last restart."""
         return self.counted + _MANY - length_hint(self.left)
 
-    def left_after(self, count: int) -> int:
-        """How much of `left` is left once it has counted this many items alone."""
-        return _MANY - count
-
     @property
     def total(self) -> int:
         """Items delivered in all."""
@@ -194,9 +190,9 @@ class Delivered:
 
     def note(self, item: Any) -> None:
         """Count one delivered item, and keep it if an option needs that."""
-        self.counted += 1
         if self.on_item is not None:
             self.on_item(item)
+        self.counted += 1
 
     def _keep_and_measure(self, item: Any) -> None:
         self.items.append(item)

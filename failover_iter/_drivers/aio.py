@@ -44,16 +44,16 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     try:
         command: Command | None = await stream.start()
         while (end := await stream.carry_out(command)) is None:
-            command, source = None, stream.source  # or the attempt would outlive the source
-            items, step, on_item = source.items()
-            count = 0
+            # Without the command, or the attempt would outlive the source.
+            command, source, count = None, stream.source, 0
+            items, item, step, on_item = source.items()
             try:
                 async for item in items:
                     try:
                         if (
                             on_item is not None
                             and (answer := on_item(item))
-                            and not await stream.delivers(item, answer)
+                            and not await stream.saves_and_notes(item, answer)
                         ):
                             continue
                         count += step
@@ -70,7 +70,9 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             except BaseException as error:
                 source.raised_by(items, error)
             finally:
-                source.passed(count, item)
+                # Without a call, for a signal handler may come before its first line.
+                source.attempt.delivered.counted += count
+                source.keep_last(item)
             # Out of the `except`, or the source would run as if it handled what is thrown.
             if thrown is not None or sent is not None:
                 await source.answer(thrown, sent)
@@ -143,8 +145,8 @@ class _Stream:
         finally:
             del command  # or the traceback holds this frame, and this frame the error
 
-    async def delivers(self, item: Any, answer: object) -> bool:
-        """Whether to deliver an item that `on_item` has answered with this: save first, maybe."""
+    async def saves_and_notes(self, item: Any, answer: object) -> bool:
+        """Save before an item, and note it, if `on_item` has asked for that; or False."""
         if answer is not SAVE:
             return False
         await cast("Saver", self._saver).asave()

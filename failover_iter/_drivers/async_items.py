@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from failover_iter._core.notes import leaked
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Self
@@ -35,7 +37,10 @@ class Held:
         delivered = attempt.delivered
         if delivered.asave is not None and delivered.is_save_due:
             await delivered.asave()
-        return attempt.pop_held()
+        try:
+            return attempt.pop_held()
+        except StopAsyncIteration as stop:  # raised by a callback: it is not the end
+            raise leaked(stop, "async generator") from stop
 
 
 class IterableOver:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from types import AsyncGeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from warnings import warn
 
 from failover_iter._core.notes import leaked
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from failover_iter._core.commands import Command
 
 
+#: What a loop holds before its first item.
+_NO_ITEM: Final = object()
+
+
 class AsyncSource(OpenedSource):
     """An open source of an async stream."""
 
     #: The object that waits for it, if it has a timeout.
     puller: Any = None
-    _keeps_last = False
+    _loop_keeps = False
 
     @property
     def owned(self) -> bool:
@@ -135,28 +139,29 @@ class AsyncSource(OpenedSource):
             text = f"Source(abort=...) of {name!r} is for a blocking source: in an async stream it "
             raise mark_usage_error(TypeError(f"{text}needs in_thread(factory), got {got}"))
 
-    def items(self) -> tuple[AsyncIterable[Any], int, Callable[[Any], object] | None]:
-        """Return what to deliver next, how much each item of it counts, and what to call with it.
+    def items(self) -> tuple[AsyncIterable[Any], Any, int, Callable[[Any], object] | None]:
+        """Return what to deliver next, and for the loop over it: what it needs for each item.
 
-        What is called counts by itself if it needs the count, and held items do.
+        First the last item, if the loop is to hold it, instead of putting each one away. Then how
+        much an item counts: 0 if it is counted elsewhere, as are held items, and those of a source
+        with bookmarks or a limit to its items, which need the count meanwhile. Then what to call.
         """
         attempt, delivered = self.attempt, self.attempt.delivered
-        self._keeps_last = False
+        self._loop_keeps = False
         if attempt.held or not self.is_open:  # a source that did not commit has none
-            return Held(self), 0, None
+            return Held(self), _NO_ITEM, 0, None
         items, on_item = self._rest(), attempt.on_item
         if on_item is not None and attempt.is_sifted:
-            return items, 0, attempt.counting(on_item)
-        if delivered.keep == 1 and not delivered.calls_back:
-            self._keeps_last, on_item = True, None  # the loop itself holds the last item
-        return items, 1, on_item
+            return items, _NO_ITEM, 0, attempt.counting(on_item)
+        if delivered.keep != 1 or delivered.calls_back:
+            return items, _NO_ITEM, 1, on_item
+        self._loop_keeps, kept = True, delivered.items
+        return items, kept.pop() if kept else _NO_ITEM, 1, None
 
-    def passed(self, count: int, last: Any) -> None:
-        """The loop over the items has counted so many, and holds the last one."""
-        delivered = self.attempt.delivered
-        delivered.counted += count
-        if count and self._keeps_last:
-            delivered.items.append(last)
+    def keep_last(self, item: Any) -> None:
+        """Put the last item away, if the loop over `items()` holds it."""
+        if self._loop_keeps and item is not _NO_ITEM:
+            self.attempt.delivered.items.append(item)
 
     def _rest(self) -> AsyncIterable[Any]:
         """Return the remaining items of the source, within its limits of time."""

@@ -347,7 +347,7 @@ def test_the_law_kills_a_driver_that_drops_an_item(monkeypatch: pytest.MonkeyPat
             await stream._saver.asave()
         return False
 
-    monkeypatch.setattr(aio._Stream, "delivers", saves_and_drops)
+    monkeypatch.setattr(aio._Stream, "saves_and_notes", saves_and_drops)
     with pytest.raises((AssertionError, ExceptionGroup)):
         check(
             LAWS["the_end_is_saved"],

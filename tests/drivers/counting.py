@@ -75,6 +75,28 @@ class Counting(Behaviour):
         except StopIteration:
             raise Ends from None
 
+    @pytest.mark.parametrize(
+        "options", [{}, {"complete_when": lambda _: True}, {"mid_stream": "resume"}]
+    )
+    def test_no_item_is_alive_but_the_last_one(
+        self, flavour: SyncFlavour, options: dict[str, Any]
+    ) -> None:
+        """The stream lets go of an item when it delivers the next one, the held one included."""
+        alive = weakref.WeakSet[Item]()
+
+        def source(*_: object) -> Iterator[Item]:
+            for number in range(9):
+                item = Item(number)
+                alive.add(item)
+                yield item
+                del item
+
+        stream = flavour.stream([flavour.generator(source)], **options)
+        for number in range(9):
+            assert flavour.next(stream).n == number
+            assert {item.n for item in alive} <= {number}
+        flavour.close(stream)
+
     @shapes
     @counts
     @pytest.mark.parametrize("keep", [0, 2, None])

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from checkpoint.memory import Disk
 from drivers.base import BY_BOOKMARKS, Scripted, count, reset
-from failover_iter import Decide, Policy, Progress, Resume, Source
+from failover_iter import Checkpoint, Decide, Policy, Progress, Resume, Source
+from failover_iter.events import Event
 from support.flavour import SyncFlavour
 
 
@@ -58,6 +60,45 @@ class Cursors(Scripted):
         stream = flavour.stream([source], mid_stream=Resume(start=0, advance=advance))
         with pytest.raises(RuntimeError, match="the function of advance raised StopIteration"):
             flavour.drain(stream)
+
+    @pytest.mark.parametrize("at", [1, 2])
+    def test_a_stop_async_iteration_of_advance_ends_nothing(
+        self, flavour: SyncFlavour, at: int
+    ) -> None:
+        """It is an error like any other; in an async stream, Python wraps it (PEP 525)."""
+
+        def advance(cursor: int, item: int) -> int:
+            if item == at:
+                raise StopAsyncIteration
+            return item
+
+        source, _ = self.script(flavour, [1, 2])
+        stream = flavour.stream([source], mid_stream=Resume(start=0, advance=advance))
+        expected = StopAsyncIteration if flavour.name == "sync" else RuntimeError
+        with pytest.raises(expected):
+            flavour.drain(stream)
+
+    @pytest.mark.parametrize("is_saved", [False, True])
+    @pytest.mark.parametrize("at", [1, 2])
+    def test_an_item_with_which_advance_fails_does_not_count(
+        self, flavour: SyncFlavour, at: int, *, is_saved: bool
+    ) -> None:
+        """It was not delivered, whether it was held, and whether a checkpoint was saved before."""
+
+        def advance(cursor: int, item: int) -> int:
+            return item if item < at else item // 0
+
+        events: list[Event] = []
+        source, _ = self.script(flavour, [1, 2])
+        stream = flavour.stream(
+            [source],
+            mid_stream=Resume(start=0, advance=advance),
+            checkpoint=Checkpoint(store=Disk().store(), every=0) if is_saved else None,
+            on_event=events.append,
+        )
+        with pytest.raises(ZeroDivisionError):
+            flavour.drain(stream)
+        assert events[-1].delivered == at - 1
 
     def test_an_advance_that_returns_a_coroutine(self, flavour: SyncFlavour) -> None:
         """It is a wrong use, for nobody awaits it."""

@@ -13,6 +13,7 @@ from checkpoint.memory import Disk
 from drivers.signals import Numbers, Signal, Soft, drain_into, needs_monitoring
 from failover_iter import Policy, Progress, Resume
 from failover_iter.checkpoint import Checkpoint
+from failover_iter.events import Closed, Completed, Event
 from support.flavour import SyncFlavour
 
 pytestmark = [
@@ -37,6 +38,21 @@ def check(
             drain_into(items, flavour, stream)
             assert items == ALL, number
         assert flavour.drain(stream) == []
+        if signal.left > 0:  # there were fewer checks
+            assert number > 100
+            break
+
+
+def test_the_count_in_events(flavour: SyncFlavour) -> None:
+    """The last event tells how many items the consumer has, give or take the one at hand."""
+    for number in count(1):
+        signal, items, events = Signal(number), list[int](), list[Event]()
+        policy = Policy(retry_on=ConnectionError, mid_stream="resume", on_event=events.append)
+        stream = flavour.of(policy, [lambda _: Numbers(0, fails=False)])
+        with signal.armed(), suppress(Soft):
+            drain_into(items, flavour, stream)
+        if events and isinstance(events[-1], Closed | Completed):
+            assert events[-1].delivered - len(items) in (0, 1), number
         if signal.left > 0:  # there were fewer checks
             assert number > 100
             break
