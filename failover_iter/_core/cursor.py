@@ -124,7 +124,7 @@ class Cursor:
 
         return note
 
-    def settle(self) -> None:
+    def mark_processed(self) -> None:
         """The consumer has asked for more: all that was delivered is processed."""
         self.position = (self.value, self.folded, self.at, self.kept)
 

@@ -88,10 +88,10 @@ class Delivered:
         cursor: Any = self.cursor  # that was checked
         cursor.restore(value, count, at, kept)
 
-    def settle(self) -> None:
+    def mark_processed(self) -> None:
         """The consumer has asked for more: all that was delivered is processed."""
         if self.is_saved and self.cursor is not None:
-            self.cursor.settle()
+            self.cursor.mark_processed()
 
     @property
     def is_save_due(self) -> bool:

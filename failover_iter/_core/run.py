@@ -152,7 +152,7 @@ class Run:
         """The source failed, and was closed or abandoned."""
         self._check("failed")
         self._note_received()
-        self.delivered.settle()
+        self.delivered.mark_processed()
         index, ends = self._failed_at(error), self._ends
         end = ends.end_in_time if isinstance(error, StreamTimeout) and index >= 0 else ends.fail_at
         return self._guarded(lambda: end(index, error, close_error, abandoned=abandoned))
@@ -171,7 +171,7 @@ class Run:
         self._check("ended")
         self._note_received()
         if check_complete:  # else it is the answer to what the consumer has thrown
-            self.delivered.settle()
+            self.delivered.mark_processed()
         return self._guarded(
             lambda: self._end(value, close_error, check_complete=check_complete), close_error
         )

@@ -23,7 +23,7 @@ def has_ended(opened: object) -> bool:
     return isinstance(opened, AsyncGeneratorType) and opened.ag_frame is None
 
 
-def is_alive(opened: object) -> bool:
+def is_unfinished(opened: object) -> bool:
     """Whether this is a generator, sync or async, that has not ended: it has raised no error."""
     if isinstance(opened, GeneratorType):
         return opened.gi_frame is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from failover_iter._core.notes import has_context, set_context
-from failover_iter._drivers.closing import is_alive
+from failover_iter._drivers.closing import is_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class OpenedSource:
         """A pull raised: the source is to blame, unless it cannot have raised."""
         self.failure = error
         pulled = self.iterable if self.iterator is None else self.iterator
-        if is_alive(pulled) and error is not self.spared:
+        if is_unfinished(pulled) and error is not self.spared:
             self.spare(error)
 
     def fail(self, error: BaseException) -> None:
@@ -133,7 +133,7 @@ class OpenedSource:
         self.attempt.held.clear()
 
 
-def is_left(source: OpenedSource | None) -> bool:
+def was_interrupted(source: OpenedSource | None) -> bool:
     """Whether the consumer was cancelled, for example, while this source was pulled."""
     failure = None if source is None else source.failure
     return failure is not None and not isinstance(failure, Exception)

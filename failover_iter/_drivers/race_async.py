@@ -18,7 +18,7 @@ from failover_iter._core.commands import Concede, Withdraw
 from failover_iter._core.notes import raise_unchanged
 from failover_iter._core.state import State
 from failover_iter._drivers.contender import Backup, Contender
-from failover_iter._drivers.opened import is_left
+from failover_iter._drivers.opened import was_interrupted
 from failover_iter._drivers.tasks import Tasks, new_tasks
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Contest:
                 await self.is_decided.wait()
             except BaseException as error:
                 first.raised = error
-        if self.decider is None or first.raised is not None or is_left(first.source):
+        if self.decider is None or first.raised is not None or was_interrupted(first.source):
             self.decide(first)
         cancelled = await self._leave_others()
         return await self._outcome(cancelled)
@@ -93,7 +93,7 @@ class Contest:
     def decide(self, contender: Contender) -> None:
         """A contender has decided the race: interrupt the others."""
         self.decider = contender
-        is_leaving = contender.raised is not None or is_left(contender.source)
+        is_leaving = contender.raised is not None or was_interrupted(contender.source)
         self.race.decide(contender.run.now(), None if is_leaving else contender.name)
         if self._stop_timer is not None:
             self._stop_timer()

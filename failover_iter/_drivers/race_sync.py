@@ -18,7 +18,7 @@ from failover_iter._core.notes import leaked, raise_unchanged
 from failover_iter._core.state import State
 from failover_iter._drivers.clock import clock
 from failover_iter._drivers.log import log_abandoned
-from failover_iter._drivers.opened import is_left
+from failover_iter._drivers.opened import was_interrupted
 from failover_iter._drivers.sync_source import SyncSource
 from failover_iter._drivers.timed_thread import Remote
 
@@ -249,7 +249,7 @@ class Contest:
             decider = self._wait_for_decision()
         except BaseException as error:  # of a signal handler
             decider, first.raised = first, error
-        is_leaving = decider.raised is not None or is_left(decider.source)
+        is_leaving = decider.raised is not None or was_interrupted(decider.source)
         self.race.decide(self._run.now(), None if is_leaving else decider.name)
         for each in self._contenders:
             if each is not decider:

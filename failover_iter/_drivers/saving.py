@@ -89,7 +89,7 @@ class Saver:
             self._delivered.restore(*saved)
         cursor: Any = self._delivered.cursor  # it has one: that was checked
         self._cursor = cursor
-        cursor.settle()
+        cursor.mark_processed()
         self._saved = cursor.position
         if self._checkpoint.auto:
             self._is_due_later()
@@ -104,7 +104,7 @@ class Saver:
 
     def _position(self) -> Any:
         cursor: Any = self._cursor
-        cursor.settle()
+        cursor.mark_processed()
         return cursor.position
 
     def _is_due_later(self) -> None:

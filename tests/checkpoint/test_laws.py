@@ -280,7 +280,7 @@ def _counts_the_item_at_hand(self: Any, keep: Any) -> Any:
 
     def note(item: Any) -> None:
         count(item)
-        self.settle()
+        self.mark_processed()
 
     return note
 
