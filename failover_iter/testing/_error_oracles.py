@@ -46,10 +46,9 @@ def _goes_through(run: RunResult, entry: LogEntry, what: str) -> str | None:
             return f"{what} caused {source_of(later)} to be opened"
         if later.what == "got":
             return f"{what} was swallowed: the stream continued with {shown(later.value)}"
-    answers = {id(later.value) for later in since if later.what in ("fail", "thrown")}
-    if entry.what != "thrown":
-        answers.clear()
-    if run.error is entry.value is not None or id(run.error) in answers:
+    # A source may answer a throw with another error.
+    answers = [each for each in since if entry.what == "thrown" and each.what in ("fail", "thrown")]
+    if any(run.error is each.value for each in [entry, *answers] if each.value is not None):
         return None
     if entry.what == "interrupt" and entry.value is None and _is_cancellation(run.error):
         return None
@@ -126,7 +125,8 @@ def _lost_from(error: BaseException, name: str) -> str | None:
         return "cause"
     if all(each is not error.__cause__ for each in _context_of(error)):
         return "context"
-    return None if "".join(_notes(error)[:1]).startswith("noted by source ") else "notes"
+    noted = str(error.__cause__).replace("the cause in", "noted by")
+    return None if _notes(error)[:1] == [noted] else "notes"
 
 
 def _context_of(error: BaseException) -> Iterator[BaseException]:

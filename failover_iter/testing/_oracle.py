@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from numbers import Real
 from typing import Any, Final, Literal, TypeAlias
 
 from failover_iter.testing import _error_oracles as errors
@@ -92,7 +94,7 @@ class Oracle:
 
         The consumer's own pauses do not count.
         """
-        check_number("within(seconds)", seconds, int | float)
+        check_number("within(seconds)", seconds, Real)
 
         def check(run: RunResult) -> str | None:
             waited = f"the consumer waited {run.seconds:g} s"
@@ -139,6 +141,9 @@ def _drained(model: Callable[[Plan], Iterable[Any]], plan: Plan) -> tuple[list[A
 def _of(predicate: Callable[[RunResult], object]) -> Oracle:
     """Make an oracle of a predicate: its name, and the first line of its docstring."""
     name = getattr(predicate, "__name__", repr(predicate))
+    for is_wrong in (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction):
+        if is_wrong(predicate):
+            raise TypeError(f"a predicate must be a plain function, got {predicate!r}")
 
     def check(run: RunResult) -> str | None:
         answer = predicate(run)

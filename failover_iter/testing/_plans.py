@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
-from types import UnionType
+from numbers import Real
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from failover_iter.testing._faults import SPECIAL, TRANSPARENT, ErrorMaker, name_of, named
@@ -41,27 +41,16 @@ LEAVING: Final = ("close", "throw", "break", "drop", "cancel", "cancel_close", "
 
 @dataclass(frozen=True, slots=True)
 class SourceScript:
-    """The behaviour of a source in one opening. As text, it is a line of marbles.
+    """The behaviour of a source in one opening. As text, it is a line of marbles: see `Plan`.
 
-    Args:
-        items: the items that the source yields, one letter or digit for each.
-        ticks: the number of ticks before each item, followed by the number before the end.
-        end: "ends", "raises", or "stalls" (for two hours, then raises).
-        error: the name of the error that the source raises; "" is the first of the plan's errors.
-        at: where the source raises: "pull" (after the items), "call" (in the factory), "await"
-            (when the factory is awaited) or "iter" (in `iter()`, for an "iterable").
-        kind: what the factory returns: a "generator"; an "iterator" whose only extra method is
-            `close`; an "iterable" with `close` over an iterator without it (async: an async
-            method named `close`, as in the streams of many SDKs), or "both" with one; a "bare"
-            iterator; or the "same" iterator as last time. Also a generator that returns a value
-            ("returning"), or that answers what is thrown into it with its next item ("answering").
-        closing: what closing does: it succeeds ("quietly"), "raises" the first of the plan's
-            errors, raises a "bug" or an error that is not an `Exception` ("base"), is "slow", or
-            "yields" (generators only).
-        opens: the number of ticks until the source is open. An async source waits in the await.
+    `ticks` are those before each item, then those before the end. A source that "stalls" raises
+    after two hours. It raises `error`, or the first of the plan's errors, where `at` says. It
+    `opens` after so many ticks: an async one waits in the await.
 
-    Raises:
-        ValueError: the value of a field is not allowed.
+    Kinds: an "iterator" has no other method than `close`; an "iterable" has a `close` (async ones
+    too, as the streams of many SDKs), and its iterator has none; "both" have one; a "bare" iterator
+    has none; the "same" one is that of the last time. A generator may be "returning" a value, or
+    "answering" what is thrown into it with its next item.
     """
 
     items: str = ""
@@ -347,7 +336,7 @@ def check_plan(plan: object) -> None:
 
 
 def check_number(
-    name: str, value: Any, kind: type | UnionType = int, *, least: float = 0, also: str = ""
+    name: str, value: Any, kind: type = int, *, least: float = 0, also: str = ""
 ) -> None:
     """Check that an option is a finite number of this kind, and large enough."""
     is_number = isinstance(value, kind) and not isinstance(value, bool)
@@ -357,8 +346,8 @@ def check_number(
 
 
 def check_tick(tick: Any) -> None:
-    """Check that a tick is a number of seconds that a clock can tell from nothing."""
-    check_number("tick", tick, int | float, least=1e-6)
+    """Check that a tick is a number of seconds; without delays, it may be 0."""
+    check_number("tick", tick, Real)
 
 
 def _check_items(items: object) -> None:

@@ -39,6 +39,7 @@ SENT: Final = "a value from the consumer"
 _KIT: Final = Path(__file__).parent
 
 Function: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+Hook: TypeAlias = Callable[[Any], object]
 
 #: The run in whose context a source is called.
 _current: ContextVar[PlanRun | None] = ContextVar("failover_iter.testing.run", default=None)
@@ -332,36 +333,39 @@ class PlanRun:
             self._got(item)
 
 
-#: What is told of errors that Python can only report, with its thread; first the usual hook.
-_hooks: list[tuple[int, Callable[[Any], object]]] = []
+#: What is told of errors that Python can only report, with its thread.
+_hooks: list[tuple[int, Hook]] = []
 _hooks_guard = threading.Lock()
 
 
 @contextmanager
-def unraisable_to(hook: Callable[[Any], object]) -> Generator[None]:
+def unraisable_to(hook: Hook) -> Generator[None]:
     """Pass on errors that Python can only report, such as those of abandoned generators.
 
     Several threads may do this at a time. Each hook gets the errors of its own thread.
     """
     mine = threading.get_ident(), hook
     with _hooks_guard:
-        if not _hooks:
-            _hooks.append((0, sys.unraisablehook))
-            sys.unraisablehook = _pass_on
+        if sys.unraisablehook is not _pass_on:
+            _usual_hook[:], sys.unraisablehook = [sys.unraisablehook], _pass_on
         _hooks.append(mine)
     try:
         yield
     finally:
         with _hooks_guard:
             _hooks.remove(mine)
-            if len(_hooks) == 1:
-                sys.unraisablehook = _hooks.pop()[1]
+            if not _hooks and sys.unraisablehook is _pass_on:
+                sys.unraisablehook = _usual_hook[0]
+
+
+_usual_hook: list[Hook] = [sys.__unraisablehook__]
 
 
 def _pass_on(unraisable: Any) -> None:
-    thread, hooks = threading.get_ident(), list(_hooks)
-    own = [each for each in hooks if each[0] == thread]
-    (own or hooks)[-1][1](unraisable)  # a thread without a run works for one, most likely the last
+    hooks = list(_hooks)
+    own = [hook for thread, hook in hooks if thread == threading.get_ident()]
+    # A thread without a run works for one, most likely the last.
+    [*_usual_hook, *(hook for _, hook in hooks), *own][-1](unraisable)
 
 
 def _depth() -> int:

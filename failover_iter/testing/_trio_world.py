@@ -13,21 +13,31 @@ import trio.testing
 
 from failover_iter.testing._run import Function, PlanRun
 from failover_iter.testing._runs import Runaway
-from failover_iter.testing._virtual import PATIENCE
+from failover_iter.testing._virtual import THREAD_PATIENCE
 from failover_iter.testing._worlds import FOREVER, AsyncWorld
 
 
 class _StopsForThreads(trio.abc.Instrument):
     """Lets no time pass while a function runs in a thread of trio, if it returns soon."""
 
+    limiter: trio.CapacityLimiter | None = None
+
     def __init__(self, clock: trio.testing.MockClock) -> None:
         self.clock = clock
+        self.now = clock.current_time()
+        self.patience = THREAD_PATIENCE
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """Look for threads."""
         del task
-        works = trio.to_thread.current_default_thread_limiter().borrowed_tokens
-        self.clock.autojump_threshold = PATIENCE if works else 0
+        self.limiter = self.limiter or trio.to_thread.current_default_thread_limiter()
+        threshold, now = 0.0, self.clock.current_time()
+        if self.limiter.borrowed_tokens:
+            self.patience /= 1 if now == self.now else 10  # time has passed: a wait in vain
+            threshold = self.patience
+        self.now = now
+        if threshold != self.clock.autojump_threshold:
+            self.clock.autojump_threshold = threshold
 
 
 class TrioWorld(AsyncWorld):

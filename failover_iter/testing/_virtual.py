@@ -17,8 +17,11 @@ Ts = TypeVarTuple("Ts")
 EPOCH: Final = 1000.0
 #: How the names of the threads begin in which failover_iter pulls sources with a time limit.
 WORKERS: Final = "failover_iter: "
-#: How many real seconds a loop waits for a thread of an executor, and without a timer for anything.
+#: How many real seconds a loop waits for a thread or a socket if no timer is set.
 PATIENCE: Final = 10.0
+#: And how many for the function that runs in a thread, before time goes on to the next timer. After
+#: each wait in vain it is a tenth: the thread may wait for the loop, or for ever.
+THREAD_PATIENCE: Final = 1.0
 #: A clock puts this into a queue to end the wait for an item.
 _TIME_IS_UP: Final = object()
 
@@ -173,17 +176,24 @@ class _JumpingSelector(selectors.DefaultSelector):
         self.clock = clock
         #: What threads of executors do.
         self.working: set[object] = set()
+        self.patience = THREAD_PATIENCE
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
-        if not ready and (timeout is None or (timeout and self.working)):
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
             ready = super().select(PATIENCE)
-        if not ready and timeout is None:
+        elif self.working:
+            ready = super().select(self.patience)
+            self.patience /= 1 if ready else 10
+        if ready:
+            return ready
+        if timeout is None:
             raise RuntimeError(
                 "all tasks wait for something that never happens, and no timer is set"
             )
-        if not ready:
-            self.clock.now += timeout or 0
+        self.clock.now += timeout
         return ready
 
 
@@ -202,10 +212,13 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self.selector.working.discard)
         return future
 
-    async def shutdown_default_executor(self, *timeout: Any) -> None:
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
         """Join the threads, in real time too."""
         self.selector.working.add(self)
-        await super().shutdown_default_executor(*timeout)
+        try:
+            await super().shutdown_default_executor(*args, **kwargs)
+        finally:
+            self.selector.working.discard(self)
 
     def time(self) -> float:
         """Return the virtual time in seconds."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from failover_iter.testing import Plan, VirtualClock, _virtual, verify
+from failover_iter.testing import Plan, VirtualClock, _trio_world, _virtual, run_plan, verify
 
 #: What keeps a thread busy for a millisecond.
 WORK = range(100_000)
@@ -92,7 +94,7 @@ def test_no_time_passes_while_a_thread_works() -> None:
 
 def test_a_thread_that_hangs_does_not_stop_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """After some real time, timers fire all the same."""
-    monkeypatch.setattr(_virtual, "PATIENCE", 0.01)
+    monkeypatch.setattr(_virtual, "THREAD_PATIENCE", 0.01)
     release = threading.Event()
 
     async def main() -> None:
@@ -122,3 +124,59 @@ def test_a_pipeline_that_works_in_a_thread(flavour: Any) -> None:
 
     run = verify(pipeline, Plan("-a-b|"), flavour=flavour)
     assert (run.delivered, run.seconds) == (["a", "b"], 2.0)
+
+
+@pytest.mark.parametrize("flavour", ["asyncio", "trio"])
+def test_a_thread_that_waits_for_the_pipeline(
+    flavour: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs real time once, not for each tick that passes meanwhile."""
+    select, waits = selectors.DefaultSelector.select, list[float]()
+
+    def record(self: Any, timeout: float | None = None) -> Any:
+        waits.append(timeout or 0)
+        return select(self, timeout)
+
+    def blocked(release: threading.Event) -> None:
+        assert release.wait(10)
+
+    async def pipeline(source: Any) -> AsyncIterator[str]:
+        release = threading.Event()
+        if flavour == "asyncio":
+            thread = asyncio.create_task(asyncio.to_thread(blocked, release))
+            async for item in source():
+                yield item
+            release.set()
+            await thread
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, blocked, release)
+            items = [item async for item in source()]
+            release.set()
+        for item in items:
+            yield item
+
+    for place in (_virtual, _trio_world):
+        monkeypatch.setattr(place, "THREAD_PATIENCE", 0.001)
+    monkeypatch.setattr(selectors.DefaultSelector, "select", record)
+    run = run_plan(pipeline, Plan("-a-b-c-d|"), flavour=flavour)
+    assert (run.delivered, run.seconds) == (["a", "b", "c", "d"], 4.0)
+    assert sum(each for each in waits if each < 1) < 0.002
+
+
+def test_the_loop_ends_its_executor_with_a_timeout() -> None:
+    """As any loop does; time jumps as before then."""
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(sum, WORK)
+        if sys.version_info >= (3, 12):
+            await loop.shutdown_default_executor(timeout=5)
+        else:
+            await loop.shutdown_default_executor()
+        began = loop.time()
+        await asyncio.sleep(3600)
+        return loop.time() - began
+
+    with asyncio.Runner(loop_factory=VirtualClock().new_event_loop) as runner:
+        assert runner.run(main()) == 3600.0

@@ -184,6 +184,14 @@ def loses(name: str) -> Any:
     return loses
 
 
+def takes_other_notes(source: Any) -> Iterator[Any]:
+    try:
+        yield from source()
+    except Exception as error:
+        error.__notes__ = ["noted by source 2, opening 1, pull"]
+        raise
+
+
 def loses_traceback(source: Any) -> Iterator[Any]:
     try:
         yield from source()
@@ -239,6 +247,7 @@ BROKEN = [
     ("intact", loses("__context__"), Plan("#chained"), "the error of source 1 has lost its context"),
     ("intact", loses("__notes__"), Plan("#chained"), "the error of source 1 has lost its notes"),
     ("intact", lambda source: source(), Plan("#chained", errors=[lambda: OSError("down")]), None),
+    ("intact", takes_other_notes, Plan("#chained"), "the error of source 1 has lost its notes"),
     ("intact", loses_traceback, Plan("#"), "the error of source 1 has lost its traceback"),
     ("intact", raises_the_last, Plan("#", "#"), None),
     ("intact", lambda source: source(), Plan("a#chained close=base", consumer="close 1"), None),

@@ -234,3 +234,19 @@ def test_runs_in_two_threads_at_a_time(flavour: Any) -> None:
         thread.join(20)
     assert sys.unraisablehook is before
     assert ["error that reached nobody" in reports[number] for number in (0, 1)] == [True, True]
+
+
+def test_a_hook_that_is_replaced_during_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever puts the hook of the run back later, no error is lost then."""
+    seen, ours = list[Any](), list[Any]()
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+
+    def pipeline(source: Any) -> Any:
+        ours.append(sys.unraisablehook)
+        sys.unraisablehook = seen.append
+        return source()
+
+    run_plan(pipeline, Plan("a|"))
+    assert sys.unraisablehook == seen.append
+    ours[0]("an error")
+    assert seen == ["an error"]
