@@ -30,7 +30,7 @@ class Step:
 
 
 HEAD, RESET, CLOSE, END = Step("head"), Step("reset"), Step("close"), Step("end")
-PING_SECONDS = 1.5  # seconds
+PING_SECONDS = 4.5  # seconds
 WAIT_FOREVER = Step("pause", seconds=1e9)
 
 TOKENS = ("Because ", "blue ", "light ", "scatters ", "far ", "more.")

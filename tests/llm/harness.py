@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
+from time import monotonic
 from typing import Any
 
 from failover_iter import Source, Takeover
@@ -115,6 +117,18 @@ class Harness:
         """Run a coroutine function in the event loop of the clients."""
         return self.runner.run(function(*args))
 
+    @cached_property
+    def patience(self) -> float:
+        """The timeout of a client whose answer stalls: four times what good answers of all take.
+
+        All stalls run at the same time, and none may begin so late that its client has given up.
+        """
+        good = [(*variant, "ok") for variant in self.variants if variant[0].installed]
+        self._run_cases(good)  # the first ones take longer
+        began = monotonic()
+        self._run_cases(good)
+        return min(max(SHORT, 4 * (monotonic() - began)), LONG)
+
     def outcome(self, sdk: SDK, flavour: str, fault: str) -> Outcome:
         """Return the outcome of a stream over this fault and a backup.
 
@@ -146,6 +160,8 @@ class Harness:
     def _trial(self, sdk: SDK, flavour: str, fault: str) -> Trial:
         models = self.model(fault), self.model("ok")
         seconds = SHORT if fault in SLOW_FAULTS else LONG
+        if fault in STALL_FAULTS:
+            seconds = self.patience
         arguments = CONTENTS[fault][sdk.protocol].arguments if fault in CONTENTS else {}
         sources = [
             self.source(sdk, flavour, models[0], seconds=seconds, **arguments),
@@ -153,7 +169,7 @@ class Harness:
         ]
         options: dict[str, Any] = {"mid_stream": "restart", "mark_takeovers": True}
         if fault == "ping-stall-after-3":
-            options["idle_timeout"] = SHORT  # pings restart the SDK's own timeout
+            options["idle_timeout"] = PING_SECONDS / 3  # pings restart the SDK's own timeout
             options["first_item_timeout"] = (
                 LONG  # on a busy machine the tokens may be slow to start
             )
