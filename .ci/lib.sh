@@ -153,7 +153,6 @@ package() {
 
 # The suite on the built wheel, with the SDKs and with the packages that the docs use: coverage has
 # to be 100 %. Ten examples of each law are enough for that; the other jobs try the usual number.
-# Then the slow tests, with few plans: they need not be measured, which takes longer.
 coverage() {
     environment "$1" "$2" '.[dev,test-docs]'
     export FAILOVER_ITER_TEST_DOCS=1 # a missing package is an error
@@ -161,7 +160,6 @@ coverage() {
     export PYTHONSAFEPATH=1
     FAILOVER_ITER_EXAMPLES=10 .venv/bin/coverage run -m pytest || failed=1
     .venv/bin/coverage report || failed=1
-    FAILOVER_ITER_PLANS=50 run_tests -m slow || failed=1
     return "$failed"
 }
 
