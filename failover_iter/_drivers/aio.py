@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 async def drive(run: Run) -> AsyncGenerator[Any, Any]:
     """Deliver one stream."""
     stream = _Stream(run)
-    source = items = on_item = item = thrown = sent = None
+    source = items = on_item = item = thrown = sent = command = end = None
     del run
     try:
-        command: Command | None = await stream.start()
+        command = await stream.start()
         while (end := await stream.carry_out(command)) is None:
             # Without the command, or the attempt would outlive the source.
             command, source, count = None, stream.source, 0
@@ -50,16 +50,17 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
             try:
                 async for item in items:
                     try:
-                        if (
-                            on_item is not None
-                            and (answer := on_item(item))
-                            and not await stream.saves_and_notes(item, answer)
-                        ):
-                            continue
-                        count += step
+                        is_delivered = (
+                            on_item is None
+                            or not (answer := on_item(item))
+                            or await stream.saves_and_notes(item, answer)
+                        )
+                        count += step  # 0 if there are items that are not delivered
                     except BaseException as error:
                         source.spare(error)
                         raise
+                    if not is_delivered:
+                        continue
                     try:
                         sent = yield item
                     except BaseException as error:
@@ -93,8 +94,7 @@ async def drive(run: Run) -> AsyncGenerator[Any, Any]:
         # not the last item either.
         if modules:
             stream.release()
-        del stream
-        source = items = on_item = item = thrown = sent = command = end = None
+        del stream, source, items, on_item, item, thrown, sent, command, end
 
 
 class _Stream:

@@ -13,7 +13,7 @@ import trio.testing
 
 from failover_iter.testing._run import Function, PlanRun
 from failover_iter.testing._runs import Runaway
-from failover_iter.testing._virtual import THREAD_PATIENCE
+from failover_iter.testing._virtual import LEAST_PATIENCE, THREAD_PATIENCE
 from failover_iter.testing._worlds import FOREVER, AsyncWorld
 
 
@@ -21,21 +21,23 @@ class _StopsForThreads(trio.abc.Instrument):
     """Lets no time pass while a function runs in a thread of trio, if it returns soon."""
 
     limiter: trio.CapacityLimiter | None = None
+    patience = THREAD_PATIENCE
+    now = 0.0
+    #: Whether a thread has worked since the last step of a task.
+    is_working = False
 
     def __init__(self, clock: trio.testing.MockClock) -> None:
         self.clock = clock
-        self.now = clock.current_time()
-        self.patience = THREAD_PATIENCE
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """Look for threads."""
         del task
         self.limiter = self.limiter or trio.to_thread.current_default_thread_limiter()
-        threshold, now = 0.0, self.clock.current_time()
-        if self.limiter.borrowed_tokens:
-            self.patience /= 1 if now == self.now else 10  # time has passed: a wait in vain
-            threshold = self.patience
-        self.now = now
+        before, has_worked = self.now, self.is_working
+        self.now, self.is_working = self.clock.current_time(), bool(self.limiter.borrowed_tokens)
+        if has_worked and self.is_working and self.now != before:  # a wait in vain
+            self.patience = max(self.patience / 10, LEAST_PATIENCE)
+        threshold = self.patience if self.is_working else 0.0
         if threshold != self.clock.autojump_threshold:
             self.clock.autojump_threshold = threshold
 

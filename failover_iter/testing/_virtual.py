@@ -20,8 +20,8 @@ WORKERS: Final = "failover_iter: "
 #: How many real seconds a loop waits for a thread or a socket if no timer is set.
 PATIENCE: Final = 10.0
 #: And how many for the function that runs in a thread, before time goes on to the next timer. After
-#: each wait in vain it is a tenth: the thread may wait for the loop, or for ever.
-THREAD_PATIENCE: Final = 1.0
+#: each wait in vain it is a tenth, down to the second of these: the thread may wait for the loop.
+THREAD_PATIENCE, LEAST_PATIENCE = 1.0, 0.01
 #: A clock puts this into a queue to end the wait for an item.
 _TIME_IS_UP: Final = object()
 
@@ -186,7 +186,8 @@ class _JumpingSelector(selectors.DefaultSelector):
             ready = super().select(PATIENCE)
         elif self.working:
             ready = super().select(self.patience)
-            self.patience /= 1 if ready else 10
+            if not ready:
+                self.patience = max(self.patience / 10, LEAST_PATIENCE)
         if ready:
             return ready
         if timeout is None:
@@ -215,6 +216,7 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
         """Join the threads, in real time too."""
         self.selector.working.add(self)
+        self.selector.patience = PATIENCE  # the loop has nothing else to do
         try:
             await super().shutdown_default_executor(*args, **kwargs)
         finally:

@@ -157,11 +157,11 @@ def test_a_thread_that_waits_for_the_pipeline(
             yield item
 
     for place in (_virtual, _trio_world):
-        monkeypatch.setattr(place, "THREAD_PATIENCE", 0.001)
+        monkeypatch.setattr(place, "THREAD_PATIENCE", 0.1)
     monkeypatch.setattr(selectors.DefaultSelector, "select", record)
     run = run_plan(pipeline, Plan("-a-b-c-d|"), flavour=flavour)
     assert (run.delivered, run.seconds) == (["a", "b", "c", "d"], 4.0)
-    assert sum(each for each in waits if each < 1) < 0.002
+    assert sum(each for each in waits if each < 1) < 0.2
 
 
 def test_the_loop_ends_its_executor_with_a_timeout() -> None:
