@@ -18,7 +18,7 @@ class Process:
 
     def __init__(self, client: Any, **options: Any) -> None:
         self.now = 50.0
-        options = {"fresh": 0, "store_timeout": 0.05, **options}
+        options = {"fresh": 0, "store_timeout": 0.5, **options}
         rules = {"failures": options.pop("failures", 1)}
         self.store = RedisStore(client, clock=lambda: self.now, **options)
         self.health = Health(store=self.store, cooldown=10, **rules)
