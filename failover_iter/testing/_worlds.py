@@ -8,9 +8,9 @@ import gc
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
+from failover_iter._drivers.clock import async_library
 from failover_iter._drivers.clock import clock as library_clock
 from failover_iter.testing._either import WrongFlavour, step
 from failover_iter.testing._run import Function, PlanRun, World
@@ -177,15 +177,7 @@ def in_flavour(flavour: Flavour | None, run: Callable[[Flavour], Result]) -> Res
 
 def check_not_within(flavour: Flavour) -> None:
     """Check that no event loop of this flavour runs in this thread: it could not run another."""
-    is_within = False
-    if flavour == "trio":
-        import trio
-
-        is_within = trio.lowlevel.in_trio_run()
-    elif flavour == "asyncio":
-        with suppress(RuntimeError):
-            is_within = asyncio.get_running_loop() is not None
-    if is_within:
+    if async_library() == flavour:
         raise RuntimeError(
             f"this starts an event loop, so it cannot run within {flavour}: call it from a plain "
             f"function, or in a thread with `{flavour}.to_thread`"
