@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from failover_iter._core.commands import Command
 
 
-#: What a loop holds before its first item.
+#: Stands for the last item while there is none.
 _NO_ITEM: Final = object()
 
 

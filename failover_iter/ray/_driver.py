@@ -110,10 +110,10 @@ async def aget(refs: Any) -> Batch | None:
 
 
 def _failure_of(error: Any) -> Exception:
-    """What went wrong.
+    """Return what went wrong: the error of Ray, or the cause that it wraps.
 
-    Of a task, before or after its source, it is what Ray wraps, such as that an item does not
-    pickle. Ray's own error is a `RayError`, so that a bug would count as the failure of a worker.
+    A task fails before or after its source if an item does not pickle, for example. Ray's wrapper
+    is a `RayError` too: with it, such a bug would count as the failure of a worker.
     """
     clear_frames(error.__traceback__)  # ray.get() holds its error in a variable: a cycle
     if not isinstance(error, ray_module().exceptions.RayTaskError):

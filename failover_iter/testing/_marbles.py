@@ -46,7 +46,7 @@ class Drawing:
 def drawing_of(
     log: Sequence[LogEntry], sources: int, letter: Callable[[Any], str | None]
 ) -> Drawing:
-    """Return a run as a drawing; `letter` gives the letter of an item."""
+    """Return a run as a drawing; `letter` returns the letter of an item."""
     marks: list[Mark] = []
     for at, entry in enumerate(log):
         kind, label = str(entry.what), ""
@@ -120,7 +120,7 @@ _STYLE: Final = """<style>
 def svg(title: str, *drawings: Drawing) -> str:
     """Draw one run, or several that start together, one below the other.
 
-    What the consumer does, but for asking, stands in the lane of what was delivered to it.
+    The lane of the delivered items also shows the acts of the consumer, except that it asks.
     """
     lanes = [
         lane for drawing in drawings for lane in drawing.lanes if not lane.startswith("consumer")

@@ -333,8 +333,9 @@ class PlanRun:
             self._got(item)
 
 
-#: What is told of errors that Python can only report, with its thread.
+#: The hooks for errors that Python can only report, each with its thread; and the one before them.
 _hooks: list[tuple[int, Hook]] = []
+_usual_hook: list[Hook] = [sys.__unraisablehook__]
 _hooks_guard = threading.Lock()
 
 
@@ -342,7 +343,7 @@ _hooks_guard = threading.Lock()
 def unraisable_to(hook: Hook) -> Generator[None]:
     """Pass on errors that Python can only report, such as those of abandoned generators.
 
-    Several threads may do this at a time. Each hook gets the errors of its own thread.
+    Several threads may do this at a time. Each hook gets the errors of the thread that set it.
     """
     mine = threading.get_ident(), hook
     with _hooks_guard:
@@ -356,9 +357,6 @@ def unraisable_to(hook: Hook) -> Generator[None]:
             _hooks.remove(mine)
             if not _hooks and sys.unraisablehook is _pass_on:
                 sys.unraisablehook = _usual_hook[0]
-
-
-_usual_hook: list[Hook] = [sys.__unraisablehook__]
 
 
 def _pass_on(unraisable: Any) -> None:

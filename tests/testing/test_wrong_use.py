@@ -59,7 +59,7 @@ def test_marbles_without_a_plan(function: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("function", [verify, run_plan])
 def test_a_pipeline_of_another_number_of_factories(function: Callable[..., Any]) -> None:
-    """It is no broken law, and the error says how many factories there are."""
+    """The error says how many factories there are; no law is blamed."""
     with pytest.raises(TypeError, match="cannot take the factories of 2 sources: too many pos"):
         function(pipeline, Plan("a|", "a|"))
     with pytest.raises(TypeError, match="of 1 source: missing a required argument: 'second'"):
@@ -79,7 +79,7 @@ def test_a_pipeline_without_a_signature() -> None:
 
 
 def test_a_pipeline_with_a_decorator_that_passes_other_arguments() -> None:
-    """What it wraps is not asked."""
+    """Only the signature of the wrapper counts."""
 
     def with_replica(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
