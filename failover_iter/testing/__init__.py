@@ -15,7 +15,6 @@ except ModuleNotFoundError as missing:
 
 from failover_iter.testing._file_server import FileAnswer, file_server
 from failover_iter.testing._inject import inject
-from failover_iter.testing._laws import check_failover_laws
 from failover_iter.testing._must_see import must_see
 from failover_iter.testing._oracle import Oracle
 from failover_iter.testing._plan_strategies import plans
@@ -34,7 +33,6 @@ __all__ = [
     "RunResult",
     "VirtualClock",
     "check_closes",
-    "check_failover_laws",
     "check_replayable",
     "check_resumable",
     "fault_server",

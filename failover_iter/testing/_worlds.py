@@ -194,23 +194,3 @@ def run_coroutine(flavour: Flavour, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return trio.run(lambda: coroutine)
     with asyncio.Runner() as runner:
         return runner.run(coroutine)
-
-
-async def in_own_task(
-    flavour: Flavour, function: Callable[[], Coroutine[Any, Any, Result]]
-) -> Result:
-    """Run a coroutine function in a new task; the sync flavour has no tasks."""
-    if flavour == "sync":
-        return await function()
-    if flavour == "asyncio":
-        return await asyncio.get_running_loop().create_task(function())
-    import trio
-
-    results: list[Result] = []
-
-    async def run() -> None:
-        results.append(await function())
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(run)
-    return results[0]

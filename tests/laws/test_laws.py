@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from failover_iter import Policy
-from failover_iter.testing import check_failover_laws
-from failover_iter.testing._laws import LAWS
+from laws.conformance import LAWS, check_failover_laws
 from support.runners import quiet
 from support.size import FEW
 

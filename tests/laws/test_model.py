@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import event
 from hypothesis import strategies as st
 
-from failover_iter.testing._law_suite import delivered_under
 from failover_iter.testing._plans import SourceScript
+from laws.suite import delivered_under
 from support.case import Case, SourcePlan
 from support.model import model
 from support.runners import run_asyncio, run_sync, run_trio

@@ -15,7 +15,7 @@ from hypothesis import Phase, settings
 from drivers.known_bugs import KnownBugs
 from drivers.laws import Laws
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import check_failover_laws
+from laws.conformance import check_failover_laws
 from support.case import Case
 from support.flavour import AsyncFlavour, SyncFlavour
 from support.model import model

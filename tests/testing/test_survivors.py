@@ -13,11 +13,11 @@ from failover_iter.testing import (
     BrokenLaw,
     Plan,
     RunResult,
-    _law_suite,
-    check_failover_laws,
     plans,
     verify,
 )
+from laws import suite
+from laws.conformance import check_failover_laws
 from support.runners import quiet
 from support.survivors import SURVIVORS, Survivor
 from support.wrapping import aright, right
@@ -71,7 +71,7 @@ def plans_tried(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         tried.append(plan)
         return verify(pipeline, plan, **how)
 
-    monkeypatch.setattr(_law_suite, "verify", counted)
+    monkeypatch.setattr(suite, "verify", counted)
     return tried
 
 

@@ -20,7 +20,6 @@ from failover_iter.testing import (
     Plan,
     RunResult,
     check_closes,
-    check_failover_laws,
     check_replayable,
     fault_server,
     inject,
@@ -166,7 +165,7 @@ def test_a_running_event_loop(function: Callable[..., Any]) -> None:
 
 
 def test_checks_in_a_running_event_loop() -> None:
-    """The checks of sources and of combinators say the same."""
+    """The checks of sources say the same."""
 
     async def source() -> AsyncIterator[int]:
         yield 1
@@ -175,8 +174,6 @@ def test_checks_in_a_running_event_loop() -> None:
         for check in (check_closes, check_replayable):
             with pytest.raises(RuntimeError, match=f"within {flavour}"):
                 check(source, flavour=flavour)
-        with pytest.raises(RuntimeError, match=f"within {flavour}"):
-            check_failover_laws(list, flavour=flavour)
 
     asyncio.run(check("asyncio"))
     trio.run(check, "trio")

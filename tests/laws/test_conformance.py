@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing import BrokenLaw, Plan, check_failover_laws
-from failover_iter.testing._law_suite import delivered_under
+from failover_iter.testing import BrokenLaw, Plan
+from laws.conformance import check_failover_laws
+from laws.suite import delivered_under
 
 
 def skips(factories: Any) -> Any:

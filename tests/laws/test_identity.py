@@ -12,8 +12,8 @@ import pytest
 from hypothesis import settings
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing._identity import Answers, Puppet, check_identity, compare, quiet
 from failover_iter.testing._worlds import run_coroutine
+from laws.identity import Answers, Puppet, check_identity, compare, quiet
 
 FLAVOURS: list[Any] = ["sync", "asyncio", "trio"]
 KINDS: list[Any] = ["generator", "iterator"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from failover_iter import afailover_stream, failover_stream
-from failover_iter.testing._identity import check_identity
+from laws.identity import check_identity
 from support.needs import needs
 
 

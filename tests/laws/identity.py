@@ -7,15 +7,16 @@ over the same source, because PEP 380 specifies both.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import warnings
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,12 +24,13 @@ from hypothesis import strategies as st
 from failover_iter.testing._either import Either, Ended, blocking_generator, iterator_of
 from failover_iter.testing._faults import Bug, Interrupt
 from failover_iter.testing._run import unraisable_to
-from failover_iter.testing._worlds import Flavour, in_own_task, run_coroutine
+from failover_iter.testing._worlds import Flavour, run_coroutine
 
 Answer: TypeAlias = Literal["item", "end", "raise", "reraise", "base"]
 Kind: TypeAlias = Literal["generator", "iterator", "list"]
 #: The name of a method, and its arguments.
 Call: TypeAlias = tuple[Any, ...]
+Result = TypeVar("Result")
 
 #: The exceptions that a consumer throws, in addition to a failure of the source.
 THROWN: Final[tuple[type[BaseException], ...]] = (
@@ -216,7 +218,7 @@ async def compare(
             break  # how an async generator that has ended answers differs between Python versions
         if name == "throw" and _is_incomparable(args[0], answers, is_async=is_async):
             continue
-        outcome = await in_own_task(flavour, partial(_outcome_of, stream, name, args))
+        outcome = await _in_own_task(flavour, partial(_outcome_of, stream, name, args))
         its = await _outcome_of(expected, name, args)
         if is_async and its[0] == "ends":
             its = ("ends", None)  # an async generator has no return value
@@ -228,7 +230,7 @@ async def compare(
         if has_ended and not (is_async and "item" in answers.closes):  # else trio closes it again
             assert ours.count("close") <= max(1, theirs.count("close")), "closed more than once"
     if is_async:  # the event loop, not the stream, closes an abandoned async generator
-        await in_own_task(flavour, partial(_outcome_of, stream, "close", []))
+        await _in_own_task(flavour, partial(_outcome_of, stream, "close", []))
         await _outcome_of(expected, "close", [])
     del stream, expected
     assert _without_last_closes(ours) == _without_last_closes(theirs)
@@ -240,6 +242,26 @@ def _is_incomparable(thrown: type[BaseException], answers: Answers, *, is_async:
     # Without `throw`, a thrown StopIteration is the end of an iterator that has not ended. An error
     # of its close belongs to law 9, not to identity.
     return thrown is StopIteration and "throw" in answers.missing and set(answers.closes) != {"end"}
+
+
+async def _in_own_task(
+    flavour: Flavour, function: Callable[[], Coroutine[Any, Any, Result]]
+) -> Result:
+    """Run a coroutine function in a new task; the sync flavour has no tasks."""
+    if flavour == "sync":
+        return await function()
+    if flavour == "asyncio":
+        return await asyncio.get_running_loop().create_task(function())
+    import trio
+
+    results: list[Result] = []
+
+    async def run() -> None:
+        results.append(await function())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+    return results[0]
 
 
 async def _outcome_of(stream: Either, name: str, args: list[Any]) -> tuple[Any, ...]:
