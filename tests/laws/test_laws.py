@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,18 +9,12 @@ import pytest
 
 from failover_iter import Policy
 from laws.conformance import LAWS, check_failover_laws
-from support.runners import quiet
 from support.size import FEW
+
+pytestmark = pytest.mark.usefixtures("no_log")
 
 MODES = ["skip", "restart", "raise", "resume"]
 FLAVOURS = ["sync", "asyncio", "trio"]
-
-
-@pytest.fixture(autouse=True)
-def no_log() -> Iterator[None]:
-    """Log nothing: pytest keeps each record, and the laws make 100,000 failures."""
-    with quiet():
-        yield
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import event
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from support.model import model
 from support.runners import run_asyncio, run_sync, run_trio
 from support.size import explore
 from support.strategies import cases, openings
+
+pytestmark = pytest.mark.usefixtures("no_log")
 
 
 @explore(cases())

@@ -13,6 +13,8 @@ from failover_iter.testing import Plan, run_plan
 from failover_iter.testing._oracle import resolve
 from laws.departures import MANY, Heard, grouped, limits, plans
 
+pytestmark = pytest.mark.usefixtures("no_log")
+
 
 class Callbacks:
     """Options with all kinds of callbacks, one of which raises at one of its calls."""

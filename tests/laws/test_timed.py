@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import event
 
 from support.case import Case
@@ -9,6 +10,8 @@ from support.model import model
 from support.runners import run_asyncio, run_sync, run_trio
 from support.size import explore
 from support.timed import timed_cases
+
+pytestmark = pytest.mark.usefixtures("no_log")
 
 
 @explore(timed_cases())
