@@ -264,7 +264,7 @@ class AsyncSource(OpenedSource):
     async def finish(self) -> Command:
         """Close the source, and ask the core what follows."""
         run, error = self.run, self.failure
-        close_error = None
+        close_error = command = None
         try:
             if error is None:
                 if needs_close(self.iterable, self.iterator, self.attempt.source):
@@ -276,7 +276,7 @@ class AsyncSource(OpenedSource):
             self.release()  # if anything raises before, `interrupt` does it
             return command
         finally:
-            del run, error, close_error
+            del run, error, close_error, command
 
     async def interrupt(self, error: BaseException) -> None:
         """Close what is still open: code of ours has raised."""

@@ -139,12 +139,14 @@ class Mailbox:
                 _served.discard(self)
 
     def _serve(self) -> None:
-        late: list[BaseException] = []
+        late: list[tuple[BaseException, str]] = []
         job: Job | None = None
         while True:
             request = self.requests.get()
-            if job is not None and job.error is not None:
-                late.append(job.error)  # the consumer had gone on before it took this
+            if job is not None and job.error is not None:  # the consumer had gone on before
+                if not isinstance(job.error, StopIteration):
+                    late.append((job.error, "after it was abandoned"))
+                job.error = None
             if not isinstance(request, Job):
                 break
             self.state = "busy"
@@ -154,19 +156,21 @@ class Mailbox:
             self.state = "idle"  # before the reply, after which the interpreter may exit
             self.reply(job)
         self.state = "closing"
-        self.close_late(request, [error for error in late if not isinstance(error, StopIteration)])
+        self.close_late(request, late)
 
-    def close_late(self, opened: list[Any], late: list[BaseException]) -> None:
-        """Close what is open. Nobody waits for it, so errors go to the log."""
-        told = [(error, "after it was abandoned") for error in late]
+    def close_late(self, opened: list[Any], late: list[tuple[BaseException, str]]) -> None:
+        """Close what is open. Nobody waits for it, so errors go to the log, those in `late` too.
+
+        Nothing refers to them then: their tracebacks hold the frames of this thread.
+        """
         for each, closing in reversed(opened):
             try:
                 closing(each)
             except BaseException as error:  # noqa: BLE001 (there is nobody to raise it to)
-                told.append((error, "while its thread closed it"))
+                late.append((error, "while its thread closed it"))
         with ExitStack() as logging:  # a log handler that raises does not hide the next error
-            for late_error, when in reversed(told):
-                logging.callback(log_abandoned, self.name, late_error, when)
+            while late:
+                logging.callback(log_abandoned, self.name, *late.pop())
 
 
 def _guard(put: Callable[[list[Any]], None], opened: list[Any]) -> Generator[None, None, None]:

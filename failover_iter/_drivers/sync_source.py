@@ -152,7 +152,7 @@ class SyncSource(OpenedSource):
     def finish(self) -> Command:
         """Close the source, and ask the core what follows."""
         run, error = self.run, self.failure
-        close_error = None
+        close_error = command = None
         try:
             if error is None:
                 if needs_close(self.iterable, self.iterator, self.attempt.source):
@@ -164,7 +164,7 @@ class SyncSource(OpenedSource):
             self.release()  # if anything raises before, `interrupt` does it
             return command
         finally:
-            del run, error, close_error
+            del run, error, close_error, command
 
     def is_spared(self, error: BaseException) -> bool:
         """Also if the source is in a thread and did not raise it there, as a signal handler."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -320,7 +321,9 @@ class Laws(Closing):
             flavour.drain(flavour.stream(sources, on_exhausted="group"))
         assert list(caught.value.exceptions) == errors
 
-    @pytest.mark.parametrize("how", ["last", "group", "transparent", "thrown", "callback"])
+    @pytest.mark.parametrize(
+        "how", ["last", "group", "transparent", "thrown", "callback", "closing"]
+    )
     @pytest.mark.parametrize("keep", [False, True])
     def test_no_reference_cycle_is_left(self, flavour: SyncFlavour, how: str, keep: bool) -> None:
         """An error that left the stream is freed with its last reference, without the collector."""
@@ -337,7 +340,15 @@ class Laws(Closing):
                 yield 1
             raise error
 
+        def ends() -> None:
+            raise Ends
+
+        def fails_to_close() -> None:
+            raise error
+
         source = flavour.generator(fails)
+        if how == "closing":
+            source = partial(flavour.iterator, ends, close=fails_to_close)
         gc.collect()
         gc.disable()
         try:

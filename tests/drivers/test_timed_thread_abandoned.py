@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -23,6 +25,7 @@ from failover_iter import (
 )
 from failover_iter._drivers.clock import clock
 from failover_iter.testing import VirtualClock
+from support.runners import quiet
 from support.virtual import virtual_time
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -119,6 +122,22 @@ def test_a_log_handler_that_raises(fake: VirtualClock, monkeypatch: pytest.Monke
     assert stall.log == ["returned", "closed"]
     assert len(seen) == 2
     assert [str(crash) for crash in crashes] == ["the handler is broken"]
+
+
+@pytest.mark.parametrize("late", [None, KeyError])
+def test_late_errors_keep_nothing_alive(fake: VirtualClock, late: Any) -> None:
+    """When the thread has ended, its source is freed with them, without the collector."""
+    sources = [Rude(fake, late=late)]
+    source = ref(sources[0])
+    gc.collect()
+    gc.disable()
+    try:
+        with quiet():  # pytest keeps what is logged
+            assert list(stream_of(sources.pop, lambda: [7], idle_timeout=1)) == [7]
+            fake.wake_all()
+        assert source() is None
+    finally:
+        gc.enable()
 
 
 def test_a_late_end_is_not_logged(fake: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
