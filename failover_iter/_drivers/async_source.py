@@ -293,7 +293,7 @@ class AsyncSource(OpenedSource):
                     self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
         finally:
             self.release()
-            del error
+            del error, close_error
 
     async def _leave(self) -> None:
         """Close the iterator for a consumer who closes the stream."""

@@ -107,6 +107,7 @@ class Contender:
                 close_error = await source.close()
                 if close_error is not None:
                     log_abandoned(self.name, close_error, "when it was superseded")
+                del close_error  # its traceback refers to this frame
             except BaseException as error:
                 self.raised = self.raised or error
             is_abandoned = source.is_abandoned

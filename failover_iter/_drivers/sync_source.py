@@ -188,7 +188,7 @@ class SyncSource(OpenedSource):
                     self.run.interrupted(error, close_error, abandoned=self.is_abandoned)
         finally:
             self.release()
-            del error
+            del error, close_error
 
     def close_iterator(self) -> None:
         """Close the iterator, once."""

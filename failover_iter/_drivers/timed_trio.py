@@ -100,6 +100,7 @@ class Puller:
             if not isinstance(close_error, Exception | None):
                 raise close_error from None
         note_close_error(error, self._name, close_error)
+        del close_error  # its traceback refers to this frame
 
 
 def holds_a_scope_inside(scope: trio.CancelScope) -> bool:

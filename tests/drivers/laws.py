@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -320,6 +321,39 @@ class Laws(Closing):
         with pytest.raises(AllSourcesFailed) as caught:
             flavour.drain(flavour.stream(sources, on_exhausted="group"))
         assert list(caught.value.exceptions) == errors
+
+    @pytest.mark.parametrize("how", ["ends", "fails", "thrown", "callback"])
+    def test_an_error_of_closing_keeps_nothing_alive(self, flavour: SyncFlavour, how: str) -> None:
+        """Its source is freed with it, without the collector, however the stream came to close."""
+        sources: list[Any] = []
+        options: dict[str, Any] = {}
+        if how == "callback":
+            options["commit_when"] = lambda item: 1 / 0
+
+        def pull() -> int:
+            if how in ("ends", "fails"):
+                raise Ends if how == "ends" else ConnectionError
+            return 1
+
+        def close() -> None:
+            raise ValueError
+
+        def opened() -> Any:
+            source = flavour.iterator(pull, close=close)
+            sources.append(ref(source))
+            return source
+
+        gc.collect()
+        gc.disable()
+        try:
+            stream = flavour.stream([opened], attempts=2, **options)
+            thrown = how == "thrown"
+            assert flavour.watched_error(stream, pulls=int(thrown), throw=thrown) is not None
+            del stream
+            assert sources
+            assert [source() for source in sources if source() is not None] == []
+        finally:
+            gc.enable()
 
     @pytest.mark.parametrize(
         "how", ["last", "group", "transparent", "thrown", "callback", "closing"]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from failover_iter import Policy, StreamTimeout, Superseded
+from failover_iter import Policy, Source, StreamTimeout, Superseded
+from support.runners import quiet
 from support.worlds import FLAVOURS, World, play
 
 
@@ -38,6 +39,8 @@ def cycles() -> list[str]:
         "the consumer leaves",
         "the consumer throws",
         "the time is up",
+        "closing fails",
+        "closing fails and the consumer leaves",
     ],
 )
 def test_a_race_leaves_nothing_to_the_garbage_collector(flavour: str, ends: str) -> None:
@@ -63,7 +66,11 @@ def test_a_race_leaves_nothing_to_the_garbage_collector(flavour: str, ends: str)
                 yield 1
                 yield 2
 
-            return world.source(str(delay), body)
+            made = world.source(str(delay), body)
+            return Source(made, close=close) if "closing fails" in ends else made
+
+        def close(_: Any) -> None:
+            raise LookupError
 
         policy = Policy(
             retry_on=OSError, on_event=listen, total_timeout=0.8 if "time" in ends else None
@@ -86,6 +93,7 @@ def test_a_race_leaves_nothing_to_the_garbage_collector(flavour: str, ends: str)
     gc.collect()
     gc.disable()
     try:
-        play(flavour, scenario)
+        with quiet():  # pytest keeps what is logged
+            play(flavour, scenario)
     finally:
         gc.enable()
