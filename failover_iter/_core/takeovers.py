@@ -202,12 +202,15 @@ class Takeovers:
     def _mode_of_leaf(self, level: Level, group: Group) -> Mode | None:
         """How a group would take over, if its first source has its own mode."""
         mode: Mode | None = None
+        held = self.delivered.holds_restart
         for leaf in group.leaves():
             if "mid_stream" not in leaf.own:
-                return None
+                mode = None
+                break
             mode = self._mode_of(level, leaf, 1)
             if mode != "raise":
                 break
+        self.delivered.holds_restart = held  # its sources are asked again when it is entered
         return mode
 
     def _ask(self, strategy: Decide, attempt: int) -> Mode:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from drivers.base import Behaviour, reset
-from failover_iter import Source
+from failover_iter import Decide, Policy, Source
 from support.flavour import SyncFlavour
 
 
@@ -29,6 +29,16 @@ class PassedOver(Behaviour):
         listed = [first, *[Source(shy, mid_stream="raise")] * 3, last]
         assert flavour.drain(flavour.stream(listed)) == [1, 1, 2]
         assert flavour.drain(flavour.stream(lazily())) == [1, 1, 2]
+
+    def test_a_source_that_refuses_in_a_group(self, flavour: SyncFlavour) -> None:
+        """It is passed over as in a flat list, also if the next one decides to restart."""
+        first = self.source(flavour, 1, error=reset())
+        items, again = self.source(flavour, 9), self.source(flavour, 1, 2)
+        shy = Source(lambda _: items(), mid_stream=Decide(lambda _: "raise"))
+        bold = Source(lambda _: again(), mid_stream=Decide(lambda _: "restart"))
+        group = Policy(retry_on=ConnectionError).source([shy, bold])
+        assert flavour.drain(flavour.stream([first, shy, bold])) == [1, 1, 2]
+        assert flavour.drain(flavour.stream([first, group])) == [1, 1, 2]
 
     def test_endless_sources_that_may_not_take_over(self, flavour: SyncFlavour) -> None:
         """All of them new, they end the stream too, and not the processor."""
