@@ -44,6 +44,8 @@ class Takeovers:
         self.mode: Mode | None = None
         #: The records for `Progress.failures`, if a factory or a `Decide` may ask for them.
         self._failures: Failures | None = None
+        #: How the first sources of the next group would take over, by their ids.
+        self._answers: dict[int, Mode | None] = {}
 
     # Records that an option or a factory may ask for.
 
@@ -145,7 +147,7 @@ class Takeovers:
         if mode is None or level.parent is None:
             return None if source is None else (source, 1, mode)
         while source is not None and "mid_stream" in source.own:
-            mode = self._mode_of(level, source, 1)
+            mode = self._answer_of(level, source)
             if mode != "raise":
                 break
             reporter.passed_over(level, source, 1, "mid_stream")
@@ -200,17 +202,29 @@ class Takeovers:
         return self._own_mode_of(outer, outer.source, outer.attempt)
 
     def _mode_of_leaf(self, level: Level, group: Group) -> Mode | None:
-        """How a group would take over, if its first source has its own mode."""
+        """How a group would take over, if its first source has its own mode.
+
+        The answers are for `_answer_of`, and hold for nothing before that.
+        """
         mode: Mode | None = None
         held = self.delivered.holds_restart
+        self._answers.clear()
         for leaf in group.leaves():
-            if "mid_stream" not in leaf.own:
-                mode = None
-                break
-            mode = self._mode_of(level, leaf, 1)
+            mode = None
+            if "mid_stream" in leaf.own:
+                mode = self._answers[id(leaf)] = self._mode_of(level, leaf, 1)
             if mode != "raise":
                 break
-        self.delivered.holds_restart = held  # its sources are asked again when it is entered
+        self.delivered.holds_restart = held
+        return mode
+
+    def _answer_of(self, level: Level, source: ResolvedSource) -> Mode | None:
+        """How a source of a group takes over: it is asked once, before the group is entered."""
+        mode = self._answers.pop(id(source), None)
+        if mode is None:
+            return self._mode_of(level, source, 1)
+        if mode == "restart" and isinstance(source.options.strategy, Decide):
+            self.delivered.holds_restart = True
         return mode
 
     def _ask(self, strategy: Decide, attempt: int) -> Mode:

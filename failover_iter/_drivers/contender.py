@@ -103,13 +103,15 @@ class Contender:
         """Close the source: another contender has decided the race."""
         source, is_abandoned = self.source, False
         if source is not None:
+            close_error = None
             try:
                 close_error = await source.close()
                 if close_error is not None:
                     log_abandoned(self.name, close_error, "when it was superseded")
-                del close_error  # its traceback refers to this frame
             except BaseException as error:
                 self.raised = self.raised or error
+            finally:
+                del close_error  # its traceback refers to this frame
             is_abandoned = source.is_abandoned
             source.release()
         if self.run.state is not State.DONE:

@@ -66,6 +66,7 @@ class Job:
         finally:
             del call
         self.finished = True
+        del self  # or the traceback of the error holds this frame, and this frame the error
 
     def take(self) -> Any:
         """Return the result or raise the error; either is then forgotten here."""
@@ -143,10 +144,8 @@ class Mailbox:
         job: Job | None = None
         while True:
             request = self.requests.get()
-            if job is not None and job.error is not None:  # the consumer had gone on before
-                if not isinstance(job.error, StopIteration):
-                    late.append((job.error, "after it was abandoned"))
-                job.error = None
+            if job is not None and not isinstance(job.error, StopIteration | None):
+                late.append((job.error, "after it was abandoned"))  # the consumer had gone on
             if not isinstance(request, Job):
                 break
             self.state = "busy"
@@ -156,6 +155,7 @@ class Mailbox:
             self.state = "idle"  # before the reply, after which the interpreter may exit
             self.reply(job)
         self.state = "closing"
+        del job, self.reply  # they may hold an error whose traceback leads back to this frame
         self.close_late(request, late)
 
     def close_late(self, opened: list[Any], late: list[tuple[BaseException, str]]) -> None:

@@ -202,7 +202,9 @@ class Worker:
             if self.abandoned or not self._may_wait:
                 return None
             self.thread.begin_to_close()
-            return self._ask(self.thread.close_all, inf).error
+            job = self._ask(self.thread.close_all, inf)
+            error, job.error = job.error, None  # or the thread takes it for a late one
+            return error
         finally:
             self.thread.stop()
 

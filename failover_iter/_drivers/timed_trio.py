@@ -96,7 +96,7 @@ class Puller:
             close_error: BaseException | None = await self._close()
         except BaseExceptionGroup as group:
             # A nursery wraps the GeneratorExit with which the generator was closed.
-            _, close_error = group.split(GeneratorExit)
+            close_error = group.split(GeneratorExit)[1]
             if not isinstance(close_error, Exception | None):
                 raise close_error from None
         note_close_error(error, self._name, close_error)

@@ -40,6 +40,34 @@ class PassedOver(Behaviour):
         assert flavour.drain(flavour.stream([first, shy, bold])) == [1, 1, 2]
         assert flavour.drain(flavour.stream([first, group])) == [1, 1, 2]
 
+    def test_a_refusal_holds_whatever_the_stream_decides(self, flavour: SyncFlavour) -> None:
+        """The stream is asked about the source behind the one that refuses, not about that one."""
+        first = self.source(flavour, 1, error=reset())
+        items, plain = self.source(flavour, 9), self.source(flavour, 1, 2)
+        shy = Source(lambda _: items(), mid_stream=Decide(lambda _: "raise"))
+        restart = Decide(lambda _: "restart")
+        tail = [shy, lambda _: plain()]
+        group = Policy(retry_on=ConnectionError, mid_stream=restart).source(tail)
+        for sources in ([lambda _: first(), *tail], [lambda _: first(), group]):
+            assert flavour.drain(flavour.stream(sources, mid_stream=restart)) == [1, 1, 2]
+
+    @pytest.mark.parametrize("mode", ["restart", "skip"])
+    @pytest.mark.parametrize("depth", [0, 1, 3])
+    def test_a_source_is_asked_once(self, flavour: SyncFlavour, mode: Any, depth: int) -> None:
+        """At each takeover, in however many groups it is."""
+        asked: list[Any] = []
+
+        def decide(progress: Any) -> Any:
+            asked.append(progress.delivered)
+            return mode
+
+        first, items = self.source(flavour, 1, error=reset()), self.source(flavour, 1, 2)
+        last: Any = Source(lambda _: items(), mid_stream=Decide(decide))
+        for _ in range(depth):
+            last = Policy(retry_on=ConnectionError).source([last])
+        flavour.drain(flavour.stream([first, last]))
+        assert asked == [1]
+
     def test_endless_sources_that_may_not_take_over(self, flavour: SyncFlavour) -> None:
         """All of them new, they end the stream too, and not the processor."""
 

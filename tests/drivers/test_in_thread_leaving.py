@@ -298,3 +298,36 @@ def test_a_reply_to_a_loop_that_has_gone() -> None:
     _reply(job)
     _reply(job)
     assert calls == [1]
+
+
+def test_an_error_that_comes_while_another_task_closes() -> None:
+    """The task that waits for an item gets it: an aborted read raises, and yields no item."""
+
+    class Aborted(Endless):
+        def __init__(self) -> None:
+            super().__init__()
+            self.is_aborted = threading.Event()
+
+        def __next__(self) -> int:
+            self.log.append("pulled")
+            if len(self.log) > 1:
+                assert self.is_aborted.wait(60)
+                self.log.append("raised")
+                raise ConnectionError("reset")
+            return 1
+
+        def failover_abort(self) -> None:
+            self.is_aborted.set()
+            wait_until(lambda: "raised" in self.log)
+
+    async def main() -> None:
+        source = Aborted()
+        iterator = aiter(in_thread(lambda: source)())
+        assert await anext(iterator) == 1
+        waiting = asyncio.ensure_future(anext(iterator))
+        await asyncio.to_thread(wait_until, lambda: len(source.log) > 1)
+        await iterator.aclose()
+        with pytest.raises(ConnectionError, match="reset"):
+            await waiting
+
+    asyncio.run(main())

@@ -12,7 +12,7 @@ from weakref import ref
 
 import pytest
 
-from drivers.threads import Endless, Interrupted, Stall, stream_of, wait_until
+from drivers.threads import Endless, Interrupted, Stall, mailboxes, stream_of, wait_until
 from failover_iter import (
     Closed,
     Failed,
@@ -138,6 +138,22 @@ def test_late_errors_keep_nothing_alive(fake: VirtualClock, late: Any) -> None:
         assert source() is None
     finally:
         gc.enable()
+
+
+def test_an_error_of_closing_the_loser_of_a_race(caplog: pytest.LogCaptureFixture) -> None:
+    """The race gets it, and logs it; for the thread, which has nothing to do, it is not late."""
+
+    class Loser(Endless):
+        def close(self) -> None:
+            raise ValueError("while closing")
+
+    stream = stream_of(Loser)
+    assert next(stream) == 1
+    error = stream.gi_frame.f_locals["source"].worker.leave()
+    assert str(error) == "while closing"
+    wait_until(lambda: not mailboxes())
+    assert caplog.records == []
+    stream.close()
 
 
 def test_a_late_end_is_not_logged(fake: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:

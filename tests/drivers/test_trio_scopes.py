@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
+from weakref import ref
 
 import pytest
 import trio
@@ -194,3 +196,31 @@ def test_a_trio_that_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
             return timed_trio.holds_a_scope_inside(scope)
 
     assert run(main) is False
+
+
+def test_the_source_is_let_go() -> None:
+    """A nursery's group of errors from closing it keeps nothing alive."""
+
+    class Thing:
+        pass
+
+    things: list[ref[Thing]] = []
+
+    async def source() -> AsyncIterator[int]:
+        thing = Thing()
+        things.append(ref(thing))
+        async with trio.open_nursery():
+            yield 1
+
+    async def main() -> None:
+        with suppress(RuntimeError):
+            async for _ in stream_of(source, idle_timeout=9):
+                pass
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(main)
+        assert [thing() for thing in things] == [None]
+    finally:
+        gc.enable()
