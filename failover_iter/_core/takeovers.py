@@ -38,14 +38,15 @@ _PASSED_OVER: Final = 1000  # in a row that may not take over: lazy `factories` 
 class Takeovers:
     """How the sources of one stream take over from each other."""
 
+    #: How the first sources of a group have said that they would take over, until it is entered.
+    _answers: dict[ResolvedSource, Mode | None] | None = None
+
     def __init__(self, delivered: Delivered) -> None:
         self.delivered = delivered
         #: How the next attempt takes over; None while nothing was delivered.
         self.mode: Mode | None = None
         #: The records for `Progress.failures`, if a factory or a `Decide` may ask for them.
         self._failures: Failures | None = None
-        #: How the first sources of the next group would take over, by their ids.
-        self._answers: dict[int, Mode | None] = {}
 
     # Records that an option or a factory may ask for.
 
@@ -208,11 +209,11 @@ class Takeovers:
         """
         mode: Mode | None = None
         held = self.delivered.holds_restart
-        self._answers.clear()
+        self._answers = answers = {}
         for leaf in group.leaves():
             mode = None
             if "mid_stream" in leaf.own:
-                mode = self._answers[id(leaf)] = self._mode_of(level, leaf, 1)
+                mode = answers[leaf] = self._mode_of(level, leaf, 1)
             if mode != "raise":
                 break
         self.delivered.holds_restart = held
@@ -220,7 +221,7 @@ class Takeovers:
 
     def _answer_of(self, level: Level, source: ResolvedSource) -> Mode | None:
         """How a source of a group takes over: it is asked once, before the group is entered."""
-        mode = self._answers.pop(id(source), None)
+        mode = self._answers.pop(source, None) if self._answers else None
         if mode is None:
             return self._mode_of(level, source, 1)
         if mode == "restart" and isinstance(source.options.strategy, Decide):

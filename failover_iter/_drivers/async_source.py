@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from failover_iter._core.commands import Command
 
 
-#: Stands for the last item while there is none.
+#: In place of the last item while there is none.
 _NO_ITEM: Final = object()
 
 
